@@ -1,0 +1,115 @@
+/*
+ * What the rest of the kernel may ask of the machine. Implemented in arch/riscv; nothing else there is called from outside.
+ */
+#ifndef ARCH_RISCV_ARCH_H
+#define ARCH_RISCV_ARCH_H
+
+#include "arch/riscv/regs.h"
+#include "lib/types.h"
+
+struct thread;
+struct hart;
+
+/* ---- what boot found ---- */
+struct machine {
+    unsigned harts;             /* number of harts that run, 1..MAX_HARTS */
+    unsigned paging_levels;     /* 3 = Sv39, 4 = Sv48, 5 = Sv57 */
+    unsigned asid_bits;         /* 0 = no ASIDs */
+    bool has_sstc;
+    bool has_zicboz;            /* cbo.zero for user-mapped blocks, and its block size */
+    unsigned cboz_block;
+    u64 timebase_hz;
+    char isa[128];              /* riscv,isa of hart 0 */
+    const char *command_line;
+};
+extern struct machine machine;
+
+/* ---- interrupts and waiting on this hart ---- */
+static inline u64 irq_save(void)
+{
+    u64 old;
+    __asm__ volatile("csrrci %0, sstatus, 2" : "=r"(old)::"memory");
+    return old & 2;
+}
+static inline void irq_restore(u64 flags)
+{
+    __asm__ volatile("csrs sstatus, %0" ::"r"(flags) : "memory");
+}
+static inline bool irqs_enabled(void)
+{
+    u64 s;
+    __asm__ volatile("csrr %0, sstatus" : "=r"(s));
+    return (s & 2) != 0;
+}
+static inline void irq_enable(void) { __asm__ volatile("csrsi sstatus, 2" ::: "memory"); }
+static inline void irq_disable(void) { __asm__ volatile("csrci sstatus, 2" ::: "memory"); }
+static inline void cpu_relax(void) { __asm__ volatile("" ::: "memory"); }
+void arch_wait_for_interrupt(void); /* called with interrupts off and nothing to do; returns when one is pending */
+
+/* ---- time ---- */
+u64 time_ns(void);                    /* monotonic, since boot */
+u64 time_realtime_offset(void);       /* what to add for CLOCK_REALTIME, ns (Goldfish RTC at boot, then clock_settime) */
+void time_set_realtime(u64 ns);
+void arch_set_timer(u64 deadline_ns); /* this hart's one-shot; UINT64_MAX = none. Expiry calls sched_timer_interrupt(). */
+
+/* ---- other harts ---- */
+/* Makes hart N run sched_ipi() soon (it takes a software interrupt). */
+void arch_kick(unsigned hart_id);
+/* Runs FN(ARG) on every hart in MASK (bit = hart id) and waits until all have; on the own hart directly. FN runs with interrupts off and may
+ * not sleep or take locks. => interrupts on, no spinlock held. While waiting, requests to this hart are served. */
+void arch_call_harts(u64 mask, void (*fn)(void *), void *arg);
+
+/* ---- address translation ---- */
+void arch_set_root(u64 root_pfn, unsigned asid); /* writes satp; no flush */
+void arch_flush_tlb_page(u64 va, unsigned asid); /* this hart only */
+void arch_flush_tlb_asid(unsigned asid);
+void arch_flush_tlb_all(void);
+/* Fills the kernel's part of a fresh user root table. */
+void arch_init_root(u64 *root);
+/* Maps/unmaps one page of the kernel-stack area; -ENOMEM. Unmap returns the pfn that was there and has flushed no TLB. */
+int arch_map_kernel_page(u64 va, u64 pfn);
+u64 arch_unmap_kernel_page(u64 va);
+u64 arch_user_address_limit(void); /* first address past user space: 1 << 38, 1 << 47, 1 << 56 */
+
+/* ---- threads ---- */
+/* Saves callee-saved registers of PREV and continues NEXT; returns (in NEXT) the thread that ran before on this hart. */
+struct thread *arch_switch(struct thread *prev, struct thread *next);
+/* Prepares NEW's context so that its first switch calls fn(arg) (kernel thread; fn may not return) */
+void arch_init_kernel_thread(struct thread *t, void (*fn)(void *), void *arg);
+/* ... or so that it returns to user mode with thread_regs(t), after sched_finish_switch(). */
+void arch_init_user_thread(struct thread *t);
+/* User FP state is lazy: it lives in the hart's registers, or in thread->fp. These make thread->fp current
+ * (for signal frames, fork) and take a changed thread->fp into use. T = current, or a thread that is not running. */
+void arch_fp_save(struct thread *t);
+void arch_fp_changed(struct thread *t);
+void arch_fp_drop(struct thread *t); /* exec, exit: start from zero; state in registers is forgotten */
+/* sstatus with which a fresh user context starts. */
+u64 arch_user_status(void);
+/* Makes stores to code visible to instruction fetch on all harts that run SPACE's mask (riscv_flush_icache, exec). */
+void arch_sync_icache(u64 hart_mask);
+
+/* ---- the end ---- */
+noreturn_fn void arch_poweroff(unsigned exit_status); /* sifive_test, else SBI SRST */
+noreturn_fn void arch_reboot(void);
+/* Called by panic(): registers of REGS (NULL = the caller's), symbolised backtrace, to the console. */
+void arch_print_backtrace(const struct regs *regs);
+void arch_stop_other_harts(void);
+
+/* ---- devices and interrupts ---- */
+/* Interrupt line IRQ of the platform's controller (PLIC) calls handler(arg) with interrupts off. 0 or -errno. */
+int irq_register(unsigned irq, void (*handler)(void *), void *arg);
+/* The n-th device-tree node compatible with NAME that is okay: its first register range and interrupt. False when there is none. */
+bool fdt_device(const char *compatible, unsigned n, u64 *reg, u64 *size, unsigned *irq);
+/* Console output of last resort, polled. */
+void arch_console_putc(char c);
+
+/* ---- called by arch/ (implemented above it) ---- */
+void user_trap(struct regs *regs);                    /* sys/trap.c: any trap from user mode but interrupts; returns to user mode */
+void user_interrupted(struct regs *regs);             /* sys/trap.c: after an interrupt from user mode; signals, rescheduling */
+bool kernel_fault_fixup(struct regs *regs);           /* sys/trap.c: a fault in the kernel; false = panic */
+void kernel_main(void);                               /* init.c: the boot hart, on its idle thread, interrupts off */
+void kernel_main_secondary(void);                     /* the other harts likewise */
+
+#define MAX_HARTS 8
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * Block devices: requests of 512-byte sectors to and from kernel memory, many in flight, completed in interrupts.
+ */
+#ifndef DEV_BLOCK_H
+#define DEV_BLOCK_H
+
+#include "lib/list.h"
+#include "sched/wait.h"
+
+#define SECTOR_SIZE 512
+
+enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
+
+struct block_segment {
+    void *address; /* direct map; physically contiguous */
+    u32 length;    /* bytes, a multiple of 512 */
+};
+
+#define BLOCK_MAX_SEGMENTS 128
+
+struct block_request {
+    struct block_device *device;
+    enum block_op op;
+    bool fua; /* writes: durable when done */
+    u64 sector;
+    unsigned n_segments;
+    struct block_segment *segments; /* the caller's, until done */
+    int error;                      /* at done: 0 or -EIO */
+    void (*done)(struct block_request *request); /* in interrupt context */
+    void *private;
+    struct list link; /* the driver's */
+};
+
+struct block_device {
+    char name[16]; /* "vda" */
+    u32 dev;       /* 254:0... */
+    u64 sectors;
+    bool read_only, write_cache;
+    unsigned max_segments;
+    void (*submit)(struct block_request *request); /* never fails; errors come through done. May sleep when the queue is full. */
+    void *private;
+    struct list link;
+    u64 reads, writes, flushes, sectors_read, sectors_written; /* /proc/diskstats */
+};
+
+int block_register(struct block_device *device); /* also /dev/NAME (its own page cache; BLKGETSIZE64...) */
+struct block_device *block_find(const char *name);  /* "vda" */
+struct block_device *block_by_dev(u32 dev);
+/* Synchronous helpers: one contiguous buffer. 0 or -EIO. */
+int block_transfer(struct block_device *device, enum block_op op, u64 sector, void *buffer, u32 length);
+int block_flush(struct block_device *device);
+
+#endif

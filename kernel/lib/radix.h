@@ -1,0 +1,29 @@
+/*
+ * Radix tree from a 64-bit index to a pointer, 64 slots a node, with one tag bit per entry ("dirty") that can be searched.
+ * The caller serialises all calls (the page cache holds object->lock); lookups may not run beside changes.
+ */
+#ifndef LIB_RADIX_H
+#define LIB_RADIX_H
+
+#include "lib/types.h"
+
+struct radix_node;
+struct radix {
+    struct radix_node *root;
+    unsigned height; /* levels of nodes; 0 = empty */
+};
+
+void *radix_get(const struct radix *r, u64 index);
+/* 0, -ENOMEM, or -EEXIST when there is an entry already. ITEM is not NULL. Allocates, never sleeps. */
+int radix_insert(struct radix *r, u64 index, void *item);
+/* Takes the entry out and returns it (NULL if none); frees nodes that became empty. */
+void *radix_remove(struct radix *r, u64 index);
+/* The first entry with index >= *INDEX: returned with *INDEX set to its index, or NULL. */
+void *radix_next(const struct radix *r, u64 *index);
+void *radix_next_tagged(const struct radix *r, u64 *index);
+void radix_tag(struct radix *r, u64 index, bool on);
+bool radix_is_tagged(const struct radix *r, u64 index);
+/* Frees the nodes; the entries are the caller's. */
+void radix_destroy(struct radix *r);
+
+#endif

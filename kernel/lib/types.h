@@ -1,0 +1,81 @@
+/* Integer types, alignment helpers and the pointer-or-error convention that every file uses. */
+#ifndef LIB_TYPES_H
+#define LIB_TYPES_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef QUIRE_HOST /* unit tests and fuzzers on the host */
+#include <sys/types.h>
+#else
+typedef int64_t ssize_t;
+#endif
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int8_t s8;
+typedef int16_t s16;
+typedef int32_t s32;
+typedef int64_t s64;
+
+/* On-disk and on-wire integers, named for their byte order. lib/endian.h converts. */
+typedef u16 le16;
+typedef u32 le32;
+typedef u64 le64;
+typedef u16 be16;
+typedef u32 be32;
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE (1ul << PAGE_SHIFT)
+#define PAGE_MASK (PAGE_SIZE - 1)
+
+#define KIB 1024ul
+#define MIB (1024ul * KIB)
+#define GIB (1024ul * MIB)
+
+#define NSEC_PER_SEC 1000000000ull
+#define NSEC_PER_MSEC 1000000ull
+#define NSEC_PER_USEC 1000ull
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define BIT(n) (1ull << (n))
+#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a) - 1))
+#define ALIGN_UP(x, a) ALIGN_DOWN((x) + ((__typeof__(x))(a) - 1), a)
+#define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a) - 1)) == 0)
+#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define MIN(a, b)                                                                                                      \
+    ({                                                                                                                 \
+        __typeof__(a) min_a_ = (a);                                                                                    \
+        __typeof__(b) min_b_ = (b);                                                                                    \
+        min_a_ < min_b_ ? min_a_ : min_b_;                                                                             \
+    })
+#define MAX(a, b)                                                                                                      \
+    ({                                                                                                                 \
+        __typeof__(a) max_a_ = (a);                                                                                    \
+        __typeof__(b) max_b_ = (b);                                                                                    \
+        max_a_ > max_b_ ? max_a_ : max_b_;                                                                             \
+    })
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+#ifndef __cplusplus
+#undef static_assert
+#define static_assert _Static_assert
+#endif
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define noreturn_fn __attribute__((noreturn))
+#define printf_like(fmt, first) __attribute__((format(printf, fmt, first)))
+#define must_check __attribute__((warn_unused_result))
+
+/* A pointer, or a negative errno in the last page of the address space. */
+static inline void *ERR_PTR(long error) { return (void *)error; }
+static inline long PTR_ERR(const void *p) { return (long)p; }
+static inline bool IS_ERR(const void *p) { return (unsigned long)p >= (unsigned long)-4095; }
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Spinlocks. The kernel is not preemptible, so a thread that holds one keeps its hart; it may not sleep. A lock that an
+ * interrupt handler also takes is taken by spin_lock_irqsave everywhere. No spinlock may be held across arch_call_harts
+ * (the other side may be spinning for it with interrupts off).
+ */
+#ifndef SCHED_SPINLOCK_H
+#define SCHED_SPINLOCK_H
+
+#include "arch/riscv/arch.h"
+#include "lib/atomic.h"
+#include "lib/print.h"
+
+struct spinlock {
+    u32 locked; /* 0 or 1 */
+};
+
+#define SPINLOCK_INIT {0}
+
+unsigned hart_id(void); /* this hart's number; stable while interrupts are off or a spinlock is held */
+
+static inline void spin_init(struct spinlock *l) { l->locked = 0; }
+static inline bool spin_trylock(struct spinlock *l)
+{
+    return __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE) == 0;
+}
+static inline void spin_lock(struct spinlock *l)
+{
+    while (unlikely(!spin_trylock(l)))
+        while (load_relaxed(&l->locked))
+            cpu_relax();
+}
+static inline void spin_unlock(struct spinlock *l) { store_release(&l->locked, 0); }
+static inline bool spin_is_locked(const struct spinlock *l) { return load_relaxed(&l->locked) != 0; }
+
+static inline u64 spin_lock_irqsave(struct spinlock *l)
+{
+    u64 flags = irq_save();
+
+    spin_lock(l);
+    return flags;
+}
+static inline void spin_unlock_irqrestore(struct spinlock *l, u64 flags)
+{
+    spin_unlock(l);
+    irq_restore(flags);
+}
+
+#endif

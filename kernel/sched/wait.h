@@ -1,0 +1,106 @@
+/*
+ * Wait queues, and sleeping locks built on them.
+ *
+ *   wait_event(&pipe->readers, pipe_has_data(pipe));        the waker changes the condition, then wake_all(&pipe->readers)
+ *
+ * Conditions are evaluated without the queue's lock, possibly many times, and must not sleep. A waiter is also how poll
+ * learns of events: its `wake` function runs under the queue's lock, in interrupts too.
+ */
+#ifndef SCHED_WAIT_H
+#define SCHED_WAIT_H
+
+#include "lib/errno.h"
+#include "sched/sched.h"
+
+struct wait_queue {
+    struct spinlock lock; /* irqsave */
+    struct list waiters;
+};
+#define WAIT_QUEUE_INIT(q) {SPINLOCK_INIT, LIST_INIT((q).waiters)}
+
+struct waiter {
+    struct list link;
+    struct wait_queue *queue;
+    struct thread *thread;
+    bool exclusive;                       /* wake_one stops after one of these */
+    void (*wake)(struct waiter *waiter); /* NULL: wake `thread` */
+};
+
+#define NO_DEADLINE UINT64_MAX
+
+void wait_queue_init(struct wait_queue *q);
+void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state); /* enqueue (once) and set own state */
+void wait_finish(struct waiter *w);                                                /* dequeue, state RUNNABLE */
+void wait_add(struct wait_queue *q, struct waiter *w);                             /* enqueue only, for poll */
+/* Sleeps until woken or the monotonic clock reaches DEADLINE (ns): 0 or -ETIMEDOUT. */
+int schedule_until(u64 deadline);
+void wake_all(struct wait_queue *q);
+void wake_one(struct wait_queue *q);
+static inline bool wait_queue_is_idle(const struct wait_queue *q) { return list_empty(&q->waiters); }
+
+/* 0; -EINTR if STATE allows signals and one is pending; -ETIMEDOUT. The condition wins over both. */
+#define wait_event_state(q, cond, thread_state_, deadline)                                                             \
+    ({                                                                                                                 \
+        int wait_result_ = 0;                                                                                          \
+        if (!(cond)) {                                                                                                 \
+            struct waiter waiter_ = {.thread = current};                                                               \
+            list_init(&waiter_.link);                                                                                  \
+            for (;;) {                                                                                                 \
+                wait_prepare(q, &waiter_, thread_state_);                                                              \
+                if (cond) {                                                                                            \
+                    wait_result_ = 0;                                                                                  \
+                    break;                                                                                             \
+                }                                                                                                      \
+                if (wait_result_ == 0)                                                                                 \
+                    wait_result_ = wait_interrupted(thread_state_);                                                    \
+                if (wait_result_ != 0)                                                                                 \
+                    break;                                                                                             \
+                wait_result_ = schedule_until(deadline);                                                               \
+            }                                                                                                          \
+            wait_finish(&waiter_);                                                                                     \
+        }                                                                                                              \
+        wait_result_;                                                                                                  \
+    })
+static inline int wait_interrupted(enum thread_state state)
+{
+    if (state == THREAD_INTERRUPTIBLE && signal_pending())
+        return -EINTR;
+    if (state == THREAD_KILLABLE && fatal_signal_pending())
+        return -EINTR;
+    return 0;
+}
+#define wait_event(q, cond) ((void)wait_event_state(q, cond, THREAD_SLEEPING, NO_DEADLINE))
+#define wait_event_killable(q, cond) wait_event_state(q, cond, THREAD_KILLABLE, NO_DEADLINE)
+#define wait_event_interruptible(q, cond) wait_event_state(q, cond, THREAD_INTERRUPTIBLE, NO_DEADLINE)
+#define wait_event_deadline(q, cond, deadline) wait_event_state(q, cond, THREAD_INTERRUPTIBLE, deadline)
+
+/* A sleeping lock. */
+struct mutex {
+    u32 state; /* 0 free, 1 held, 2 held and perhaps waited for */
+    struct wait_queue waiters;
+    struct thread *holder;
+};
+#define MUTEX_INIT(m) {0, WAIT_QUEUE_INIT((m).waiters), NULL}
+void mutex_init(struct mutex *m);
+void mutex_lock(struct mutex *m);
+bool mutex_trylock(struct mutex *m);
+void mutex_unlock(struct mutex *m);
+static inline bool mutex_is_held(const struct mutex *m) { return m->holder == current; }
+
+/* Many readers or one writer, sleeping; a waiting writer holds new readers back. A reader may not read-lock twice.
+ * Uncontended: one atomic operation to lock, one to unlock. */
+struct rwlock {
+    u32 state; /* readers, plus flags; see sched/rwlock.c */
+    struct wait_queue waiters;
+};
+#define RWLOCK_INIT(l) {0, WAIT_QUEUE_INIT((l).waiters)}
+void rwlock_init(struct rwlock *l);
+void read_lock(struct rwlock *l);
+bool read_trylock(struct rwlock *l);
+void read_unlock(struct rwlock *l);
+void write_lock(struct rwlock *l);
+bool write_trylock(struct rwlock *l);
+void write_unlock(struct rwlock *l);
+void write_downgrade(struct rwlock *l); /* writer becomes reader */
+
+#endif

@@ -1,0 +1,1 @@
+/* SYSCALL(number, handler) lines, included twice by table.c. */

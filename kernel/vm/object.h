@@ -1,0 +1,95 @@
+/*
+ * An object is what has pages by offset and can be mapped: an open file's cache, a tmpfs file, shared anonymous memory. read(), write()
+ * and every mapping use the same pages, so they are always coherent.
+ *
+ *                        +--------+   radix tree    +------+------+------+
+ *   inode / tmpfs file   | object |---------------->| page | page | page |   PG_UPTODATE, PG_DIRTY (tag), PG_WRITEBACK
+ *        embeds one      +--------+                 +------+------+------+
+ *                             |  mappings: list of vmas
+ *                             +-------> vma (space A) ----> vma (space B)
+ *
+ * Life of a cache page: inserted LOADING -> read_pages -> page_read_done -> UPTODATE -> [DIRTY -> WRITEBACK ->]* -> evicted or truncated.
+ *
+ * Locks: `lock` (spin, irqsave) guards pages, counters and page->object; `mappings_lock` (sleeping) the list. Order: space lock ->
+ * mappings_lock -> page-table lock -> object->lock. The file system serialises writers and truncation (inode->lock).
+ */
+#ifndef VM_OBJECT_H
+#define VM_OBJECT_H
+
+#include "lib/radix.h"
+#include "sched/wait.h"
+#include "vm/page.h"
+#include "vm/uio.h"
+
+struct object;
+
+struct object_ops {
+    /* Starts reading N pages of consecutive indices (all PG_LOADING, not zeroed); each one ends in page_read_done(), before or after the return.
+     * Bytes past object->size and holes read as zeros. NULL: pages start as zeros (tmpfs). */
+    void (*read_pages)(struct object *o, struct page **pages, unsigned n);
+    /* Starts writing N consecutive pages (all PG_WRITEBACK, no longer PG_DIRTY); each ends in page_write_done(). Bytes past object->size are
+     * already zero in the pages; blocks past it are not written. NULL: memory is the only store (tmpfs); pages are never clean. */
+    void (*write_pages)(struct object *o, struct page **pages, unsigned n);
+    /* Bytes [from, to) of page INDEX are about to change, by write() or by the first store through a mapping: make sure that they have a place
+     * (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks. 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
+    int (*prepare_write)(struct object *o, u64 index, unsigned from, unsigned to);
+    /* The object got its first dirty page (or its first since it was clean). Called under spinlocks: queue it, no more. NULL: nothing. */
+    void (*dirtied)(struct object *o);
+};
+
+struct object {
+    const struct object_ops *ops;
+    struct spinlock lock;
+    struct radix pages;      /* tag = dirty */
+    u64 size;                /* bytes; the file's length. Changes by object_write and object_set_size only. */
+    u64 nr_pages, nr_dirty;
+    u32 writeback;           /* pages under write-back */
+    int error;               /* a failed write-back since the last report: -EIO, -ENOSPC */
+    u32 error_sequence;      /* counts them; files remember what they have reported */
+    struct mutex mappings_lock;
+    struct list mappings;    /* struct vma.object_link */
+};
+
+/* Per open file: what sequential reading looks like so far. */
+struct readahead {
+    u64 next;        /* index after the last page read */
+    u64 ahead;       /* first index not yet asked for */
+    unsigned window; /* pages; 0 = random access */
+    bool disabled;   /* POSIX_FADV_RANDOM */
+};
+
+void object_init(struct object *o, const struct object_ops *ops);
+/* Frees all pages, dirty or not. => no mappings, no I/O started any more by others. */
+void object_destroy(struct object *o);
+
+/* read(2), write(2) on the cache at *POS, which advances; bytes or -errno (if none). object_read stops at `size`. object_write extends `size` as it
+ * goes; the caller holds the file system's write lock for the file and deals with times, O_APPEND and limits. */
+ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra);
+ssize_t object_write(struct object *o, struct uio *u, u64 *pos);
+
+/* The page at INDEX, loaded, with a reference: ERR_PTR(-EIO, -ENOMEM). RA may be NULL. Does not look at `size`. */
+struct page *object_get_page(struct object *o, u64 index, struct readahead *ra);
+/* The same if it is cached and loaded, else NULL; never sleeps. */
+struct page *object_find_page(struct object *o, u64 index);
+/* Marks a loaded page of the object dirty (directory blocks, symlinks, and this module's own). */
+void page_set_dirty(struct page *page);
+void object_start_readahead(struct object *o, u64 index, unsigned n_pages); /* WILLNEED */
+
+/* The file system's half of a page's I/O. Callable in interrupts. */
+void page_read_done(struct page *page, int error);
+void page_write_done(struct page *page, int error);
+
+/* Changes `size`. Smaller: pages (and private copies) past the end leave every mapping at once and the cache; the rest of the last page becomes zeros.
+ * Larger: the old last page is zero past the old end. The caller frees blocks afterwards. -EIO, -ENOMEM: nothing has changed. */
+int object_set_size(struct object *o, u64 size);
+/* Drops whole pages of [from, to) bytes (a punched hole), zeroes partial ones; unmaps them. */
+int object_punch(struct object *o, u64 from, u64 to);
+/* Writes dirty pages of [from, to] bytes; WAIT: until they are on the disk (its cache). 0 or the first error. */
+int object_writeback(struct object *o, u64 from, u64 to, bool wait);
+#define OBJECT_END UINT64_MAX
+/* Drops clean, unmapped, unused pages (invalidate, drop_caches): how many. */
+u64 object_drop_clean(struct object *o);
+/* SEEK_DATA/SEEK_HOLE and mincore for memory-only objects: is there a page? */
+bool object_has_page(struct object *o, u64 index);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * Physical pages: one `struct page` per 4 KiB frame of RAM, and their allocator: a buddy system under per-hart lists.
+ *
+ * A page is free, or has `refs` >= 1. Who owns it says its flags: page cache (object != NULL), anonymous (PG_ANON), page table
+ * (PG_TABLE), kernel memory (PG_SLAB or none). The last page_put frees it.
+ */
+#ifndef VM_PAGE_H
+#define VM_PAGE_H
+
+#include "arch/riscv/layout.h"
+#include "lib/atomic.h"
+#include "lib/list.h"
+#include "lib/types.h"
+
+struct object;
+
+struct page {
+    u32 refs;  /* 0 = free */
+    u32 flags; /* PG_*, changed atomically once the page is shared */
+    union {
+        struct list free_link; /* free: in a free list */
+        struct {               /* page cache */
+            struct object *object; /* NULL once truncated away; changes under object->lock */
+            u64 index;             /* in pages */
+        };
+        struct { /* page table: vm/pagetable.h */
+            u32 table_lock;
+            u16 table_live; /* entries that are not 0 */
+            u16 table_level;
+            u64 table_unused;
+        };
+    };
+    union {
+        u64 private;  /* the owner's: slab, file system */
+        u32 mappings; /* page cache, anonymous: page-table entries that map it */
+    };
+};
+static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of memory");
+
+#define PG_UPTODATE BIT(0)   /* holds the object's bytes */
+#define PG_LOADING BIT(1)    /* read_pages is under way; wait with page_wait_loaded */
+#define PG_DIRTY BIT(2)      /* newer than the disk */
+#define PG_WRITEBACK BIT(3)  /* write_pages is under way */
+#define PG_ERROR BIT(4)      /* the last read failed */
+#define PG_REFERENCED BIT(5) /* used since the clock's hand passed */
+#define PG_ANON BIT(6)
+#define PG_TABLE BIT(7)
+#define PG_SLAB BIT(8)
+#define PG_FREE BIT(9)     /* head of a free block, order in `private` */
+#define PG_ZEROED BIT(10)  /* free, and all zeros */
+#define PG_RESERVED BIT(11) /* never free: firmware, kernel image, descriptors, holes */
+#define PG_WAITERS BIT(12) /* somebody sleeps for LOADING or WRITEBACK */
+#define PG_KERNEL BIT(13)  /* kernel memory by page_alloc: stacks, large kmalloc */
+
+extern struct page *pages;  /* indexed by pfn - first_pfn */
+extern u64 first_pfn, end_pfn;
+
+static inline u64 page_pfn(const struct page *p) { return (u64)(p - pages) + first_pfn; }
+static inline struct page *pfn_page(u64 pfn) { return pages + (pfn - first_pfn); }
+static inline void *page_address(const struct page *p) { return phys_to_virt(page_pfn(p) << PAGE_SHIFT); }
+static inline struct page *address_page(const void *p) { return pfn_page(virt_to_phys(p) >> PAGE_SHIFT); }
+
+#define ALLOC_ZERO BIT(0)     /* all zeros */
+#define ALLOC_NO_WAIT BIT(1)  /* neither sleep nor reclaim: for interrupts and under spinlocks */
+#define ALLOC_RESERVE BIT(2)  /* may use the last reserve: for those who free memory by it (write-back) */
+#define ALLOC_USER BIT(3)     /* for user memory: fails earlier, so that the kernel keeps a reserve */
+
+/* One page, or 2^order aligned contiguous ones, with refs = 1 (the head's; order is the caller's to remember). NULL when there is none
+ * even after reclaim. Sleeps unless ALLOC_NO_WAIT. */
+struct page *page_alloc(unsigned alloc_flags);
+struct page *page_alloc_order(unsigned order, unsigned alloc_flags);
+void page_free(struct page *page);
+void page_free_order(struct page *page, unsigned order);
+static inline void page_get(struct page *p) { atomic_add_relaxed(&p->refs, 1); }
+static inline void page_put(struct page *p)
+{
+    if (atomic_sub(&p->refs, 1) == 0)
+        page_free(p);
+}
+
+struct memory_stats {
+    u64 total, free, reserved; /* pages */
+    u64 cached, dirty, writeback, anon, tables, slab, kernel, shmem;
+};
+void memory_stats(struct memory_stats *stats);
+
+/* Boot: RAM is [start, end); the ranges of RESERVED are in use. Allocates the descriptors from RAM itself. */
+struct phys_range { u64 start, end; };
+void page_init(struct phys_range ram, const struct phys_range *reserved, unsigned n_reserved);
+/* An idle hart fills the pool of zeroed pages; false when there is nothing to do. */
+bool page_zero_one(void);
+
+/* Reclaim asks caches outside vm/ (inodes, names, buffers) to give memory back: fn frees about N pages' worth and says how many. May sleep.
+ * Called with no locks held but perhaps from under inode or space locks of the allocator's caller: use trylock. */
+struct shrinker { struct list link; u64 (*shrink)(u64 n_pages); const char *name; };
+void shrinker_register(struct shrinker *s);
+
+#endif

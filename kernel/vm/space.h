@@ -1,0 +1,109 @@
+/*
+ * Address spaces: what the layers above may do with them. The parts are told in vm/vma.h, vm/pagetable.h and vm/fault.h.
+ *
+ * A space has users (threads that run in it: space_get/space_put). All functions below take SPACE's lock themselves.
+ */
+#ifndef VM_SPACE_H
+#define VM_SPACE_H
+
+#include "lib/tree.h"
+#include "sched/wait.h"
+#include "vm/object.h"
+
+struct file;
+
+/* mmap(2)'s */
+#define PROT_READ 1
+#define PROT_WRITE 2
+#define PROT_EXEC 4
+#define PROT_NONE 0
+#define PROT_GROWSDOWN 0x01000000
+#define PROT_GROWSUP 0x02000000
+#define MAP_SHARED 0x01
+#define MAP_PRIVATE 0x02
+#define MAP_SHARED_VALIDATE 0x03
+#define MAP_TYPE 0x0f
+#define MAP_FIXED 0x10
+#define MAP_ANONYMOUS 0x20
+#define MAP_GROWSDOWN 0x0100
+#define MAP_DENYWRITE 0x0800
+#define MAP_EXECUTABLE 0x1000
+#define MAP_LOCKED 0x2000
+#define MAP_NORESERVE 0x4000
+#define MAP_POPULATE 0x8000
+#define MAP_NONBLOCK 0x10000
+#define MAP_STACK 0x20000
+#define MAP_HUGETLB 0x40000
+#define MAP_SYNC 0x80000
+#define MAP_FIXED_NOREPLACE 0x100000
+
+/* What mmap maps. FILE is referenced by each vma; its object is what faults read. */
+struct mapping {
+    struct file *file;     /* NULL: private anonymous */
+    struct object *object; /* of FILE */
+    u64 offset;            /* bytes, page aligned */
+    unsigned max_prot;     /* what mprotect may ever give: PROT_* */
+};
+
+/* vm knows no files: fs/ hands these down at boot. file_path writes what /proc/PID/maps shows, returns its length. */
+struct vm_file_ops {
+    void (*get)(struct file *file);
+    void (*put)(struct file *file);
+};
+void vm_set_file_ops(const struct vm_file_ops *ops);
+
+struct space *space_create(void);                       /* one user; NULL = no memory */
+struct space *space_fork(struct space *parent);         /* a copy-on-write copy; ERR_PTR(-ENOMEM). Called by a thread of PARENT. */
+void space_get(struct space *space);
+void space_put(struct space *space);                    /* the last one unmaps everything */
+/* Makes SPACE (NULL: none) the current thread's; takes over the caller's reference, returns the old one's. */
+struct space *space_switch_current(struct space *space);
+
+/* mmap(2): the address or -errno. M is copied; the file reference is taken, not consumed. PROT, FLAGS as the man page has them;
+ * LENGTH in bytes. Flags that concern only files (checks of open modes) are the caller's. */
+long space_mmap(struct space *space, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m);
+int space_munmap(struct space *space, u64 address, u64 length);
+int space_mprotect(struct space *space, u64 address, u64 length, unsigned prot);
+int space_msync(struct space *space, u64 address, u64 length, unsigned flags);
+/* brk(2) as the system call returns it. */
+u64 space_brk(struct space *space, u64 address);
+
+/* exec: the stack mapping below TOP (grows down to the limit), where brk starts, and the vDSO. */
+int space_set_up_stack(struct space *space, u64 top, bool executable);
+void space_set_brk_start(struct space *space, u64 start);
+int space_map_vdso(struct space *space, u64 *base); /* signal.h tells where its symbols are */
+/* What /proc/PID/{stat,cmdline,environ,auxv} report; plain data, written by exec and prctl. */
+struct space_layout {
+    u64 start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+    u64 arg_start, arg_end, env_start, env_end;
+    u64 auxv[64];
+    unsigned n_auxv;
+    struct file *exe; /* referenced; vm_file_ops.put at the end */
+};
+struct space_layout *space_layout(struct space *space);
+
+/* Random offsets for a new space (0 with `norandmaps`): where mmap starts, the stack's top, the PIE base, brk's gap. */
+struct space_random { u64 mmap_base, stack_top, pie_base, brk_gap; };
+void space_randomise(struct space *space, struct space_random *r); /* also sets where SPACE's mmaps go */
+
+/* Counters for /proc: pages. */
+struct space_stats { u64 total, rss_anon, rss_file, rss_shmem, peak_rss, peak_total, data, stack, exec, locked, tables_bytes, swap; u64 minor_faults, major_faults; };
+void space_stats(struct space *space, struct space_stats *stats);
+
+/* /proc/PID/maps: the lines for mappings at or above *ADDRESS, as many as fit into BUF: bytes, *ADDRESS advances; 0 = end. PATH_OF gives the name of a vma's file. */
+struct space_range { u64 start, end; unsigned prot; bool shared; u64 offset; struct file *file; const char *name; /* "[heap]"... or NULL */ u64 rss, anon, dirty; };
+/* The first range of equal protection that ends above *ADDRESS; *ADDRESS becomes its end. FILE comes with a reference. False at the end. */
+bool space_next_range(struct space *space, u64 *address, struct space_range *range);
+
+/* A page fault of user mode, or of uaccess on its behalf. */
+enum fault_access { FAULT_READ = PROT_READ, FAULT_WRITE = PROT_WRITE, FAULT_EXEC = PROT_EXEC };
+enum fault_result {
+    FAULT_MAPPED,      /* try again: it will work, or fault anew */
+    FAULT_MAPERR,      /* SIGSEGV, SEGV_MAPERR */
+    FAULT_ACCERR,      /* SIGSEGV, SEGV_ACCERR */
+    FAULT_BUS,         /* SIGBUS, BUS_ADRERR: past the end of the file, or it cannot be read */
+    FAULT_NO_MEMORY,   /* the process must die */
+};
+enum fault_result space_fault(struct space *space, u64 address, enum fault_access access);
+
+#endif

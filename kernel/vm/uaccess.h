@@ -1,0 +1,41 @@
+/*
+ * The only ways in which the kernel touches user memory. They walk the current space's page table, check the permission that a
+ * user access would need, fault pages in, and copy through the direct map (sstatus.SUM is never set).
+ * => may sleep; no spinlock, no space lock held. User memory may vanish or change between two calls: copy once, then check the copy.
+ */
+#ifndef VM_UACCESS_H
+#define VM_UACCESS_H
+
+#include "lib/types.h"
+
+/* All or -EFAULT (then an unknown part was copied). N may be 0. */
+int copy_from_user(void *dst, const void *user_src, size_t n) must_check;
+int copy_to_user(void *user_dst, const void *src, size_t n) must_check;
+/* Bytes NOT copied (0 = all): for calls that return a short count. */
+size_t copy_from_user_partial(void *dst, const void *user_src, size_t n) must_check;
+size_t copy_to_user_partial(void *user_dst, const void *src, size_t n) must_check;
+int clear_user(void *user_dst, size_t n) must_check;
+/* strlen without the NUL, DST then ends in NUL; -EFAULT; -ENAMETOOLONG when there is no NUL in the first SIZE bytes. */
+ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size) must_check;
+/* -EFAULT as the copies; atomic on aligned words. */
+int get_user_u32(u32 *value, const u32 *user) must_check;
+int get_user_u64(u64 *value, const u64 *user) must_check;
+int put_user_u32(u32 value, u32 *user) must_check;
+int put_user_u64(u64 value, u64 *user) must_check;
+/* *PREVIOUS = *user; if that is EXPECTED, *user = VALUE, atomically. */
+int cmpxchg_user_u32(u32 *user, u32 expected, u32 value, u32 *previous) must_check;
+/* As the copies, but fails with -EFAULT instead of sleeping when a page is not there (for use under locks). */
+int get_user_u32_nofault(u32 *value, const u32 *user) must_check;
+
+/* What identifies the memory of a futex word: the object and offset of a shared mapping, else space and address. */
+struct user_key { u64 owner, offset; };
+/* PRIVATE_FUTEX: skip the look-up, the key is space + address. -EFAULT, -EINVAL (not 4-byte aligned). */
+int user_memory_key(const u32 *user, bool private_futex, struct user_key *key) must_check;
+
+/* Another process's memory (/proc/PID/mem, process_vm_readv, exec's argument pages): bytes copied, or -errno if none. FORCE ignores page
+ * protection as ptrace does (private mappings get copied, never shared ones written against protection). */
+struct space;
+ssize_t space_read(struct space *space, u64 address, void *dst, size_t n, bool force);
+ssize_t space_write(struct space *space, u64 address, const void *src, size_t n, bool force);
+
+#endif
