@@ -9,5 +9,6 @@ void *kzalloc(size_t size); /* zeroed */
 void *kmalloc_nowait(size_t size); /* under spinlocks and in interrupts */
 void kfree(void *p);               /* NULL is fine */
 char *kstrndup(const char *s, size_t n);
+u64 kmalloc_pages(void); /* pages in use by all of the above */
 
 #endif

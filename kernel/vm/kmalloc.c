@@ -1,0 +1,202 @@
+/*
+ * Kernel memory by size class. A slab is one page cut into objects of one class; its descriptor says where the first free object is:
+ *
+ *     page->private:  | first_free (u16, in 16-byte units; NONE) | in_use (u16) | class (u16) |     page->free_link: list of its class
+ *
+ * and each free object begins with the place of the next. Slabs with free objects are on the class's list; an empty one goes back to the
+ * page allocator unless it is the last on the list. Requests above 2 KiB are whole pages, their order in page->private.
+ *
+ * Locks: one per class (irqsave).
+ */
+#include "vm/kmalloc.h"
+#include "lib/string.h"
+#include "sched/spinlock.h"
+#include "vm/page.h"
+
+#define UNIT 16
+#define NONE 0xffff
+#define LARGEST 2048
+
+struct slab_state {
+    u16 first_free, in_use, class, unused;
+};
+static_assert(sizeof(struct slab_state) == sizeof(u64), "fits page->private");
+
+struct size_class {
+    struct spinlock lock;
+    unsigned size;
+    struct list partial; /* pages with free objects */
+    u64 n_slabs;
+};
+
+#define CLASS(bytes, i) {SPINLOCK_INIT, bytes, LIST_INIT(classes[i].partial), 0}
+static struct size_class classes[] = {
+    CLASS(16, 0),  CLASS(32, 1),  CLASS(48, 2),  CLASS(64, 3),  CLASS(96, 4),    CLASS(128, 5),   CLASS(192, 6),  CLASS(256, 7),
+    CLASS(336, 8), CLASS(448, 9), CLASS(576, 10), CLASS(672, 11), CLASS(816, 12), CLASS(1008, 13), CLASS(1360, 14), CLASS(2048, 15),
+};
+
+static u64 large_pages;
+
+static struct slab_state *slab_of(struct page *page) { return (struct slab_state *)&page->private; }
+
+static struct size_class *class_for(size_t size)
+{
+    static u8 by_unit[LARGEST / UNIT + 1]; /* filled at first use; 0 = not yet, else class + 1 */
+    u8 *entry = &by_unit[DIV_ROUND_UP(size, UNIT)];
+
+    if (unlikely(*entry == 0)) {
+        u8 i = 0;
+
+        while (classes[i].size < size)
+            i++;
+        *entry = i + 1;
+    }
+    return &classes[*entry - 1];
+}
+
+/* A page cut into free objects. */
+static struct page *slab_create(struct size_class *c, unsigned alloc_flags)
+{
+    struct page *page = page_alloc(alloc_flags);
+    unsigned n = PAGE_SIZE / c->size;
+    char *base;
+
+    if (page == NULL)
+        return NULL;
+    base = page_address(page);
+    page->flags = PG_SLAB;
+    for (unsigned i = 0; i < n; i++)
+        *(u16 *)(base + i * c->size) = i + 1 < n ? (i + 1) * c->size / UNIT : NONE;
+    *slab_of(page) = (struct slab_state){.first_free = 0, .in_use = 0, .class = (u16)(c - classes)};
+    list_init(&page->free_link);
+    return page;
+}
+
+static void *slab_alloc(struct size_class *c, unsigned alloc_flags)
+{
+    u64 flags = spin_lock_irqsave(&c->lock);
+    struct slab_state *slab;
+    struct page *page;
+    void *object;
+
+    if (unlikely(list_empty(&c->partial))) {
+        spin_unlock_irqrestore(&c->lock, flags);
+        page = slab_create(c, alloc_flags);
+        if (page == NULL)
+            return NULL;
+        flags = spin_lock_irqsave(&c->lock);
+        list_add(&c->partial, &page->free_link);
+        c->n_slabs++;
+    }
+    page = list_first(&c->partial, struct page, free_link);
+    slab = slab_of(page);
+    object = (char *)page_address(page) + slab->first_free * UNIT;
+    slab->first_free = *(u16 *)object;
+    slab->in_use++;
+    if (slab->first_free == NONE)
+        list_remove(&page->free_link);
+    spin_unlock_irqrestore(&c->lock, flags);
+    return object;
+}
+
+static void slab_free(struct page *page, void *object)
+{
+    struct slab_state *slab = slab_of(page);
+    struct size_class *c = &classes[slab->class];
+    bool empty;
+    u64 flags;
+
+#ifdef DEBUG
+    memset(object, 0x5a, c->size);
+#endif
+    flags = spin_lock_irqsave(&c->lock);
+    ASSERT(slab->in_use > 0);
+    *(u16 *)object = slab->first_free;
+    if (slab->first_free == NONE)
+        list_add(&c->partial, &page->free_link);
+    slab->first_free = ((u64)object & PAGE_MASK) / UNIT;
+    empty = --slab->in_use == 0 && (c->partial.next != &page->free_link || c->partial.prev != &page->free_link);
+    if (empty) {
+        list_remove(&page->free_link);
+        c->n_slabs--;
+    }
+    spin_unlock_irqrestore(&c->lock, flags);
+    if (empty) {
+        page->flags = 0;
+        page_put(page);
+    }
+}
+
+static unsigned order_for(size_t size)
+{
+    unsigned order = 0;
+
+    while ((PAGE_SIZE << order) < size)
+        order++;
+    return order;
+}
+
+static void *allocate(size_t size, unsigned alloc_flags)
+{
+    struct page *page;
+    unsigned order;
+
+    if (likely(size <= LARGEST))
+        return slab_alloc(class_for(size), alloc_flags);
+    order = order_for(size);
+    page = page_alloc_order(order, alloc_flags);
+    if (page == NULL)
+        return NULL;
+    page->flags = PG_KERNEL;
+    page->private = order;
+    atomic_add_relaxed(&large_pages, 1ul << order);
+    return page_address(page);
+}
+
+void *kmalloc(size_t size) { return allocate(size, 0); }
+void *kmalloc_nowait(size_t size) { return allocate(size, ALLOC_NO_WAIT); }
+
+void *kzalloc(size_t size)
+{
+    void *p = allocate(size, 0);
+
+    if (p != NULL)
+        memset(p, 0, size);
+    return p;
+}
+
+void kfree(void *p)
+{
+    struct page *page;
+
+    if (p == NULL)
+        return;
+    page = address_page(p);
+    if (likely(page->flags & PG_SLAB)) {
+        slab_free(page, p);
+        return;
+    }
+    ASSERT_ALWAYS(page->flags & PG_KERNEL);
+    atomic_sub(&large_pages, 1ul << page->private);
+    page_free_order(page, page->private);
+}
+
+char *kstrndup(const char *s, size_t n)
+{
+    char *copy = kmalloc(n + 1);
+
+    if (copy != NULL) {
+        memcpy(copy, s, n);
+        copy[n] = '\0';
+    }
+    return copy;
+}
+
+u64 kmalloc_pages(void)
+{
+    u64 n = load_relaxed(&large_pages);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(classes); i++)
+        n += load_relaxed(&classes[i].n_slabs);
+    return n;
+}

@@ -1,0 +1,360 @@
+/*
+ * The page allocator: a buddy system (Knuth, TAOCP 1, 2.5) with a few pages kept back per hart.
+ *
+ *     page_alloc ---> this hart's stack of free pages ----(empty: refill 16)---> buddy lists, orders 0..10
+ *     page_free  --->                                 ----(full: return 16)---->
+ *
+ * A second stack per hart holds pages that are known to be all zeros: an idle hart fills it, page tables come back to it clean.
+ * A free block's head page has PG_FREE and its order in `private`; the other pages of the block say nothing.
+ *
+ * When memory runs low, vm/reclaim.c takes pages back from caches. The last pages are kept for those who need them most: user memory may
+ * not touch the lower 1/64 of memory, ordinary kernel memory leaves 1/256 to those who free memory by allocating (ALLOC_RESERVE).
+ *
+ * Locks: `buddy.lock` (irqsave); the stacks of a hart by interrupts being off.
+ */
+#include "vm/page.h"
+#include "lib/string.h"
+#include "sched/sched.h"
+#include "vm/reclaim.h"
+
+#define MAX_ORDER 10
+#define HART_STACK 64
+#define HART_BATCH 16
+#define ZEROED_KEEP 32 /* how many an idle hart prepares */
+
+struct hart_pages {
+    unsigned n_free, n_zeroed;
+    struct page *free[HART_STACK];
+    struct page *zeroed[HART_STACK];
+};
+
+struct page *pages;
+u64 first_pfn, end_pfn;
+
+static struct {
+    struct spinlock lock;
+    struct list free[MAX_ORDER + 1];
+    u64 n_free;  /* pages, those in hart stacks not counted */
+    u64 n_total; /* pages that were ever given to the allocator */
+} buddy;
+
+static struct hart_pages hart_pages[MAX_HARTS];
+
+static bool is_free_block(u64 pfn, unsigned order)
+{
+    struct page *p;
+
+    if (pfn < first_pfn || pfn + (1ul << order) > end_pfn)
+        return false;
+    p = pfn_page(pfn);
+    return (p->flags & PG_FREE) != 0 && p->private == order;
+}
+
+/* Gives the block back, merged with its free buddies. => buddy.lock held */
+static void buddy_free(u64 pfn, unsigned order)
+{
+    struct page *head;
+
+    buddy.n_free += 1ul << order;
+    while (order < MAX_ORDER) {
+        u64 other = pfn ^ (1ul << order);
+
+        if (!is_free_block(other, order))
+            break;
+        head = pfn_page(other);
+        list_remove(&head->free_link);
+        head->flags = 0;
+        pfn &= ~(1ul << order);
+        order++;
+    }
+    head = pfn_page(pfn);
+    head->refs = 0;
+    head->flags = PG_FREE;
+    head->private = order;
+    list_add(&buddy.free[order], &head->free_link);
+}
+
+/* => buddy.lock held; NULL when no block is large enough */
+static struct page *buddy_alloc(unsigned order)
+{
+    unsigned have = order;
+    struct page *head;
+    u64 pfn;
+
+    while (have <= MAX_ORDER && list_empty(&buddy.free[have]))
+        have++;
+    if (have > MAX_ORDER)
+        return NULL;
+    head = list_first(&buddy.free[have], struct page, free_link);
+    list_remove(&head->free_link);
+    head->flags = 0;
+    pfn = page_pfn(head);
+    while (have > order) {
+        struct page *upper;
+
+        have--;
+        upper = pfn_page(pfn + (1ul << have));
+        upper->refs = 0;
+        upper->flags = PG_FREE;
+        upper->private = have;
+        list_add(&buddy.free[have], &upper->free_link);
+    }
+    buddy.n_free -= 1ul << order;
+    return head;
+}
+
+static u64 reserve_for(unsigned alloc_flags)
+{
+    if (alloc_flags & ALLOC_RESERVE)
+        return 0;
+    if (alloc_flags & ALLOC_USER)
+        return buddy.n_total / 64;
+    return buddy.n_total / 256;
+}
+
+u64 page_free_count(void)
+{
+    u64 n = load_relaxed(&buddy.n_free);
+
+    for (unsigned i = 0; i < machine.harts; i++)
+        n += load_relaxed(&hart_pages[i].n_free) + load_relaxed(&hart_pages[i].n_zeroed);
+    return n;
+}
+
+u64 page_total_count(void) { return buddy.n_total; }
+
+/* => interrupts off. False when the reserve must not be touched. */
+static bool refill(struct hart_pages *h, unsigned alloc_flags)
+{
+    spin_lock(&buddy.lock);
+    if (buddy.n_free > reserve_for(alloc_flags)) {
+        for (unsigned i = 0; i < HART_BATCH; i++) {
+            struct page *p = buddy_alloc(0);
+
+            if (p == NULL)
+                break;
+            h->free[h->n_free++] = p;
+        }
+    }
+    spin_unlock(&buddy.lock);
+    return h->n_free > 0;
+}
+
+/* One page off this hart's stacks, or NULL. */
+static struct page *take(unsigned alloc_flags, bool *zeroed)
+{
+    u64 flags = irq_save();
+    struct hart_pages *h = &hart_pages[current->hart->id];
+    struct page *p = NULL;
+
+    *zeroed = false;
+    if ((alloc_flags & ALLOC_ZERO) && h->n_zeroed > 0) {
+        p = h->zeroed[--h->n_zeroed];
+        *zeroed = true;
+    } else if (h->n_free > 0 || refill(h, alloc_flags)) {
+        p = h->free[--h->n_free];
+    } else if (h->n_zeroed > 0) {
+        p = h->zeroed[--h->n_zeroed];
+        *zeroed = true;
+    }
+    irq_restore(flags);
+    return p;
+}
+
+static struct page *make_ready(struct page *p, unsigned alloc_flags, bool zeroed)
+{
+    p->refs = 1;
+    p->flags = 0;
+    p->object = NULL;
+    p->index = 0;
+    p->private = 0;
+    if ((alloc_flags & ALLOC_ZERO) && !zeroed)
+        clear_page(page_address(p));
+    return p;
+}
+
+struct page *page_alloc(unsigned alloc_flags)
+{
+    bool zeroed;
+    struct page *p = take(alloc_flags, &zeroed);
+
+    for (unsigned round = 0; unlikely(p == NULL); round++) {
+        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round))
+            return NULL;
+        p = take(alloc_flags, &zeroed);
+    }
+    return make_ready(p, alloc_flags, zeroed);
+}
+
+static struct page *take_order(unsigned order, unsigned alloc_flags)
+{
+    struct page *p = NULL;
+    u64 flags = spin_lock_irqsave(&buddy.lock);
+
+    if (buddy.n_free > reserve_for(alloc_flags) + (1ul << order))
+        p = buddy_alloc(order);
+    spin_unlock_irqrestore(&buddy.lock, flags);
+    return p;
+}
+
+struct page *page_alloc_order(unsigned order, unsigned alloc_flags)
+{
+    struct page *p;
+
+    if (order == 0)
+        return page_alloc(alloc_flags);
+    if (order > MAX_ORDER)
+        return NULL;
+    p = take_order(order, alloc_flags);
+    for (unsigned round = 0; p == NULL; round++) {
+        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round))
+            return NULL;
+        p = take_order(order, alloc_flags);
+    }
+    make_ready(p, 0, false);
+    if (alloc_flags & ALLOC_ZERO)
+        memset(page_address(p), 0, PAGE_SIZE << order);
+    return p;
+}
+
+/* => interrupts off */
+static void spill(struct page **stack, unsigned *n)
+{
+    spin_lock(&buddy.lock);
+    for (unsigned i = 0; i < HART_BATCH; i++)
+        buddy_free(page_pfn(stack[--*n]), 0);
+    spin_unlock(&buddy.lock);
+}
+
+void page_free(struct page *p)
+{
+    u64 flags;
+    struct hart_pages *h;
+
+    ASSERT(!(p->flags & (PG_RESERVED | PG_FREE)));
+#ifdef DEBUG
+    if (!(p->flags & PG_ZEROED))
+        memset(page_address(p), 0xa5, PAGE_SIZE); /* poison: a reader of freed memory shall notice */
+#endif
+    flags = irq_save();
+    h = &hart_pages[current->hart->id];
+    p->refs = 0;
+    if (p->flags & PG_ZEROED) {
+        if (h->n_zeroed == HART_STACK)
+            spill(h->zeroed, &h->n_zeroed);
+        h->zeroed[h->n_zeroed++] = p;
+    } else {
+        if (h->n_free == HART_STACK)
+            spill(h->free, &h->n_free);
+        h->free[h->n_free++] = p;
+    }
+    p->flags = 0;
+    irq_restore(flags);
+}
+
+void page_free_order(struct page *p, unsigned order)
+{
+    u64 flags;
+
+    if (order == 0) {
+        page_free(p);
+        return;
+    }
+    flags = spin_lock_irqsave(&buddy.lock);
+    buddy_free(page_pfn(p), order);
+    spin_unlock_irqrestore(&buddy.lock, flags);
+}
+
+/* => interrupts off (the idle loop) */
+bool page_zero_one(void)
+{
+    struct hart_pages *h = &hart_pages[current->hart->id];
+    struct page *p;
+
+    if (h->n_zeroed >= ZEROED_KEEP || (h->n_free == 0 && !refill(h, ALLOC_USER)))
+        return false;
+    p = h->free[--h->n_free];
+    clear_page(page_address(p));
+    h->zeroed[h->n_zeroed++] = p;
+    return true;
+}
+
+static bool overlaps(const struct phys_range *r, u64 start, u64 end) { return r->start < end && start < r->end; }
+
+/* The end of the part of [pfn, end_pfn) that begins at PFN and is all reserved or all free; *FREE says which. */
+static u64 run_end(u64 pfn, const struct phys_range *reserved, unsigned n, bool *is_free)
+{
+    u64 at = pfn << PAGE_SHIFT, end = end_pfn << PAGE_SHIFT;
+
+    *is_free = true;
+    for (unsigned i = 0; i < n; i++) {
+        if (overlaps(&reserved[i], at, at + PAGE_SIZE)) {
+            *is_free = false;
+            return MIN(ALIGN_UP(reserved[i].end, PAGE_SIZE), end) >> PAGE_SHIFT;
+        }
+        if (reserved[i].start > at && reserved[i].start < end)
+            end = ALIGN_DOWN(reserved[i].start, PAGE_SIZE);
+    }
+    return end >> PAGE_SHIFT;
+}
+
+/* A free place for SIZE bytes of descriptors: behind the reserved ranges, as high as needed. */
+static u64 place_descriptors(struct phys_range ram, u64 size, const struct phys_range *reserved, unsigned n)
+{
+    u64 at = ALIGN_UP(ram.start, PAGE_SIZE);
+
+    for (unsigned i = 0; i < n;) {
+        if (overlaps(&reserved[i], at, at + size)) {
+            at = ALIGN_UP(reserved[i].end, PAGE_SIZE);
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    if (at + size > ram.end)
+        panic("no room for page descriptors in %lu MiB of memory", (ram.end - ram.start) / MIB);
+    return at;
+}
+
+static void free_run(u64 pfn, u64 end)
+{
+    while (pfn < end) {
+        unsigned order = MAX_ORDER;
+
+        while (!IS_ALIGNED(pfn, 1ul << order) || pfn + (1ul << order) > end)
+            order--;
+        buddy_free(pfn, order);
+        buddy.n_total += 1ul << order;
+        pfn += 1ul << order;
+    }
+}
+
+void page_init(struct phys_range ram, const struct phys_range *reserved, unsigned n_reserved)
+{
+    struct phys_range all[16];
+    u64 size, at;
+    bool is_free;
+
+    ASSERT_ALWAYS(n_reserved < ARRAY_SIZE(all));
+    first_pfn = DIV_ROUND_UP(ram.start, PAGE_SIZE);
+    end_pfn = ram.end >> PAGE_SHIFT;
+    size = ALIGN_UP((end_pfn - first_pfn) * sizeof(struct page), PAGE_SIZE);
+    at = place_descriptors(ram, size, reserved, n_reserved);
+    pages = phys_to_virt(at);
+    memset(pages, 0, size);
+    memcpy(all, reserved, n_reserved * sizeof(all[0]));
+    all[n_reserved] = (struct phys_range){at, at + size};
+
+    for (unsigned i = 0; i <= MAX_ORDER; i++)
+        list_init(&buddy.free[i]);
+    for (u64 pfn = first_pfn; pfn < end_pfn;) {
+        u64 end = run_end(pfn, all, n_reserved + 1, &is_free);
+
+        if (is_free)
+            free_run(pfn, end);
+        else
+            for (u64 i = pfn; i < end; i++)
+                pfn_page(i)->flags = PG_RESERVED;
+        pfn = end;
+    }
+}

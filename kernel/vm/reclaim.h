@@ -1,0 +1,21 @@
+/* Taking memory back from caches when it runs low. */
+#ifndef VM_RECLAIM_H
+#define VM_RECLAIM_H
+
+#include "lib/types.h"
+
+/* The allocator found nothing: wakes the reclaim thread and waits for progress. False after some ROUNDs without (0, 1, 2...): give up. */
+bool reclaim_wait(unsigned round);
+/* Starts the reclaim thread. */
+void reclaim_init(void);
+/* An allocator's hint that free memory is low. */
+void reclaim_kick(void);
+
+u64 page_free_count(void);  /* free pages, those kept per hart included */
+u64 page_total_count(void); /* pages that the allocator manages */
+
+struct object;
+/* OBJECT has no pages any more and is going away: waits until reclaim does not look at it. */
+void reclaim_forget_object(struct object *object);
+
+#endif
