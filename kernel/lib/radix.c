@@ -1,0 +1,282 @@
+/*
+ * Radix trees. A node has 64 slots and stands for 6 bits of the index; the tree is as high as its largest index needs.
+ *
+ *     height 2:   root --slot[i >> 6]--> node --slot[i & 63]--> entry
+ *
+ * Each node keeps two bitmaps: `present`, which slots are used, and `tagged`, which of them lead to a tagged entry, so that a search
+ * skips what it does not want 64 slots at a time. Invariants: no node but the root is empty; a node's bit in its parent's `tagged`
+ * is set exactly when its own `tagged` is not 0.
+ */
+#include "lib/radix.h"
+#include "lib/errno.h"
+#ifdef QUIRE_HOST
+#include <stdlib.h>
+#define allocate_node() calloc(1, sizeof(struct radix_node))
+#define free_node(n) free(n)
+#else
+#include "lib/string.h"
+#include "vm/kmalloc.h"
+#endif
+
+#define SLOT_BITS 6
+#define SLOTS (1u << SLOT_BITS)
+#define SLOT_MASK (SLOTS - 1)
+#define MAX_HEIGHT 11 /* 66 bits >= 64 */
+
+struct radix_node {
+    u64 present, tagged;
+    void *slot[SLOTS]; /* nodes, or entries in the lowest level */
+};
+
+#ifndef QUIRE_HOST
+static struct radix_node *allocate_node(void)
+{
+    struct radix_node *n = kmalloc_nowait(sizeof(*n));
+
+    if (n != NULL)
+        memset(n, 0, sizeof(*n));
+    return n;
+}
+static void free_node(struct radix_node *n) { kfree(n); }
+#endif
+
+static unsigned slot_of(u64 index, unsigned level) { return (index >> (SLOT_BITS * level)) & SLOT_MASK; }
+
+/* Whether INDEX is too large for a tree of HEIGHT levels. */
+static bool is_beyond(u64 index, unsigned height)
+{
+    return height < MAX_HEIGHT && (height == 0 || (index >> (SLOT_BITS * height)) != 0);
+}
+
+/* The lowest node for INDEX, or NULL; PATH (may be NULL) gets the nodes passed, by level. */
+static struct radix_node *find_leaf(const struct radix *r, u64 index, struct radix_node **path)
+{
+    struct radix_node *n = r->root;
+
+    if (is_beyond(index, r->height))
+        return NULL;
+    for (unsigned level = r->height; level-- > 0;) {
+        if (n == NULL)
+            return NULL;
+        if (path != NULL)
+            path[level] = n;
+        if (level > 0)
+            n = n->slot[slot_of(index, level)];
+    }
+    return n;
+}
+
+void *radix_get(const struct radix *r, u64 index)
+{
+    const struct radix_node *n = find_leaf(r, index, NULL);
+
+    return n == NULL ? NULL : n->slot[slot_of(index, 0)];
+}
+
+/* Adds levels at the top until INDEX fits. */
+static int grow(struct radix *r, u64 index)
+{
+    while (is_beyond(index, r->height)) {
+        struct radix_node *n;
+
+        if (r->root == NULL && r->height > 0) {
+            r->height++;
+            continue;
+        }
+        n = allocate_node();
+        if (n == NULL)
+            return -ENOMEM;
+        if (r->root != NULL) {
+            n->slot[0] = r->root;
+            n->present = 1;
+            n->tagged = r->root->tagged != 0;
+        }
+        r->root = n;
+        r->height++;
+    }
+    return 0;
+}
+
+/* Takes out nodes that are empty, from the lowest of INDEX's path upwards. */
+static void prune(struct radix *r, u64 index, struct radix_node **path)
+{
+    for (unsigned level = 0; level < r->height; level++) {
+        struct radix_node *n = path[level];
+
+        if (n->present != 0)
+            return;
+        if (level + 1 == r->height) {
+            r->root = NULL;
+            r->height = 0;
+        } else {
+            struct radix_node *parent = path[level + 1];
+            unsigned slot = slot_of(index, level + 1);
+
+            parent->slot[slot] = NULL;
+            parent->present &= ~BIT(slot);
+            parent->tagged &= ~BIT(slot);
+        }
+        free_node(n);
+        if (r->height == 0)
+            return;
+    }
+}
+
+int radix_insert(struct radix *r, u64 index, void *item)
+{
+    struct radix_node *n, *path[MAX_HEIGHT];
+    unsigned level;
+    int err = grow(r, index);
+
+    if (err != 0 && r->root == NULL)
+        return err;
+    if (err != 0)
+        goto no_memory_above;
+    n = r->root;
+    for (level = r->height - 1;; level--) {
+        unsigned slot = slot_of(index, level);
+
+        path[level] = n;
+        if (level == 0)
+            break;
+        if (n->slot[slot] == NULL) {
+            n->slot[slot] = allocate_node();
+            if (n->slot[slot] == NULL)
+                goto no_memory;
+            n->present |= BIT(slot);
+        }
+        n = n->slot[slot];
+    }
+    if (n->slot[slot_of(index, 0)] != NULL)
+        return -EEXIST;
+    n->slot[slot_of(index, 0)] = item;
+    n->present |= BIT(slot_of(index, 0));
+    return 0;
+
+no_memory:
+    /* Nodes made on the way down hold nothing: take them out again. */
+    for (; level < r->height && path[level]->present == 0; level++) {
+        struct radix_node *empty = path[level];
+
+        if (level + 1 == r->height) {
+            r->root = NULL;
+            r->height = 0;
+            free_node(empty);
+            break;
+        }
+        path[level + 1]->slot[slot_of(index, level + 1)] = NULL;
+        path[level + 1]->present &= ~BIT(slot_of(index, level + 1));
+        free_node(empty);
+    }
+no_memory_above:
+    if (r->root != NULL && r->root->present == 0) {
+        free_node(r->root);
+        r->root = NULL;
+        r->height = 0;
+    }
+    return -ENOMEM;
+}
+
+/* Makes the `tagged` bits above agree after the lowest node's changed. */
+static void propagate_tag(struct radix *r, u64 index, struct radix_node **path)
+{
+    for (unsigned level = 1; level < r->height; level++) {
+        u64 bit = BIT(slot_of(index, level)), old = path[level]->tagged;
+
+        path[level]->tagged = path[level - 1]->tagged != 0 ? old | bit : old & ~bit;
+        if (path[level]->tagged == old)
+            return;
+    }
+}
+
+void radix_tag(struct radix *r, u64 index, bool on)
+{
+    struct radix_node *path[MAX_HEIGHT], *n = find_leaf(r, index, path);
+    u64 bit = BIT(slot_of(index, 0));
+
+    if (n == NULL || (n->present & bit) == 0)
+        return;
+    n->tagged = on ? n->tagged | bit : n->tagged & ~bit;
+    propagate_tag(r, index, path);
+}
+
+bool radix_is_tagged(const struct radix *r, u64 index)
+{
+    const struct radix_node *n = find_leaf(r, index, NULL);
+
+    return n != NULL && (n->tagged & BIT(slot_of(index, 0))) != 0;
+}
+
+void *radix_remove(struct radix *r, u64 index)
+{
+    struct radix_node *path[MAX_HEIGHT], *n = find_leaf(r, index, path);
+    unsigned slot = slot_of(index, 0);
+    void *item;
+
+    if (n == NULL || n->slot[slot] == NULL)
+        return NULL;
+    item = n->slot[slot];
+    n->slot[slot] = NULL;
+    n->present &= ~BIT(slot);
+    if (n->tagged & BIT(slot)) {
+        n->tagged &= ~BIT(slot);
+        propagate_tag(r, index, path);
+    }
+    prune(r, index, path);
+    return item;
+}
+
+/* The first entry at or after *INDEX below N, which stands at LEVEL and covers *INDEX or begins after it. */
+static void *search(const struct radix_node *n, unsigned level, u64 *index, bool tagged)
+{
+    u64 map = (tagged ? n->tagged : n->present) & ~(BIT(slot_of(*index, level)) - 1);
+
+    while (map != 0) {
+        unsigned slot = (unsigned)__builtin_ctzll(map), shift = SLOT_BITS * level;
+        void *found;
+
+        if (slot != slot_of(*index, level)) { /* skipped ahead: the bits below begin at 0 again */
+            *index = (*index >> shift & ~(u64)SLOT_MASK) << shift;
+            *index |= (u64)slot << shift;
+        }
+        if (level == 0)
+            return n->slot[slot];
+        found = search(n->slot[slot], level - 1, index, tagged);
+        if (found != NULL)
+            return found;
+        map &= map - 1;
+    }
+    return NULL;
+}
+
+static void *next_entry(const struct radix *r, u64 *index, bool tagged)
+{
+    u64 at = *index;
+    void *found;
+
+    if (r->root == NULL || is_beyond(at, r->height))
+        return NULL;
+    found = search(r->root, r->height - 1, &at, tagged);
+    if (found != NULL)
+        *index = at;
+    return found;
+}
+
+void *radix_next(const struct radix *r, u64 *index) { return next_entry(r, index, false); }
+void *radix_next_tagged(const struct radix *r, u64 *index) { return next_entry(r, index, true); }
+
+static void destroy_below(struct radix_node *n, unsigned level)
+{
+    if (level > 0)
+        for (u64 map = n->present; map != 0; map &= map - 1)
+            destroy_below(n->slot[__builtin_ctzll(map)], level - 1);
+    free_node(n);
+}
+
+void radix_destroy(struct radix *r)
+{
+    if (r->root != NULL)
+        destroy_below(r->root, r->height - 1);
+    r->root = NULL;
+    r->height = 0;
+}

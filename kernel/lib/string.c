@@ -1,0 +1,306 @@
+/*
+ * Memory and string functions. The copies work in whole words: both sides aligned alike is a plain loop, otherwise each
+ * destination word is put together from two aligned source words, so that nothing depends on misaligned accesses being fast
+ * (on many harts the firmware emulates them).
+ *
+ * An aligned word that holds at least one byte of the source lies in the source's pages, so reading all of it is safe.
+ */
+#include "lib/string.h"
+#include "arch/riscv/arch.h"
+
+#define WORD sizeof(u64)
+
+/* May alias anything: memory of every type passes through here. */
+typedef u64 __attribute__((may_alias)) word;
+
+static bool is_word_aligned(const void *p) { return ((u64)p & (WORD - 1)) == 0; }
+
+static void copy_aligned_words(word *d, const word *s, size_t words)
+{
+    for (; words >= 8; words -= 8, d += 8, s += 8) {
+        u64 a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], i = s[7];
+
+        d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = i;
+    }
+    while (words-- > 0)
+        *d++ = *s++;
+}
+
+/* => D aligned, S not */
+static void copy_shifted_words(word *d, const u8 *s, size_t words)
+{
+    unsigned shift = ((u64)s & (WORD - 1)) * 8;
+    const word *from = (const word *)((u64)s & ~(WORD - 1));
+    u64 low = *from++;
+
+    while (words-- > 0) {
+        u64 high = *from++;
+
+        *d++ = low >> shift | high << (64 - shift);
+        low = high;
+    }
+}
+
+void *memcpy(void *dst, const void *src, size_t n)
+{
+    u8 *d = dst;
+    const u8 *s = src;
+    size_t words;
+
+    if (n >= 2 * WORD) {
+        for (; !is_word_aligned(d); n--)
+            *d++ = *s++;
+        words = n / WORD;
+        if (is_word_aligned(s))
+            copy_aligned_words((word *)d, (const word *)s, words);
+        else
+            copy_shifted_words((word *)d, s, words);
+        d += words * WORD;
+        s += words * WORD;
+        n -= words * WORD;
+    }
+    while (n-- > 0)
+        *d++ = *s++;
+    return dst;
+}
+
+static void copy_backwards(u8 *d, const u8 *s, size_t n)
+{
+    bool alike = (((u64)d ^ (u64)s) & (WORD - 1)) == 0;
+
+    d += n;
+    s += n;
+    if (alike) {
+        for (; n > 0 && !is_word_aligned(d); n--)
+            *--d = *--s;
+        for (; n >= WORD; n -= WORD) {
+            d -= WORD;
+            s -= WORD;
+            *(word *)d = *(const word *)s;
+        }
+    }
+    while (n-- > 0)
+        *--d = *--s;
+}
+
+void *memmove(void *dst, const void *src, size_t n)
+{
+    u8 *d = dst;
+    const u8 *s = src;
+
+    if (d == s || n == 0)
+        return dst;
+    if (d < s && (size_t)(s - d) >= WORD)
+        return memcpy(dst, src, n); /* runs upwards a word at a time: what it overwrites has been read */
+    if (d < s || d >= s + n) {
+        while (n-- > 0)
+            *d++ = *s++;
+        return dst;
+    }
+    copy_backwards(d, s, n);
+    return dst;
+}
+
+void *memset(void *dst, int c, size_t n)
+{
+    u8 *d = dst;
+    u64 v = (u8)c * 0x0101010101010101ull;
+
+    if (n >= 2 * WORD) {
+        for (; !is_word_aligned(d); n--)
+            *d++ = (u8)c;
+        for (; n >= 8 * WORD; n -= 8 * WORD, d += 8 * WORD) {
+            word *w = (word *)d;
+
+            w[0] = v, w[1] = v, w[2] = v, w[3] = v, w[4] = v, w[5] = v, w[6] = v, w[7] = v;
+        }
+        for (; n >= WORD; n -= WORD, d += WORD)
+            *(word *)d = v;
+    }
+    while (n-- > 0)
+        *d++ = (u8)c;
+    return dst;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+    const u8 *p = a, *q = b;
+
+    if (is_word_aligned(p) && is_word_aligned(q))
+        for (; n >= WORD && *(const word *)p == *(const word *)q; n -= WORD, p += WORD, q += WORD)
+            ;
+    for (; n > 0; n--, p++, q++)
+        if (*p != *q)
+            return *p - *q;
+    return 0;
+}
+
+void *memchr(const void *s, int c, size_t n)
+{
+    for (const u8 *p = s; n > 0; n--, p++)
+        if (*p == (u8)c)
+            return (void *)p;
+    return NULL;
+}
+
+void *memrchr(const void *s, int c, size_t n)
+{
+    const u8 *p = s;
+
+    while (n-- > 0)
+        if (p[n] == (u8)c)
+            return (void *)(p + n);
+    return NULL;
+}
+
+size_t strlen(const char *s)
+{
+    const char *p = s;
+
+    while (*p != '\0')
+        p++;
+    return (size_t)(p - s);
+}
+
+size_t strnlen(const char *s, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max && s[n] != '\0')
+        n++;
+    return n;
+}
+
+int strcmp(const char *a, const char *b)
+{
+    while (*a == *b && *a != '\0') {
+        a++;
+        b++;
+    }
+    return (u8)*a - (u8)*b;
+}
+
+int strncmp(const char *a, const char *b, size_t n)
+{
+    for (; n > 0; n--, a++, b++)
+        if (*a != *b || *a == '\0')
+            return (u8)*a - (u8)*b;
+    return 0;
+}
+
+char *strchr(const char *s, int c)
+{
+    for (; *s != (char)c; s++)
+        if (*s == '\0')
+            return NULL;
+    return (char *)s;
+}
+
+char *strrchr(const char *s, int c)
+{
+    const char *last = NULL;
+
+    for (;; s++) {
+        if (*s == (char)c)
+            last = s;
+        if (*s == '\0')
+            return (char *)last;
+    }
+}
+
+char *strstr(const char *haystack, const char *needle)
+{
+    size_t n = strlen(needle);
+
+    for (; *haystack != '\0'; haystack++)
+        if (strncmp(haystack, needle, n) == 0)
+            return (char *)haystack;
+    return n == 0 ? (char *)haystack : NULL;
+}
+
+static unsigned digit_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    if (c >= 'a' && c <= 'z')
+        return (unsigned)(c - 'a') + 10;
+    if (c >= 'A' && c <= 'Z')
+        return (unsigned)(c - 'A') + 10;
+    return 255;
+}
+
+/* No sign, no leading white space; too large a number comes back as the largest. */
+unsigned long strtoul(const char *s, char **end, int base)
+{
+    unsigned long value = 0;
+    bool overflow = false;
+
+    if ((base == 0 || base == 16) && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && digit_value(s[2]) < 16) {
+        s += 2;
+        base = 16;
+    } else if (base == 0) {
+        base = s[0] == '0' ? 8 : 10;
+    }
+    for (; digit_value(*s) < (unsigned)base; s++) {
+        if (__builtin_mul_overflow(value, (unsigned long)base, &value) ||
+            __builtin_add_overflow(value, digit_value(*s), &value))
+            overflow = true;
+    }
+    if (end != NULL)
+        *end = (char *)s;
+    return overflow ? ~0ul : value;
+}
+
+size_t copy_string(char *dst, const char *src, size_t size)
+{
+    size_t length = strlen(src), n;
+
+    if (size == 0)
+        return length;
+    n = MIN(length, size - 1);
+    memcpy(dst, src, n);
+    dst[n] = '\0';
+    return length;
+}
+
+/* 128 stores and two more instructions a round: 520 instructions a page, near the least that 8-byte stores allow. */
+static void clear_page_by_words(void *page)
+{
+    void *end = (char *)page + PAGE_SIZE;
+
+    __asm__ volatile("1:\n"
+                     ".set offset, 0\n"
+                     ".rept 128\n"
+                     "sd zero, offset(%0)\n"
+                     ".set offset, offset + 8\n"
+                     ".endr\n"
+                     "addi %0, %0, 1024\n"
+                     "bltu %0, %1, 1b\n"
+                     : "+r"(page)
+                     : "r"(end)
+                     : "memory");
+}
+
+void clear_page(void *page)
+{
+    if (!machine.has_zicboz) {
+        clear_page_by_words(page);
+        return;
+    }
+    for (u64 p = (u64)page, end = p + PAGE_SIZE; p < end; p += machine.cboz_block)
+        __asm__ volatile(".insn i 0x0f, 2, x0, %0, 4" ::"r"(p) : "memory"); /* cbo.zero (p) */
+}
+
+void copy_page(void *dst, const void *src)
+{
+    word *d = dst;
+    const word *s = src;
+
+    for (unsigned i = 0; i < PAGE_SIZE / WORD; i += 16, d += 16, s += 16) {
+        u64 a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], j = s[7];
+
+        d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = j;
+        a = s[8], b = s[9], c = s[10], e = s[11], f = s[12], g = s[13], h = s[14], j = s[15];
+        d[8] = a, d[9] = b, d[10] = c, d[11] = e, d[12] = f, d[13] = g, d[14] = h, d[15] = j;
+    }
+}
