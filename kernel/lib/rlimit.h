@@ -12,7 +12,7 @@ enum {
 #define RLIM_INFINITY UINT64_MAX
 
 struct rlimit {
-    u64 current, maximum; /* the ABI's struct rlimit */
+    u64 soft, hard; /* the ABI's struct rlimit: rlim_cur, rlim_max */
 };
 struct rlimits {
     struct rlimit limit[RLIMIT_COUNT];

@@ -51,6 +51,9 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_RESERVED BIT(11) /* never free: firmware, kernel image, descriptors, holes */
 #define PG_WAITERS BIT(12) /* somebody sleeps for LOADING or WRITEBACK */
 #define PG_KERNEL BIT(13)  /* kernel memory by page_alloc: stacks, large kmalloc */
+#define PG_PLACED BIT(14)  /* every byte of it below the file's size has a place on the disk: stores need not ask prepare_write */
+#define PG_MEMORY_ONLY BIT(15) /* of an object that has no disk: counted as shared memory */
+#define PG_FETCHABLE BIT(16)   /* instruction fetch on every hart sees its bytes (fence.i was done) */
 
 extern struct page *pages;  /* indexed by pfn - first_pfn */
 extern u64 first_pfn, end_pfn;

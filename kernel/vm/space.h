@@ -49,6 +49,7 @@ struct mapping {
 struct vm_file_ops {
     void (*get)(struct file *file);
     void (*put)(struct file *file);
+    int (*sync)(struct file *file, u64 from, u64 to); /* msync: write bytes [from, to] back, wait. NULL: the pages only */
 };
 void vm_set_file_ops(const struct vm_file_ops *ops);
 
@@ -91,7 +92,7 @@ struct space_stats { u64 total, rss_anon, rss_file, rss_shmem, peak_rss, peak_to
 void space_stats(struct space *space, struct space_stats *stats);
 
 /* /proc/PID/maps: the lines for mappings at or above *ADDRESS, as many as fit into BUF: bytes, *ADDRESS advances; 0 = end. PATH_OF gives the name of a vma's file. */
-struct space_range { u64 start, end; unsigned prot; bool shared; u64 offset; struct file *file; const char *name; /* "[heap]"... or NULL */ u64 rss, anon, dirty; };
+struct space_range { u64 start, end; unsigned prot; bool shared; u64 offset; struct file *file; const char *name; /* "[heap]"... or NULL */ u64 rss, anon, dirty; bool count_pages; /* in: fill the three (costs a look at every page) */ };
 /* The first range of equal protection that ends above *ADDRESS; *ADDRESS becomes its end. FILE comes with a reference. False at the end. */
 bool space_next_range(struct space *space, u64 *address, struct space_range *range);
 

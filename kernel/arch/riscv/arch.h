@@ -61,6 +61,12 @@ void arch_call_harts(u64 mask, void (*fn)(void *), void *arg);
 
 /* ---- address translation ---- */
 void arch_set_root(u64 root_pfn, unsigned asid); /* writes satp; no flush */
+static inline u64 arch_root(void)                /* the pfn that satp holds; the kernel's own root during boot */
+{
+    u64 satp;
+    __asm__ volatile("csrr %0, satp" : "=r"(satp));
+    return satp & ((1ull << 44) - 1);
+}
 void arch_flush_tlb_page(u64 va, unsigned asid); /* this hart only */
 void arch_flush_tlb_asid(unsigned asid);
 void arch_flush_tlb_all(void);

@@ -1,0 +1,308 @@
+/*
+ * Making mappings: mmap, brk, stacks. Nothing is read or allocated here but the vma; pages come with faults (vm/fault.c).
+ * Source: mmap(2), brk(2), and Linux 6.12's behaviour where they are silent.
+ */
+#include "fs/cred.h"
+#include "lib/rlimit.h"
+#include "sched/thread.h"
+#include "vm/tlb.h"
+
+static u64 rlimit_of_current(unsigned which)
+{
+    return current->limits != NULL ? load_relaxed(&current->limits->limit[which].soft) : RLIM_INFINITY;
+}
+
+/* RLIMIT_AS, RLIMIT_DATA. */
+static bool within_limits(const struct space *s, u64 length, bool is_data)
+{
+    u64 n = length >> PAGE_SHIFT;
+
+    if (s->total_pages + n > rlimit_of_current(RLIMIT_AS) >> PAGE_SHIFT)
+        return false;
+    return !is_data || s->data_pages + n <= rlimit_of_current(RLIMIT_DATA) >> PAGE_SHIFT;
+}
+
+/* Private writable memory that could never exist is refused, as with vm.overcommit_memory = 0. */
+static bool is_hopeless(u64 length) { return length >> PAGE_SHIFT > page_total_count(); }
+
+int map_range(struct space *s, const struct vma *template, struct list *removed)
+{
+    struct vma *above = vma_find(s, template->start), *below = above ? vma_prev(above) : NULL, *v;
+    struct vma new = *template;
+    bool joins_above, joins_below;
+
+    if (above == NULL) {
+        struct tree_node *last = tree_last(&s->vmas);
+
+        below = last ? container_of(last, struct vma, node) : NULL;
+    }
+    joins_below = below != NULL && vma_continues(below, &new);
+    joins_above = above != NULL && vma_continues(&new, above);
+    if (joins_below && joins_above) {
+        u64 end = above->end;
+
+        below->flags |= above->flags & VMA_MARKED;
+        vma_remove(s, above);
+        list_add(removed, &above->object_link);
+        vma_resize(below, below->start, end);
+        return 0;
+    }
+    if (joins_below) {
+        vma_resize(below, below->start, new.end);
+        return 0;
+    }
+    if (joins_above) {
+        vma_resize(above, new.start, above->end);
+        return 0;
+    }
+    if (s->n_vmas >= MAX_MAP_COUNT)
+        return -ENOMEM;
+    v = vma_alloc();
+    if (v == NULL)
+        return -ENOMEM;
+    *v = new;
+    list_init(&v->object_link);
+    if (v->file != NULL)
+        vm_file_ops->get(v->file);
+    vma_insert(s, v);
+    return 0;
+}
+
+static bool overlaps_any(struct space *s, u64 start, u64 end)
+{
+    struct vma *v = vma_find(s, start);
+
+    return v != NULL && v->start < end;
+}
+
+/* Where a mapping that was asked for at ADDRESS goes: an address, or -errno. => write lock */
+static long place(struct space *s, u64 address, u64 length, unsigned flags)
+{
+    u64 limit = arch_user_address_limit(), found;
+
+    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+        if (length > limit || address > limit - length)
+            return -ENOMEM;
+        if ((address & PAGE_MASK) != 0)
+            return -EINVAL;
+        if (address < USER_MIN && !capable(current->cred, CAP_SYS_RAWIO))
+            return -EPERM;
+        if ((flags & MAP_FIXED_NOREPLACE) && overlaps_any(s, address, address + length))
+            return -EEXIST;
+        return (long)address;
+    }
+    if (length > limit)
+        return -ENOMEM;
+    address = ALIGN_UP(ALIGN_DOWN(address, PAGE_SIZE), PAGE_SIZE);
+    found = vma_find_gap(s, length, address, s->mmap_top);
+    if (found == 0)
+        found = vma_find_gap(s, length, 0, limit);
+    return found != 0 ? (long)found : -ENOMEM;
+}
+
+static u32 vma_flags(unsigned flags)
+{
+    u32 result = 0;
+
+    if ((flags & MAP_TYPE) != MAP_PRIVATE)
+        result |= VMA_SHARED;
+    if (flags & MAP_GROWSDOWN)
+        result |= VMA_GROWSDOWN;
+    if (flags & MAP_NORESERVE)
+        result |= VMA_NORESERVE;
+    if (flags & MAP_LOCKED)
+        result |= VMA_LOCKED;
+    return result;
+}
+
+static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m, struct list *removed)
+{
+    bool is_data = (flags & MAP_TYPE) == MAP_PRIVATE && (prot & PROT_WRITE);
+    struct vma v = {
+        .object = m->object, .file = m->file, .offset = m->object ? m->offset : 0, .prot = prot, .max_prot = m->max_prot, .flags = vma_flags(flags),
+    };
+    long at = place(s, address, length, flags);
+    int error;
+
+    if (at < 0)
+        return at;
+    if (!within_limits(s, length, is_data) || (is_data && !(flags & MAP_NORESERVE) && is_hopeless(length)))
+        return -ENOMEM;
+    if (flags & MAP_FIXED) {
+        error = unmap_range(s, (u64)at, (u64)at + length, removed);
+        if (error != 0)
+            return error;
+    }
+    v.start = (u64)at;
+    v.end = (u64)at + length;
+    error = map_range(s, &v, removed);
+    return error != 0 ? error : at;
+}
+
+long space_mmap(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m)
+{
+    struct list removed;
+    long at;
+
+    if (length == 0)
+        return -EINVAL;
+    if (ALIGN_UP(length, PAGE_SIZE) < length)
+        return -ENOMEM;
+    length = ALIGN_UP(length, PAGE_SIZE);
+    list_init(&removed);
+    write_lock(&s->lock);
+    at = map_locked(s, address, length, prot, flags, m, &removed);
+    write_unlock(&s->lock);
+    vma_free_list(&removed);
+    if (at >= 0 && ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED)))
+        populate_range(s, (u64)at, (u64)at + length);
+    return at;
+}
+
+/* ---- the heap ---- */
+
+void space_set_brk_start(struct space *s, u64 start)
+{
+    s->brk_start = s->brk = start;
+    s->layout.start_brk = s->layout.brk = start;
+}
+
+static bool grow_heap(struct space *s, u64 from, u64 to, struct list *removed)
+{
+    struct vma v = {.start = from, .end = to, .prot = PROT_READ | PROT_WRITE, .max_prot = 7};
+    struct vma *above = vma_find(s, from);
+
+    if (to > arch_user_address_limit() || !within_limits(s, to - from, true) || is_hopeless(to - from))
+        return false;
+    if (above != NULL && above->start < to + (above->flags & VMA_GROWSDOWN ? STACK_GUARD_GAP : 0))
+        return false;
+    return map_range(s, &v, removed) == 0;
+}
+
+u64 space_brk(struct space *s, u64 address)
+{
+    struct list removed;
+    u64 old_end, new_end, result;
+    bool done = true;
+
+    list_init(&removed);
+    write_lock(&s->lock);
+    if (address >= s->brk_start && address - s->brk_start <= rlimit_of_current(RLIMIT_DATA)) {
+        old_end = ALIGN_UP(s->brk, PAGE_SIZE);
+        new_end = ALIGN_UP(address, PAGE_SIZE);
+        if (new_end > old_end)
+            done = grow_heap(s, old_end, new_end, &removed);
+        else if (new_end < old_end)
+            done = unmap_range(s, new_end, old_end, &removed) == 0;
+        if (done)
+            s->brk = s->layout.brk = address;
+    }
+    result = s->brk;
+    write_unlock(&s->lock);
+    vma_free_list(&removed);
+    return result;
+}
+
+/* ---- stacks ---- */
+
+#define INITIAL_STACK (132 * KIB) /* as Linux maps at exec; the rest grows by faults */
+
+int space_set_up_stack(struct space *s, u64 top, bool executable)
+{
+    struct mapping m = {.max_prot = 7};
+    u64 size = MIN(INITIAL_STACK, MAX(ALIGN_DOWN(rlimit_of_current(RLIMIT_STACK), PAGE_SIZE), PAGE_SIZE));
+    unsigned prot = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
+    long at;
+
+    top = ALIGN_DOWN(top, PAGE_SIZE);
+    at = space_mmap(s, top - size, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN, &m);
+    return at < 0 ? (int)at : 0;
+}
+
+/* A fault below the vma ABOVE, which grows down: extends it to ADDRESS. => write lock */
+static bool grow_stack(struct space *s, struct vma *above, u64 address)
+{
+    struct vma *below = vma_prev(above);
+    u64 lowest = below == NULL ? USER_MIN : below->end;
+
+    if (below != NULL && prot_effective(below->prot) != PROT_NONE && !(below->flags & VMA_GROWSDOWN))
+        lowest += STACK_GUARD_GAP;
+    if (address < lowest || above->end - address > rlimit_of_current(RLIMIT_STACK) || !within_limits(s, above->start - address, false))
+        return false;
+    vma_resize(above, address, above->end);
+    return true;
+}
+
+/* Tries to bring ADDRESS, which no vma contains, into the stack above it. */
+bool stack_grow(struct space *s, u64 address)
+{
+    struct vma *v;
+    bool grown;
+
+    address = ALIGN_DOWN(address, PAGE_SIZE);
+    write_lock(&s->lock);
+    v = vma_find(s, address);
+    grown = v != NULL && (v->start <= address || ((v->flags & VMA_GROWSDOWN) && grow_stack(s, v, address)));
+    write_unlock(&s->lock);
+    return grown;
+}
+
+/* ---- msync(2) ---- */
+
+#define MS_ASYNC 1
+#define MS_INVALIDATE 2
+#define MS_SYNC 4
+
+/* Writes the dirty pages of a shared mapping's part back. The lock is given up meanwhile. */
+static int sync_vma(struct space *s, struct vma *v, u64 start, u64 end)
+{
+    struct file *file = v->file;
+    struct object *o = v->object;
+    u64 from = v->offset + (start - v->start);
+    int result;
+
+    vm_file_ops->get(file);
+    read_unlock(&s->lock);
+    if (vm_file_ops->sync != NULL)
+        result = vm_file_ops->sync(file, from, from + (end - start) - 1);
+    else
+        result = object_writeback(o, from, from + (end - start) - 1, true);
+    vm_file_ops->put(file);
+    read_lock(&s->lock);
+    return result;
+}
+
+int space_msync(struct space *s, u64 address, u64 length, unsigned flags)
+{
+    u64 end = address + ALIGN_UP(length, PAGE_SIZE);
+    bool has_hole = false;
+    int result = 0;
+
+    if ((flags & ~(unsigned)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (address & PAGE_MASK) || (flags & MS_ASYNC && flags & MS_SYNC))
+        return -EINVAL;
+    if (end < address)
+        return -ENOMEM;
+    read_lock(&s->lock);
+    while (address < end && result == 0) {
+        struct vma *v = vma_find(s, address);
+        u64 to;
+
+        if (v == NULL || v->start > address) {
+            has_hole = true;
+            if (v == NULL)
+                break;
+            address = v->start;
+            continue;
+        }
+        if ((flags & MS_INVALIDATE) && (v->flags & VMA_LOCKED)) {
+            result = -EBUSY;
+            break;
+        }
+        to = MIN(v->end, end);
+        if ((flags & MS_SYNC) && vma_is_shared(v) && v->object != NULL)
+            result = sync_vma(s, v, address, to);
+        address = to;
+    }
+    read_unlock(&s->lock);
+    return result != 0 ? result : has_hole ? -ENOMEM : 0;
+}

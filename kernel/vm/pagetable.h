@@ -1,0 +1,108 @@
+/*
+ * Page tables of user spaces, and what their entries say. The format of present entries is the hardware's (arch/riscv/pte.h); an entry
+ * with V = 0 is ours:
+ *
+ *   present leaf   hardware R W X, A, D; SOFT_W: the page may be written. W is set only while a store needs no fault: private
+ *                  pages that are shared since a fork, and clean pages of shared files, have SOFT_W without W.
+ *   0              nothing here yet; the page has its vma's protection
+ *   MARK           nothing here yet; the page has the protection in bits 1-3 (R W X). At an upper level: the whole span has.
+ *   RESIDENT       PROT_NONE, but the page stays: its frame number, A and D are where the hardware has them
+ *
+ *    63  54 53              10 9 8 7 6  5 4  3 2 1  0
+ *   +------+------------------+---+---+-----+------+-+
+ *   |      | frame            |   |D A|kind |X W R |0|
+ *   +------+------------------+---+---+-----+------+-+
+ *
+ * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and walks stop early, and holds
+ * its lock. A parent's entry for a table changes under the parent's lock; tables are freed under the space's write lock and tables_lock only.
+ */
+#ifndef VM_PAGETABLE_H
+#define VM_PAGETABLE_H
+
+#include "arch/riscv/arch.h"
+#include "arch/riscv/pte.h"
+#include "sched/spinlock.h"
+#include "vm/page.h"
+
+struct space;
+
+#define PTE_SOFT_W PTE_RSW0
+#define PTE_KIND_MASK (BIT(4) | BIT(5))
+#define PTE_MARK BIT(4)
+#define PTE_RESIDENT BIT(5)
+
+static inline bool pte_is_present(pte_t e) { return (e & PTE_V) != 0; }
+static inline bool pte_is_mark(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_MARK; }
+static inline bool pte_is_resident(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_RESIDENT; }
+static inline bool pte_has_page(pte_t e) { return pte_is_present(e) || pte_is_resident(e); }
+static inline pte_t pte_mark(unsigned prot) { return PTE_MARK | (pte_t)prot << 1; }
+static inline struct page *pte_page(pte_t e) { return pfn_page(pte_pfn(e)); }
+
+/* PROT_* that the entry gives (not 0): writable pages count as readable, as the hardware has it. */
+static inline unsigned pte_prot(pte_t e)
+{
+    if (pte_is_present(e))
+        return ((e >> 1) & 5) | (e & PTE_SOFT_W ? 2 : 0);
+    return (e >> 1) & 7;
+}
+
+/* PROT_* as the hardware can have it: writable implies readable. */
+static inline unsigned prot_effective(unsigned prot) { return prot | (prot & 2) >> 1; }
+
+/* Bits of a present entry for a page with protection PROT (not none), W left out. */
+static inline pte_t pte_bits(unsigned prot)
+{
+    return PTE_V | PTE_U | PTE_A | (pte_t)(prot_effective(prot) & 5) << 1 | (prot & 2 ? PTE_SOFT_W : 0);
+}
+
+/* A page's table, locked by its spinlock. */
+static inline void table_lock(struct page *table) { spin_lock((struct spinlock *)&table->table_lock); }
+static inline void table_unlock(struct page *table) { spin_unlock((struct spinlock *)&table->table_lock); }
+
+/* Stores VALUE and keeps table_live right. => table locked */
+static inline void pte_set(struct page *table, pte_t *entry, pte_t value)
+{
+    table->table_live += (value != 0) - (*entry != 0);
+    store_release(entry, value);
+}
+
+pte_t *pt_create_root(void); /* NULL = no memory */
+void pt_free_root(pte_t *root);
+
+/* The leaf entry of ADDRESS, or NULL if it has no leaf table. */
+pte_t *pt_find(struct space *s, u64 address, struct page **table);
+/* The entry of ADDRESS at LEVEL (0: leaf), its table made if there is none: NULL = no memory. */
+pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table);
+/* Marked spans that ADDRESS would cut are pushed down. -ENOMEM */
+int pt_split_spans(struct space *s, u64 address);
+/* Replaces the upper-level entry (0 or a mark) by a table that says the same: false = no memory. */
+bool pt_push_down(struct space *s, struct page *table, pte_t *entry, unsigned level);
+
+/*
+ * Walks [va, end) in steps: each gives either the entries of one leaf table that cover [va, next), or one upper-level entry that is no table
+ * (0 or a mark) and covers [va, next).
+ *
+ *   for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) ...
+ */
+struct pt_walk {
+    struct space *space;
+    u64 va, end;
+    /* set by pt_step */
+    u64 next;
+    unsigned level; /* 0: leaf entries */
+    struct page *table;
+    pte_t *pte;
+};
+bool pt_step(struct pt_walk *w);
+static inline unsigned pt_walk_pages(const struct pt_walk *w) { return (w->next - w->va) >> PAGE_SHIFT; }
+/* The upper-level entry's whole span is in the range. */
+static inline bool pt_walk_whole(const struct pt_walk *w) { return w->next - w->va == level_size(w->level); }
+
+struct tlb_batch;
+/* Detaches the tables above ADDRESS that have become empty. => write lock */
+void pt_prune(struct space *s, u64 address, struct tlb_batch *batch);
+/* Frees every page and table of a space that nobody can use any more. */
+void pt_destroy(struct space *s);
+u64 pt_count(void); /* tables in all spaces */
+
+#endif

@@ -1,0 +1,152 @@
+/* Address spaces: creation, end, fork, and where things are placed in a new one. */
+#include "lib/random.h"
+#include "lib/cmdline.h"
+#include "lib/rlimit.h"
+#include "lib/string.h"
+#include "proc/vdso/vdso.h"
+#include "sched/thread.h"
+#include "vm/kmalloc.h"
+#include "vm/tlb.h"
+
+const struct vm_file_ops *vm_file_ops;
+
+static u64 n_spaces;
+
+void vm_set_file_ops(const struct vm_file_ops *ops) { vm_file_ops = ops; }
+u64 space_count(void) { return load_relaxed(&n_spaces); }
+struct space_layout *space_layout(struct space *s) { return &s->layout; }
+void space_get(struct space *s) { atomic_add_relaxed(&s->users, 1); }
+
+struct space *space_create(void)
+{
+    struct space *s = kzalloc(sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    s->root = pt_create_root();
+    if (s->root == NULL) {
+        kfree(s);
+        return NULL;
+    }
+    s->users = 1;
+    rwlock_init(&s->lock);
+    vma_tree_init(&s->vmas);
+    spin_init(&s->tables_lock);
+    s->asid = asid_alloc();
+    s->stale = UINT32_MAX; /* an earlier space may have had the ASID */
+    s->mmap_top = arch_user_address_limit();
+    atomic_add_relaxed(&n_spaces, 1);
+    return s;
+}
+
+/* Nobody runs in S any more. First the objects forget it, so that nobody comes to its tables from there. */
+static void destroy(struct space *s)
+{
+    struct list removed;
+    struct tree_node *node;
+
+    tlb_leave_space(s);
+    list_init(&removed);
+    while ((node = s->vmas.root) != NULL) {
+        struct vma *v = container_of(node, struct vma, node);
+
+        vma_remove(s, v);
+        list_add(&removed, &v->object_link);
+    }
+    pt_destroy(s);
+    vma_free_list(&removed);
+    if (s->layout.exe != NULL)
+        vm_file_ops->put(s->layout.exe);
+    asid_free(s->asid);
+    atomic_sub(&n_spaces, 1);
+    kfree(s);
+}
+
+void space_put(struct space *s)
+{
+    if (atomic_sub(&s->users, 1) == 0)
+        destroy(s);
+}
+
+struct space *space_switch_current(struct space *s)
+{
+    struct space *old = current->space;
+    u64 flags = irq_save();
+
+    current->space = s;
+    if (s != NULL)
+        space_switch(this_hart(), s);
+    irq_restore(flags);
+    return old;
+}
+
+/* ---- placement ---- */
+
+/* A random number of pages below 2^BITS, as bytes. */
+static u64 random_pages(unsigned bits)
+{
+    u64 r;
+
+    if (cmdline_has("norandmaps"))
+        return 0;
+    random_bytes(&r, sizeof(r));
+    return (r & (BIT(bits) - 1)) << PAGE_SHIFT;
+}
+
+void space_randomise(struct space *s, struct space_random *r)
+{
+    u64 limit = MIN(arch_user_address_limit(), 1ull << 47), stack = 8 * MIB, gap;
+    bool is_small = limit < 1ull << 40;
+
+    if (current->limits != NULL)
+        stack = current->limits->limit[RLIMIT_STACK].soft;
+    r->stack_top = limit - PAGE_SIZE - random_pages(is_small ? 14 : 22);
+    gap = MIN(MAX(stack, 128 * MIB), limit / 6 * 5) + STACK_GUARD_GAP;
+    r->mmap_base = ALIGN_DOWN(limit - PAGE_SIZE - (BIT(is_small ? 14 : 22) << PAGE_SHIFT) - MIN(gap, limit / 2), PAGE_SIZE) - random_pages(is_small ? 18 : 24);
+    r->pie_base = ALIGN_DOWN(limit / 3 * 2, PAGE_SIZE) + random_pages(is_small ? 18 : 24);
+    r->brk_gap = random_pages(is_small ? 11 : 13);
+    s->mmap_top = r->mmap_base;
+}
+
+/* ---- the vDSO: two or more pages of the kernel image ---- */
+
+#define VDSO_SIZE ((u64)(vdso_end - vdso_start) + PAGE_SIZE)
+
+int space_map_vdso(struct space *s, u64 *base)
+{
+    struct vma v = {.prot = PROT_READ | PROT_EXEC, .max_prot = PROT_READ | PROT_EXEC, .flags = VMA_VDSO};
+    u64 size = ALIGN_UP(VDSO_SIZE, PAGE_SIZE);
+    struct list removed;
+    int error = -ENOMEM;
+
+    list_init(&removed);
+    write_lock(&s->lock);
+    v.start = vma_find_gap(s, size, 0, s->mmap_top);
+    v.end = v.start + size;
+    if (v.start != 0)
+        error = map_range(s, &v, &removed);
+    write_unlock(&s->lock);
+    vma_free_list(&removed);
+    *base = v.start + PAGE_SIZE; /* behind the data page */
+    return error;
+}
+
+/* The frame behind an address of the kernel image. */
+static u64 kernel_pfn(const struct space *s, const void *address)
+{
+    u64 va = (u64)address;
+    pte_t *t = s->root;
+    unsigned level = machine.paging_levels - 1;
+
+    while (!pte_is_leaf(t[pt_index(va, level)])) {
+        t = phys_to_virt(pte_pfn(t[pt_index(va, level)]) << PAGE_SHIFT);
+        level--;
+    }
+    return pte_pfn(t[pt_index(va, level)]) + ((va & (level_size(level) - 1)) >> PAGE_SHIFT);
+}
+
+/* Page INDEX of the vDSO's mapping: the data page, then the code. */
+u64 vdso_pfn(const struct space *s, u64 index)
+{
+    return kernel_pfn(s, index == 0 ? (const char *)vdso_data_page : vdso_start + (index - 1) * PAGE_SIZE);
+}

@@ -1,0 +1,54 @@
+/*
+ * TLB shootdown. Whoever takes a page or a permission out of a page table notes it in a batch; the flush tells every hart that may have the old
+ * entry in its TLB, waits for all, and then frees the pages:
+ *
+ *   change entries (tlb_note, tlb_free_page) ... tlb_flush            => no spinlock held at the flush
+ *
+ * Harts that run the space get an interrupt; the others get a bit in space->stale and flush before they run it next. A hart that has interrupts
+ * off cannot answer, so what it reached through a valid entry (vm/uaccess.c) stays until it is done.
+ */
+#ifndef VM_TLB_H
+#define VM_TLB_H
+
+#include "vm/vma.h"
+
+#define TLB_BATCH_PAGES 64
+
+struct tlb_batch {
+    struct space *space;
+    u64 start, end; /* what to flush; nothing if end == 0 */
+    bool tables;    /* tables go, too: everything must be flushed */
+    unsigned n_pages;
+    struct page *pages[TLB_BATCH_PAGES];
+};
+
+static inline void tlb_begin(struct tlb_batch *b, struct space *s)
+{
+    b->space = s;
+    b->start = UINT64_MAX;
+    b->end = 0;
+    b->tables = false;
+    b->n_pages = 0;
+}
+static inline void tlb_note(struct tlb_batch *b, u64 va)
+{
+    if (va < b->start)
+        b->start = va;
+    if (va >= b->end)
+        b->end = va + PAGE_SIZE;
+}
+static inline bool tlb_is_full(const struct tlb_batch *b) { return b->n_pages == TLB_BATCH_PAGES; }
+static inline void tlb_free_page(struct tlb_batch *b, struct page *page) { b->pages[b->n_pages++] = page; }
+void tlb_flush(struct tlb_batch *b);
+
+/* Throws out this hart's entry for VA after a permission was added. */
+void tlb_flush_local(struct space *s, u64 va);
+int asid_alloc(void);
+void asid_free(unsigned asid);
+/* The scheduler's: HART runs a thread of NEXT from now on. => interrupts off */
+void space_switch(struct hart *hart, struct space *next);
+/* No hart has S in its satp after this. */
+void tlb_leave_space(struct space *s);
+void tlb_init(void);
+
+#endif

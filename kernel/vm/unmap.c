@@ -1,0 +1,127 @@
+/*
+ * Taking mappings away: pages first (zap), then vmas, then page tables that have become empty. Pages are freed only after the TLB shootdown
+ * (vm/tlb.h). Source: munmap(2).
+ */
+#include "vm/tlb.h"
+
+/* What stays of an entry whose page goes: the protection, if it is not the vma's own. */
+static pte_t without_page(pte_t e, const struct vma *keep)
+{
+    if (keep == NULL || prot_effective(pte_prot(e)) == prot_effective(keep->prot))
+        return 0;
+    return pte_mark(pte_prot(e));
+}
+
+/* Entries of one leaf table. Returns how many are done. */
+static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
+{
+    unsigned n = pt_walk_pages(w), i;
+    u64 gone[RSS_KINDS] = {0};
+
+    table_lock(w->table);
+    for (i = 0; i < n && w->table->table_live > 0; i++) {
+        pte_t e = w->pte[i];
+
+        if (e == 0)
+            continue;
+        if (pte_has_page(e)) {
+            struct page *page = pte_page(e);
+
+            if (tlb_is_full(batch))
+                break;
+            tlb_note(batch, w->va + i * PAGE_SIZE);
+            if (!(page->flags & PG_RESERVED)) {
+                gone[rss_kind(page)]++;
+                tlb_free_page(batch, page);
+            }
+            pte_set(w->table, &w->pte[i], without_page(e, keep));
+        } else if (keep == NULL) {
+            pte_set(w->table, &w->pte[i], 0);
+        }
+    }
+    if (w->table->table_live == 0)
+        i = n;
+    table_unlock(w->table);
+    for (unsigned k = 0; k < RSS_KINDS; k++)
+        if (gone[k] != 0)
+            atomic_sub(&w->space->rss[k], gone[k]);
+    return i;
+}
+
+u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch)
+{
+    for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) {
+        if (w.level == 0) {
+            unsigned done = zap_leaves(&w, keep, batch);
+
+            if (done < pt_walk_pages(&w))
+                return w.va + done * PAGE_SIZE;
+        } else if (keep == NULL && *w.pte != 0) {
+            table_lock(w.table);
+            pte_set(w.table, w.pte, 0);
+            table_unlock(w.table);
+        }
+    }
+    return end;
+}
+
+static void zap_range(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
+{
+    while ((start = zap_some(s, start, end, NULL, batch)) < end)
+        tlb_flush(batch);
+}
+
+static void prune_tables(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
+{
+    for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next)
+        if (w.table->table_live == 0 && w.table != address_page(s->root))
+            pt_prune(s, w.va, batch);
+}
+
+int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
+{
+    struct vma *v = vma_find(s, start), *next;
+    struct tlb_batch batch;
+
+    if (v == NULL || v->start >= end)
+        return 0;
+    if (v->start < start && v->end > end) {
+        if (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, start) != 0)
+            return -ENOMEM;
+        v = vma_next(v);
+    }
+    if (pt_split_spans(s, start) != 0 || pt_split_spans(s, end) != 0)
+        return -ENOMEM;
+    tlb_begin(&batch, s);
+    zap_range(s, start, end, &batch);
+    for (; v != NULL && v->start < end; v = next) {
+        next = vma_next(v);
+        if (v->start < start) {
+            vma_resize(v, v->start, start);
+        } else if (v->end > end) {
+            vma_resize(v, end, v->end);
+        } else {
+            vma_remove(s, v);
+            list_add(removed, &v->object_link);
+        }
+    }
+    prune_tables(s, start, end, &batch);
+    tlb_flush(&batch);
+    return 0;
+}
+
+int space_munmap(struct space *s, u64 address, u64 length)
+{
+    u64 limit = arch_user_address_limit();
+    struct list removed;
+    int result;
+
+    if ((address & PAGE_MASK) != 0 || length == 0 || length > limit || address > limit - length)
+        return -EINVAL;
+    list_init(&removed);
+    write_lock(&s->lock);
+    result = unmap_range(s, address, ALIGN_UP(address + length, PAGE_SIZE), &removed);
+    write_unlock(&s->lock);
+    vma_free_list(&removed);
+    return result;
+}

@@ -1,0 +1,268 @@
+/* The tree of mappings: look-up, insertion, splitting, and the search for free ranges, all O(log n). Contract in vma.h. */
+#include "vm/vma.h"
+#include "vm/kmalloc.h"
+
+static u64 n_vmas;
+
+u64 vma_count(void) { return load_relaxed(&n_vmas); }
+
+static struct vma *vma_of(const struct tree_node *node) { return node ? container_of(node, struct vma, node) : NULL; }
+
+/* tree.update: the largest gap of a subtree. */
+static void update_gap(struct tree_node *node)
+{
+    struct vma *v = vma_of(node);
+    u64 max = v->gap;
+
+    if (node->left != NULL)
+        max = MAX(max, vma_of(node->left)->max_gap);
+    if (node->right != NULL)
+        max = MAX(max, vma_of(node->right)->max_gap);
+    v->max_gap = max;
+}
+
+void vma_tree_init(struct tree *tree)
+{
+    tree->root = NULL;
+    tree->update = update_gap;
+}
+
+struct vma *vma_find(struct space *s, u64 address)
+{
+    struct tree_node *node = s->vmas.root;
+    struct vma *best = NULL;
+
+    while (node != NULL) {
+        struct vma *v = vma_of(node);
+
+        if (address < v->end) {
+            best = v;
+            if (v->start <= address)
+                break;
+            node = node->left;
+        } else {
+            node = node->right;
+        }
+    }
+    if (best != NULL)
+        store_relaxed(&s->last_found, best);
+    return best;
+}
+
+struct vma *vma_next(const struct vma *v) { return vma_of(tree_next(&v->node)); }
+struct vma *vma_prev(const struct vma *v) { return vma_of(tree_prev(&v->node)); }
+
+struct vma *vma_alloc(void)
+{
+    struct vma *v = kzalloc(sizeof(*v));
+
+    if (v != NULL) {
+        list_init(&v->object_link);
+        atomic_add_relaxed(&n_vmas, 1);
+    }
+    return v;
+}
+
+void vma_free(struct vma *v)
+{
+    atomic_sub(&n_vmas, 1);
+    kfree(v);
+}
+
+void vma_free_list(struct list *removed)
+{
+    struct vma *v, *tmp;
+
+    list_for_each_safe(v, tmp, removed, object_link)
+    {
+        if (v->file != NULL)
+            vm_file_ops->put(v->file);
+        vma_free(v);
+    }
+}
+
+static void set_gap(struct space *s, struct vma *v, u64 below_end)
+{
+    v->gap = v->start - below_end;
+    tree_refresh(&s->vmas, &v->node);
+}
+
+/* Totals that limits and /proc look at. */
+static void count_pages(struct space *s, const struct vma *v, u64 length, bool add)
+{
+    u64 n = add ? length >> PAGE_SHIFT : -(length >> PAGE_SHIFT);
+
+    s->total_pages += n;
+    if (s->total_pages > s->peak_pages)
+        s->peak_pages = s->total_pages;
+    if (v->flags & VMA_GROWSDOWN)
+        s->stack_pages += n;
+    else if (!(v->flags & VMA_SHARED) && (v->prot & PROT_WRITE))
+        s->data_pages += n;
+    else if (v->file != NULL && (v->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC)
+        s->exec_pages += n;
+}
+
+/* The counters follow when a vma's default protection changes: take its pages out before, in after. */
+void vma_count_pages(struct space *s, const struct vma *v, bool add) { count_pages(s, v, v->end - v->start, add); }
+
+static void lock_mappings(const struct vma *v)
+{
+    if (v->object != NULL)
+        mutex_lock(&v->object->mappings_lock);
+}
+
+static void unlock_mappings(const struct vma *v)
+{
+    if (v->object != NULL)
+        mutex_unlock(&v->object->mappings_lock);
+}
+
+/* => the object's mappings locked, as for the next */
+static void insert_locked(struct space *s, struct vma *v)
+{
+    struct tree_node **link = &s->vmas.root, *parent = NULL;
+    struct vma *above, *below;
+
+    while (*link != NULL) {
+        parent = *link;
+        link = v->start < vma_of(parent)->start ? &parent->left : &parent->right;
+    }
+    v->space = s;
+    v->gap = v->max_gap = 0;
+    tree_insert(&s->vmas, &v->node, parent, link);
+    below = vma_prev(v);
+    above = vma_next(v);
+    set_gap(s, v, below ? below->end : 0);
+    if (above != NULL)
+        set_gap(s, above, v->end);
+    s->n_vmas++;
+    count_pages(s, v, v->end - v->start, true);
+    if (v->object != NULL)
+        list_add_tail(&v->object->mappings, &v->object_link); /* behind the one it was forked from: see space_fork */
+}
+
+static void resize_locked(struct vma *v, u64 start, u64 end)
+{
+    struct space *s = v->space;
+    struct vma *below = vma_prev(v), *above = vma_next(v);
+
+    count_pages(s, v, v->end - v->start, false);
+    v->offset += start - v->start;
+    v->start = start;
+    v->end = end;
+    count_pages(s, v, v->end - v->start, true);
+    set_gap(s, v, below ? below->end : 0);
+    if (above != NULL)
+        set_gap(s, above, end);
+}
+
+void vma_insert(struct space *s, struct vma *v)
+{
+    lock_mappings(v);
+    insert_locked(s, v);
+    unlock_mappings(v);
+}
+
+void vma_resize(struct vma *v, u64 start, u64 end)
+{
+    lock_mappings(v);
+    resize_locked(v, start, end);
+    unlock_mappings(v);
+}
+
+void vma_remove(struct space *s, struct vma *v)
+{
+    struct vma *below = vma_prev(v), *above = vma_next(v);
+
+    lock_mappings(v);
+    list_remove(&v->object_link);
+    unlock_mappings(v);
+    tree_remove(&s->vmas, &v->node);
+    if (above != NULL)
+        set_gap(s, above, below ? below->end : 0);
+    s->n_vmas--;
+    count_pages(s, v, v->end - v->start, false);
+    if (s->last_found == v)
+        s->last_found = NULL;
+}
+
+int vma_split(struct space *s, struct vma *v, u64 at)
+{
+    struct vma *upper = vma_alloc();
+    u64 end = v->end;
+
+    if (upper == NULL)
+        return -ENOMEM;
+    upper->start = at;
+    upper->end = end;
+    upper->offset = v->offset + (at - v->start);
+    upper->object = v->object;
+    upper->file = v->file;
+    upper->prot = v->prot;
+    upper->max_prot = v->max_prot;
+    upper->flags = v->flags;
+    if (upper->file != NULL)
+        vm_file_ops->get(upper->file);
+    lock_mappings(v); /* once for both: whoever comes from the object finds every page in one of them */
+    resize_locked(v, v->start, at);
+    insert_locked(s, upper);
+    unlock_mappings(v);
+    return 0;
+}
+
+bool vma_continues(const struct vma *a, const struct vma *b)
+{
+    u32 own = (u32)~VMA_MARKED; /* entries keep their own protection whatever vma they are in */
+
+    return a->end == b->start && a->file == b->file && a->object == b->object && a->prot == b->prot && a->max_prot == b->max_prot &&
+           (a->flags & own) == (b->flags & own) && !(a->flags & VMA_VDSO) &&
+           (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
+}
+
+/* What a new mapping must keep clear below a vma that grows down. */
+static u64 guard_below(const struct vma *v) { return v->flags & VMA_GROWSDOWN ? STACK_GUARD_GAP : 0; }
+
+static bool range_is_free(struct space *s, u64 start, u64 end)
+{
+    struct vma *v = vma_find(s, start);
+
+    return v == NULL || v->start >= end + guard_below(v);
+}
+
+/* The highest start such that LENGTH bytes from there are free, inside NODE's subtree's gaps and below TOP; 0 = none.
+ * Recursion depth is the tree's height. */
+static u64 highest_gap(struct tree_node *node, u64 length, u64 top)
+{
+    struct vma *v = vma_of(node);
+    u64 found, low, high;
+
+    if (node == NULL || v->max_gap < length)
+        return 0;
+    if (v->start < top) { /* the right subtree's gaps begin at or above v->end */
+        found = highest_gap(node->right, length, top);
+        if (found != 0)
+            return found;
+    }
+    low = MAX(v->start - v->gap, (u64)USER_MIN);
+    high = v->start > guard_below(v) ? MIN(v->start - guard_below(v), top) : 0;
+    if (v->gap >= length && high >= low + length)
+        return high - length;
+    return highest_gap(node->left, length, top);
+}
+
+u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
+{
+    struct tree_node *last;
+    u64 limit = arch_user_address_limit(), end;
+
+    if (length > limit)
+        return 0;
+    if (hint >= USER_MIN && hint <= limit - length && range_is_free(s, hint, hint + length))
+        return hint;
+    last = tree_last(&s->vmas);
+    end = MAX(last ? vma_of(last)->end : 0, (u64)USER_MIN);
+    if (end <= top && top - end >= length)
+        return top - length;
+    return highest_gap(s->vmas.root, length, top);
+}

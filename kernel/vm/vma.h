@@ -1,0 +1,146 @@
+/*
+ * Address spaces from inside: the tree of mappings, the locks and the counters. Only vm/ includes this; others see vm/space.h.
+ *
+ *   space --- vmas: red-black tree by address, each node knows the largest gap below any vma of its subtree
+ *     |         [vma][vma]   gap   [vma]
+ *     +------ root: page table; what each page is, resident or not, is told by its entry (vm/pagetable.h)
+ *
+ * A vma says what a range is: which object from which offset, shared or private, and the protection that pages have for which
+ * no entry says otherwise (`prot`).
+ *
+ * Locks, in this order:
+ *   space->lock      (rwlock) writing: tree and vmas change, tables are freed. Reading: faults, and changes of entries only.
+ *   object->mappings_lock     also held when an object-backed vma is linked, unlinked or changes start, end or offset
+ *   space->tables_lock (spin) tables are freed under it, so whoever comes from an object (vm/rmap.c) can walk without space->lock
+ *   table lock         (spin) entries of one table
+ *   object->lock       (spin, irqsave)
+ * TLB shootdowns wait for other harts: never with a spinlock held.
+ */
+#ifndef VM_VMA_H
+#define VM_VMA_H
+
+#include "lib/tree.h"
+#include "vm/pagetable.h"
+#include "vm/reclaim.h"
+#include "vm/space.h"
+
+struct tlb_batch;
+
+struct vma {
+    struct tree_node node;
+    u64 start, end;
+    u64 gap;     /* free bytes between the vma below and this one */
+    u64 max_gap; /* the largest `gap` in this subtree */
+    struct space *space;
+    struct object *object;   /* NULL: private anonymous memory (or the vDSO) */
+    struct file *file;       /* referenced; not NULL when object is not */
+    struct list object_link; /* object->mappings */
+    u64 offset;              /* of `start` in the object, bytes */
+    unsigned prot, max_prot; /* PROT_* */
+    u32 flags;               /* VMA_* */
+};
+#define VMA_SHARED BIT(0)
+#define VMA_GROWSDOWN BIT(1)
+#define VMA_NORESERVE BIT(2)
+#define VMA_VDSO BIT(3)   /* pages of the kernel image */
+#define VMA_MARKED BIT(4) /* some entry may say another protection than `prot`; set atomically under the read lock */
+#define VMA_LOCKED BIT(5)
+
+enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_KINDS };
+
+struct space {
+    u32 users;
+    struct rwlock lock;
+    struct tree vmas;
+    struct vma *last_found; /* where the last look-up ended; a hint */
+    unsigned n_vmas;
+
+    pte_t *root;
+    struct spinlock tables_lock;
+    bool has_spans; /* marks above the leaf level may exist */
+    unsigned asid;  /* 0: none was free, the TLB is flushed at every switch */
+    u32 running;    /* harts whose satp holds this space */
+    u32 stale;      /* harts that must flush before they run it again */
+
+    u64 mmap_top;       /* new mappings go below */
+    u64 brk_start, brk; /* the heap is [brk_start, brk) */
+    u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages; /* by vmas, under the write lock */
+    u64 rss[RSS_KINDS], peak_rss, n_tables;                           /* atomic */
+    u64 minor_faults, major_faults;
+    struct space_layout layout;
+};
+
+#define USER_MIN 65536          /* vm.mmap_min_addr */
+#define MAX_MAP_COUNT 65530     /* vm.max_map_count */
+#define STACK_GUARD_GAP (256 * PAGE_SIZE)
+
+/* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */
+struct vma *vma_find(struct space *s, u64 address);
+/* The vma that contains ADDRESS, or NULL. */
+static inline struct vma *vma_at(struct space *s, u64 address)
+{
+    struct vma *v = load_relaxed(&s->last_found);
+
+    if (likely(v != NULL && v->start <= address && address < v->end))
+        return v;
+    v = vma_find(s, address);
+    return v != NULL && v->start <= address ? v : NULL;
+}
+struct vma *vma_next(const struct vma *v);
+struct vma *vma_prev(const struct vma *v);
+/* Links V, whose range is free, into its space and object. => write lock */
+void vma_insert(struct space *s, struct vma *v);
+/* Unlinks V. The caller frees it with vma_free and drops the file reference it returns outside the lock. */
+void vma_remove(struct space *s, struct vma *v);
+struct vma *vma_alloc(void);
+void vma_free(struct vma *v);
+/* Moves V's borders; the range that is added is free. */
+void vma_resize(struct vma *v, u64 start, u64 end);
+/* Cuts V in two at AT; the upper part is new. -ENOMEM. */
+int vma_split(struct space *s, struct vma *v, u64 at);
+/* Whether B, directly above A, is its continuation in every respect. */
+bool vma_continues(const struct vma *a, const struct vma *b);
+/* The highest free range of LENGTH bytes below TOP, or at HINT if that is free: its start, 0 when there is none. */
+u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top);
+u64 vma_count(void); /* all vmas of all spaces */
+void vma_tree_init(struct tree *tree);
+/* Takes V's pages out of the space's totals, or puts them in: around a change of its default protection. */
+void vma_count_pages(struct space *s, const struct vma *v, bool add);
+
+static inline bool vma_is_shared(const struct vma *v) { return (v->flags & VMA_SHARED) != 0; }
+static inline u64 vma_index(const struct vma *v, u64 address) { return (address - v->start + v->offset) >> PAGE_SHIFT; }
+
+extern const struct vm_file_ops *vm_file_ops;
+
+/* Frees vmas that vma_remove has unlinked and drops their files: outside all locks, the last reference to a file may sleep. */
+void vma_free_list(struct list *removed);
+
+/* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL: nothing does (munmap).
+ * Stops early when the batch is full: the address reached. => write lock, or tables_lock */
+u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
+/* Unmaps [start, end): splits vmas, takes pages out, frees empty tables. Removed vmas go onto REMOVED for vma_free_list. -ENOMEM: nothing was done.
+ * => write lock, everything page aligned */
+int unmap_range(struct space *s, u64 start, u64 end, struct list *removed);
+/* A new mapping of a free range. MAY_MERGE with its neighbours. -ENOMEM. => write lock */
+int map_range(struct space *s, const struct vma *template, struct list *removed);
+/* Brings ADDRESS, which no vma contains, into a stack above it; false: it may not grow so far. */
+bool stack_grow(struct space *s, u64 address);
+/* The frame of page INDEX of the vDSO's mapping. */
+u64 vdso_pfn(const struct space *s, u64 index);
+u64 space_count(void);
+/* Faults [start, end) in, as far as it works. => no lock */
+void populate_range(struct space *s, u64 start, u64 end);
+
+/* Resident pages: a counter by what PAGE is. */
+static inline enum rss_kind rss_kind(const struct page *page)
+{
+    if (page->flags & PG_ANON)
+        return RSS_ANON;
+    return page->flags & PG_MEMORY_ONLY ? RSS_SHMEM : RSS_FILE;
+}
+static inline void space_count_page(struct space *s, const struct page *page, long change)
+{
+    atomic_add_relaxed(&s->rss[rss_kind(page)], change);
+}
+
+#endif
