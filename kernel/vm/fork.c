@@ -16,7 +16,7 @@ static pte_t share_entry(struct pt_walk *w, pte_t *pte, const struct vma *v, u64
     if (!pte_has_page(e))
         return e;
     if (vma_is_shared(v))
-        return prot_effective(pte_prot(e)) == prot_effective(v->prot) ? 0 : pte_mark(pte_prot(e));
+        return vma_entry_without_page(v, e);
     if (e & PTE_W) {
         e &= ~PTE_W;
         pte_set(w->table, pte, e);

@@ -115,9 +115,12 @@ static u32 vma_flags(unsigned flags)
     return result;
 }
 
+static bool is_private_writable(unsigned prot, unsigned flags) { return (flags & MAP_TYPE) == MAP_PRIVATE && (prot & PROT_WRITE); }
+static enum fault_access first_access(unsigned prot) { return prot_effective(prot) & PROT_READ ? FAULT_READ : FAULT_EXEC; }
+
 static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m, struct list *removed)
 {
-    bool is_data = (flags & MAP_TYPE) == MAP_PRIVATE && (prot & PROT_WRITE);
+    bool is_data = is_private_writable(prot, flags);
     struct vma v = {
         .object = m->object, .file = m->file, .offset = m->object ? m->offset : 0, .prot = prot, .max_prot = m->max_prot, .flags = vma_flags(flags),
     };
@@ -155,7 +158,7 @@ long space_mmap(struct space *s, u64 address, u64 length, unsigned prot, unsigne
     write_unlock(&s->lock);
     vma_free_list(&removed);
     if (at >= 0 && ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED)))
-        populate_range(s, (u64)at, (u64)at + length);
+        populate_range(s, (u64)at, (u64)at + length, is_private_writable(prot, flags) ? FAULT_WRITE : first_access(prot));
     return at;
 }
 

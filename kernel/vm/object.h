@@ -28,11 +28,13 @@ struct object_ops {
      * Bytes past object->size and holes read as zeros. NULL: pages start as zeros (tmpfs). */
     void (*read_pages)(struct object *o, struct page **pages, unsigned n);
     /* Starts writing N consecutive pages (all PG_WRITEBACK, no longer PG_DIRTY); each ends in page_write_done(). Bytes past object->size are
-     * already zero in the pages; blocks past it are not written. NULL: memory is the only store (tmpfs); pages are never clean. */
+     * already zero in the pages; blocks past it are not written, and blocks that have no place (holes of which only zeros were made dirty) neither. NULL: memory is the only store (tmpfs); pages are never clean. */
     void (*write_pages)(struct object *o, struct page **pages, unsigned n);
     /* Bytes [from, to) of page INDEX are about to change, by write() or by the first store through a mapping: make sure that they have a place
      * (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks. 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
     int (*prepare_write)(struct object *o, u64 index, unsigned from, unsigned to);
+    /* A mapping is about to be stored to: file times (mmap(2), "Timestamps changes for file-backed mappings"). May sleep. NULL: nothing. */
+    void (*mapping_stored)(struct object *o);
     /* The object got its first dirty page (or its first since it was clean). Called under spinlocks: queue it, no more. NULL: nothing. */
     void (*dirtied)(struct object *o);
 };

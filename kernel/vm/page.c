@@ -30,6 +30,7 @@ struct hart_pages {
 
 struct page *pages;
 u64 first_pfn, end_pfn;
+u64 nr_anon_pages;
 
 static struct {
     struct spinlock lock;
@@ -137,7 +138,14 @@ static bool refill(struct hart_pages *h, unsigned alloc_flags)
         }
     }
     spin_unlock(&buddy.lock);
+    reclaim_kick();
     return h->n_free > 0;
+}
+
+void page_make_anonymous(struct page *p)
+{
+    p->flags = PG_ANON;
+    atomic_add_relaxed(&nr_anon_pages, 1);
 }
 
 /* One page off this hart's stacks, or NULL. */
@@ -236,6 +244,8 @@ void page_free(struct page *p)
     if (!(p->flags & PG_ZEROED))
         memset(page_address(p), 0xa5, PAGE_SIZE); /* poison: a reader of freed memory shall notice */
 #endif
+    if (p->flags & PG_ANON)
+        atomic_sub(&nr_anon_pages, 1);
     flags = irq_save();
     h = &hart_pages[current->hart->id];
     p->refs = 0;

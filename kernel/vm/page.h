@@ -81,6 +81,10 @@ static inline void page_put(struct page *p)
         page_free(p);
 }
 
+/* P, fresh, becomes a private page of user memory; page_free ends that. */
+void page_make_anonymous(struct page *p);
+extern u64 nr_anon_pages;
+
 struct memory_stats {
     u64 total, free, reserved; /* pages */
     u64 cached, dirty, writeback, anon, tables, slab, kernel, shmem;

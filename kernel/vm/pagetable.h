@@ -23,6 +23,7 @@
 #include "arch/riscv/pte.h"
 #include "sched/spinlock.h"
 #include "vm/page.h"
+#include "vm/vm.h"
 
 struct space;
 
@@ -103,6 +104,5 @@ struct tlb_batch;
 void pt_prune(struct space *s, u64 address, struct tlb_batch *batch);
 /* Frees every page and table of a space that nobody can use any more. */
 void pt_destroy(struct space *s);
-u64 pt_count(void); /* tables in all spaces */
 
 #endif

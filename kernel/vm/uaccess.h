@@ -15,6 +15,7 @@ int copy_to_user(void *user_dst, const void *src, size_t n) must_check;
 size_t copy_from_user_partial(void *dst, const void *user_src, size_t n) must_check;
 size_t copy_to_user_partial(void *user_dst, const void *src, size_t n) must_check;
 int clear_user(void *user_dst, size_t n) must_check;
+size_t clear_user_partial(void *user_dst, size_t n) must_check; /* bytes NOT cleared */
 /* strlen without the NUL, DST then ends in NUL; -EFAULT; -ENAMETOOLONG when there is no NUL in the first SIZE bytes. */
 ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size) must_check;
 /* -EFAULT as the copies; atomic on aligned words. */

@@ -4,14 +4,6 @@
  */
 #include "vm/tlb.h"
 
-/* What stays of an entry whose page goes: the protection, if it is not the vma's own. */
-static pte_t without_page(pte_t e, const struct vma *keep)
-{
-    if (keep == NULL || prot_effective(pte_prot(e)) == prot_effective(keep->prot))
-        return 0;
-    return pte_mark(pte_prot(e));
-}
-
 /* Entries of one leaf table. Returns how many are done. */
 static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
 {
@@ -34,7 +26,7 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
                 gone[rss_kind(page)]++;
                 tlb_free_page(batch, page);
             }
-            pte_set(w->table, &w->pte[i], without_page(e, keep));
+            pte_set(w->table, &w->pte[i], keep == NULL ? 0 : vma_entry_without_page(keep, e));
         } else if (keep == NULL) {
             pte_set(w->table, &w->pte[i], 0);
         }

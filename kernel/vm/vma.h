@@ -23,6 +23,7 @@
 #include "vm/pagetable.h"
 #include "vm/reclaim.h"
 #include "vm/space.h"
+#include "vm/vm.h"
 
 struct tlb_batch;
 
@@ -102,7 +103,6 @@ int vma_split(struct space *s, struct vma *v, u64 at);
 bool vma_continues(const struct vma *a, const struct vma *b);
 /* The highest free range of LENGTH bytes below TOP, or at HINT if that is free: its start, 0 when there is none. */
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top);
-u64 vma_count(void); /* all vmas of all spaces */
 void vma_tree_init(struct tree *tree);
 /* Takes V's pages out of the space's totals, or puts them in: around a change of its default protection. */
 void vma_count_pages(struct space *s, const struct vma *v, bool add);
@@ -127,9 +127,15 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
 bool stack_grow(struct space *s, u64 address);
 /* The frame of page INDEX of the vDSO's mapping. */
 u64 vdso_pfn(const struct space *s, u64 index);
-u64 space_count(void);
+void fault_init(void);
 /* Faults [start, end) in, as far as it works. => no lock */
-void populate_range(struct space *s, u64 start, u64 end);
+void populate_range(struct space *s, u64 start, u64 end, enum fault_access access);
+
+/* What stays of entry E in V when its page goes: the protection, if it is not the vma's own. */
+static inline pte_t vma_entry_without_page(const struct vma *v, pte_t e)
+{
+    return prot_effective(pte_prot(e)) == prot_effective(v->prot) ? 0 : pte_mark(pte_prot(e));
+}
 
 /* Resident pages: a counter by what PAGE is. */
 static inline enum rss_kind rss_kind(const struct page *page)

@@ -1,0 +1,115 @@
+/*
+ * System calls on the address space: what a file allows is checked here, the rest in vm/. Sources: mmap(2), munmap(2), mprotect(2), msync(2), brk(2), and
+ * Linux 6.12 where they are silent (order of errors, legacy flags).
+ */
+#include "fs/vfs.h"
+#include "sys/syscall.h"
+#include "vm/space.h"
+
+#define KNOWN_FLAGS                                                                                                                \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE |   \
+     MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_FIXED_NOREPLACE)
+#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
+
+/* What FILE lets a mapping do: fills M's object and max_prot. */
+static int check_file(struct file *file, unsigned prot, unsigned flags, u64 length, struct mapping *m)
+{
+    bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+    u64 max = S_ISREG(file->inode->mode) ? file->inode->super->max_size : INT64_MAX;
+    struct object *o;
+
+    if (m->offset > max || length > max - m->offset)
+        return -EOVERFLOW;
+    if (!file->can_read || (shared && (prot & PROT_WRITE) && !file->can_write))
+        return -EACCES;
+    if (file->ops->map == NULL)
+        return -ENODEV;
+    if (shared && (flags & MAP_GROWSDOWN))
+        return -EINVAL;
+    o = file->ops->map(file, shared);
+    if (IS_ERR(o))
+        return (int)PTR_ERR(o);
+    m->object = o;
+    m->max_prot = shared && !file->can_write ? PROT_READ | PROT_EXEC : PROT_ALL;
+    m->file = o != NULL ? file : NULL;
+    return 0;
+}
+
+static long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
+{
+    struct mapping m = {.offset = offset};
+    struct file *file = fd_get(fd);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    if ((flags & MAP_HUGETLB) != 0)
+        result = -EINVAL;
+    else if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & ~(unsigned)KNOWN_FLAGS))
+        result = -EOPNOTSUPP;
+    else
+        result = check_file(file, prot, flags, ALIGN_UP(length, PAGE_SIZE), &m);
+    if (result == 0)
+        result = space_mmap(current->space, address, length, prot, flags, &m);
+    file_put(file);
+    return result;
+}
+
+static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags)
+{
+    struct mapping m = {.max_prot = PROT_ALL};
+    long result;
+
+    if (flags & MAP_HUGETLB)
+        return -ENOMEM; /* no pool of huge pages */
+    if ((flags & MAP_TYPE) == MAP_PRIVATE)
+        return space_mmap(current->space, address, length, prot, flags, &m);
+    if (flags & MAP_GROWSDOWN)
+        return -EINVAL;
+    m.file = tmpfs_file_create("/dev/zero", ALIGN_UP(length, PAGE_SIZE), O_RDWR);
+    if (IS_ERR(m.file))
+        return PTR_ERR(m.file);
+    m.object = &m.file->inode->object;
+    result = space_mmap(current->space, address, length, prot, flags, &m);
+    file_put(m.file);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_mmap)
+{
+    u64 address = a0, length = a1, offset = a5;
+    unsigned prot = (unsigned)a2 & PROT_ALL, flags = (unsigned)a3;
+
+    if ((offset & PAGE_MASK) != 0 || length == 0)
+        return -EINVAL;
+    if (ALIGN_UP(length, PAGE_SIZE) < length)
+        return -ENOMEM;
+    if ((flags & MAP_TYPE) == 0 || (flags & MAP_TYPE) > MAP_SHARED_VALIDATE)
+        return -EINVAL;
+    if (flags & MAP_ANONYMOUS) {
+        if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
+            return -EINVAL;
+        return map_anonymous(address, length, prot, flags);
+    }
+    return map_file((int)a4, address, length, prot, flags, offset);
+}
+
+DEFINE_SYSCALL(sys_munmap)
+{
+    return space_munmap(current->space, a0, a1);
+}
+
+DEFINE_SYSCALL(sys_mprotect)
+{
+    return space_mprotect(current->space, a0, a1, (unsigned)a2);
+}
+
+DEFINE_SYSCALL(sys_msync)
+{
+    return space_msync(current->space, a0, a1, (unsigned)a2);
+}
+
+DEFINE_SYSCALL(sys_brk)
+{
+    return (long)space_brk(current->space, a0);
+}

@@ -1,0 +1,47 @@
+/* Inside vm/: the page cache's parts, and how they reach the mappings of an object. */
+#ifndef VM_CACHE_H
+#define VM_CACHE_H
+
+#include "vm/vma.h"
+
+#define MAX_IO_PAGES 128 /* pages of one read_pages or write_pages call */
+
+static inline bool object_is_memory(const struct object *o) { return o->ops->read_pages == NULL; }
+static inline u64 size_in_pages(u64 size) { return DIV_ROUND_UP(size, PAGE_SIZE); }
+
+/* Sleeps while PAGE, which is referenced, has BIT (PG_LOADING, PG_WRITEBACK). */
+void page_wait(struct page *page, u32 bit);
+
+/* object.c */
+void cache_init(void);
+/* Enters a new page, whose flags are set, at INDEX: 0, -EEXIST, -ENOMEM; -ERANGE if BELOW_SIZE and it would begin past the size.
+ * The cache has its own reference then. */
+int object_insert(struct object *o, u64 index, struct page *page, bool below_size);
+/* Takes PAGE out of its object: the cache's reference becomes the caller's. => o->lock */
+void object_remove_locked(struct object *o, struct page *page);
+
+/* rmap.c: => no spinlock, no mappings_lock */
+/* All mappings of pages [first, last] lose them, private copies too; the protections of the entries stay. */
+void rmap_zap(struct object *o, u64 first, u64 last);
+/* Shared mappings of pages [first, last] lose W, so that the next store faults. */
+void rmap_write_protect(struct object *o, u64 first, u64 last);
+/* Takes PAGE of O out of all mappings if none of them was used since the last call; else forgets that they were. False: it is still mapped, or
+ * the mappings are being looked at by others. */
+bool rmap_unmap_unused(struct object *o, const struct page *page);
+
+/* truncate.c: the file is about to get longer: stores that mappings made past the end go, and the page that held them must be prepared anew. */
+void object_expose_tail(struct object *o);
+
+/* writeback.c */
+extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages; /* atomic */
+/* A writer slows down when too much is dirty: writes its own object. */
+void throttle_writer(struct object *o);
+
+/* readahead.c */
+/* Starts reading pages [index, index + n) that are not cached; 0, or -ENOMEM when not even the first could be started. */
+int start_reading(struct object *o, u64 index, unsigned n, bool below_size);
+void readahead_hit(struct object *o, struct readahead *ra, u64 index);
+/* How many pages to read when INDEX is missing. */
+unsigned readahead_miss(struct object *o, struct readahead *ra, u64 index, u64 *first);
+
+#endif

@@ -1,0 +1,464 @@
+/*
+ * The page-fault path.
+ *
+ *   user_trap / uaccess -> space_fault -> find vma -> find entry -> who may do this? -> make the page present -> retry the access
+ *
+ *     entry is            read                          write
+ *     absent, anonymous   the page of zeros             a fresh zeroed page
+ *     absent, private     the cache's page, read-only   a copy of the cache's page
+ *     absent, shared      the cache's page              the same, once it has disk blocks and is dirty
+ *     present, no W       (another hart was faster)     private: copy, or take over as last owner; shared: as above
+ *
+ * A fault holds space->lock for reading, so faults run beside each other; the entry is changed under its table's lock and only if it still is what
+ * the fault began with. What may take long (reading the disk, allocating blocks, growing a stack) happens with the lock given up, and the
+ * fault starts again.
+ *
+ * Two races are settled under the table lock: a page that has left its object (truncation, eviction) has page->object = NULL before mappings are
+ * searched for it, so it is never installed late; and a page gets W in a shared mapping only while it is dirty, which write-back takes away before
+ * it takes W away, so no store goes unnoticed.
+ */
+#include "vm/fault.h"
+#include "lib/string.h"
+#include "sched/thread.h"
+#include "vm/tlb.h"
+
+/* What fault_locked asks for besides the results of space_fault. */
+enum { FAULT_AGAIN = 100, FAULT_GROW, FAULT_LOAD, FAULT_PREPARE };
+
+#define AROUND_PAGES 16 /* a read fault maps cached neighbours in this aligned window */
+
+struct fault {
+    struct space *space;
+    u64 va; /* page aligned */
+    enum fault_access access;
+    bool force;
+    struct vma *vma;
+    pte_t *pte, old;
+    struct page *table;
+    unsigned prot;
+    /* for FAULT_LOAD and FAULT_PREPARE: a referenced file keeps the object */
+    struct file *file;
+    struct object *object;
+    u64 index;
+    struct page *page; /* referenced; FAULT_PREPARE */
+};
+
+static u64 zero_pfn; /* the page of zeros that untouched memory reads as */
+
+void fault_init(void)
+{
+    struct page *zero = page_alloc(ALLOC_ZERO);
+
+    zero->flags = PG_RESERVED;
+    zero_pfn = page_pfn(zero);
+}
+
+static bool is_allowed(unsigned prot, enum fault_access access) { return (prot_effective(prot) & (unsigned)access) != 0; }
+static bool is_write(const struct fault *f) { return f->access == FAULT_WRITE; }
+
+/* Puts NEW, which maps PAGE, where f->old was; takes the reference on PAGE over. False: the entry has changed. */
+static bool install(struct fault *f, pte_t new, struct page *page)
+{
+    bool same;
+
+    table_lock(f->table);
+    same = *f->pte == f->old;
+    if (same)
+        pte_set(f->table, f->pte, new);
+    table_unlock(f->table);
+    if (same && page != NULL)
+        space_count_page(f->space, page, 1);
+    return same;
+}
+
+/* A present entry, or (ptrace looks at a PROT_NONE page) a resident one. */
+static pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
+{
+    return prot == PROT_NONE ? pte_make(pfn, PTE_RESIDENT) : pte_make(pfn, pte_bits(prot) | more);
+}
+
+static pte_t writable_entry(const struct page *page, unsigned prot)
+{
+    return page_entry(page_pfn(page), prot, prot & PROT_WRITE ? PTE_W | PTE_D : 0);
+}
+
+/* ---- anonymous memory ---- */
+
+static int fault_anonymous(struct fault *f)
+{
+    struct page *page;
+
+    if (!is_write(f)) {
+        install(f, page_entry(zero_pfn, f->prot, 0), NULL);
+        return FAULT_MAPPED;
+    }
+    page = page_alloc(ALLOC_ZERO | ALLOC_USER);
+    if (page == NULL)
+        return FAULT_NO_MEMORY;
+    page_make_anonymous(page);
+    if (!install(f, writable_entry(page, f->prot), page))
+        page_put(page);
+    return FAULT_MAPPED;
+}
+
+/* ---- copies ---- */
+
+/* An anonymous copy of FROM (or zeros, for the page of zeros). */
+static struct page *copy_of(const struct page *from)
+{
+    bool is_zero = page_pfn(from) == zero_pfn;
+    struct page *page = page_alloc(ALLOC_USER | (is_zero ? ALLOC_ZERO : 0));
+
+    if (page == NULL)
+        return NULL;
+    page_make_anonymous(page);
+    if (!is_zero)
+        copy_page(page_address(page), page_address(from));
+    return page;
+}
+
+/* The last one that refers to a private page stores to it: nobody else will miss its present content. */
+static bool take_over(struct fault *f, struct page *page)
+{
+    bool done = false;
+
+    table_lock(f->table);
+    if (*f->pte == f->old && (page->flags & PG_ANON) && load_acquire(&page->refs) == 1) {
+        pte_set(f->table, f->pte, writable_entry(page, f->prot));
+        done = true;
+    }
+    table_unlock(f->table);
+    if (done)
+        tlb_flush_local(f->space, f->va);
+    return done;
+}
+
+/* A store to a present private page without W. */
+static int fault_copy(struct fault *f)
+{
+    struct page *old = pte_page(f->old), *copy;
+    bool counted = !(old->flags & PG_RESERVED), replaced;
+    struct tlb_batch batch;
+
+    if (counted && take_over(f, old))
+        return FAULT_MAPPED;
+    table_lock(f->table);
+    if (*f->pte != f->old) {
+        table_unlock(f->table);
+        return FAULT_AGAIN;
+    }
+    page_get(old); /* it may be taken out of the table while it is copied */
+    table_unlock(f->table);
+    copy = copy_of(old);
+    if (copy == NULL) {
+        if (counted)
+            page_put(old);
+        return FAULT_NO_MEMORY;
+    }
+    replaced = install(f, writable_entry(copy, f->prot), copy);
+    if (replaced) {
+        tlb_begin(&batch, f->space);
+        tlb_note(&batch, f->va);
+        if (counted) {
+            space_count_page(f->space, old, -1);
+            tlb_free_page(&batch, old); /* the entry's reference */
+        }
+        tlb_flush(&batch);
+    } else {
+        page_put(copy);
+    }
+    if (counted)
+        page_put(old);
+    return FAULT_MAPPED;
+}
+
+/* ---- pages of objects ---- */
+
+static u64 object_pages(const struct object *o) { return DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE); }
+
+/* Asks space_fault to do something with the object while the lock is given up. */
+static int with_file(struct fault *f, int request)
+{
+    vm_file_ops->get(f->vma->file);
+    f->file = f->vma->file;
+    f->object = f->vma->object;
+    f->index = vma_index(f->vma, f->va);
+    return request;
+}
+
+static bool may_store_now(const struct page *page)
+{
+    return (load_acquire(&page->flags) & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
+}
+
+/* The entry for a cache page; W only if a store needs no preparation any more. */
+static pte_t cache_entry(const struct fault *f, const struct page *page)
+{
+    bool writable = vma_is_shared(f->vma) && (f->prot & PROT_WRITE) && may_store_now(page);
+
+    return page_entry(page_pfn(page), f->prot, writable ? PTE_W | PTE_D : 0);
+}
+
+/* A store to a private page that is only in the cache. PAGE is referenced. */
+static int install_copy(struct fault *f, struct page *page)
+{
+    struct page *copy = copy_of(page);
+    bool installed = false;
+
+    page_put(page);
+    if (copy == NULL)
+        return FAULT_NO_MEMORY;
+    table_lock(f->table);
+    if (*f->pte == f->old && f->index < object_pages(f->object)) {
+        pte_set(f->table, f->pte, writable_entry(copy, f->prot));
+        installed = true;
+    }
+    table_unlock(f->table);
+    if (!installed) {
+        page_put(copy);
+        return FAULT_AGAIN;
+    }
+    space_count_page(f->space, copy, 1);
+    return FAULT_MAPPED;
+}
+
+/* The pages of the window that are cached, in FOUND by place, each with a reference. */
+static void gather_around(struct object *o, u64 index, unsigned n, struct page **found)
+{
+    u64 next = index, flags = spin_lock_irqsave(&o->lock);
+
+    for (unsigned i = 0; i < n; i++)
+        found[i] = NULL;
+    for (;;) {
+        struct page *page = radix_next(&o->pages, &next);
+
+        if (page == NULL || next >= index + n || next >= object_pages(o))
+            break;
+        if ((page->flags & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE) {
+            page_get(page);
+            found[next - index] = page;
+        }
+        next++;
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+}
+
+/* Instruction fetch must see the bytes that were loaded as data (RISC-V: fence.i on every hart, once per page). */
+static void make_fetchable(struct page **found, unsigned n)
+{
+    bool synced = false;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (found[i] == NULL || (load_relaxed(&found[i]->flags) & PG_FETCHABLE))
+            continue;
+        if (!synced)
+            arch_sync_icache((1ull << machine.harts) - 1);
+        synced = true;
+        atomic_or(&found[i]->flags, PG_FETCHABLE);
+    }
+}
+
+/* Maps FOUND[0..n) at entries from PTE on where nothing is mapped yet and the protection is the faulting page's. */
+static unsigned install_around(struct fault *f, pte_t *pte, struct page **found, unsigned n)
+{
+    unsigned mapped = 0;
+
+    table_lock(f->table);
+    for (unsigned i = 0; i < n; i++) {
+        struct page *page = found[i];
+
+        if (page == NULL || pte[i] != f->old || load_acquire(&page->object) != f->object)
+            continue;
+        pte_set(f->table, &pte[i], cache_entry(f, page));
+        found[i] = NULL; /* the entry's reference now */
+        mapped++;
+    }
+    table_unlock(f->table);
+    for (unsigned i = 0; i < n; i++)
+        if (found[i] != NULL)
+            page_put(found[i]);
+    return mapped;
+}
+
+/* Maps the cache's pages around the faulting one; there is at least that one, or it is loaded first. */
+static int map_cached(struct fault *f)
+{
+    struct page *found[AROUND_PAGES], *page;
+    u64 window = AROUND_PAGES * PAGE_SIZE;
+    u64 start = MAX(ALIGN_DOWN(f->va, window), f->vma->start), end = MIN(ALIGN_DOWN(f->va, window) + window, f->vma->end);
+    unsigned at, n, mapped;
+
+    if (is_write(f)) {
+        start = f->va;
+        end = f->va + PAGE_SIZE;
+    }
+    at = (f->va - start) >> PAGE_SHIFT;
+    n = (end - start) >> PAGE_SHIFT;
+    gather_around(f->object, vma_index(f->vma, start), n, found);
+    page = found[at];
+    if (page != NULL && is_write(f) && !may_store_now(page)) {
+        f->page = page;
+        return with_file(f, FAULT_PREPARE);
+    }
+    if (page != NULL) {
+        if (!(page->flags & PG_REFERENCED))
+            atomic_or(&page->flags, PG_REFERENCED);
+        if (f->prot & PROT_EXEC)
+            make_fetchable(found, n);
+    }
+    mapped = install_around(f, f->pte - at, found, n);
+    if (mapped != 0)
+        atomic_add_relaxed(&f->space->rss[f->object->ops->read_pages ? RSS_FILE : RSS_SHMEM], mapped);
+    return page != NULL ? FAULT_MAPPED : with_file(f, FAULT_LOAD);
+}
+
+static int fault_object(struct fault *f)
+{
+    struct page *page;
+
+    f->object = f->vma->object;
+    f->index = vma_index(f->vma, f->va);
+    if (f->index >= object_pages(f->object))
+        return FAULT_BUS;
+    if (!is_write(f) || vma_is_shared(f->vma))
+        return map_cached(f);
+    page = object_find_page(f->object, f->index);
+    return page != NULL ? install_copy(f, page) : with_file(f, FAULT_LOAD);
+}
+
+/* A store to a present page of a shared mapping: once the page is prepared, W is added. */
+static int fault_shared_store(struct fault *f)
+{
+    struct page *page = pte_page(f->old);
+    bool ready;
+
+    table_lock(f->table);
+    if (*f->pte != f->old) {
+        table_unlock(f->table);
+        return FAULT_AGAIN;
+    }
+    ready = may_store_now(page);
+    if (ready)
+        pte_set(f->table, f->pte, f->old | PTE_W | PTE_D | PTE_A);
+    else
+        page_get(page);
+    table_unlock(f->table);
+    if (ready) {
+        tlb_flush_local(f->space, f->va);
+        return FAULT_MAPPED;
+    }
+    f->page = page;
+    return with_file(f, FAULT_PREPARE);
+}
+
+/* ---- the decision ---- */
+
+/* The entry allows the access already: another hart was faster, the TLB is old, or the hardware leaves A and D to us. */
+static int fault_spurious(struct fault *f)
+{
+    table_lock(f->table);
+    if (*f->pte == f->old)
+        pte_set(f->table, f->pte, f->old | PTE_A | (is_write(f) ? PTE_D : 0));
+    table_unlock(f->table);
+    tlb_flush_local(f->space, f->va);
+    return FAULT_MAPPED;
+}
+
+static int fault_vdso(struct fault *f)
+{
+    install(f, page_entry(vdso_pfn(f->space, (f->va - f->vma->start) >> PAGE_SHIFT), f->prot, 0), NULL);
+    return FAULT_MAPPED;
+}
+
+static int fault_locked(struct fault *f)
+{
+    f->vma = vma_at(f->space, f->va);
+    if (f->vma == NULL) {
+        struct vma *above = vma_find(f->space, f->va);
+
+        return above != NULL && (above->flags & VMA_GROWSDOWN) ? FAULT_GROW : FAULT_MAPERR;
+    }
+    f->pte = pt_make(f->space, f->va, 0, &f->table);
+    if (f->pte == NULL)
+        return FAULT_NO_MEMORY;
+    f->old = load_relaxed(f->pte);
+    f->prot = f->old == 0 ? f->vma->prot : pte_prot(f->old);
+    if (!is_allowed(f->prot, f->access) && !(f->force && (!is_write(f) || !vma_is_shared(f->vma))))
+        return FAULT_ACCERR;
+    if (pte_has_page(f->old)) {
+        if (!is_write(f) || (f->old & PTE_W))
+            return fault_spurious(f);
+        return vma_is_shared(f->vma) ? fault_shared_store(f) : fault_copy(f);
+    }
+    if (f->vma->object != NULL)
+        return fault_object(f);
+    return f->vma->flags & VMA_VDSO ? fault_vdso(f) : fault_anonymous(f);
+}
+
+/* ---- what is done with the lock given up ---- */
+
+static enum fault_result load_page(struct fault *f)
+{
+    struct page *page = object_get_page_in_size(f->object, f->index);
+    long error = IS_ERR(page) ? PTR_ERR(page) : 0;
+
+    if (page != NULL && error == 0)
+        page_put(page);
+    vm_file_ops->put(f->file);
+    atomic_add_relaxed(&f->space->major_faults, 1);
+    if (error == -ENOMEM)
+        return FAULT_NO_MEMORY;
+    return error != 0 ? FAULT_BUS : FAULT_MAPPED;
+}
+
+static enum fault_result prepare_page(struct fault *f)
+{
+    int error = page_prepare_stores(f->object, f->page, f->index);
+
+    page_put(f->page);
+    vm_file_ops->put(f->file);
+    if (error == -ENOMEM)
+        return FAULT_NO_MEMORY;
+    return error != 0 ? FAULT_BUS : FAULT_MAPPED;
+}
+
+enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force)
+{
+    struct fault f = {.space = s, .va = ALIGN_DOWN(address, PAGE_SIZE), .access = access, .force = force};
+
+    if (address >= arch_user_address_limit())
+        return FAULT_MAPERR;
+    for (;;) {
+        enum fault_result result = FAULT_MAPPED;
+        int next;
+
+        read_lock(&s->lock);
+        next = fault_locked(&f);
+        read_unlock(&s->lock);
+        if (next == FAULT_LOAD)
+            result = load_page(&f);
+        else if (next == FAULT_PREPARE)
+            result = prepare_page(&f);
+        else if (next == FAULT_GROW)
+            result = stack_grow(s, f.va) ? FAULT_MAPPED : FAULT_MAPERR;
+        else if (next != FAULT_AGAIN)
+            return (enum fault_result)next;
+        if (result != FAULT_MAPPED)
+            return result;
+        if (fatal_signal_pending())
+            return FAULT_NO_MEMORY; /* it dies on the way back, whatever this says */
+    }
+}
+
+enum fault_result space_fault(struct space *s, u64 address, enum fault_access access)
+{
+    atomic_add_relaxed(&s->minor_faults, 1);
+    return fault_in(s, address, access, false);
+}
+
+void populate_range(struct space *s, u64 start, u64 end, enum fault_access access)
+{
+    for (u64 va = start; va < end && !fatal_signal_pending(); va += PAGE_SIZE)
+        if (fault_in(s, va, access, false) != FAULT_MAPPED)
+            return;
+}

@@ -1,0 +1,14 @@
+/* Inside vm/: a page fault, and the pages of other spaces. */
+#ifndef VM_FAULT_H
+#define VM_FAULT_H
+
+#include "vm/vma.h"
+
+/* space_fault, with FORCE as ptrace has it: a store into a private page that may not be written copies it and leaves it read-only. */
+enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force);
+/* object.c: as object_get_page, but NULL instead of a page that begins at or past the object's size. */
+struct page *object_get_page_in_size(struct object *o, u64 index);
+/* Stores to all of PAGE may begin: allocates its blocks, marks it dirty and placed. => no locks */
+int page_prepare_stores(struct object *o, struct page *page, u64 index);
+
+#endif

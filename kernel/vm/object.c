@@ -1,0 +1,292 @@
+/*
+ * The page cache: objects and their pages. Contract and life of a page in object.h.
+ *
+ * A lookup takes o->lock, one radix walk and one reference. A page that is LOADING or under WRITEBACK stays in the cache until that ends:
+ * truncation and eviction wait or pass it by, so the completion functions, which run in interrupts, always find page->object.
+ */
+#include "vm/object.h"
+#include "lib/string.h"
+#include "vm/cache.h"
+#include "vm/fault.h"
+
+u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages;
+
+/* ---- waiting for pages ---- */
+
+#define WAIT_BUCKETS 64
+static struct wait_queue page_waits[WAIT_BUCKETS];
+
+void cache_init(void)
+{
+    for (unsigned i = 0; i < WAIT_BUCKETS; i++)
+        wait_queue_init(&page_waits[i]);
+}
+
+static struct wait_queue *wait_queue_of(const struct page *page) { return &page_waits[page_pfn(page) % WAIT_BUCKETS]; }
+
+void page_wait(struct page *page, u32 bit)
+{
+    while (load_acquire(&page->flags) & bit) {
+        atomic_or(&page->flags, PG_WAITERS);
+        wait_event(wait_queue_of(page), !(load_acquire(&page->flags) & bit));
+    }
+}
+
+/* Takes BITS away from PAGE and wakes who waits for that. */
+static void page_clear_and_wake(struct page *page, u32 bits)
+{
+    if (atomic_and(&page->flags, ~(bits | PG_WAITERS)) & PG_WAITERS)
+        wake_all(wait_queue_of(page));
+}
+
+/* ---- objects ---- */
+
+void object_init(struct object *o, const struct object_ops *ops)
+{
+    memset(o, 0, sizeof(*o));
+    o->ops = ops;
+    mutex_init(&o->mappings_lock);
+    list_init(&o->mappings);
+}
+
+void object_destroy(struct object *o)
+{
+    u64 index = 0, flags = spin_lock_irqsave(&o->lock);
+    struct page *page;
+
+    while ((page = radix_next(&o->pages, &index)) != NULL) {
+        if (page->flags & (PG_LOADING | PG_WRITEBACK)) {
+            page_get(page);
+            spin_unlock_irqrestore(&o->lock, flags);
+            page_wait(page, PG_LOADING | PG_WRITEBACK);
+            page_put(page);
+            flags = spin_lock_irqsave(&o->lock);
+            continue;
+        }
+        object_remove_locked(o, page);
+        page_put(page);
+    }
+    radix_destroy(&o->pages);
+    spin_unlock_irqrestore(&o->lock, flags);
+    reclaim_forget_object(o);
+}
+
+int object_insert(struct object *o, u64 index, struct page *page, bool below_size)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    int error = below_size && index >= size_in_pages(o->size) ? -ERANGE : radix_insert(&o->pages, index, page);
+
+    if (error == 0) {
+        page_get(page);
+        page->index = index;
+        store_release(&page->object, o);
+        o->nr_pages++;
+        atomic_add_relaxed(object_is_memory(o) ? &nr_memory_pages : &nr_cached_pages, 1);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return error;
+}
+
+void object_remove_locked(struct object *o, struct page *page)
+{
+    u32 old = atomic_and(&page->flags, ~(u32)(PG_DIRTY | PG_PLACED));
+
+    radix_remove(&o->pages, page->index);
+    store_release(&page->object, NULL);
+    o->nr_pages--;
+    atomic_sub(object_is_memory(o) ? &nr_memory_pages : &nr_cached_pages, 1);
+    if ((old & PG_DIRTY) && o->ops->write_pages != NULL) {
+        o->nr_dirty--;
+        atomic_sub(&nr_dirty_pages, 1);
+    }
+}
+
+/* ---- finding pages ---- */
+
+/* The page at INDEX with a reference, in whatever state; NULL. */
+static struct page *lookup(struct object *o, u64 index)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    struct page *page = radix_get(&o->pages, index);
+
+    if (page != NULL) {
+        page_get(page);
+        if (!(page->flags & PG_REFERENCED))
+            atomic_or(&page->flags, PG_REFERENCED);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return page;
+}
+
+struct page *object_find_page(struct object *o, u64 index)
+{
+    struct page *page = lookup(o, index);
+
+    if (page == NULL || (load_acquire(&page->flags) & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE)
+        return page;
+    page_put(page);
+    return NULL;
+}
+
+bool object_has_page(struct object *o, u64 index)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    bool has = radix_get(&o->pages, index) != NULL;
+
+    spin_unlock_irqrestore(&o->lock, flags);
+    return has;
+}
+
+/* A page of zeros for an object without a disk. */
+static int add_zero_page(struct object *o, u64 index, bool below_size)
+{
+    struct page *page = page_alloc(ALLOC_ZERO | ALLOC_USER);
+    int error;
+
+    if (page == NULL)
+        return -ENOMEM;
+    page->flags = PG_UPTODATE | PG_MEMORY_ONLY;
+    error = object_insert(o, index, page, below_size);
+    page_put(page);
+    return error == -EEXIST ? 0 : error;
+}
+
+static struct page *get_page(struct object *o, u64 index, struct readahead *ra, bool below_size)
+{
+    for (;;) {
+        struct page *page = lookup(o, index);
+        u64 first;
+        int error;
+
+        if (page != NULL) {
+            page_wait(page, PG_LOADING);
+            if (load_relaxed(&page->flags) & PG_UPTODATE)
+                return page;
+            page_put(page);
+            return ERR_PTR(-EIO);
+        }
+        if (object_is_memory(o)) {
+            error = add_zero_page(o, index, below_size);
+        } else {
+            unsigned n = readahead_miss(o, ra, index, &first);
+
+            error = start_reading(o, first, n, below_size);
+            if (error == 0 && first != index && !object_has_page(o, index))
+                error = start_reading(o, index, 1, below_size);
+        }
+        if (error == -ERANGE)
+            return NULL;
+        if (error != 0)
+            return ERR_PTR(error);
+    }
+}
+
+struct page *object_get_page(struct object *o, u64 index, struct readahead *ra) { return get_page(o, index, ra, false); }
+struct page *object_get_page_in_size(struct object *o, u64 index) { return get_page(o, index, NULL, true); }
+
+/* ---- dirty pages ---- */
+
+void page_set_dirty(struct page *page)
+{
+    struct object *o = load_acquire(&page->object);
+    u64 flags;
+    bool first = false;
+
+    if (o == NULL || (load_relaxed(&page->flags) & PG_DIRTY))
+        return;
+    if (o->ops->write_pages == NULL) {
+        atomic_or(&page->flags, PG_DIRTY);
+        return;
+    }
+    flags = spin_lock_irqsave(&o->lock);
+    if (page->object == o && !(atomic_or(&page->flags, PG_DIRTY) & PG_DIRTY)) {
+        radix_tag(&o->pages, page->index, true);
+        first = o->nr_dirty++ == 0;
+        atomic_add_relaxed(&nr_dirty_pages, 1);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    if (first && o->ops->dirtied != NULL)
+        o->ops->dirtied(o);
+}
+
+/* How many bytes of page INDEX are below SIZE. */
+static unsigned bytes_below(u64 size, u64 index)
+{
+    return index >= size >> PAGE_SHIFT ? (unsigned)(size - MIN(size, index << PAGE_SHIFT)) : PAGE_SIZE;
+}
+
+int page_prepare_stores(struct object *o, struct page *page, u64 index)
+{
+    unsigned n;
+
+    if (o->ops->mapping_stored != NULL)
+        o->ops->mapping_stored(o);
+    do {
+        n = bytes_below(load_relaxed(&o->size), index);
+        if (n > 0 && o->ops->prepare_write != NULL) {
+            int error = o->ops->prepare_write(o, index, 0, n);
+
+            if (error != 0)
+                return error;
+        }
+        atomic_or(&page->flags, PG_PLACED);
+        memory_barrier(); /* who makes the file longer changes size first, then takes PLACED away */
+    } while (n != bytes_below(load_relaxed(&o->size), index));
+    page_set_dirty(page);
+    throttle_writer(o);
+    return 0;
+}
+
+/* ---- completion, in interrupts ---- */
+
+void page_read_done(struct page *page, int error)
+{
+    struct object *o = page->object;
+    bool failed = error != 0;
+
+    if (failed) { /* out of the cache: the next one who wants it tries again */
+        u64 flags = spin_lock_irqsave(&o->lock);
+
+        object_remove_locked(o, page);
+        spin_unlock_irqrestore(&o->lock, flags);
+        atomic_or(&page->flags, PG_ERROR);
+    } else {
+        atomic_or(&page->flags, PG_UPTODATE);
+    }
+    page_clear_and_wake(page, PG_LOADING);
+    if (failed)
+        page_put(page);
+}
+
+void page_write_done(struct page *page, int error)
+{
+    struct object *o = page->object;
+    u64 flags = spin_lock_irqsave(&o->lock);
+
+    if (error != 0) {
+        o->error = error;
+        o->error_sequence++;
+    }
+    o->writeback--;
+    spin_unlock_irqrestore(&o->lock, flags);
+    atomic_sub(&nr_writeback_pages, 1);
+    page_clear_and_wake(page, PG_WRITEBACK);
+    page_put(page);
+}
+
+u64 object_drop_clean(struct object *o)
+{
+    u64 index = 0, dropped = 0, flags = spin_lock_irqsave(&o->lock);
+    struct page *page;
+
+    while ((page = radix_next(&o->pages, &index)) != NULL) {
+        index++;
+        if ((page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) != 0 || load_relaxed(&page->refs) != 1)
+            continue;
+        object_remove_locked(o, page);
+        page_put(page);
+        dropped++;
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return dropped;
+}

@@ -1,0 +1,164 @@
+/*
+ * read(2) and write(2) on the page cache.
+ *
+ * User memory is touched with no lock held but the caller's inode lock, because its pages may fault, and may even be pages of the same file. A page
+ * that is about to be overwritten as a whole, or that lies past the end, is filled outside the cache and entered when it is complete, so nobody sees
+ * half of it and nothing is read in vain.
+ */
+#include "lib/string.h"
+#include "vm/cache.h"
+#include "vm/fault.h"
+
+/* Up to N bytes from offset AT of page INDEX; -errno. */
+static ssize_t read_piece(struct object *o, struct uio *u, struct readahead *ra, u64 index, unsigned at, size_t n)
+{
+    struct page *page = object_find_page(o, index);
+    size_t done;
+
+    if (page == NULL && object_is_memory(o))
+        return (ssize_t)uio_clear_out(u, n);
+    if (page == NULL)
+        page = object_get_page(o, index, ra);
+    if (IS_ERR(page))
+        return PTR_ERR(page);
+    if (ra != NULL)
+        readahead_hit(o, ra, index);
+    done = uio_copy_out(u, (char *)page_address(page) + at, n);
+    page_put(page);
+    return (ssize_t)done;
+}
+
+ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra)
+{
+    ssize_t total = 0;
+
+    while (u->left > 0) {
+        u64 size = load_relaxed(&o->size), index = *pos >> PAGE_SHIFT;
+        unsigned at = *pos & PAGE_MASK;
+        size_t n = MIN(u->left, PAGE_SIZE - at);
+        ssize_t done;
+
+        if (*pos >= size)
+            break;
+        n = MIN(n, size - *pos);
+        done = read_piece(o, u, ra, index, at, n);
+        if (done < 0)
+            return total > 0 ? total : done;
+        *pos += (u64)done;
+        total += done;
+        if (ra != NULL)
+            ra->next = *pos >> PAGE_SHIFT;
+        if ((size_t)done < n)
+            return total > 0 ? total : -EFAULT;
+        cond_resched();
+    }
+    return total;
+}
+
+static int prepare(struct object *o, u64 index, unsigned at, size_t n)
+{
+    return o->ops->prepare_write != NULL ? o->ops->prepare_write(o, index, at, at + (unsigned)n) : 0;
+}
+
+/* The new end of the file, if it is one. */
+static void extend(struct object *o, u64 end)
+{
+    u64 flags;
+
+    if (end <= load_relaxed(&o->size))
+        return;
+    flags = spin_lock_irqsave(&o->lock);
+    store_relaxed(&o->size, end);
+    spin_unlock_irqrestore(&o->lock, flags);
+}
+
+/* Into a page that is in the cache, or gets read first. */
+static ssize_t write_cached(struct object *o, struct uio *u, u64 index, unsigned at, size_t n)
+{
+    struct page *page = object_get_page(o, index, NULL);
+    ssize_t done;
+    int error;
+
+    if (IS_ERR(page))
+        return PTR_ERR(page);
+    error = prepare(o, index, at, n);
+    if (error != 0) {
+        page_put(page);
+        return error;
+    }
+    done = (ssize_t)uio_copy_in(u, (char *)page_address(page) + at, n);
+    if (done > 0) {
+        extend(o, (index << PAGE_SHIFT) + at + (u64)done);
+        page_set_dirty(page);
+        if (load_relaxed(&page->flags) & PG_FETCHABLE)
+            atomic_and(&page->flags, ~(u32)PG_FETCHABLE);
+    }
+    page_put(page);
+    return done;
+}
+
+/* Bytes [at, at + n) are all of page INDEX that will exist: fills a page of its own first. -EAGAIN: user memory ended early, nothing was written. */
+static ssize_t write_new(struct object *o, struct uio *u, u64 index, unsigned at, size_t n)
+{
+    struct page *page = page_alloc(ALLOC_USER | (n == PAGE_SIZE ? 0 : ALLOC_ZERO)), *other;
+    struct uio before = *u;
+    ssize_t done;
+    int error;
+
+    if (page == NULL)
+        return -ENOMEM;
+    done = (ssize_t)uio_copy_in(u, (char *)page_address(page) + at, n);
+    error = (size_t)done < n ? -EAGAIN : prepare(o, index, at, n);
+    if (error == 0) {
+        page->flags = PG_UPTODATE | (object_is_memory(o) ? PG_MEMORY_ONLY : 0);
+        error = object_insert(o, index, page, false);
+    }
+    if (error == 0) {
+        extend(o, (index << PAGE_SHIFT) + at + n);
+        page_set_dirty(page);
+    } else if (error == -EEXIST && !IS_ERR(other = object_get_page(o, index, NULL))) {
+        memcpy((char *)page_address(other) + at, (char *)page_address(page) + at, n);
+        extend(o, (index << PAGE_SHIFT) + at + n);
+        page_set_dirty(other);
+        page_put(other);
+        error = 0;
+    } else if (error == -EAGAIN) {
+        *u = before;
+    }
+    page_put(page);
+    return error != 0 ? error : (ssize_t)n;
+}
+
+static ssize_t write_piece(struct object *o, struct uio *u, u64 pos, size_t n)
+{
+    u64 index = pos >> PAGE_SHIFT, size = load_relaxed(&o->size);
+    unsigned at = pos & PAGE_MASK;
+    bool nothing_stays = n == PAGE_SIZE || (index << PAGE_SHIFT) >= size || (at == 0 && pos + n >= size);
+    ssize_t done = -EAGAIN;
+
+    if (nothing_stays && !object_has_page(o, index))
+        done = write_new(o, u, index, at, n);
+    return done == -EAGAIN ? write_cached(o, u, index, at, n) : done;
+}
+
+ssize_t object_write(struct object *o, struct uio *u, u64 *pos)
+{
+    ssize_t total = 0;
+
+    if (*pos + u->left > load_relaxed(&o->size))
+        object_expose_tail(o);
+    while (u->left > 0) {
+        size_t n = MIN(u->left, PAGE_SIZE - (*pos & PAGE_MASK));
+        ssize_t done = write_piece(o, u, *pos, n);
+
+        if (done < 0)
+            return total > 0 ? total : done;
+        *pos += (u64)done;
+        total += done;
+        if ((size_t)done < n)
+            return total > 0 ? total : -EFAULT;
+        throttle_writer(o);
+        cond_resched();
+    }
+    return total;
+}

@@ -1,0 +1,180 @@
+/*
+ * Taking memory back. One kernel thread turns a clock's hand over all page descriptors: a cache page that was used since the last turn loses its
+ * mark (PG_REFERENCED, A in its mappings), one that was not leaves its mappings and the cache. Dirty pages are left to write-back. Then the caches
+ * above vm (inodes, names, buffers) are asked.
+ *
+ *     free pages:   0 ......... user limit (1/64) ...... low: wake (1/32) ...... enough: sleep (1/24) .........
+ *
+ * The hand holds no reference. It reads page->object, pins that object under reclaim.lock, and looks again under object->lock; who destroys
+ * an object waits while it is pinned (reclaim_forget_object).
+ */
+#include "vm/reclaim.h"
+#include "sched/timer.h"
+#include "vm/cache.h"
+#include "vm/kmalloc.h"
+
+static struct {
+    struct spinlock lock;
+    struct wait_queue work, progress;
+    struct thread *thread;
+    struct object *pinned;
+    u64 hand; /* pfn */
+    bool wanted;
+    u64 freed, rounds, idle_rounds; /* idle: rounds in a row that freed nothing */
+    struct list shrinkers;
+} reclaim = {.work = WAIT_QUEUE_INIT(reclaim.work), .progress = WAIT_QUEUE_INIT(reclaim.progress), .shrinkers = LIST_INIT(reclaim.shrinkers)};
+
+void shrinker_register(struct shrinker *s) { list_add_tail(&reclaim.shrinkers, &s->link); }
+
+static u64 pages_low(void) { return page_total_count() / 32; }
+static u64 pages_enough(void) { return page_total_count() / 24 + 32; }
+
+void reclaim_kick(void)
+{
+    if (reclaim.thread == NULL || load_relaxed(&reclaim.wanted) || page_free_count() >= pages_low())
+        return;
+    store_relaxed(&reclaim.wanted, true);
+    wake_all(&reclaim.work);
+}
+
+bool reclaim_wait(unsigned round)
+{
+    u64 rounds = load_relaxed(&reclaim.rounds);
+
+    if (reclaim.thread == NULL || current == reclaim.thread || current == this_hart()->idle)
+        return false;
+    if (round > 100 || (round > 3 && load_relaxed(&reclaim.idle_rounds) > 3))
+        return false;
+    store_relaxed(&reclaim.wanted, true);
+    wake_all(&reclaim.work);
+    wait_event(&reclaim.progress, load_relaxed(&reclaim.rounds) != rounds);
+    return true;
+}
+
+static void unpin(void)
+{
+    store_release(&reclaim.pinned, NULL);
+    wake_all(&reclaim.progress);
+}
+
+void reclaim_forget_object(struct object *o)
+{
+    bool pinned;
+
+    spin_lock(&reclaim.lock);
+    pinned = reclaim.pinned == o;
+    spin_unlock(&reclaim.lock);
+    if (pinned)
+        wait_event(&reclaim.progress, load_acquire(&reclaim.pinned) != o);
+}
+
+#define NOT_CACHE (PG_RESERVED | PG_FREE | PG_SLAB | PG_TABLE | PG_ANON | PG_KERNEL)
+
+static bool is_clean_cache(const struct page *page)
+{
+    u32 flags = load_acquire(&page->flags);
+
+    return (flags & (NOT_CACHE | PG_UPTODATE | PG_LOADING | PG_WRITEBACK | PG_DIRTY)) == PG_UPTODATE;
+}
+
+/* The object of a page that may be evicted, pinned; NULL. */
+static struct object *pin_object(struct page *page)
+{
+    struct object *o = NULL;
+
+    if (!is_clean_cache(page))
+        return NULL;
+    if (load_relaxed(&page->flags) & PG_REFERENCED) {
+        atomic_and(&page->flags, ~(u32)PG_REFERENCED);
+        return NULL;
+    }
+    spin_lock(&reclaim.lock);
+    o = load_acquire(&page->object);
+    if (o != NULL && !is_clean_cache(page)) /* the descriptor changed its purpose while we looked */
+        o = NULL;
+    reclaim.pinned = o;
+    spin_unlock(&reclaim.lock);
+    return o;
+}
+
+static bool evict(struct object *o, struct page *page)
+{
+    bool removed = false;
+    u64 flags;
+
+    if (load_relaxed(&page->refs) > 1 && !rmap_unmap_unused(o, page))
+        return false;
+    flags = spin_lock_irqsave(&o->lock);
+    if (page->object == o && is_clean_cache(page) && load_relaxed(&page->refs) == 1) {
+        object_remove_locked(o, page);
+        removed = true;
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    if (removed)
+        page_put(page);
+    return removed;
+}
+
+/* Moves the hand over N descriptors: pages freed. */
+static u64 turn(u64 n)
+{
+    u64 freed = 0;
+
+    for (; n > 0; n--) {
+        struct page *page;
+        struct object *o;
+
+        if (reclaim.hand < first_pfn || reclaim.hand >= end_pfn)
+            reclaim.hand = first_pfn;
+        page = pfn_page(reclaim.hand++);
+        o = pin_object(page);
+        if (o == NULL)
+            continue;
+        freed += evict(o, page);
+        unpin();
+        if ((n & 63) == 0)
+            cond_resched();
+    }
+    return freed;
+}
+
+static u64 shrink_others(u64 n)
+{
+    struct shrinker *s;
+    u64 freed = 0;
+
+    list_for_each(s, &reclaim.shrinkers, link) freed += s->shrink(n);
+    return freed;
+}
+
+static void reclaim_round(void)
+{
+    u64 before = page_free_count(), all = end_pfn - first_pfn;
+
+    for (u64 turned = 0; turned < 2 * all && page_free_count() < pages_enough(); turned += all / 8)
+        turn(all / 8 + 1);
+    if (page_free_count() < pages_enough())
+        shrink_others(pages_enough() - page_free_count());
+    reclaim.idle_rounds = page_free_count() > before ? 0 : reclaim.idle_rounds + 1;
+    atomic_add(&reclaim.rounds, 1);
+    wake_all(&reclaim.progress);
+}
+
+static void reclaim_thread(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        wait_event(&reclaim.work, load_acquire(&reclaim.wanted));
+        store_relaxed(&reclaim.wanted, false);
+        reclaim_round();
+    }
+}
+
+void reclaim_init(void)
+{
+    struct thread *t = kernel_thread("reclaim", reclaim_thread, NULL);
+
+    if (IS_ERR(t))
+        panic("no memory for the reclaim thread");
+    reclaim.thread = t;
+}

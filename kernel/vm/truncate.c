@@ -1,0 +1,128 @@
+/*
+ * Changing a file's size, and holes. The order makes races harmless: first the size changes, so no new page past it enters the cache; then pages
+ * leave the cache (page->object = NULL), so no fault installs them any more; then they leave the mappings.
+ *
+ * Bytes past the size in the last page are zero on the disk and, but for stores through mappings, in the cache: writing back clears them, so does
+ * getting shorter, and getting longer clears what mappings left there before it becomes part of the file.
+ */
+#include "lib/string.h"
+#include "vm/cache.h"
+
+/* Takes pages [first, last] out of the cache. */
+static void remove_pages(struct object *o, u64 first, u64 last)
+{
+    u64 index = first, flags = spin_lock_irqsave(&o->lock);
+    struct page *page;
+
+    while ((page = radix_next(&o->pages, &index)) != NULL && index <= last) {
+        if (page->flags & (PG_LOADING | PG_WRITEBACK)) {
+            page_get(page);
+            spin_unlock_irqrestore(&o->lock, flags);
+            page_wait(page, PG_LOADING | PG_WRITEBACK);
+            page_put(page);
+            flags = spin_lock_irqsave(&o->lock);
+            continue;
+        }
+        object_remove_locked(o, page);
+        page_put(page);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+}
+
+static bool is_mapped(struct object *o) { return !list_empty(&o->mappings); }
+
+static void set_size(struct object *o, u64 size)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+
+    store_relaxed(&o->size, size);
+    spin_unlock_irqrestore(&o->lock, flags);
+    memory_barrier();
+}
+
+void object_expose_tail(struct object *o)
+{
+    u64 size = load_relaxed(&o->size), index = size >> PAGE_SHIFT;
+    struct page *page;
+
+    if ((size & PAGE_MASK) == 0 || !is_mapped(o))
+        return;
+    page = object_find_page(o, index);
+    if (page == NULL)
+        return;
+    atomic_and(&page->flags, ~(u32)PG_PLACED); /* its blocks reach to the old size only */
+    rmap_write_protect(o, index, index);
+    memset((char *)page_address(page) + (size & PAGE_MASK), 0, PAGE_SIZE - (size & PAGE_MASK));
+    page_put(page);
+}
+
+/* Zeros bytes [from, to) of page INDEX, in the cache and, since it becomes dirty, on the disk. */
+static int zero_part(struct object *o, u64 index, unsigned from, unsigned to)
+{
+    struct page *page;
+
+    if (from == to || (object_is_memory(o) && !object_has_page(o, index)))
+        return 0;
+    page = object_get_page(o, index, NULL);
+    if (IS_ERR(page))
+        return (int)PTR_ERR(page);
+    memset((char *)page_address(page) + from, 0, to - from);
+    page_set_dirty(page);
+    page_put(page);
+    return 0;
+}
+
+/* Grown: the old last page may get PLACED between the size's change and here, then with the new size: see page_prepare_stores. */
+static void grow(struct object *o, u64 size)
+{
+    u64 old = o->size;
+    struct page *page;
+
+    object_expose_tail(o);
+    set_size(o, size);
+    page = (old & PAGE_MASK) != 0 && is_mapped(o) ? object_find_page(o, old >> PAGE_SHIFT) : NULL;
+    if (page == NULL)
+        return;
+    atomic_and(&page->flags, ~(u32)PG_PLACED);
+    rmap_write_protect(o, old >> PAGE_SHIFT, old >> PAGE_SHIFT);
+    page_put(page);
+}
+
+int object_set_size(struct object *o, u64 size)
+{
+    u64 first = size_in_pages(size);
+    int error;
+
+    if (size >= o->size) {
+        if (size > o->size)
+            grow(o, size);
+        return 0;
+    }
+    error = (size & PAGE_MASK) == 0 ? 0 : zero_part(o, size >> PAGE_SHIFT, size & PAGE_MASK, PAGE_SIZE);
+    if (error != 0)
+        return error;
+    set_size(o, size);
+    remove_pages(o, first, UINT64_MAX);
+    if (is_mapped(o))
+        rmap_zap(o, first, UINT64_MAX);
+    return 0;
+}
+
+int object_punch(struct object *o, u64 from, u64 to)
+{
+    u64 first = size_in_pages(from), end = to >> PAGE_SHIFT; /* whole pages: [first, end) */
+    int error = 0;
+
+    if (from >> PAGE_SHIFT == to >> PAGE_SHIFT)
+        return zero_part(o, from >> PAGE_SHIFT, from & PAGE_MASK, to & PAGE_MASK);
+    if ((from & PAGE_MASK) != 0)
+        error = zero_part(o, from >> PAGE_SHIFT, from & PAGE_MASK, PAGE_SIZE);
+    if (error == 0 && (to & PAGE_MASK) != 0)
+        error = zero_part(o, end, 0, to & PAGE_MASK);
+    if (error != 0 || first >= end)
+        return error;
+    remove_pages(o, first, end - 1);
+    if (is_mapped(o))
+        rmap_zap(o, first, end - 1);
+    return 0;
+}

@@ -1,0 +1,318 @@
+/*
+ * User memory, reached by walking the page table: the entry is found and checked and the bytes are moved with interrupts off. Whoever unmaps the
+ * page meanwhile waits in the TLB shootdown until this hart answers (vm/tlb.h), so the frame cannot be freed under the copy; no reference is taken.
+ * What is not there or not allowed goes through the same fault path as a user access.
+ */
+#include "vm/uaccess.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "sched/thread.h"
+#include "vm/fault.h"
+
+#define NEED_READ (PTE_V | PTE_U | PTE_R)
+#define NEED_WRITE (PTE_V | PTE_U | PTE_W)
+
+/* The kernel's address of user address VA, or NULL if the entry does not give what NEED says. => interrupts off until the last use */
+static void *user_address(u64 va, pte_t need)
+{
+    struct space *s = current->space;
+    struct page *table;
+    pte_t *pte, e, used = need == NEED_WRITE ? PTE_A | PTE_D : PTE_A;
+
+    if (s == NULL || va >= arch_user_address_limit())
+        return NULL;
+    pte = pt_find(s, va, &table);
+    if (pte == NULL)
+        return NULL;
+    e = load_relaxed(pte);
+    if ((e & need) != need)
+        return NULL;
+    if ((e & used) != used)
+        atomic_or(pte, used);
+    return (char *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & PAGE_MASK);
+}
+
+static bool fault_user(u64 va, pte_t need)
+{
+    return current->space != NULL && space_fault(current->space, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) == FAULT_MAPPED;
+}
+
+/* Interrupts are off with a kernel address of VA, or they are as before and there is none. */
+static void *pin_user(u64 va, pte_t need, u64 *flags)
+{
+    for (;;) {
+        void *p;
+
+        *flags = irq_save();
+        p = user_address(va, need);
+        if (likely(p != NULL))
+            return p;
+        irq_restore(*flags);
+        if (!fault_user(va, need))
+            return NULL;
+    }
+}
+
+size_t copy_from_user_partial(void *dst, const void *user_src, size_t n)
+{
+    u64 va = (u64)user_src, flags;
+
+    while (n > 0) {
+        size_t chunk = MIN(n, PAGE_SIZE - (va & PAGE_MASK));
+        void *p = pin_user(va, NEED_READ, &flags);
+
+        if (p == NULL)
+            break;
+        memcpy(dst, p, chunk);
+        irq_restore(flags);
+        dst = (char *)dst + chunk;
+        va += chunk;
+        n -= chunk;
+    }
+    return n;
+}
+
+size_t copy_to_user_partial(void *user_dst, const void *src, size_t n)
+{
+    u64 va = (u64)user_dst, flags;
+
+    while (n > 0) {
+        size_t chunk = MIN(n, PAGE_SIZE - (va & PAGE_MASK));
+        void *p = pin_user(va, NEED_WRITE, &flags);
+
+        if (p == NULL)
+            break;
+        memcpy(p, src, chunk);
+        irq_restore(flags);
+        src = (const char *)src + chunk;
+        va += chunk;
+        n -= chunk;
+    }
+    return n;
+}
+
+/* Bytes not cleared. */
+size_t clear_user_partial(void *user_dst, size_t n)
+{
+    u64 va = (u64)user_dst, flags;
+
+    while (n > 0) {
+        size_t chunk = MIN(n, PAGE_SIZE - (va & PAGE_MASK));
+        void *p = pin_user(va, NEED_WRITE, &flags);
+
+        if (p == NULL)
+            break;
+        memset(p, 0, chunk);
+        irq_restore(flags);
+        va += chunk;
+        n -= chunk;
+    }
+    return n;
+}
+
+int copy_from_user(void *dst, const void *user_src, size_t n) { return copy_from_user_partial(dst, user_src, n) == 0 ? 0 : -EFAULT; }
+int copy_to_user(void *user_dst, const void *src, size_t n) { return copy_to_user_partial(user_dst, src, n) == 0 ? 0 : -EFAULT; }
+int clear_user(void *user_dst, size_t n) { return clear_user_partial(user_dst, n) == 0 ? 0 : -EFAULT; }
+
+ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
+{
+    u64 va = (u64)user_src, flags;
+    size_t done = 0;
+
+    while (done < size) {
+        size_t chunk = MIN(size - done, PAGE_SIZE - (va & PAGE_MASK)), n;
+        const char *p = pin_user(va, NEED_READ, &flags);
+
+        if (p == NULL)
+            return -EFAULT;
+        n = strnlen(p, chunk);
+        memcpy(dst + done, p, n);
+        irq_restore(flags);
+        done += n;
+        if (n < chunk) {
+            dst[done] = '\0';
+            return (ssize_t)done;
+        }
+        va += chunk;
+    }
+    return -ENAMETOOLONG;
+}
+
+/* ---- single words ---- */
+
+int get_user_u32(u32 *value, const u32 *user)
+{
+    u64 flags;
+    u32 *p;
+
+    if (((u64)user & 3) != 0)
+        return copy_from_user(value, user, sizeof(*value));
+    p = pin_user((u64)user, NEED_READ, &flags);
+    if (p == NULL)
+        return -EFAULT;
+    *value = load_acquire(p);
+    irq_restore(flags);
+    return 0;
+}
+
+int get_user_u64(u64 *value, const u64 *user)
+{
+    u64 flags, *p;
+
+    if (((u64)user & 7) != 0)
+        return copy_from_user(value, user, sizeof(*value));
+    p = pin_user((u64)user, NEED_READ, &flags);
+    if (p == NULL)
+        return -EFAULT;
+    *value = load_acquire(p);
+    irq_restore(flags);
+    return 0;
+}
+
+int put_user_u32(u32 value, u32 *user)
+{
+    u64 flags;
+    u32 *p;
+
+    if (((u64)user & 3) != 0)
+        return copy_to_user(user, &value, sizeof(value));
+    p = pin_user((u64)user, NEED_WRITE, &flags);
+    if (p == NULL)
+        return -EFAULT;
+    store_release(p, value);
+    irq_restore(flags);
+    return 0;
+}
+
+int put_user_u64(u64 value, u64 *user)
+{
+    u64 flags, *p;
+
+    if (((u64)user & 7) != 0)
+        return copy_to_user(user, &value, sizeof(value));
+    p = pin_user((u64)user, NEED_WRITE, &flags);
+    if (p == NULL)
+        return -EFAULT;
+    store_release(p, value);
+    irq_restore(flags);
+    return 0;
+}
+
+int cmpxchg_user_u32(u32 *user, u32 expected, u32 value, u32 *previous)
+{
+    u64 flags;
+    u32 *p;
+
+    if (((u64)user & 3) != 0)
+        return -EFAULT;
+    p = pin_user((u64)user, NEED_WRITE, &flags);
+    if (p == NULL)
+        return -EFAULT;
+    *previous = expected;
+    atomic_cas(p, previous, value);
+    irq_restore(flags);
+    return 0;
+}
+
+int get_user_u32_nofault(u32 *value, const u32 *user)
+{
+    u64 flags = irq_save();
+    u32 *p = ((u64)user & 3) == 0 ? user_address((u64)user, NEED_READ) : NULL;
+
+    if (p != NULL)
+        *value = load_acquire(p);
+    irq_restore(flags);
+    return p != NULL ? 0 : -EFAULT;
+}
+
+int user_memory_key(const u32 *user, bool private_futex, struct user_key *key)
+{
+    struct space *s = current->space;
+    u64 va = (u64)user;
+    struct vma *v;
+
+    if ((va & 3) != 0)
+        return -EINVAL;
+    if (va >= arch_user_address_limit())
+        return -EFAULT;
+    key->owner = (u64)s;
+    key->offset = va;
+    if (private_futex)
+        return 0;
+    read_lock(&s->lock);
+    v = vma_at(s, va);
+    if (v != NULL && vma_is_shared(v)) {
+        key->owner = (u64)v->object;
+        key->offset = v->offset + (va - v->start);
+    }
+    read_unlock(&s->lock);
+    return v != NULL ? 0 : -EFAULT;
+}
+
+/* ---- other spaces ---- */
+
+/* Whether the page of entry E may be read or written by the kernel for somebody who traces the process, or (not FORCE) as the process might. */
+static bool is_usable(pte_t e, enum fault_access access, bool force)
+{
+    if (!pte_has_page(e))
+        return false;
+    if (access == FAULT_READ)
+        return force || (e & NEED_READ) == NEED_READ;
+    if ((e & NEED_WRITE) == NEED_WRITE)
+        return true;
+    return force && (pte_page(e)->flags & PG_ANON) && load_relaxed(&pte_page(e)->refs) == 1;
+}
+
+/* The page at VA with a reference, or NULL. */
+static struct page *space_page(struct space *s, u64 va, enum fault_access access, bool force)
+{
+    do {
+        struct page *table, *page = NULL;
+        pte_t *pte;
+
+        read_lock(&s->lock);
+        pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
+        if (pte != NULL) {
+            table_lock(table);
+            if (is_usable(*pte, access, force)) {
+                page = pte_page(*pte);
+                page_get(page);
+            }
+            table_unlock(table);
+        }
+        read_unlock(&s->lock);
+        if (page != NULL)
+            return page;
+    } while (fault_in(s, va, access, force) == FAULT_MAPPED);
+    return NULL;
+}
+
+static ssize_t space_copy(struct space *s, u64 address, void *buf, size_t n, enum fault_access access, bool force)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        size_t chunk = MIN(n - done, PAGE_SIZE - (address & PAGE_MASK));
+        struct page *page = space_page(s, address, access, force);
+        char *p;
+
+        if (page == NULL)
+            break;
+        p = (char *)page_address(page) + (address & PAGE_MASK);
+        if (access == FAULT_READ)
+            memcpy((char *)buf + done, p, chunk);
+        else
+            memcpy(p, (char *)buf + done, chunk);
+        page_put(page);
+        done += chunk;
+        address += chunk;
+    }
+    return done > 0 || n == 0 ? (ssize_t)done : -EFAULT;
+}
+
+ssize_t space_read(struct space *s, u64 address, void *dst, size_t n, bool force) { return space_copy(s, address, dst, n, FAULT_READ, force); }
+
+ssize_t space_write(struct space *s, u64 address, const void *src, size_t n, bool force)
+{
+    return space_copy(s, address, (void *)(u64)src, n, FAULT_WRITE, force);
+}

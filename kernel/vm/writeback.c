@@ -1,0 +1,106 @@
+/*
+ * Writing dirty pages back. A page's DIRTY is taken away before its mappings lose W, and they lose W before the page is written: a store that comes
+ * in between is in what is written, one that comes later faults and makes the page dirty again.
+ */
+#include "lib/string.h"
+#include "vm/cache.h"
+
+/* Takes the next run of dirty pages in [*INDEX, last] for writing: how many. A page that is still being written from the last time stops the
+ * run; alone at the front it is waited for if WAIT, else passed by. */
+static unsigned take_run(struct object *o, u64 *index, u64 last, bool wait, struct page **batch)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    struct page *page;
+    unsigned n = 0;
+
+    while (n < MAX_IO_PAGES && (page = radix_next_tagged(&o->pages, index)) != NULL && *index <= last) {
+        if (n > 0 && *index != batch[n - 1]->index + 1)
+            break;
+        if (page->flags & PG_WRITEBACK) {
+            if (n > 0)
+                break;
+            if (!wait) {
+                (*index)++;
+                continue;
+            }
+            page_get(page);
+            spin_unlock_irqrestore(&o->lock, flags);
+            page_wait(page, PG_WRITEBACK);
+            page_put(page);
+            flags = spin_lock_irqsave(&o->lock);
+            continue;
+        }
+        atomic_and(&page->flags, ~(u32)PG_DIRTY);
+        atomic_or(&page->flags, PG_WRITEBACK);
+        radix_tag(&o->pages, *index, false);
+        page_get(page);
+        batch[n++] = page;
+        (*index)++;
+    }
+    o->nr_dirty -= n;
+    o->writeback += n;
+    spin_unlock_irqrestore(&o->lock, flags);
+    atomic_sub(&nr_dirty_pages, n);
+    atomic_add_relaxed(&nr_writeback_pages, n);
+    return n;
+}
+
+static void clear_past_size(struct object *o, struct page *page)
+{
+    u64 size = load_relaxed(&o->size);
+
+    if (page->index == size >> PAGE_SHIFT && (size & PAGE_MASK) != 0)
+        memset((char *)page_address(page) + (size & PAGE_MASK), 0, PAGE_SIZE - (size & PAGE_MASK));
+}
+
+static void wait_for_writes(struct object *o, u64 first, u64 last)
+{
+    u64 index = first, flags;
+    struct page *page;
+
+    if (load_acquire(&o->writeback) == 0)
+        return;
+    flags = spin_lock_irqsave(&o->lock);
+    while (o->writeback > 0 && (page = radix_next(&o->pages, &index)) != NULL && index <= last) {
+        if (page->flags & PG_WRITEBACK) {
+            page_get(page);
+            spin_unlock_irqrestore(&o->lock, flags);
+            page_wait(page, PG_WRITEBACK);
+            page_put(page);
+            flags = spin_lock_irqsave(&o->lock);
+        }
+        index++;
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+}
+
+int object_writeback(struct object *o, u64 from, u64 to, bool wait)
+{
+    struct page *batch[MAX_IO_PAGES];
+    u64 index = from >> PAGE_SHIFT, last = to >> PAGE_SHIFT;
+    u32 errors = load_relaxed(&o->error_sequence);
+    unsigned n;
+
+    if (o->ops->write_pages == NULL)
+        return 0;
+    while (load_relaxed(&o->nr_dirty) > 0 && (n = take_run(o, &index, last, wait, batch)) > 0) {
+        if (!list_empty(&o->mappings))
+            rmap_write_protect(o, batch[0]->index, batch[n - 1]->index);
+        clear_past_size(o, batch[n - 1]);
+        o->ops->write_pages(o, batch, n);
+        cond_resched();
+    }
+    if (wait)
+        wait_for_writes(o, from >> PAGE_SHIFT, last);
+    return load_relaxed(&o->error_sequence) != errors ? o->error : 0;
+}
+
+/* A fifth of memory may be dirty. A writer that finds more writes its own file out, and waits for that when as much again is on its way. */
+void throttle_writer(struct object *o)
+{
+    u64 limit = page_total_count() / 5;
+
+    if (likely(load_relaxed(&nr_dirty_pages) < limit) || o->ops->write_pages == NULL)
+        return;
+    object_writeback(o, 0, OBJECT_END, load_relaxed(&nr_writeback_pages) > limit);
+}
