@@ -113,3 +113,20 @@ DEFINE_SYSCALL(sys_brk)
 {
     return (long)space_brk(current->space, a0);
 }
+
+DEFINE_SYSCALL(sys_mremap) { return space_mremap(current->space, a0, a1, a2, (unsigned)a3, a4); }
+DEFINE_SYSCALL(sys_mincore) { return space_mincore(current->space, a0, a1, (u8 *)a2); }
+DEFINE_SYSCALL(sys_madvise) { return space_madvise(current->space, a0, a1, (int)a2); }
+DEFINE_SYSCALL(sys_mlock) { return space_mlock(current->space, a0, a1, false); }
+DEFINE_SYSCALL(sys_munlock) { return space_munlock(current->space, a0, a1); }
+DEFINE_SYSCALL(sys_mlockall) { return space_mlockall(current->space, (unsigned)a0); }
+
+DEFINE_SYSCALL(sys_munlockall)
+{
+    space_munlockall(current->space);
+    return 0;
+}
+
+#define MLOCK_ONFAULT 1
+
+DEFINE_SYSCALL(sys_mlock2) { return a2 & ~(u64)MLOCK_ONFAULT ? -EINVAL : space_mlock(current->space, a0, a1, a2 & MLOCK_ONFAULT); }

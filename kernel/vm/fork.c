@@ -134,8 +134,10 @@ struct space *space_fork(struct space *parent)
     for (struct tree_node *node = tree_first(&parent->vmas); node != NULL && error == 0; node = tree_next(node)) {
         const struct vma *v = container_of(node, struct vma, node);
 
+        if (v->flags & VMA_DONTFORK)
+            continue;
         error = copy_vma(child, v);
-        if (error == 0)
+        if (error == 0 && !(v->flags & VMA_WIPEONFORK))
             error = copy_entries(child, parent, v, &batch);
     }
     tlb_flush(&batch);

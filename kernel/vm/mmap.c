@@ -28,31 +28,20 @@ static bool is_hopeless(u64 length) { return length >> PAGE_SHIFT > page_total_c
 int map_range(struct space *s, const struct vma *template, struct list *removed)
 {
     struct vma *above = vma_find(s, template->start), *below = above ? vma_prev(above) : NULL, *v;
-    struct vma new = *template;
-    bool joins_above, joins_below;
 
     if (above == NULL) {
         struct tree_node *last = tree_last(&s->vmas);
 
         below = last ? container_of(last, struct vma, node) : NULL;
     }
-    joins_below = below != NULL && vma_continues(below, &new);
-    joins_above = above != NULL && vma_continues(&new, above);
-    if (joins_below && joins_above) {
-        u64 end = above->end;
-
-        below->flags |= above->flags & VMA_MARKED;
-        vma_remove(s, above);
-        list_add(removed, &above->object_link);
-        vma_resize(below, below->start, end);
+    if (below != NULL && vma_continues(below, template)) {
+        vma_resize(below, below->start, template->end);
+        if (above != NULL)
+            vma_merge_below(s, above, removed);
         return 0;
     }
-    if (joins_below) {
-        vma_resize(below, below->start, new.end);
-        return 0;
-    }
-    if (joins_above) {
-        vma_resize(above, new.start, above->end);
+    if (above != NULL && vma_continues(template, above)) {
+        vma_resize(above, template->start, above->end);
         return 0;
     }
     if (s->n_vmas >= MAX_MAP_COUNT)
@@ -60,7 +49,7 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
     v = vma_alloc();
     if (v == NULL)
         return -ENOMEM;
-    *v = new;
+    *v = *template;
     list_init(&v->object_link);
     if (v->file != NULL)
         vm_file_ops->get(v->file);
@@ -129,6 +118,8 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
 
     if (at < 0)
         return at;
+    if (s->lock_future)
+        v.flags |= VMA_LOCKED;
     if (!within_limits(s, length, is_data) || (is_data && !(flags & MAP_NORESERVE) && is_hopeless(length)))
         return -ENOMEM;
     if (flags & MAP_FIXED) {

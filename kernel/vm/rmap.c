@@ -111,7 +111,7 @@ bool rmap_unmap_unused(struct object *o, const struct page *page)
 
     if (!mutex_trylock(&o->mappings_lock))
         return false;
-    list_for_each(v, &o->mappings, object_link) if (visible_range(v, index, index, &start, &end)) used |= visit_entry(v, start, page, false, NULL);
+    list_for_each(v, &o->mappings, object_link) if (visible_range(v, index, index, &start, &end)) used |= (v->flags & VMA_LOCKED) || visit_entry(v, start, page, false, NULL);
     list_for_each(v, &o->mappings, object_link)
     {
         if (used || !visible_range(v, index, index, &start, &end))

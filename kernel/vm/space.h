@@ -66,6 +66,14 @@ long space_mmap(struct space *space, u64 address, u64 length, unsigned prot, uns
 int space_munmap(struct space *space, u64 address, u64 length);
 int space_mprotect(struct space *space, u64 address, u64 length, unsigned prot);
 int space_msync(struct space *space, u64 address, u64 length, unsigned flags);
+/* madvise(2), mincore(2), mlock(2) and their relatives: 0 or -errno as the man pages say. */
+int space_madvise(struct space *space, u64 address, u64 length, int advice);
+int space_mincore(struct space *space, u64 address, u64 length, u8 *user_vec);
+int space_mlock(struct space *space, u64 address, u64 length, bool on_fault);
+int space_munlock(struct space *space, u64 address, u64 length);
+int space_mlockall(struct space *space, unsigned flags);
+void space_munlockall(struct space *space);
+long space_mremap(struct space *space, u64 old, u64 old_length, u64 new_length, unsigned flags, u64 new_address);
 /* brk(2) as the system call returns it. */
 u64 space_brk(struct space *space, u64 address);
 

@@ -171,13 +171,11 @@ void vma_resize(struct vma *v, u64 start, u64 end)
     unlock_mappings(v);
 }
 
-void vma_remove(struct space *s, struct vma *v)
+static void remove_locked(struct space *s, struct vma *v)
 {
     struct vma *below = vma_prev(v), *above = vma_next(v);
 
-    lock_mappings(v);
     list_remove(&v->object_link);
-    unlock_mappings(v);
     tree_remove(&s->vmas, &v->node);
     if (above != NULL)
         set_gap(s, above, below ? below->end : 0);
@@ -185,6 +183,13 @@ void vma_remove(struct space *s, struct vma *v)
     count_pages(s, v, v->end - v->start, false);
     if (s->last_found == v)
         s->last_found = NULL;
+}
+
+void vma_remove(struct space *s, struct vma *v)
+{
+    lock_mappings(v);
+    remove_locked(s, v);
+    unlock_mappings(v);
 }
 
 int vma_split(struct space *s, struct vma *v, u64 at)
@@ -218,6 +223,21 @@ bool vma_continues(const struct vma *a, const struct vma *b)
     return a->end == b->start && a->file == b->file && a->object == b->object && a->prot == b->prot && a->max_prot == b->max_prot &&
            (a->flags & own) == (b->flags & own) && !(a->flags & VMA_VDSO) &&
            (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
+}
+
+void vma_merge_below(struct space *s, struct vma *v, struct list *removed)
+{
+    struct vma *below = vma_prev(v);
+    u64 end = v->end;
+
+    if (below == NULL || !vma_continues(below, v))
+        return;
+    below->flags |= v->flags & VMA_MARKED;
+    lock_mappings(v); /* once for both, as in vma_split */
+    remove_locked(s, v);
+    resize_locked(below, below->start, end);
+    unlock_mappings(v);
+    list_add(removed, &v->object_link);
 }
 
 /* What a new mapping must keep clear below a vma that grows down. */

@@ -46,6 +46,8 @@ struct vma {
 #define VMA_VDSO BIT(3)   /* pages of the kernel image */
 #define VMA_MARKED BIT(4) /* some entry may say another protection than `prot`; set atomically under the read lock */
 #define VMA_LOCKED BIT(5)
+#define VMA_DONTFORK BIT(6)   /* the child does not get it */
+#define VMA_WIPEONFORK BIT(7) /* the child gets it empty */
 
 enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_KINDS };
 
@@ -65,6 +67,7 @@ struct space {
 
     u64 mmap_top;       /* new mappings go below */
     u64 brk_start, brk; /* the heap is [brk_start, brk) */
+    bool lock_future;       /* mlockall(MCL_FUTURE) */
     u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages; /* by vmas, under the write lock */
     u64 rss[RSS_KINDS], peak_rss, n_tables;                           /* atomic */
     u64 minor_faults, major_faults;
@@ -99,6 +102,8 @@ void vma_free(struct vma *v);
 void vma_resize(struct vma *v, u64 start, u64 end);
 /* Cuts V in two at AT; the upper part is new. -ENOMEM. */
 int vma_split(struct space *s, struct vma *v, u64 at);
+/* Joins V with the vma below if it continues that one; V is then on REMOVED. => write lock */
+void vma_merge_below(struct space *s, struct vma *v, struct list *removed);
 /* Whether B, directly above A, is its continuation in every respect. */
 bool vma_continues(const struct vma *a, const struct vma *b);
 /* The highest free range of LENGTH bytes below TOP, or at HINT if that is free: its start, 0 when there is none. */
@@ -116,7 +121,7 @@ extern const struct vm_file_ops *vm_file_ops;
 void vma_free_list(struct list *removed);
 
 /* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL: nothing does (munmap).
- * Stops early when the batch is full: the address reached. => write lock, or tables_lock */
+ * Stops early when the batch is full: the address reached. => lock, or tables_lock */
 u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
 /* Unmaps [start, end): splits vmas, takes pages out, frees empty tables. Removed vmas go onto REMOVED for vma_free_list. -ENOMEM: nothing was done.
  * => write lock, everything page aligned */
