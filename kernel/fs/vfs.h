@@ -125,11 +125,13 @@ struct inode {
     u32 write_opens;      /* files open for writing; negative counts deny (ETXTBSY) are kept in exec_opens */
     u32 exec_opens;
     const char *link;     /* symlinks held in memory: the target; else ops->read_link */
+    u64 dirty_since;      /* time_ns() of the first change since it was clean */
 };
 #define INODE_NEW BIT(0)         /* being filled in; look-ups wait */
 #define INODE_DIRTY BIT(1)       /* super_ops.write_inode is due (attributes) */
 #define INODE_DIRTY_PAGES BIT(2) /* object has dirty pages */
 #define INODE_FREEING BIT(3)
+#define INODE_HASHED BIT(4)      /* inode_get finds it */
 
 static inline struct inode *object_inode(struct object *o) { return container_of(o, struct inode, object); }
 static inline u64 inode_size(const struct inode *inode) { return load_relaxed(&inode->object.size); }
@@ -208,6 +210,7 @@ struct file {
     struct readahead readahead;
     u32 error_seen;        /* object.error_sequence that fsync has reported */
     void *private;
+    bool counts_write, denies_write; /* part of inode->write_opens, inode->exec_opens until the last reference goes */
     struct list epoll_links; /* fs/epoll.c */
     const char *anon_name;  /* "pipe:[12]", "anon_inode:[eventfd]" ...: what /proc/PID/fd shows without a dentry; static or kmalloc'ed by the owner */
 };
@@ -244,6 +247,10 @@ struct file_ops {
 
 /* Ready-made operations for files that live in the page cache. */
 ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos);
+/* All of write(2): takes inode->lock, appends, keeps to limits, strips setuid bits, stamps times, object_write, and ops->fsync for O_SYNC. */
+ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos);
+/* Writes the file's pages and, unless DATA_ONLY, its attributes back, then super_ops.sync: 0 or the first error. */
+int generic_fsync(struct file *file, u64 from, u64 to, bool data_only);
 s64 generic_seek(struct file *file, s64 offset, int whence); /* 0..max size; SEEK_DATA/HOLE treat all as data */
 struct object *generic_map(struct file *file, bool shared);
 
@@ -311,6 +318,11 @@ struct timespec64 current_time(const struct inode *inode); /* realtime, cut to t
 void inode_touch(struct inode *inode, unsigned attr_times);  /* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME := now; marks dirty when changed */
 int super_sync(struct super *super, bool wait);
 int sync_all(bool wait);
+/* For /proc: inodes in the cache, and those of them that something refers to. */
+void inode_counts(u64 *cached, u64 *in_use);
+u64 dentry_count(void);
+u64 file_count(void);
+u64 pipe_count(void);
 
 /* ---- permissions (fs/permission.c) ---- */
 #define MAY_EXEC 1
@@ -370,6 +382,14 @@ void poll_wait(struct poll_table *table, struct wait_queue *queue);
 /* ---- devices (fs/devfs) ---- */
 /* Makes /dev/NAME (may contain '/') with OPS for opened files; they find PRIVATE in file->private. MODE includes S_IFCHR or S_IFBLK. */
 int devfs_add(const char *name, u32 mode, u32 dev, const struct file_ops *ops, void *private);
+void devfs_remove(const char *name);
+
+/* ---- mounts (fs/mount.c) ---- */
+/* The line of /proc/mounts (or, with INFO, of /proc/PID/mountinfo) for the next mount after *ID (0 at first), seen from the current root:
+ * its length, or 0 after the last one. */
+size_t mount_line(unsigned *id, bool info, char *buf, size_t size);
+/* The NUMBERth registered file system type, or NULL: /proc/filesystems. */
+const struct fs_type *fs_type_nth(unsigned number);
 
 /* ---- boot ---- */
 void vfs_init(void);                                    /* caches, tmpfs, devfs, pipefs */
