@@ -1,0 +1,20 @@
+/* The one thread of unit tests. Shadows kernel/sched/thread.h. */
+#ifndef SCHED_THREAD_H
+#define SCHED_THREAD_H
+
+#include "lib/list.h"
+#include "sched/spinlock.h"
+
+enum thread_state { THREAD_RUNNABLE, THREAD_SLEEPING, THREAD_KILLABLE, THREAD_INTERRUPTIBLE, THREAD_STOPPED, THREAD_DEAD };
+#define THREAD_SIGNAL 1
+#define THREAD_KILLED 2
+#define THREAD_RESCHED 4
+struct thread {
+    u32 flags;
+    struct hart *hart;
+};
+extern struct thread *current;
+static inline bool signal_pending(void) { return false; }
+static inline bool fatal_signal_pending(void) { return false; }
+
+#endif
