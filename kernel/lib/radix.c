@@ -73,52 +73,50 @@ void *radix_get(const struct radix *r, u64 index)
     return n == NULL ? NULL : n->slot[slot_of(index, 0)];
 }
 
-/* Adds levels at the top until INDEX fits. */
+/* Adds levels at the top until INDEX fits; an empty tree gets a root of the right height at once. */
 static int grow(struct radix *r, u64 index)
 {
-    while (is_beyond(index, r->height)) {
-        struct radix_node *n;
+    unsigned height = r->height;
 
-        if (r->root == NULL && r->height > 0) {
-            r->height++;
-            continue;
-        }
-        n = allocate_node();
+    if (r->root == NULL) {
+        while (is_beyond(index, height))
+            height++;
+        r->root = allocate_node();
+        r->height = r->root == NULL ? 0 : height;
+        return r->root == NULL ? -ENOMEM : 0;
+    }
+    while (is_beyond(index, r->height)) {
+        struct radix_node *n = allocate_node();
+
         if (n == NULL)
             return -ENOMEM;
-        if (r->root != NULL) {
-            n->slot[0] = r->root;
-            n->present = 1;
-            n->tagged = r->root->tagged != 0;
-        }
+        n->slot[0] = r->root;
+        n->present = 1;
+        n->tagged = r->root->tagged != 0;
         r->root = n;
         r->height++;
     }
     return 0;
 }
 
-/* Takes out nodes that are empty, from the lowest of INDEX's path upwards. */
-static void prune(struct radix *r, u64 index, struct radix_node **path)
+/* Takes out nodes that are empty, from PATH's at LEVEL upwards. */
+static void prune_path(struct radix *r, u64 index, struct radix_node **path, unsigned level)
 {
-    for (unsigned level = 0; level < r->height; level++) {
-        struct radix_node *n = path[level];
+    for (; level < r->height && path[level]->present == 0; level++) {
+        bool is_root = level + 1 == r->height;
 
-        if (n->present != 0)
-            return;
-        if (level + 1 == r->height) {
+        free_node(path[level]);
+        if (is_root) {
             r->root = NULL;
             r->height = 0;
         } else {
             struct radix_node *parent = path[level + 1];
-            unsigned slot = slot_of(index, level + 1);
+            u64 bit = BIT(slot_of(index, level + 1));
 
-            parent->slot[slot] = NULL;
-            parent->present &= ~BIT(slot);
-            parent->tagged &= ~BIT(slot);
+            parent->slot[slot_of(index, level + 1)] = NULL;
+            parent->present &= ~bit;
+            parent->tagged &= ~bit;
         }
-        free_node(n);
-        if (r->height == 0)
-            return;
     }
 }
 
@@ -128,10 +126,8 @@ int radix_insert(struct radix *r, u64 index, void *item)
     unsigned level;
     int err = grow(r, index);
 
-    if (err != 0 && r->root == NULL)
-        return err;
     if (err != 0)
-        goto no_memory_above;
+        return err;
     n = r->root;
     for (level = r->height - 1;; level--) {
         unsigned slot = slot_of(index, level);
@@ -154,26 +150,7 @@ int radix_insert(struct radix *r, u64 index, void *item)
     return 0;
 
 no_memory:
-    /* Nodes made on the way down hold nothing: take them out again. */
-    for (; level < r->height && path[level]->present == 0; level++) {
-        struct radix_node *empty = path[level];
-
-        if (level + 1 == r->height) {
-            r->root = NULL;
-            r->height = 0;
-            free_node(empty);
-            break;
-        }
-        path[level + 1]->slot[slot_of(index, level + 1)] = NULL;
-        path[level + 1]->present &= ~BIT(slot_of(index, level + 1));
-        free_node(empty);
-    }
-no_memory_above:
-    if (r->root != NULL && r->root->present == 0) {
-        free_node(r->root);
-        r->root = NULL;
-        r->height = 0;
-    }
+    prune_path(r, index, path, level);
     return -ENOMEM;
 }
 
@@ -222,7 +199,7 @@ void *radix_remove(struct radix *r, u64 index)
         n->tagged &= ~BIT(slot);
         propagate_tag(r, index, path);
     }
-    prune(r, index, path);
+    prune_path(r, index, path, 0);
     return item;
 }
 

@@ -23,7 +23,11 @@ struct hart {
     u64 timer_deadline;
     u64 idle_ns;                  /* time spent idle */
     u64 interrupts, switches;
-    void *page_cache;             /* vm/page.c: per-hart lists of free pages */
+    u64 stack_generation;         /* arch/: of the kernel-stack map that this hart's TLB knows */
+    u64 run_start;                /* when current_thread began to run, or was last accounted */
+    bool is_idle;                 /* waits for an interrupt */
+    struct thread *emigrant;      /* leaves this hart for another: enqueued there once it is off its stack */
+    struct timer_queue *timers;   /* sched/timer.c */
 };
 
 extern struct hart harts[MAX_HARTS];
@@ -51,6 +55,8 @@ noreturn_fn void thread_exit(void);
 /* Accounts CPU time: called at the kernel's entry from and return to user mode only by readers who need it exact. */
 void sched_account(struct thread *t, u64 *user_ns, u64 *system_ns);
 int sched_set_affinity(struct thread *t, u64 mask);
+/* Time that HART has been idle, up to now. */
+u64 sched_idle_ns(const struct hart *hart);
 /* Number of runnable threads on all harts, and the load averages (fixed point, 1/2048). */
 unsigned sched_runnable(void);
 void sched_loadavg(u64 avg[3]);
@@ -60,5 +66,11 @@ void sched_init_hart(void);
 noreturn_fn void sched_idle(void); /* the idle thread's life */
 void sched_timer_interrupt(void);
 void sched_ipi(void);
+/* A timer interrupt came while user mode (or the kernel) ran: that is how CPU time is divided between the two. */
+void sched_interrupted_user(bool user);
+/* The first thing that a thread does on its hart after a switch. */
+void sched_finish_switch(struct thread *prev);
+/* vm/tlb.c: HART runs a thread of NEXT from now on. => interrupts off */
+void space_switch(struct hart *hart, struct space *next);
 
 #endif

@@ -47,10 +47,10 @@ struct thread {
     struct list run_link;    /* in a run queue */
     u64 hart_mask;           /* allowed harts (sched_setaffinity) */
     int nice;                /* -20..19 */
-    u64 slice_end;           /* time_ns() when others may have the hart */
+    s64 slice_left;          /* ns that it may run before it goes behind the others */
     u64 user_ns, system_ns;  /* CPU time used */
     u64 switches_voluntary, switches_forced;
-    u64 stamp;               /* since when the present mode is accounted */
+    bool sampled_in_user;    /* where the last timer interrupt found it */
     struct fp_state fp;      /* valid unless some hart's registers hold it */
     bool fp_used;
     struct hart *fp_hart;    /* whose registers hold the newest FP state; NULL = `fp` does */

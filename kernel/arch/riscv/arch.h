@@ -48,6 +48,11 @@ void arch_wait_for_interrupt(void); /* called with interrupts off and nothing to
 
 /* ---- time ---- */
 u64 time_ns(void);                    /* monotonic, since boot */
+/* How time_ns comes from the time CSR, for the vDSO: (time - boot_ticks) * factor >> 32, in 128 bits. Constant after boot. */
+struct time_scale {
+    u64 boot_ticks, factor;
+};
+extern struct time_scale time_scale;
 u64 time_realtime_offset(void);       /* what to add for CLOCK_REALTIME, ns (Goldfish RTC at boot, then clock_settime) */
 void time_set_realtime(u64 ns);
 void arch_set_timer(u64 deadline_ns); /* this hart's one-shot; UINT64_MAX = none. Expiry calls sched_timer_interrupt(). */
@@ -89,6 +94,8 @@ void arch_init_user_thread(struct thread *t);
 void arch_fp_save(struct thread *t);
 void arch_fp_changed(struct thread *t);
 void arch_fp_drop(struct thread *t); /* exec, exit: start from zero; state in registers is forgotten */
+/* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers; it will work now. */
+bool arch_fp_trap(struct regs *regs);
 /* sstatus with which a fresh user context starts. */
 u64 arch_user_status(void);
 /* Makes stores to code visible to instruction fetch on all harts that run SPACE's mask (riscv_flush_icache, exec). */
@@ -99,6 +106,7 @@ noreturn_fn void arch_poweroff(unsigned exit_status); /* sifive_test, else SBI S
 noreturn_fn void arch_reboot(void);
 /* Called by panic(): registers of REGS (NULL = the caller's), symbolised backtrace, to the console. */
 void arch_print_backtrace(const struct regs *regs);
+noreturn_fn void panic_with_regs(const struct regs *regs, const char *fmt, ...) printf_like(2, 3);
 void arch_stop_other_harts(void);
 
 /* ---- devices and interrupts ---- */
@@ -110,8 +118,12 @@ bool fdt_device(const char *compatible, unsigned n, u64 *reg, u64 *size, unsigne
 void arch_console_putc(char c);
 
 /* ---- called by arch/ (implemented above it) ---- */
-void user_trap(struct regs *regs);                    /* sys/trap.c: any trap from user mode but interrupts; returns to user mode */
-void user_interrupted(struct regs *regs);             /* sys/trap.c: after an interrupt from user mode; signals, rescheduling */
+/* System calls are dispatched by entry.S itself through syscall_table; there REGS holds the callee-saved registers only for the calls listed at
+ * whole_context_calls in entry.S (clone, clone3, execve, execveat, rt_sigreturn), and a0 gets the handler's result when it returns. */
+void user_trap(struct regs *regs);                    /* sys/trap.c: any other trap from user mode but interrupts; interrupts on */
+/* sys/trap.c: before every return to user mode with THREAD_SIGNAL, THREAD_KILLED or THREAD_RESCHED set in current->flags, again until all are
+ * clear. Interrupts on; all of REGS valid; REGS->cause is 8 after a system call. */
+void user_return_work(struct regs *regs);
 bool kernel_fault_fixup(struct regs *regs);           /* sys/trap.c: a fault in the kernel; false = panic */
 void kernel_main(void);                               /* init.c: the boot hart, on its idle thread, interrupts off */
 void kernel_main_secondary(void);                     /* the other harts likewise */

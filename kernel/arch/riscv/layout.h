@@ -4,7 +4,7 @@
  *
  *   0xffffffc0_00000000  direct map: physical address p is at DIRECT_MAP + p, 128 GiB, huge pages, read-write, no execute.
  *                        Device registers are reached through it too.
- *   0xffffffe0_00000000  kernel stacks: STACK_SLOT bytes each, the lower part unmapped (guard), 64 GiB
+ *   0xffffffe0_00000000  kernel stacks: STACK_SLOT bytes each, the lower part unmapped (guard), 4 GiB: 131072 threads
  *   0xffffffff_80000000  the kernel image: text read-execute, rodata read-only, data read-write
  *
  * Root entries (Sv39: the root's upper half; wider: the next level's) never change after boot: every space copies them once.
@@ -15,7 +15,7 @@
 #define DIRECT_MAP 0xffffffc000000000
 #define DIRECT_MAP_SIZE 0x2000000000
 #define STACK_AREA 0xffffffe000000000
-#define STACK_AREA_SIZE 0x1000000000
+#define STACK_AREA_SIZE 0x100000000
 #define KERNEL_IMAGE 0xffffffff80000000
 
 #define KERNEL_STACK_SIZE 16384

@@ -1,0 +1,81 @@
+/*
+ * From the first instructions to kernel_main: the boot hart runs boot_main on boot_thread, which becomes its idle thread; it starts
+ * the other harts later (arch_start_harts), each on an idle thread of its own.
+ */
+#include "arch/riscv/boot.h"
+#include "arch/riscv/internal.h"
+#include "arch/riscv/sbi.h"
+#include "lib/string.h"
+#include "sched/sched.h"
+
+#define HART_START_TIMEOUT_NS NSEC_PER_SEC
+
+extern char boot_stack[];
+void boot_main(u64 sbi_hart, u64 fdt_pa, u64 pa);
+void secondary_main(void);
+
+struct machine machine;
+struct hart harts[MAX_HARTS];
+struct thread boot_thread;
+u64 image_pa;
+
+/* What secondary_start in boot.S reads. */
+struct hart_start {
+    u64 satp;
+    struct thread *thread;
+};
+static struct hart_start hart_starts[MAX_HARTS];
+static u32 harts_running = 1;
+
+static void init_boot_thread(u64 sbi_hart)
+{
+    boot_thread.hart = &harts[0];
+    boot_thread.stack = boot_stack;
+    boot_thread.kernel_sp = (u64)(boot_stack + KERNEL_STACK_SIZE);
+    boot_thread.on_cpu = true;
+    list_init(&boot_thread.run_link);
+    copy_string(boot_thread.name, "idle/0", sizeof(boot_thread.name));
+    harts[0].sbi_id = sbi_hart;
+    harts[0].current_thread = harts[0].idle = &boot_thread;
+}
+
+/* On the boot stack, in the first map, interrupts off. PA: where the image lies. */
+void boot_main(u64 sbi_hart, u64 fdt_pa, u64 pa)
+{
+    image_pa = pa;
+    init_boot_thread(sbi_hart);
+    platform_init(phys_to_virt(fdt_pa));
+    time_init();
+    paging_init();
+    hart_init_traps();
+    kernel_main();
+    panic("kernel_main returned");
+}
+
+void arch_init_devices(void) { plic_init(); }
+
+void secondary_main(void)
+{
+    hart_init_traps();
+    atomic_add(&harts_running, 1);
+    kernel_main_secondary();
+    panic("kernel_main_secondary returned");
+}
+
+void arch_start_harts(void)
+{
+    u32 expected = 1;
+    u64 deadline;
+
+    for (unsigned i = 1; i < machine.harts; i++) {
+        hart_starts[i] = (struct hart_start){.satp = kernel_satp(), .thread = harts[i].idle};
+        memory_barrier();
+        if (sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i])) != 0)
+            panic("hart %lu does not start", harts[i].sbi_id);
+        expected++;
+    }
+    deadline = time_ns() + HART_START_TIMEOUT_NS;
+    while (load_acquire(&harts_running) < expected)
+        if (time_ns() > deadline)
+            panic("only %u of %u harts have started", harts_running, expected);
+}

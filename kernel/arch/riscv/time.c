@@ -1,0 +1,67 @@
+/*
+ * The clock is the `time` CSR, which counts at machine.timebase_hz; user mode may read it too. Nanoseconds are ticks times a 64-bit fixed-point
+ * factor with 32 fraction bits (128-bit product: no overflow). Wall time is an offset, read once from the Goldfish RTC (64-bit nanoseconds since
+ * 1970; reading the low half latches the high one).
+ *
+ * The timer is Sstc's stimecmp where every hart has it, else the firmware's.
+ */
+#include "arch/riscv/internal.h"
+#include "arch/riscv/sbi.h"
+#include "lib/atomic.h"
+#include "sched/sched.h"
+
+#define RTC_TIME_LOW 0
+#define RTC_TIME_HIGH 4
+
+struct time_scale time_scale;
+static u64 realtime_offset;
+
+static u64 read_ticks(void) { return csr_read(time); }
+
+u64 time_ns(void) { return (u64)((unsigned __int128)(read_ticks() - time_scale.boot_ticks) * time_scale.factor >> 32); }
+
+u64 time_realtime_offset(void) { return load_relaxed(&realtime_offset); }
+void time_set_realtime(u64 ns) { store_relaxed(&realtime_offset, ns - time_ns()); }
+
+/* Rounded up, and one more: the interrupt must not come early. */
+static u64 ns_to_ticks(u64 ns)
+{
+    return (u64)((unsigned __int128)ns * machine.timebase_hz / NSEC_PER_SEC) + 1 + time_scale.boot_ticks;
+}
+
+void arch_set_timer(u64 deadline_ns)
+{
+    u64 ticks = deadline_ns == UINT64_MAX ? UINT64_MAX : ns_to_ticks(deadline_ns);
+
+    if (machine.has_sstc)
+        csr_write(CSR_STIMECMP, ticks);
+    else
+        sbi_set_timer(ticks);
+}
+
+void timer_interrupt(void)
+{
+    arch_set_timer(UINT64_MAX); /* takes the pending bit away; the scheduler sets the next one */
+    sched_timer_interrupt();
+}
+
+static void read_rtc(void)
+{
+    u64 reg, size, low, high;
+    unsigned irq;
+    volatile u32 *rtc;
+
+    if (!fdt_device("google,goldfish-rtc", 0, &reg, &size, &irq))
+        return;
+    rtc = phys_to_virt(reg);
+    low = rtc[RTC_TIME_LOW / 4];
+    high = rtc[RTC_TIME_HIGH / 4];
+    time_set_realtime(high << 32 | low);
+}
+
+void time_init(void)
+{
+    time_scale.boot_ticks = read_ticks();
+    time_scale.factor = (u64)(((unsigned __int128)NSEC_PER_SEC << 32) / machine.timebase_hz);
+    read_rtc();
+}

@@ -1,0 +1,116 @@
+/*
+ * Traps, the C side: interrupts of either mode, and traps in the kernel itself (a bug, but for what kernel_fault_fixup knows).
+ * Traps of user mode go to sys/trap.c; entry.S calls it.
+ */
+#include "arch/riscv/internal.h"
+#include "sched/sched.h"
+
+void handle_interrupt(struct regs *regs);
+void kernel_trap(struct regs *regs);
+
+static const char *const cause_names[] = {
+    "misaligned fetch", "fetch access fault", "illegal instruction", "breakpoint", "misaligned load", "load access fault",
+    "misaligned store", "store access fault", "user call", "supervisor call", "reserved", "machine call", "fetch page fault",
+    "load page fault", "reserved", "store page fault",
+};
+
+/* => interrupts off, and they stay off */
+void handle_interrupt(struct regs *regs)
+{
+    this_hart()->interrupts++;
+    switch (regs->cause & ~BIT(CAUSE_INTERRUPT_BIT)) {
+    case IRQ_SOFTWARE:
+        csr_clear(sip, SIE_SOFTWARE);
+        ipi_interrupt();
+        break;
+    case IRQ_TIMER:
+        sched_interrupted_user((regs->status & SSTATUS_SPP) == 0);
+        timer_interrupt();
+        break;
+    case IRQ_EXTERNAL:
+        plic_interrupt();
+        break;
+    }
+}
+
+static bool is_in_guard(u64 address)
+{
+    bool stack_area = address >= STACK_AREA && address < STACK_AREA + STACK_AREA_SIZE;
+
+    return stack_area && (address & KERNEL_STACK_SIZE) == 0;
+}
+
+void kernel_trap(struct regs *regs)
+{
+    const char *name = regs->cause < ARRAY_SIZE(cause_names) ? cause_names[regs->cause] : "unknown trap";
+
+    if (kernel_fault_fixup(regs))
+        return;
+    if (is_in_guard(regs->tval) || (regs->x[REG_SP] & KERNEL_STACK_SIZE) == 0)
+        panic_with_regs(regs, "kernel stack overflow: %s at %p, address %p", name, (void *)regs->pc, (void *)regs->tval);
+    panic_with_regs(regs, "%s in the kernel at %p, address %p", name, (void *)regs->pc, (void *)regs->tval);
+}
+
+void hart_init_traps(void)
+{
+    csr_write(scounteren, SCOUNTEREN_CYCLE_TIME_INSTRET);
+    if (machine.has_zicboz)
+        csr_write(CSR_SENVCFG, SENVCFG_CBZE);
+    arch_set_timer(UINT64_MAX);
+    csr_write(sie, SIE_SOFTWARE | SIE_TIMER | SIE_EXTERNAL);
+}
+
+void arch_wait_for_interrupt(void) { __asm__ volatile("wfi" ::: "memory"); }
+
+void arch_init_kernel_thread(struct thread *t, void (*fn)(void *), void *arg)
+{
+    t->context.ra = (u64)kernel_thread_entry;
+    t->context.sp = t->kernel_sp - 16; /* never the very top: see STACK_BIT in entry.S */
+    t->context.s[0] = (u64)fn;
+    t->context.s[1] = (u64)arg;
+}
+
+void arch_init_user_thread(struct thread *t)
+{
+    t->context.ra = (u64)user_thread_entry;
+    t->context.sp = (u64)thread_regs(t);
+}
+
+u64 arch_user_status(void) { return SSTATUS_SPIE | SSTATUS_UXL_64; }
+
+struct thread *arch_switch(struct thread *prev, struct thread *next)
+{
+    struct hart *hart = prev->hart;
+    u64 generation = load_relaxed(&stack_map_generation);
+
+    fp_switch(prev, next);
+    if (unlikely(hart->stack_generation != generation)) { /* NEXT's stack may be new where this hart's TLB has an older one */
+        hart->stack_generation = generation;
+        arch_flush_tlb_all();
+    }
+    return switch_context(prev, next);
+}
+
+static void sync_icache_here(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("fence.i" ::: "memory");
+}
+
+void arch_sync_icache(u64 hart_mask)
+{
+    memory_barrier();
+    sync_icache_here(NULL);
+    hart_mask &= ~BIT(hart_id());
+    if (hart_mask != 0)
+        arch_call_harts(hart_mask, sync_icache_here, NULL);
+}
+
+static_assert(offsetof(struct thread, kernel_sp) == 0, "entry.S: THREAD_KERNEL_SP");
+static_assert(offsetof(struct thread, user_scratch) == 8, "entry.S: THREAD_USER_SCRATCH");
+static_assert(offsetof(struct thread, flags) == 16, "entry.S: THREAD_FLAGS");
+static_assert(offsetof(struct thread, context) == 32, "entry.S: THREAD_CONTEXT");
+static_assert((THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED) == 7, "entry.S: THREAD_WORK");
+static_assert(offsetof(struct regs, pc) == 256 && offsetof(struct regs, orig_a0) == 288, "entry.S: REGS_*");
+static_assert(KERNEL_STACK_SIZE == 1 << 14, "entry.S: STACK_BIT");
+static_assert(offsetof(struct fp_state, fcsr) == 256, "entry.S: fp_registers_save");

@@ -1,0 +1,92 @@
+/*
+ * Reader-writer locks.
+ *
+ *     state:  | 31: a writer holds it | 30..16: waiting writers | 15..0: readers |
+ *
+ * A reader gets in while the upper half is 0; a writer when all but the waiting writers is. Whoever makes a change that lets others in wakes
+ * the readers at the queue's front and one writer; those who find that they may not after all go back to sleep.
+ */
+#include "sched/wait.h"
+
+#define READER 1u
+#define READERS 0xffffu
+#define WAITING_WRITER 0x10000u
+#define WAITING_WRITERS 0x7fff0000u
+#define WRITER 0x80000000u
+
+void rwlock_init(struct rwlock *l)
+{
+    l->state = 0;
+    wait_queue_init(&l->waiters);
+}
+
+bool read_trylock(struct rwlock *l)
+{
+    u32 old = load_relaxed(&l->state);
+
+    while ((old & (WRITER | WAITING_WRITERS)) == 0)
+        if (__atomic_compare_exchange_n(&l->state, &old, old + READER, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+void read_lock(struct rwlock *l)
+{
+    if (unlikely(!read_trylock(l)))
+        wait_event(&l->waiters, read_trylock(l));
+}
+
+void read_unlock(struct rwlock *l)
+{
+    u32 state = __atomic_sub_fetch(&l->state, READER, __ATOMIC_RELEASE);
+
+    if (unlikely((state & READERS) == 0 && (state & WAITING_WRITERS) != 0))
+        wake_one(&l->waiters);
+}
+
+bool write_trylock(struct rwlock *l)
+{
+    u32 free = 0;
+
+    return atomic_cas(&l->state, &free, WRITER);
+}
+
+/* As trylock, for one who is counted among the waiting writers. */
+static bool take_as_waiter(struct rwlock *l)
+{
+    u32 old = load_relaxed(&l->state);
+
+    while ((old & (WRITER | READERS)) == 0)
+        if (atomic_cas(&l->state, &old, (old - WAITING_WRITER) | WRITER))
+            return true;
+    return false;
+}
+
+void write_lock(struct rwlock *l)
+{
+    struct waiter waiter = {.thread = current, .exclusive = true};
+
+    if (likely(write_trylock(l)))
+        return;
+    list_init(&waiter.link);
+    atomic_add(&l->state, WAITING_WRITER);
+    for (;;) {
+        wait_prepare(&l->waiters, &waiter, THREAD_SLEEPING);
+        if (take_as_waiter(l))
+            break;
+        schedule();
+    }
+    wait_finish(&waiter);
+}
+
+void write_unlock(struct rwlock *l)
+{
+    atomic_and(&l->state, ~WRITER);
+    wake_one(&l->waiters);
+}
+
+void write_downgrade(struct rwlock *l)
+{
+    atomic_sub(&l->state, WRITER - READER);
+    wake_one(&l->waiters);
+}

@@ -1,0 +1,183 @@
+/*
+ * One-shot timers: a tree per hart, ordered by deadline, and the hart's hardware timer set to the earlier of its first timer and the
+ * scheduler's next tick.
+ *
+ * Lock: timer_queue.lock (irqsave) guards the tree, timer->hart of the timers in it, and `running`. Functions run without it.
+ */
+#include "sched/timer.h"
+#include "sched/internal.h"
+
+struct timer_queue {
+    struct spinlock lock;
+    struct tree tree;
+    struct tree_node *first; /* leftmost */
+    struct timer *running;   /* its function runs now */
+    u64 tick;                /* when the scheduler wants sched_tick; UINT64_MAX = not */
+};
+
+static struct timer_queue queues[MAX_HARTS];
+
+static struct timer *to_timer(struct tree_node *n) { return n == NULL ? NULL : container_of(n, struct timer, node); }
+
+/* => q locked, on its own hart */
+static void program_hardware(struct hart *hart, struct timer_queue *q)
+{
+    u64 deadline = q->tick;
+
+    if (q->first != NULL)
+        deadline = MIN(deadline, to_timer(q->first)->deadline);
+    if (deadline == hart->timer_deadline)
+        return;
+    hart->timer_deadline = deadline;
+    arch_set_timer(deadline);
+}
+
+/* => q locked */
+static void enqueue(struct timer_queue *q, struct timer *t)
+{
+    struct tree_node *parent = NULL, **link = &q->tree.root;
+    bool is_first = true;
+
+    while (*link != NULL) {
+        parent = *link;
+        if (t->deadline < to_timer(parent)->deadline) {
+            link = &parent->left;
+        } else {
+            link = &parent->right;
+            is_first = false;
+        }
+    }
+    tree_insert(&q->tree, &t->node, parent, link);
+    if (is_first)
+        q->first = &t->node;
+}
+
+/* => q locked, t in it */
+static void dequeue(struct timer_queue *q, struct timer *t)
+{
+    if (q->first == &t->node)
+        q->first = tree_next(&t->node);
+    tree_remove(&q->tree, &t->node);
+    t->hart = NULL;
+}
+
+void timer_init(struct timer *t, void (*fn)(struct timer *))
+{
+    t->hart = NULL;
+    t->fn = fn;
+}
+
+/* Locks the queue that T is in; NULL when it is in none. */
+static struct timer_queue *lock_queue_of(struct timer *t)
+{
+    for (;;) {
+        struct hart *hart = load_acquire(&t->hart);
+
+        if (hart == NULL)
+            return NULL;
+        spin_lock(&hart->timers->lock);
+        if (t->hart == hart)
+            return hart->timers;
+        spin_unlock(&hart->timers->lock);
+    }
+}
+
+/* Takes T out if it is in a queue. => interrupts off */
+static bool cancel(struct timer *t)
+{
+    struct timer_queue *q = lock_queue_of(t);
+
+    if (q == NULL)
+        return false;
+    dequeue(q, t);
+    spin_unlock(&q->lock);
+    return true;
+}
+
+void timer_start(struct timer *t, u64 deadline_ns)
+{
+    u64 flags = irq_save();
+    struct hart *hart = this_hart();
+    struct timer_queue *q = hart->timers;
+
+    cancel(t);
+    spin_lock(&q->lock);
+    t->deadline = deadline_ns;
+    enqueue(q, t);
+    store_release(&t->hart, hart);
+    if (q->first == &t->node)
+        program_hardware(hart, q);
+    spin_unlock(&q->lock);
+    irq_restore(flags);
+}
+
+/* Whether another hart is in T's function just now. */
+static bool runs_elsewhere(const struct timer *t)
+{
+    for (unsigned i = 0; i < machine.harts; i++)
+        if (load_acquire(&queues[i].running) == t && i != hart_id())
+            return true;
+    return false;
+}
+
+bool timer_stop(struct timer *t)
+{
+    u64 flags = irq_save();
+    bool stopped = cancel(t);
+
+    irq_restore(flags);
+    while (!stopped && runs_elsewhere(t))
+        cpu_relax();
+    return stopped;
+}
+
+/* => interrupts off, on the hart itself */
+static void run_expired(struct hart *hart, u64 now)
+{
+    struct timer_queue *q = hart->timers;
+    struct timer *t;
+
+    spin_lock(&q->lock);
+    while ((t = to_timer(q->first)) != NULL && t->deadline <= now) {
+        void (*fn)(struct timer *) = t->fn;
+
+        q->running = t; /* before T leaves the queue: timer_stop sees one or the other */
+        dequeue(q, t);
+        spin_unlock(&q->lock);
+        fn(t);
+        spin_lock(&q->lock);
+        store_release(&q->running, NULL);
+    }
+    spin_unlock(&q->lock);
+}
+
+void timer_set_tick(struct hart *hart, u64 at)
+{
+    struct timer_queue *q = hart->timers;
+
+    spin_lock(&q->lock);
+    q->tick = at;
+    program_hardware(hart, q);
+    spin_unlock(&q->lock);
+}
+
+bool timer_tick_is_set(const struct hart *hart) { return hart->timers->tick != UINT64_MAX; }
+
+void sched_timer_interrupt(void)
+{
+    struct hart *hart = this_hart();
+    u64 now = time_ns(), next_tick = hart->timers->tick;
+
+    hart->timer_deadline = UINT64_MAX; /* arch/ has switched it off */
+    run_expired(hart, now);
+    if (next_tick <= now)
+        next_tick = sched_tick(hart, now);
+    timer_set_tick(hart, next_tick);
+}
+
+void timer_init_hart(struct hart *hart)
+{
+    hart->timers = &queues[hart->id];
+    hart->timers->tick = UINT64_MAX;
+    hart->timer_deadline = UINT64_MAX;
+}
