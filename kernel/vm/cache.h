@@ -29,8 +29,10 @@ void rmap_write_protect(struct object *o, u64 first, u64 last);
  * the mappings are being looked at by others. */
 bool rmap_unmap_unused(struct object *o, const struct page *page);
 
-/* truncate.c: the file is about to get longer: stores that mappings made past the end go, and the page that held them must be prepared anew. */
+/* truncate.c: the file is about to get longer: what mappings stored past its end goes. Afterwards, its old last page, whose blocks may reach to the
+ * old size only, must be prepared anew for stores (page_prepare_stores sees a size that changes under it). */
 void object_expose_tail(struct object *o);
+void object_unplace_tail(struct object *o, u64 old_size);
 
 /* writeback.c */
 extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages; /* atomic */

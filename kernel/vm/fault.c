@@ -147,7 +147,8 @@ static int fault_copy(struct fault *f)
         table_unlock(f->table);
         return FAULT_AGAIN;
     }
-    page_get(old); /* it may be taken out of the table while it is copied */
+    if (counted)
+        page_get(old); /* it may be taken out of the table while it is copied */
     table_unlock(f->table);
     copy = copy_of(old);
     if (copy == NULL) {

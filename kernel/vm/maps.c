@@ -106,8 +106,6 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
 
 void space_stats(struct space *s, struct space_stats *stats)
 {
-    u64 rss;
-
     *stats = (struct space_stats){
         .total = s->total_pages,
         .peak_total = s->peak_pages,
@@ -121,8 +119,6 @@ void space_stats(struct space *s, struct space_stats *stats)
         .minor_faults = s->minor_faults,
         .major_faults = s->major_faults,
     };
-    rss = stats->rss_anon + stats->rss_file + stats->rss_shmem;
-    if (rss > s->peak_rss)
-        s->peak_rss = rss;
-    stats->peak_rss = s->peak_rss;
+    space_note_peak(s);
+    stats->peak_rss = load_relaxed(&s->peak_rss);
 }

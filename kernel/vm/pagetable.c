@@ -103,7 +103,7 @@ int pt_split_spans(struct space *s, u64 address)
 {
     struct pt_walk w = {.space = s, .va = address, .end = address + PAGE_SIZE};
 
-    if (!s->has_spans)
+    if (!s->has_spans || address >= arch_user_address_limit())
         return 0;
     while (pt_step(&w) && w.level > 0 && *w.pte != 0 && !IS_ALIGNED(address, level_size(w.level)))
         if (!pt_push_down(s, w.table, w.pte, w.level))

@@ -143,22 +143,27 @@ static ssize_t write_piece(struct object *o, struct uio *u, u64 pos, size_t n)
 
 ssize_t object_write(struct object *o, struct uio *u, u64 *pos)
 {
+    u64 old_size = load_relaxed(&o->size);
     ssize_t total = 0;
 
-    if (*pos + u->left > load_relaxed(&o->size))
+    if (*pos + u->left > old_size)
         object_expose_tail(o);
     while (u->left > 0) {
         size_t n = MIN(u->left, PAGE_SIZE - (*pos & PAGE_MASK));
         ssize_t done = write_piece(o, u, *pos, n);
 
-        if (done < 0)
-            return total > 0 ? total : done;
+        if (done <= 0) {
+            total = total > 0 ? total : done < 0 ? done : -EFAULT;
+            break;
+        }
         *pos += (u64)done;
         total += done;
         if ((size_t)done < n)
-            return total > 0 ? total : -EFAULT;
+            break;
         throttle_writer(o);
         cond_resched();
     }
+    if (load_relaxed(&o->size) > old_size)
+        object_unplace_tail(o, old_size);
     return total;
 }

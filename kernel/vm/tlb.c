@@ -21,7 +21,6 @@ void tlb_init(void)
 {
     asids.limit = MIN(1u << machine.asid_bits, (unsigned)MAX_ASIDS);
     asids.used[0] = 1; /* 0 means none */
-    asids.next = 1;
     kernel_root = arch_root();
 }
 

@@ -50,7 +50,6 @@ void object_expose_tail(struct object *o)
     page = object_find_page(o, index);
     if (page == NULL)
         return;
-    atomic_and(&page->flags, ~(u32)PG_PLACED); /* its blocks reach to the old size only */
     rmap_write_protect(o, index, index);
     memset((char *)page_address(page) + (size & PAGE_MASK), 0, PAGE_SIZE - (size & PAGE_MASK));
     page_put(page);
@@ -72,20 +71,25 @@ static int zero_part(struct object *o, u64 index, unsigned from, unsigned to)
     return 0;
 }
 
-/* Grown: the old last page may get PLACED between the size's change and here, then with the new size: see page_prepare_stores. */
-static void grow(struct object *o, u64 size)
+void object_unplace_tail(struct object *o, u64 old_size)
 {
-    u64 old = o->size;
-    struct page *page;
+    u64 index = old_size >> PAGE_SHIFT;
+    struct page *page = (old_size & PAGE_MASK) != 0 && is_mapped(o) ? object_find_page(o, index) : NULL;
 
-    object_expose_tail(o);
-    set_size(o, size);
-    page = (old & PAGE_MASK) != 0 && is_mapped(o) ? object_find_page(o, old >> PAGE_SHIFT) : NULL;
     if (page == NULL)
         return;
     atomic_and(&page->flags, ~(u32)PG_PLACED);
-    rmap_write_protect(o, old >> PAGE_SHIFT, old >> PAGE_SHIFT);
+    rmap_write_protect(o, index, index);
     page_put(page);
+}
+
+static void grow(struct object *o, u64 size)
+{
+    u64 old = o->size;
+
+    object_expose_tail(o);
+    set_size(o, size);
+    object_unplace_tail(o, old);
 }
 
 int object_set_size(struct object *o, u64 size)

@@ -34,6 +34,7 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
     if (w->table->table_live == 0)
         i = n;
     table_unlock(w->table);
+    space_note_peak(w->space);
     for (unsigned k = 0; k < RSS_KINDS; k++)
         if (gone[k] != 0)
             atomic_sub(&w->space->rss[k], gone[k]);

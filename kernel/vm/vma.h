@@ -149,6 +149,14 @@ static inline enum rss_kind rss_kind(const struct page *page)
         return RSS_ANON;
     return page->flags & PG_MEMORY_ONLY ? RSS_SHMEM : RSS_FILE;
 }
+/* Before the resident pages become fewer: the peak. */
+static inline void space_note_peak(struct space *s)
+{
+    u64 rss = load_relaxed(&s->rss[RSS_ANON]) + load_relaxed(&s->rss[RSS_FILE]) + load_relaxed(&s->rss[RSS_SHMEM]);
+
+    if (rss > load_relaxed(&s->peak_rss))
+        store_relaxed(&s->peak_rss, rss);
+}
 static inline void space_count_page(struct space *s, const struct page *page, long change)
 {
     atomic_add_relaxed(&s->rss[rss_kind(page)], change);
