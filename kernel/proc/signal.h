@@ -1,0 +1,116 @@
+/*
+ * Signals: sets, siginfo, and how to send them (signal(7)). The ABI's numbers and structures are those of Linux on riscv64.
+ *
+ * Sending: signal_*.c look whether the target ignores it, queue it at the process or the thread, and wake a thread that may take it.
+ * A fatal one (default action, not blocked) marks all threads at once, so that killable sleeps end. Taking: signal_deliver.c, on the way
+ * back to user mode.
+ */
+#ifndef PROC_SIGNAL_H
+#define PROC_SIGNAL_H
+
+#include "lib/list.h"
+#include "lib/types.h"
+#include "sched/spinlock.h"
+
+struct task;
+struct process;
+struct regs;
+
+enum {
+    SIGHUP = 1, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM,
+    SIGSTKFLT, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO,
+    SIGPWR, SIGSYS, SIGRTMIN
+};
+#define SIGNAL_MAX 64
+#define SIGNAL_BIT(sig) BIT((sig)-1)
+
+#define SIG_DFL 0ul
+#define SIG_IGN 1ul
+
+#define SA_NOCLDSTOP 0x1
+#define SA_NOCLDWAIT 0x2
+#define SA_SIGINFO 0x4
+#define SA_EXPOSE_TAGBITS 0x800
+#define SA_ONSTACK 0x08000000
+#define SA_RESTART 0x10000000
+#define SA_NODEFER 0x40000000
+#define SA_RESETHAND 0x80000000
+
+#define SI_USER 0
+#define SI_KERNEL 0x80
+#define SI_QUEUE (-1)
+#define SI_TIMER (-2)
+#define SI_MESGQ (-3)
+#define SI_ASYNCIO (-4)
+#define SI_SIGIO (-5)
+#define SI_TKILL (-6)
+#define ILL_ILLOPC 1
+#define ILL_ILLTRP 4
+#define SEGV_MAPERR 1
+#define SEGV_ACCERR 2
+#define BUS_ADRALN 1
+#define BUS_ADRERR 2
+#define BUS_OBJERR 3
+#define TRAP_BRKPT 1
+#define CLD_EXITED 1
+#define CLD_KILLED 2
+#define CLD_STOPPED 5
+#define CLD_CONTINUED 6
+
+struct siginfo { /* the part of the ABI's 128 bytes that is ever not zero */
+    s32 signo, error, code, pad;
+    union {
+        struct { s32 pid; u32 uid; u64 value; } rt;                                  /* kill, sigqueue */
+        struct { s32 pid; u32 uid; s32 status, pad; s64 user_ticks, system_ticks; } child;
+        struct { s32 timer, overrun; u64 value; } timer;
+        struct { u64 address; } fault;
+        u64 words[4];
+    };
+};
+static_assert(sizeof(struct siginfo) == 48, "siginfo");
+#define SIGINFO_SIZE 128 /* what programs see */
+
+struct sigaction { /* the ABI's, without a restorer */
+    u64 handler, flags, mask;
+};
+struct sighand {
+    u32 refs;
+    struct spinlock lock;
+    struct sigaction action[SIGNAL_MAX]; /* of signal n at n - 1 */
+};
+
+struct sigaltstack { /* the ABI's */
+    u64 base;
+    s32 flags, pad;
+    u64 size;
+};
+
+struct sigpending {
+    u64 set;
+    struct list queue; /* struct sigqueue; a signal may be pending without an entry when memory was short */
+};
+
+/* ---- sending; callable in interrupts and under spinlocks but signal_lock unless said otherwise ---- */
+/* To a process, from the kernel (SI_KERNEL); SIG 0 does nothing. */
+int signal_send_process(struct process *process, int sig);
+/* With INFO, whose signo counts. TASK: that thread, NULL: any of PROCESS. 0, -EAGAIN (no room in the queue, real-time ones). */
+int signal_send(struct process *process, struct task *task, const struct siginfo *info);
+/* => not under task_lock */
+int signal_send_group(int pgid, int sig);     /* the tty's; 0, -ESRCH */
+int signal_send_current(int sig);             /* SIGPIPE, SIGXFSZ: to the current thread */
+/* A fault of the current thread: cannot be blocked or ignored. */
+void signal_force(int sig, int code, u64 address);
+void signal_force_kill(int sig); /* even a handler does not help: exec failed half-way, no stack for a frame */
+
+/* Terminal access from the background asks: is SIG blocked or ignored by the current task? */
+bool signal_is_blocked_or_ignored(int sig);
+
+/* ---- masks of the current task ---- */
+#define SIGSET_SIZE 8
+void signal_set_mask(u64 mask);
+/* ppoll, pselect6, epoll_pwait: takes the user's mask into use until signal_mask_done(). USER_MASK NULL: nothing. 0, -EINVAL (size), -EFAULT. */
+int signal_use_mask(const void *user_mask, u64 size);
+/* The call is over: puts the mask back, unless it was INTERRUPTED: then the handler runs with it first and its frame puts it back. */
+void signal_mask_done(bool interrupted);
+
+#endif
