@@ -1,0 +1,155 @@
+#!/bin/sh
+# Debian trixie's riscv64 packages on a machine of any other kind.
+#
+#   packages.sh fetch PKG...        download into build/pkg; print the .deb files' paths, one a line
+#   packages.sh unpack DIR PKG...   fetch, then unpack below DIR
+#   packages.sh closure PKG...      print PKG... and all that they depend on, one a line
+#   packages.sh depends PKG         print the direct dependencies of PKG
+#
+# apt runs with a configuration of its own under build/apt: the machine's packages and lists stay untouched, signatures are
+# checked against Debian's archive keyring, and nothing of what is downloaded is installed or executed. What is in build/pkg
+# is not downloaded again, and the package lists are read only when something is missing.
+
+set -eu
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+. "$ROOT/tools/common.sh"
+
+RELEASE=trixie
+APT=$BUILD/apt
+CACHE=$BUILD/pkg
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The Debian mirror that the machine itself uses, or the one that the user names.
+mirror()
+{
+    if [ -n "${QUIRE_DEBIAN_MIRROR:-}" ]; then
+        echo "$QUIRE_DEBIAN_MIRROR"
+        return
+    fi
+    apt-get indextargets --format '$(CREATED_BY)|$(LABEL)|$(RELEASE)|$(REPO_URI)' 2>/dev/null |
+        awk -F'|' '$1 == "Packages" && $2 == "Debian" && $3 !~ /-/ { print $4; exit }'
+}
+
+configure()
+{
+    [ -r "$KEYRING" ] || die "no $KEYRING: install the package debian-archive-keyring"
+    [ -f "$APT/apt.conf" ] && [ -z "${QUIRE_DEBIAN_MIRROR:-}" ] && return
+    from=$(mirror)
+    [ -n "$from" ] ||
+        die "apt knows no Debian mirror here: run 'apt-get update', or set QUIRE_DEBIAN_MIRROR to the URL of one"
+    mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial" "$CACHE" || die "cannot write to $BUILD: no space or permission"
+    : >"$APT/status"
+    echo "deb [arch=riscv64 signed-by=$KEYRING] $from $RELEASE main" >"$APT/sources.list"
+    cat >"$APT/apt.conf" <<END
+APT::Architecture "riscv64";
+APT::Architectures { "riscv64"; };
+APT::Sandbox::User "$(id -un)";
+APT::Get::AllowUnauthenticated "false";
+Acquire::Languages "none";
+Dir::State "$APT";
+Dir::State::lists "$APT/lists";
+Dir::State::status "$APT/status";
+Dir::Cache "$APT/cache";
+Dir::Etc::sourcelist "$APT/sources.list";
+Dir::Etc::sourceparts "-";
+END
+}
+
+apt_get()
+{
+    apt-get -q -c "$APT/apt.conf" "$@" >"$APT/log" 2>&1
+}
+
+apt_cache()
+{
+    apt-cache -c "$APT/apt.conf" "$@"
+}
+
+# The first complaint of apt's last run.
+apt_error()
+{
+    grep -m1 -E '^(E|Err|W):' "$APT/log" || tail -n1 "$APT/log"
+}
+
+update()
+{
+    note "reading the package lists of Debian $RELEASE for riscv64"
+    # apt-get update reports a failed download only as a warning.
+    apt_get update && ! grep -q '^W: Failed to fetch\|^Err:' "$APT/log" ||
+        die "cannot read Debian's package lists ($(apt_error)): check the network, then try again"
+}
+
+need_lists()
+{
+    configure
+    ls "$APT"/lists/*_Packages* >/dev/null 2>&1 || update
+}
+
+# The newest cached file of package $1, or nothing.
+cached()
+{
+    ls -t "$CACHE/$1"_*.deb 2>/dev/null | head -n1
+}
+
+download()
+{
+    partial=$CACHE/partial.$$
+    mkdir -p "$partial" || die "cannot write to $CACHE: no space or permission"
+    (cd "$partial" && apt_get download "$@")
+}
+
+# Fetches all missing packages in one go; prints where each one is.
+fetch()
+{
+    missing=
+    for pkg; do
+        [ -n "$(cached "$pkg")" ] || missing="$missing $pkg"
+    done
+    if [ -n "$missing" ]; then
+        need_lists
+        note "downloading$(echo "$missing" | cut -c1-80) from Debian $RELEASE"
+        # A package that the mirror no longer has has a successor: read the lists again, once.
+        if ! download $missing; then
+            update
+            download $missing || { rm -rf "$partial"; die "cannot download$missing ($(apt_error)): check network and disk space"; }
+        fi
+        mv "$partial"/*.deb "$CACHE"/
+        rmdir "$partial"
+    fi
+    for pkg; do
+        cached "$pkg"
+    done
+}
+
+unpack()
+{
+    dir=$1
+    shift
+    debs=$(fetch "$@")
+    mkdir -p "$dir"
+    for deb in $debs; do
+        dpkg-deb --fsys-tarfile "$deb" | (cd "$dir" && tar -xf - --no-same-owner) || die "cannot unpack $deb into $dir: remove it if it is damaged; is the disk full?"
+    done
+}
+
+closure()
+{
+    need_lists
+    apt_cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
+        grep '^[a-z0-9]' | sort -u
+}
+
+depends()
+{
+    need_lists
+    apt_cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$1" |
+        awk '$1 == "Depends:" { print $2 }'
+}
+
+[ $# -ge 2 ] || die "usage: packages.sh fetch|unpack|closure|depends ARG..."
+command=$1
+shift
+case $command in
+fetch | unpack | closure | depends) "$command" "$@" ;;
+*) die "packages.sh: no command '$command': fetch, unpack, closure or depends" ;;
+esac
