@@ -3,6 +3,7 @@
 #include "lib/cmdline.h"
 #include "lib/print.h"
 #include "sched/sched.h"
+#include "selftest.h"
 #include "vm/reclaim.h"
 
 #define MAX_RESERVED 12
@@ -23,6 +24,14 @@ static void say_hello(void)
             9 * machine.paging_levels + 12, machine.asid_bits, machine.has_sstc ? "Sstc" : "SBI", machine.isa);
 }
 
+/* What may sleep, on a thread of its own. */
+static void start_system(void *unused)
+{
+    (void)unused;
+    if (cmdline_has("selftest"))
+        selftest_run(cmdline_get("selftest"));
+}
+
 void kernel_main(void)
 {
     say_hello();
@@ -31,6 +40,8 @@ void kernel_main(void)
     arch_init_devices();
     irq_enable();
     arch_start_harts();
+    if (IS_ERR(kernel_thread("init", start_system, NULL)))
+        panic("no memory for the first thread");
     sched_idle();
 }
 

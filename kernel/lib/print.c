@@ -31,7 +31,7 @@ static struct {
 } ring;
 
 struct wait_queue kmsg_readers = WAIT_QUEUE_INIT(kmsg_readers);
-static bool readers_due;
+static u32 readers_due; /* 0 or 1 */
 static void (*console_write)(const char *text, size_t length);
 
 static struct header *header_at(size_t offset) { return (struct header *)(ring.bytes + offset); }
@@ -128,7 +128,7 @@ bool kmsg_read(u64 sequence, struct kmsg_record *record, char *text, size_t size
 
 void kmsg_wake_readers(void)
 {
-    if (load_relaxed(&readers_due) && atomic_swap(&readers_due, false))
+    if (load_relaxed(&readers_due) && atomic_swap(&readers_due, 0))
         wake_all(&kmsg_readers);
 }
 
@@ -178,7 +178,7 @@ void kmsg_write(u8 level, const char *text, size_t length)
     flags = spin_lock_irqsave(&ring.lock);
     append(level, text, length);
     spin_unlock_irqrestore(&ring.lock, flags);
-    store_release(&readers_due, true);
+    store_release(&readers_due, 1);
     if (irqs_enabled())
         kmsg_wake_readers();
     if (!console_is_silent())

@@ -19,7 +19,7 @@ struct hart harts[MAX_HARTS];
 struct thread boot_thread;
 u64 image_pa;
 
-/* What secondary_start in boot.S reads. */
+/* What secondary_start in start.S reads. */
 struct hart_start {
     u64 satp;
     struct thread *thread;

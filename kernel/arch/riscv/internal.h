@@ -21,7 +21,7 @@ void paging_init(void);            /* the final kernel map, and the widest forma
 u64 kernel_satp(void);
 extern u64 stack_map_generation;   /* counts changes in the kernel-stack area */
 
-/* entry.S, boot.S */
+/* entry.S, start.S */
 void trap_entry(void);
 void secondary_start(void);
 struct thread *switch_context(struct thread *prev, struct thread *next);

@@ -18,12 +18,12 @@ static struct call {
 } calls[MAX_HARTS];
 
 static u64 inbox[MAX_HARTS];
-static bool kicked[MAX_HARTS];
+static u32 kicked[MAX_HARTS];
 static bool stopping; /* a panic: every other hart stays where its next interrupt finds it */
 
 void arch_kick(unsigned id)
 {
-    if (!atomic_swap(&kicked[id], true))
+    if (!atomic_swap(&kicked[id], 1))
         sbi_send_ipi(harts[id].sbi_id);
 }
 
@@ -51,7 +51,7 @@ void ipi_interrupt(void)
     while (load_relaxed(&stopping))
         arch_wait_for_interrupt();
     serve_inbox();
-    if (load_relaxed(&kicked[id]) && atomic_swap(&kicked[id], false))
+    if (load_relaxed(&kicked[id]) && atomic_swap(&kicked[id], 0))
         sched_ipi();
 }
 

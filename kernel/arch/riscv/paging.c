@@ -1,5 +1,5 @@
 /*
- * The kernel's own page tables. boot.S has made a first Sv39 map; here the image gets its final permissions, page by page (text read-
+ * The kernel's own page tables. start.S has made a first Sv39 map; here the image gets its final permissions, page by page (text read-
  * execute, constants read-only, data read-write), in the direct map too, where text and constants lose their W; then the widest format
  * is switched on. All of the kernel lives in the upper half of Sv39 (layout.h), so the wider formats only need a root above it:
  *
@@ -18,14 +18,14 @@
 #include "sched/spinlock.h"
 #include "vm/page.h"
 
-#define IMAGE_TABLES 4 /* level-0 tables: 2 MiB each, as many as boot.S maps */
+#define IMAGE_TABLES 4 /* level-0 tables: 2 MiB each, as many as start.S maps */
 #define LEAF_RX (PTE_V | PTE_R | PTE_X | PTE_A | PTE_D | PTE_G)
 #define LEAF_RO (PTE_V | PTE_R | PTE_A | PTE_D | PTE_G)
 #define LEAF_RW (PTE_V | PTE_R | PTE_W | PTE_A | PTE_D | PTE_G)
 #define STACK_TABLES (STACK_AREA_SIZE / GIB)
 #define TABLE_ALIGNED __attribute__((aligned(PAGE_SIZE)))
 
-extern pte_t kernel_table3[PT_ENTRIES], image_table1[PT_ENTRIES]; /* boot.S begins them */
+extern pte_t kernel_table3[PT_ENTRIES], image_table1[PT_ENTRIES]; /* start.S begins them */
 extern char boot_stack_guard[];
 
 pte_t kernel_table3[PT_ENTRIES] TABLE_ALIGNED, image_table1[PT_ENTRIES] TABLE_ALIGNED;

@@ -14,6 +14,7 @@
 #define RTC_TIME_HIGH 4
 
 struct time_scale time_scale;
+static u64 ticks_factor; /* ticks per nanosecond, 64 fraction bits; the clock is slower than 1 GHz */
 static u64 realtime_offset;
 
 static u64 read_ticks(void) { return csr_read(time); }
@@ -23,10 +24,10 @@ u64 time_ns(void) { return (u64)((unsigned __int128)(read_ticks() - time_scale.b
 u64 time_realtime_offset(void) { return load_relaxed(&realtime_offset); }
 void time_set_realtime(u64 ns) { store_relaxed(&realtime_offset, ns - time_ns()); }
 
-/* Rounded up, and one more: the interrupt must not come early. */
+/* Rounded up: the interrupt must not come early. */
 static u64 ns_to_ticks(u64 ns)
 {
-    return (u64)((unsigned __int128)ns * machine.timebase_hz / NSEC_PER_SEC) + 1 + time_scale.boot_ticks;
+    return (u64)((unsigned __int128)ns * ticks_factor >> 64) + 1 + time_scale.boot_ticks;
 }
 
 void arch_set_timer(u64 deadline_ns)
@@ -59,9 +60,26 @@ static void read_rtc(void)
     time_set_realtime(high << 32 | low);
 }
 
+/* (a << 64) / b, for a < b, by long division. */
+static u64 divide_shifted(u64 a, u64 b)
+{
+    u64 quotient = 0;
+
+    for (unsigned i = 0; i < 64; i++) {
+        a <<= 1;
+        quotient = quotient << 1 | (a >= b);
+        if (a >= b)
+            a -= b;
+    }
+    return quotient;
+}
+
 void time_init(void)
 {
     time_scale.boot_ticks = read_ticks();
-    time_scale.factor = (u64)(((unsigned __int128)NSEC_PER_SEC << 32) / machine.timebase_hz);
+    if (machine.timebase_hz == 0 || machine.timebase_hz >= NSEC_PER_SEC)
+        panic("a clock of %lu Hz", machine.timebase_hz);
+    time_scale.factor = (NSEC_PER_SEC << 32) / machine.timebase_hz;
+    ticks_factor = divide_shifted(machine.timebase_hz, NSEC_PER_SEC);
     read_rtc();
 }
