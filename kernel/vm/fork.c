@@ -104,7 +104,7 @@ static int copy_vma(struct space *child, const struct vma *v)
     copy->flags = v->flags & (u32)~VMA_LOCKED;
     if (copy->file != NULL)
         vm_file_ops->get(copy->file);
-    /* The copy is linked behind V in the object's list: who takes pages away from all mappings comes to V first, then to the copy, and so
+    /* The copy is linked behind V in the object's tree: who takes pages away from all mappings comes to V first, then to the copy, and so
      * misses no entry that is copied in between. */
     vma_insert(child, copy);
     return 0;

@@ -50,7 +50,7 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
     if (v == NULL)
         return -ENOMEM;
     *v = *template;
-    list_init(&v->object_link);
+    list_init(&v->removed_link);
     if (v->file != NULL)
         vm_file_ops->get(v->file);
     vma_insert(s, v);

@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "vm/cache.h"
 #include "vm/fault.h"
+#include "vm/mappings.h"
 
 u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages;
 
@@ -46,7 +47,7 @@ void object_init(struct object *o, const struct object_ops *ops)
     memset(o, 0, sizeof(*o));
     o->ops = ops;
     mutex_init(&o->mappings_lock);
-    list_init(&o->mappings);
+    mappings_init(&o->mappings);
 }
 
 void object_destroy(struct object *o)

@@ -5,18 +5,19 @@
  *                        +--------+   radix tree    +------+------+------+
  *   inode / tmpfs file   | object |---------------->| page | page | page |   PG_UPTODATE, PG_DIRTY (tag), PG_WRITEBACK
  *        embeds one      +--------+                 +------+------+------+
- *                             |  mappings: list of vmas
+ *                             |  mappings: interval tree of vmas
  *                             +-------> vma (space A) ----> vma (space B)
  *
  * Life of a cache page: inserted LOADING -> read_pages -> page_read_done -> UPTODATE -> [DIRTY -> WRITEBACK ->]* -> evicted or truncated.
  *
- * Locks: `lock` (spin, irqsave) guards pages, counters and page->object; `mappings_lock` (sleeping) the list. Order: space lock ->
+ * Locks: `lock` (spin, irqsave) guards pages, counters and page->object; `mappings_lock` (sleeping) the tree. Order: space lock ->
  * mappings_lock -> page-table lock -> object->lock. The file system serialises writers and truncation (inode->lock).
  */
 #ifndef VM_OBJECT_H
 #define VM_OBJECT_H
 
 #include "lib/radix.h"
+#include "lib/tree.h"
 #include "sched/wait.h"
 #include "vm/page.h"
 #include "vm/uio.h"
@@ -49,7 +50,7 @@ struct object {
     int error;               /* a failed write-back since the last report: -EIO, -ENOSPC */
     u32 error_sequence;      /* counts them; files remember what they have reported */
     struct mutex mappings_lock;
-    struct list mappings;    /* struct vma.object_link */
+    struct tree mappings;    /* the vmas that show it: vm/mappings.h */
 };
 
 /* Per open file: what sequential reading looks like so far. */

@@ -30,10 +30,7 @@ struct page {
             u64 table_unused;
         };
     };
-    union {
-        u64 private;  /* the owner's: slab, file system */
-        u32 mappings; /* page cache, anonymous: page-table entries that map it */
-    };
+    u64 private; /* the owner's: slab, file system */
 };
 static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of memory");
 

@@ -1,22 +1,21 @@
 /*
- * From an object to all page-table entries that map its pages: through the list of vmas, each of which can hold a page at one place only.
+ * From an object to all page-table entries that map its pages: through the tree of its vmas (vm/mappings.h), each of which can hold a page at one place only.
  *
  * => the object's mappings_lock keeps vmas and spaces alive and their ranges fixed; each space's tables_lock keeps its tables. space->lock is not taken,
  * so faults and other changes run beside this under the table locks.
  */
 #include "vm/cache.h"
+#include "vm/mappings.h"
 #include "vm/tlb.h"
 
-/* The part of V that shows pages [first, last] of its object: false = none. */
-static bool visible_range(const struct vma *v, u64 first, u64 last, u64 *start, u64 *end)
+/* Where V, which shows some of pages [first, last], shows them. */
+static u64 visible_start(const struct vma *v, u64 first)
 {
-    u64 v_first = v->offset >> PAGE_SHIFT, v_last = v_first + ((v->end - v->start) >> PAGE_SHIFT) - 1;
-
-    if (last < v_first || first > v_last)
-        return false;
-    *start = v->start + ((MAX(first, v_first) - v_first) << PAGE_SHIFT);
-    *end = v->start + ((MIN(last, v_last) - v_first + 1) << PAGE_SHIFT);
-    return true;
+    return v->start + ((MAX(first, vma_first_page(v)) - vma_first_page(v)) << PAGE_SHIFT);
+}
+static u64 visible_end(const struct vma *v, u64 last)
+{
+    return v->start + ((MIN(last, vma_last_page(v)) - vma_first_page(v) + 1) << PAGE_SHIFT);
 }
 
 static void zap_vma(struct vma *v, u64 start, u64 end)
@@ -35,10 +34,9 @@ static void zap_vma(struct vma *v, u64 start, u64 end)
 void rmap_zap(struct object *o, u64 first, u64 last)
 {
     struct vma *v;
-    u64 start, end;
 
     mutex_lock(&o->mappings_lock);
-    list_for_each(v, &o->mappings, object_link) if (visible_range(v, first, last, &start, &end)) zap_vma(v, start, end);
+    for_each_mapping(v, o, first, last) zap_vma(v, visible_start(v, first), visible_end(v, last));
     mutex_unlock(&o->mappings_lock);
 }
 
@@ -67,10 +65,9 @@ static void protect_vma(struct vma *v, u64 start, u64 end)
 void rmap_write_protect(struct object *o, u64 first, u64 last)
 {
     struct vma *v;
-    u64 start, end;
 
     mutex_lock(&o->mappings_lock);
-    list_for_each(v, &o->mappings, object_link) if (vma_is_shared(v) && visible_range(v, first, last, &start, &end)) protect_vma(v, start, end);
+    for_each_mapping(v, o, first, last) if (vma_is_shared(v)) protect_vma(v, visible_start(v, first), visible_end(v, last));
     mutex_unlock(&o->mappings_lock);
 }
 
@@ -104,20 +101,17 @@ static bool visit_entry(struct vma *v, u64 va, const struct page *page, bool unm
 
 bool rmap_unmap_unused(struct object *o, const struct page *page)
 {
-    u64 index = page->index, start, end;
+    u64 index = page->index;
     struct tlb_batch batch;
     struct vma *v;
     bool used = false;
 
     if (!mutex_trylock(&o->mappings_lock))
         return false;
-    list_for_each(v, &o->mappings, object_link) if (visible_range(v, index, index, &start, &end)) used |= (v->flags & VMA_LOCKED) || visit_entry(v, start, page, false, NULL);
-    list_for_each(v, &o->mappings, object_link)
-    {
-        if (used || !visible_range(v, index, index, &start, &end))
-            continue;
+    for_each_mapping(v, o, index, index) used |= (v->flags & VMA_LOCKED) || visit_entry(v, visible_start(v, index), page, false, NULL);
+    for (v = used ? NULL : mappings_first(&o->mappings, index, index); v != NULL; v = mappings_next(v, index, index)) {
         tlb_begin(&batch, v->space);
-        visit_entry(v, start, page, true, &batch);
+        visit_entry(v, visible_start(v, index), page, true, &batch);
         tlb_flush(&batch);
     }
     mutex_unlock(&o->mappings_lock);

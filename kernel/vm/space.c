@@ -51,7 +51,7 @@ static void destroy(struct space *s)
         struct vma *v = container_of(node, struct vma, node);
 
         vma_remove(s, v);
-        list_add(&removed, &v->object_link);
+        list_add(&removed, &v->removed_link);
     }
     pt_destroy(s);
     vma_free_list(&removed);

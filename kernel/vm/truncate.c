@@ -29,7 +29,7 @@ static void remove_pages(struct object *o, u64 first, u64 last)
     spin_unlock_irqrestore(&o->lock, flags);
 }
 
-static bool is_mapped(struct object *o) { return !list_empty(&o->mappings); }
+static bool is_mapped(struct object *o) { return load_relaxed(&o->mappings.root) != NULL; }
 
 static void set_size(struct object *o, u64 size)
 {

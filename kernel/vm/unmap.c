@@ -95,7 +95,7 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
             vma_resize(v, end, v->end);
         } else {
             vma_remove(s, v);
-            list_add(removed, &v->object_link);
+            list_add(removed, &v->removed_link);
         }
     }
     prune_tables(s, start, end, &batch);

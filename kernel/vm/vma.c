@@ -1,6 +1,7 @@
 /* The tree of mappings: look-up, insertion, splitting, and the search for free ranges, all O(log n). Contract in vma.h. */
 #include "vm/vma.h"
 #include "vm/kmalloc.h"
+#include "vm/mappings.h"
 
 static u64 n_vmas;
 
@@ -57,7 +58,7 @@ struct vma *vma_alloc(void)
     struct vma *v = kzalloc(sizeof(*v));
 
     if (v != NULL) {
-        list_init(&v->object_link);
+        list_init(&v->removed_link);
         atomic_add_relaxed(&n_vmas, 1);
     }
     return v;
@@ -73,7 +74,7 @@ void vma_free_list(struct list *removed)
 {
     struct vma *v, *tmp;
 
-    list_for_each_safe(v, tmp, removed, object_link)
+    list_for_each_safe(v, tmp, removed, removed_link)
     {
         if (v->file != NULL)
             vm_file_ops->put(v->file);
@@ -139,7 +140,7 @@ static void insert_locked(struct space *s, struct vma *v)
     s->n_vmas++;
     count_pages(s, v, v->end - v->start, true);
     if (v->object != NULL)
-        list_add_tail(&v->object->mappings, &v->object_link); /* behind the one it was forked from: see space_fork */
+        mappings_link(v);
 }
 
 static void resize_locked(struct vma *v, u64 start, u64 end)
@@ -148,9 +149,13 @@ static void resize_locked(struct vma *v, u64 start, u64 end)
     struct vma *below = vma_prev(v), *above = vma_next(v);
 
     count_pages(s, v, v->end - v->start, false);
+    if (v->object != NULL)
+        mappings_unlink(v);
     v->offset += start - v->start;
     v->start = start;
     v->end = end;
+    if (v->object != NULL)
+        mappings_link(v);
     count_pages(s, v, v->end - v->start, true);
     set_gap(s, v, below ? below->end : 0);
     if (above != NULL)
@@ -175,7 +180,8 @@ static void remove_locked(struct space *s, struct vma *v)
 {
     struct vma *below = vma_prev(v), *above = vma_next(v);
 
-    list_remove(&v->object_link);
+    if (v->object != NULL)
+        mappings_unlink(v);
     tree_remove(&s->vmas, &v->node);
     if (above != NULL)
         set_gap(s, above, below ? below->end : 0);
@@ -237,7 +243,7 @@ void vma_merge_below(struct space *s, struct vma *v, struct list *removed)
     remove_locked(s, v);
     resize_locked(below, below->start, end);
     unlock_mappings(v);
-    list_add(removed, &v->object_link);
+    list_add(removed, &v->removed_link);
 }
 
 /* What a new mapping must keep clear below a vma that grows down. */

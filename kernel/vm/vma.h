@@ -35,7 +35,9 @@ struct vma {
     struct space *space;
     struct object *object;   /* NULL: private anonymous memory (or the vDSO) */
     struct file *file;       /* referenced; not NULL when object is not */
-    struct list object_link; /* object->mappings */
+    struct tree_node mapping_node; /* object->mappings, if there is an object */
+    u64 max_last_page;             /* in that subtree */
+    struct list removed_link;      /* unlinked, to be freed */
     u64 offset;              /* of `start` in the object, bytes */
     unsigned prot, max_prot; /* PROT_* */
     u32 flags;               /* VMA_* */

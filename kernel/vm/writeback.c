@@ -84,7 +84,7 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait)
     if (o->ops->write_pages == NULL)
         return 0;
     while (load_relaxed(&o->nr_dirty) > 0 && (n = take_run(o, &index, last, wait, batch)) > 0) {
-        if (!list_empty(&o->mappings))
+        if (load_relaxed(&o->mappings.root) != NULL)
             rmap_write_protect(o, batch[0]->index, batch[n - 1]->index);
         clear_past_size(o, batch[n - 1]);
         o->ops->write_pages(o, batch, n);

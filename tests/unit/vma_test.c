@@ -5,7 +5,12 @@
 #include "tests/unit/tap.h"
 
 #include "lib/tree.c"
+#include "vm/mappings.h"
 #include "vm/vma.c"
+
+#define vma_of mappings_vma_of
+#include "vm/mappings.c"
+#undef vma_of
 
 #define PAGES 4096
 #define BASE (1ul << 20)
@@ -158,8 +163,46 @@ static void test_stack_guard(void)
     unmap(&s, 0, PAGES);
 }
 
+/* Random intervals in an object's tree: each query visits exactly the right ones, once, in order of their first pages. */
+static void test_mappings(void)
+{
+    static struct vma v[300];
+    struct object o = {0};
+    bool in_tree[300] = {false}, right = true, ordered = true;
+
+    mappings_init(&o.mappings);
+    srand(3);
+    for (unsigned step = 0; step < 20000; step++) {
+        unsigned i = (unsigned)rand() % 300;
+        u64 first = (u64)rand() % 1000, last = first + (u64)rand() % 50, before = 0;
+        unsigned expected = 0, seen = 0;
+        struct vma *m;
+
+        if (in_tree[i]) {
+            mappings_unlink(&v[i]);
+        } else {
+            v[i] = (struct vma){.object = &o, .offset = ((u64)rand() % 1000) << PAGE_SHIFT, .end = (1 + (u64)rand() % 40) << PAGE_SHIFT};
+            mappings_link(&v[i]);
+        }
+        in_tree[i] = !in_tree[i];
+        for (unsigned j = 0; j < 300; j++)
+            expected += in_tree[j] && vma_first_page(&v[j]) <= last && vma_last_page(&v[j]) >= first;
+        for_each_mapping(m, &o, first, last)
+        {
+            seen++;
+            right = right && vma_first_page(m) <= last && vma_last_page(m) >= first;
+            ordered = ordered && vma_first_page(m) >= before;
+            before = vma_first_page(m);
+        }
+        right = right && seen == expected;
+    }
+    CHECK(right, "the mappings of a range of pages are found");
+    CHECK(ordered, "in the order of their first pages");
+}
+
 int main(void)
 {
+    test_mappings();
     for (unsigned seed = 1; seed <= 5; seed++)
         random_run(seed, 4000);
     test_stack_guard();
