@@ -2,10 +2,11 @@
 # order, where each name begins, and the names.
 
 BEGIN {
+    n = start = 0
     print ".section .symbol_table, \"a\""
 }
 
-$2 ~ /^[tT]$/ && $3 !~ /^[.$]/ && $3 != "image_start" && $3 != "text_end" {
+NF == 3 && length($1) == 16 && $2 ~ /^[tT]$/ && $3 !~ /^[.$]/ && $3 != "image_start" && $3 != "text_end" {
     if ($1 == last)
         next
     last = $1

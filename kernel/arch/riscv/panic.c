@@ -85,15 +85,22 @@ struct frame {
     bool ra_known; /* RA is the register's value: only in the innermost frame */
 };
 
+/* A return address may lie behind its function's last instruction, if that is a call that never returns. */
+static u64 inside_call(const struct frame *f) { return f->ra_known ? f->pc : f->pc - 1; }
+
 /* Goes from a function to its caller. */
 static bool unwind(struct frame *f)
 {
     u64 offset, size = 0, ra_at = 0, value;
     unsigned length;
 
-    if (symbol_find(f->pc, &offset) == NULL)
+    if (!is_kernel_text(f->pc) && f->ra_known) { /* a jump into nowhere */
+        *f = (struct frame){.pc = f->ra, .sp = f->sp};
+        return is_kernel_text(f->pc);
+    }
+    if (symbol_find(inside_call(f), &offset) == NULL)
         return false;
-    for (u64 pc = f->pc - offset; pc < f->pc; pc += length) {
+    for (u64 pc = inside_call(f) - offset; pc < f->pc; pc += length) {
         u32 in = instruction_at(pc, &length);
         s64 change = sp_change(in), store;
 
@@ -111,12 +118,16 @@ static bool unwind(struct frame *f)
     return is_kernel_text(f->pc);
 }
 
-static void print_place(const char *mark, u64 pc)
+/* PC, or a return address just behind PC. */
+static void print_place(const char *mark, u64 pc, bool is_return_address)
 {
-    u64 offset;
-    const char *name = symbol_find(pc, &offset);
+    u64 offset, at = is_return_address ? pc - 1 : pc;
+    const char *name = symbol_find(at, &offset);
 
-    console_emergency_printf("  %s%016lx %s+0x%lx\n", mark, pc, name != NULL ? name : "", name != NULL ? offset : 0);
+    if (name == NULL)
+        console_emergency_printf("  %s%016lx\n", mark, pc);
+    else
+        console_emergency_printf("  %s%016lx %s+0x%lx\n", mark, pc, name, offset + (pc - at));
 }
 
 static void print_likely_callers(u64 sp)
@@ -126,22 +137,22 @@ static void print_likely_callers(u64 sp)
 
     for (sp = ALIGN_UP(sp, sizeof(u64)); found < MAX_FRAMES / 2 && read_stack(sp, &value); sp += sizeof(u64)) {
         if (is_kernel_text(value)) {
-            print_place("? ", value);
+            print_place("? ", value, true);
             found++;
         }
     }
 }
 
+/* Where threads and traps begin there is no caller. */
+static bool is_outermost(u64 pc) { return pc >= (u64)trap_entry && pc < (u64)fp_registers_save; }
+
 static void print_frames(struct frame f)
 {
-    u64 sp = f.sp, offset;
+    u64 sp = f.sp;
 
     for (unsigned i = 0; i < MAX_FRAMES; i++) {
-        const char *name = symbol_find(f.pc, &offset);
-
-        print_place("", f.pc);
-        /* Where threads and traps begin there is no caller. */
-        if (name == NULL || f.pc == (u64)trap_entry || (f.pc >= (u64)kernel_thread_entry && f.pc <= (u64)user_thread_entry + 16))
+        print_place("", f.pc, !f.ra_known);
+        if (is_outermost(f.pc))
             return;
         sp = f.sp;
         if (!unwind(&f))
