@@ -85,9 +85,7 @@ static_assert(sizeof(struct termios) == 44, "the ABI's size");
 #define LDISC_INTR BIT(0)
 #define LDISC_QUIT BIT(1)
 #define LDISC_SUSP BIT(2)
-#define LDISC_STOP BIT(3)  /* hold output */
-#define LDISC_START BIT(4)
-#define LDISC_FLUSHED BIT(5) /* a signal key flushed input and output */
+#define LDISC_RESUMED BIT(3) /* output_held has ended */
 
 struct ldisc {
     struct termios termios;
@@ -98,16 +96,17 @@ struct ldisc {
     unsigned column;      /* of the cursor, as far as known */
     unsigned line_column; /* where the line being edited begins on the screen */
     bool quoting;         /* after VLNEXT */
-    bool pushed;          /* line_end is there because of a switch to canonical mode, not of an end of line */
-    bool output_held;
+    bool output_held;     /* by ^S */
     u32 events;
     /* Sends bytes to the screen: echo, which may not fail; the driver keeps room for it. */
     void (*emit)(struct ldisc *l, const u8 *bytes, size_t n);
+    /* Forgets output that has not left yet: a signal key came. */
+    void (*drop_output)(struct ldisc *l);
 };
 
 void ldisc_default_termios(struct termios *t);
-/* QUEUE and MARKS (size / 8 bytes) are the caller's memory. */
-void ldisc_init(struct ldisc *l, u8 *queue, u8 *marks, size_t size, void (*emit)(struct ldisc *, const u8 *, size_t));
+/* Fresh, with default termios. The caller has set queue, marks (size / 8 bytes), size, emit and drop_output. */
+void ldisc_reset(struct ldisc *l);
 void ldisc_receive(struct ldisc *l, u8 byte);
 void ldisc_receive_break(struct ldisc *l);
 /* How many bytes ldisc_receive will surely keep, or drop for reasons of its own, not for lack of room. */

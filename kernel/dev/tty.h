@@ -53,7 +53,7 @@ struct tty_driver {
     size_t (*room)(struct tty *tty);
     size_t (*pending)(struct tty *tty);        /* bytes taken but not yet sent (TIOCOUTQ); NULL: none */
     void (*drop_output)(struct tty *tty);      /* TCOFLUSH; NULL: nothing */
-    void (*hold_output)(struct tty *tty, bool hold); /* ^S, ^Q, TCOOFF; NULL: the tty alone holds writers */
+    void (*set_break)(struct tty *tty, bool on); /* TCSBRK; NULL: there is no such thing */
     void (*room_for_input)(struct tty *tty);   /* the queue that was full has room again; without tty->lock. NULL: nothing */
     void (*opened)(struct tty *tty);           /* NULL: nothing; => open_lock */
     void (*closed)(struct tty *tty);           /* the last file is closed. NULL: nothing; => open_lock */
@@ -79,9 +79,8 @@ struct tty {
     struct winsize winsize;
     int session, foreground; /* 0: none */
     u32 hangups;          /* files opened before the last hang-up are dead */
-    bool stopped;         /* output is held by ^S or TCOOFF */
+    bool stopped;         /* output is held by TCOOFF; by ^S: ldisc.output_held */
     bool exclusive;       /* TIOCEXCL */
-    bool carrier_lost;    /* a pty whose master is gone: reads end, writes fail */
 };
 
 /* What file->private is for an open tty. */
