@@ -251,6 +251,8 @@ ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos);
 ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos);
 /* Writes the file's pages and, unless DATA_ONLY, its attributes back, then super_ops.sync: 0 or the first error. */
 int generic_fsync(struct file *file, u64 from, u64 to, bool data_only);
+/* Something was read: updates atime as the mount's options and O_NOATIME say (relatime). generic_read does it itself. */
+void file_accessed(struct file *file);
 s64 generic_seek(struct file *file, s64 offset, int whence); /* 0..max size; SEEK_DATA/HOLE treat all as data */
 struct object *generic_map(struct file *file, bool shared);
 

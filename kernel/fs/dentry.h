@@ -1,0 +1,80 @@
+/*
+ * The name cache: what (directory, name) means, remembered. A dentry without an inode is a negative entry: "there is no such name".
+ *
+ *   root of a super <- parent - dentry <- parent - dentry          a child references its parent
+ *                                 |
+ *                               inode  (referenced; inode->dentries lists its names)
+ *
+ * A reference to a positive dentry keeps it positive, and its inode. Names and parents change in dentry_move and dentry_exchange only, under
+ * super->rename_lock and the locks of the directories; readers without them hold names_lock (dentry_lock_names).
+ *
+ * Locks (spin): names_lock (LRU, children, aliases, moves, the last reference) -> a bucket's lock (its chain; taking a reference to a dentry
+ * that has none) -> super->lock.
+ */
+#ifndef FS_DENTRY_H
+#define FS_DENTRY_H
+
+#include "fs/vfs.h"
+
+struct dentry {
+    u32 refs; /* users | DENTRY_CARE */
+    u32 hash; /* of parent and name */
+    struct dentry *parent; /* itself: a root */
+    struct inode *inode;   /* NULL: negative */
+    const char *name;
+    u32 length;
+    u32 flags; /* DENTRY_*, atomic */
+    struct dentry *next_hashed;
+    struct list lru_link, child_link, alias_link;
+    struct list children;
+    char short_name[];
+};
+#define DENTRY_CARE BIT(31) /* in refs: the last put must look closer (not on the LRU list, or not in the cache any more) */
+
+#define DENTRY_UNHASHED BIT(0)   /* nobody finds it any more: unlinked */
+#define DENTRY_MOUNTED BIT(1)    /* some mount covers it */
+#define DENTRY_REVALIDATE BIT(2) /* ask the directory's revalidate before use */
+#define DENTRY_ROOT BIT(3)
+
+/* Hashing names: start, add each byte, end. */
+static inline u32 name_hash_add(u32 hash, unsigned char c) { return hash * 31 + c; }
+static inline u32 name_hash(const char *s, unsigned length)
+{
+    u32 hash = 0;
+
+    while (length-- > 0)
+        hash = name_hash_add(hash, (unsigned char)*s++);
+    return hash;
+}
+
+static inline struct inode *dentry_inode(const struct dentry *d) { return load_acquire(&d->inode); }
+static inline bool dentry_is_unlinked(const struct dentry *d) { return (load_relaxed(&d->flags) & DENTRY_UNHASHED) != 0; }
+static inline struct name dentry_name(const struct dentry *d) { return (struct name){d->name, d->length}; }
+
+/* HASH of all functions: name_hash() of the name. Results come with a reference. */
+struct dentry *dentry_find(struct dentry *parent, struct name name, u32 hash); /* NULL: not cached */
+/* Enters INODE (NULL: negative), whose reference it takes over; what is there already wins. => parent's inode locked. ERR_PTR(-ENOMEM). */
+struct dentry *dentry_add(struct dentry *parent, struct name name, u32 hash, struct inode *inode);
+/* The name in PARENT: from the cache, or asked of the file system. => parent's inode locked. Negative when there is none. ERR_PTR. */
+struct dentry *dentry_lookup_locked(struct dentry *parent, struct name name, u32 hash);
+struct dentry *dentry_lookup(struct dentry *parent, struct name name, u32 hash); /* => not locked */
+struct dentry *dentry_create_root(struct inode *inode); /* takes the inode's reference over; NULL: no memory */
+/* A dentry in no directory: an O_TMPFILE's. Takes the inode's reference over. */
+struct dentry *dentry_create_unlinked(struct super *super, struct inode *inode);
+static inline void dentry_get(struct dentry *d) { atomic_add_relaxed(&d->refs, 1); }
+void dentry_put(struct dentry *d);
+void dentry_instantiate(struct dentry *d, struct inode *inode); /* a negative one becomes INODE's, whose reference it takes over */
+void dentry_delete(struct dentry *d);     /* the name is gone: negative, or out of the cache when it is in use */
+void dentry_invalidate(struct dentry *d); /* out of the cache, with all below it that is unused */
+/* The name of D moved to where TARGET is, which is forgotten. => both directories and rename_lock. -ENOMEM: drops D from the cache instead. */
+void dentry_move(struct dentry *d, struct dentry *target);
+void dentry_exchange(struct dentry *a, struct dentry *b);
+/* Unused dentries below D go; its negative children too. */
+void dentry_prune(struct dentry *d);
+/* Is ANCESTOR above or at D? => rename_lock */
+bool dentry_is_below(const struct dentry *d, const struct dentry *ancestor);
+void dentry_lock_names(void);
+void dentry_unlock_names(void);
+void dentry_init(void);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * Mounts: which super block's root covers which dentry. A mount is referenced by the paths in it and, while it is attached, by the tree.
+ *
+ * Lock (spin): mounts_lock, private to mount.c, guards the tree of mounts.
+ */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#include "fs/vfs.h"
+
+/* mount(2)'s */
+#define MS_RDONLY 1
+#define MS_NOSUID 2
+#define MS_NODEV 4
+#define MS_NOEXEC 8
+#define MS_SYNCHRONOUS 16
+#define MS_REMOUNT 32
+#define MS_NOATIME 1024
+#define MS_NODIRATIME 2048
+#define MS_BIND 4096
+#define MS_MOVE 8192
+#define MS_REC 16384
+#define MS_SILENT 32768
+#define MS_PROPAGATION (BIT(17) | BIT(18) | BIT(19) | BIT(20)) /* unbindable, private, slave, shared */
+#define MS_RELATIME BIT(21)
+#define MS_STRICTATIME BIT(24)
+#define MS_LAZYTIME BIT(25)
+#define MNT_FORCE 1
+#define MNT_DETACH 2
+#define UMOUNT_NOFOLLOW 8
+
+struct mount {
+    u32 refs;
+    unsigned id;
+    unsigned flags; /* MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, NODIRATIME, STRICTATIME */
+    struct super *super;
+    struct dentry *root;
+    struct path at;    /* what it covers, referenced; mount NULL: the root of all, or detached */
+    unsigned children; /* mounts on it */
+    struct list link;  /* all attached mounts, in the order of mounting */
+    char *source;
+};
+
+static inline void mount_get(struct mount *mount) { atomic_add_relaxed(&mount->refs, 1); }
+void mount_put(struct mount *mount);
+/* PATH's dentry is DENTRY_MOUNTED: if a mount covers it, PATH becomes that mount's root (the references move along). */
+void mount_descend(struct path *path);
+/* PATH is a mount's root: it becomes what the mount covers; false at the root of all. */
+bool mount_ascend(struct path *path);
+/* An unattached mount of a new or known super block, with one reference. */
+struct mount *mount_create(struct fs_type *type, struct block_device *device, unsigned flags, const char *source, const char *options);
+int mount_attach(struct mount *mount, const struct path *at);
+static inline bool mount_is_read_only(const struct mount *mount) { return (mount->flags & MS_RDONLY) || mount->super->read_only; }
+
+/* The calls, on kernel strings. */
+int vfs_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options);
+int vfs_unmount(const char *target, unsigned flags);
+
+#endif

@@ -1,0 +1,31 @@
+/* May somebody read, write or search a file? path_resolution(7), "Permissions"; capabilities(7). */
+#include "fs/vfs.h"
+
+static bool is_fs_writable_type(u32 mode) { return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode); }
+
+/* CAP_DAC_OVERRIDE lets do all but execute a file that nobody may execute; CAP_DAC_READ_SEARCH read, and search directories. */
+static bool capability_allows(const struct inode *inode, const struct cred *cred, unsigned may)
+{
+    if (cred_has_cap(cred, CAP_DAC_OVERRIDE))
+        return !(may & MAY_EXEC) || S_ISDIR(inode->mode) || (inode->mode & 0111) != 0;
+    if (cred_has_cap(cred, CAP_DAC_READ_SEARCH))
+        return may == MAY_READ || (S_ISDIR(inode->mode) && !(may & MAY_WRITE));
+    return false;
+}
+
+int inode_permission(const struct inode *inode, const struct cred *cred, unsigned may)
+{
+    u32 bits = inode->mode;
+
+    if ((may & MAY_WRITE) && inode->super->read_only && is_fs_writable_type(inode->mode))
+        return -EROFS;
+    if (cred == NULL) /* the kernel's own threads */
+        return 0;
+    if (cred->fsuid == inode->uid)
+        bits >>= 6;
+    else if (cred_in_group(cred, inode->gid))
+        bits >>= 3;
+    if ((bits & may) == may || capability_allows(inode, cred, may))
+        return 0;
+    return -EACCES;
+}
