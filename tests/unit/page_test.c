@@ -9,7 +9,7 @@
 #define MEMORY (32 * MIB)
 #define RESERVED_END (3 * MIB + 123)
 
-struct machine machine = {1, 3};
+struct machine machine = {.harts = 1, .paging_levels = 3};
 struct hart harts[MAX_HARTS];
 static struct thread thread = {.hart = &harts[0]};
 struct thread *current = &thread;

@@ -15,7 +15,7 @@
 #define PAGES 4096
 #define BASE (1ul << 20)
 
-struct machine machine = {1, 3};
+struct machine machine = {.harts = 1, .paging_levels = 3};
 const struct vm_file_ops *vm_file_ops;
 static u8 model[PAGES]; /* 0: free, else the protection + 1 */
 

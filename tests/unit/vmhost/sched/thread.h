@@ -12,6 +12,9 @@ enum thread_state { THREAD_RUNNABLE, THREAD_SLEEPING, THREAD_KILLABLE, THREAD_IN
 struct thread {
     u32 flags;
     struct hart *hart;
+    struct space *space;
+    struct rlimits *limits;
+    struct cred *cred;
 };
 extern struct thread *current;
 static inline bool signal_pending(void) { return false; }

@@ -1,4 +1,4 @@
-/* The machine as unit tests of vm/ see it: one hart, no interrupts. Shadows kernel/arch/riscv/arch.h. */
+/* The machine as unit tests of vm/ see it: one hart, no interrupts, no TLB. Shadows kernel/arch/riscv/arch.h. */
 #ifndef ARCH_RISCV_ARCH_H
 #define ARCH_RISCV_ARCH_H
 
@@ -7,7 +7,7 @@
 struct thread;
 struct hart;
 struct machine {
-    unsigned harts, paging_levels;
+    unsigned harts, paging_levels, asid_bits;
 };
 extern struct machine machine;
 static inline u64 irq_save(void) { return 0; }
@@ -15,5 +15,13 @@ static inline void irq_restore(u64 flags) { (void)flags; }
 static inline void cpu_relax(void) {}
 u64 arch_user_address_limit(void);
 #define MAX_HARTS 8
+
+static inline u64 arch_root(void) { return 0; }
+static inline void arch_set_root(u64 root_pfn, unsigned asid) { (void)root_pfn, (void)asid; }
+static inline void arch_flush_tlb_page(u64 va, unsigned asid) { (void)va, (void)asid; }
+static inline void arch_flush_tlb_asid(unsigned asid) { (void)asid; }
+static inline void arch_init_root(u64 *root) { (void)root; }
+static inline void arch_sync_icache(u64 harts) { (void)harts; }
+static inline void arch_call_harts(u64 mask, void (*fn)(void *), void *arg) { (void)mask, (void)fn, (void)arg; }
 
 #endif

@@ -1,0 +1,490 @@
+/*
+ * Whole address spaces against a plain model, with no machine: the test plays the MMU. It walks the page tables that vm/ makes as the hardware would,
+ * calls space_fault where the hardware would trap, and compares every outcome (the byte, or the kind of fault) with a model that keeps one
+ * record per page. Random sequences of mmap, munmap, mprotect, mremap, madvise, fork, stores, loads, read(), write(), truncation and write-back.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/cred.h"
+#include "lib/rlimit.h"
+#include "proc/vdso/vdso.h"
+#include "tests/unit/tap.h"
+#include "vm/cache.h"
+#include "vm/kmalloc.h"
+#include "vm/tlb.h"
+#include "vm/uaccess.h"
+
+#define MEMORY (64 * MIB)
+#define FIRST 0x40000000ul /* the model's window of addresses */
+#define PAGES 96
+#define FILE_PAGES 40
+#define SPACES 4
+
+/* ---- what the rest of the kernel would provide ---- */
+
+struct machine machine = {.harts = 1, .paging_levels = 3, .asid_bits = 8};
+struct hart harts[MAX_HARTS];
+static struct cred cred = {.cap_effective = UINT64_MAX};
+static struct rlimits limits;
+static struct thread thread = {.hart = &harts[0], .cred = &cred, .limits = &limits};
+struct thread *current = &thread;
+char *host_memory;
+union vdso_page vdso_data_page[1];
+const char vdso_start[1], vdso_end[1];
+
+void panic(const char *fmt, ...)
+{
+    printf("Bail out! panic: %s\n", fmt);
+    abort();
+}
+void clear_page(void *p) { memset(p, 0, PAGE_SIZE); }
+void copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
+void reclaim_kick(void) {}
+bool reclaim_wait(unsigned round) { return false; }
+void reclaim_forget_object(struct object *o) {}
+unsigned hart_id(void) { return 0; }
+void *kmalloc(size_t n) { return malloc(n); }
+void *kzalloc(size_t n) { return calloc(1, n); }
+void kfree(void *p) { free(p); }
+u64 arch_user_address_limit(void) { return 1ul << 38; }
+bool cmdline_has(const char *name) { return true; }
+void random_bytes(void *p, size_t n) { memset(p, 0, n); }
+
+/* Locks must be free when taken, for nobody else is there. */
+static int locks_held;
+void mutex_init(struct mutex *m) { m->state = 0; }
+void mutex_lock(struct mutex *m)
+{
+    if (m->state++ != 0)
+        panic("mutex taken twice");
+    locks_held++;
+}
+bool mutex_trylock(struct mutex *m)
+{
+    mutex_lock(m);
+    return true;
+}
+void mutex_unlock(struct mutex *m)
+{
+    m->state--;
+    locks_held--;
+}
+void rwlock_init(struct rwlock *l) { l->state = 0; }
+void read_lock(struct rwlock *l)
+{
+    if (l->state++ != 0)
+        panic("rwlock taken twice");
+    locks_held++;
+}
+void read_unlock(struct rwlock *l)
+{
+    l->state--;
+    locks_held--;
+}
+void write_lock(struct rwlock *l) { read_lock(l); }
+void write_unlock(struct rwlock *l) { read_unlock(l); }
+void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
+void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state) { panic("nobody would wake this wait"); }
+void wait_finish(struct waiter *w) {}
+void wake_all(struct wait_queue *q) {}
+int schedule_until(u64 deadline) { return 0; }
+void schedule(void) {}
+
+/* ---- a file on an imaginary disk ---- */
+
+struct file {
+    int refs;
+    struct object object;
+    u8 disk[FILE_PAGES * PAGE_SIZE];
+    bool placed[FILE_PAGES];
+    unsigned writes;
+};
+static struct file file;
+
+static void file_get(struct file *f) { f->refs++; }
+static void file_put(struct file *f) { f->refs--; }
+static const struct vm_file_ops file_ops = {.get = file_get, .put = file_put};
+
+static void disk_read(struct object *o, struct page **pages, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        u64 at = pages[i]->index * PAGE_SIZE, have = at < o->size ? MIN(o->size - at, PAGE_SIZE) : 0;
+
+        memset(page_address(pages[i]), 0, PAGE_SIZE);
+        memcpy(page_address(pages[i]), file.disk + at, have);
+        page_read_done(pages[i], 0);
+    }
+}
+
+static void disk_write(struct object *o, struct page **pages, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (pages[i]->index < FILE_PAGES && file.placed[pages[i]->index])
+            memcpy(file.disk + pages[i]->index * PAGE_SIZE, page_address(pages[i]), PAGE_SIZE);
+        file.writes++;
+        page_write_done(pages[i], 0);
+    }
+}
+
+static int disk_prepare(struct object *o, u64 index, unsigned from, unsigned to)
+{
+    if (index >= FILE_PAGES)
+        return -ENOSPC;
+    file.placed[index] = true;
+    return 0;
+}
+static const struct object_ops disk_ops = {.read_pages = disk_read, .write_pages = disk_write, .prepare_write = disk_prepare};
+
+/* ---- the model ---- */
+
+struct model_page {
+    bool mapped, shared, is_file;
+    unsigned prot;
+    unsigned index;  /* of the file */
+    bool own;        /* private and written: `byte` is its content */
+    u8 byte;
+};
+struct model {
+    struct space *space;
+    struct model_page page[PAGES];
+};
+static struct model models[SPACES];
+static u8 file_byte[FILE_PAGES];
+static u64 file_pages = FILE_PAGES;
+static bool agreed = true;
+
+static void fail(const char *what, unsigned page)
+{
+    if (agreed)
+        printf("# first difference: %s at page %u\n", what, page);
+    agreed = false;
+}
+
+/* What an access to model page P of M must give: FAULT_MAPPED, or the fault. */
+static enum fault_result model_access(const struct model *m, unsigned p, enum fault_access access)
+{
+    const struct model_page *mp = &m->page[p];
+
+    if (!mp->mapped)
+        return FAULT_MAPERR;
+    if (!((mp->prot | (mp->prot & PROT_WRITE) >> 1) & access))
+        return FAULT_ACCERR;
+    return mp->is_file && mp->index >= file_pages ? FAULT_BUS : FAULT_MAPPED;
+}
+
+static u8 model_byte(const struct model_page *mp)
+{
+    if (mp->own)
+        return mp->byte;
+    return mp->is_file ? file_byte[mp->index] : 0;
+}
+
+/* The MMU: the host's address of user address VA in S, or NULL and *FAULT. */
+static u8 *mmu(struct space *s, u64 va, enum fault_access access, enum fault_result *fault)
+{
+    static const pte_t need[] = {[FAULT_READ] = PTE_R, [FAULT_WRITE] = PTE_W, [FAULT_EXEC] = PTE_X};
+
+    for (unsigned tries = 0; tries < 8; tries++) {
+        pte_t *t = s->root, e = 0;
+
+        for (unsigned level = machine.paging_levels; level-- > 0;) {
+            e = t[pt_index(va, level)];
+            if (!(e & PTE_V) || pte_is_leaf(e))
+                break;
+            t = phys_to_virt(pte_pfn(e) << PAGE_SHIFT);
+        }
+        if ((e & (PTE_V | PTE_U)) == (PTE_V | PTE_U) && (e & need[access])) {
+            if ((e & PTE_W) && !(e & PTE_R))
+                panic("an entry with W but not R");
+            return (u8 *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & PAGE_MASK);
+        }
+        *fault = space_fault(s, va, access);
+        if (*fault != FAULT_MAPPED)
+            return NULL;
+    }
+    panic("a fault that makes no progress");
+    return NULL;
+}
+
+static void touch(struct model *m, unsigned p, enum fault_access access)
+{
+    enum fault_result expected = model_access(m, p, access), fault = FAULT_MAPPED;
+    u8 *at = mmu(m->space, FIRST + p * PAGE_SIZE, access, &fault);
+    struct model_page *mp = &m->page[p];
+
+    if ((at != NULL) != (expected == FAULT_MAPPED) || (at == NULL && fault != expected)) {
+        fail("another kind of fault", p);
+        return;
+    }
+    if (at == NULL)
+        return;
+    if (*at != model_byte(mp))
+        fail("another byte", p);
+    if (access != FAULT_WRITE)
+        return;
+    *at = (u8)rand();
+    if (mp->shared && mp->is_file) {
+        file_byte[mp->index] = *at;
+    } else {
+        mp->own = true;
+        mp->byte = *at;
+    }
+}
+
+static void check_all(struct model *m)
+{
+    for (unsigned p = 0; p < PAGES && agreed; p++)
+        touch(m, p, FAULT_READ);
+}
+
+/* ---- operations on both ---- */
+
+static void do_mmap(struct model *m, unsigned first, unsigned n)
+{
+    bool is_file = rand() % 2, shared = is_file && rand() % 2;
+    unsigned prot = (unsigned)rand() % 8, index = (unsigned)rand() % (FILE_PAGES / 2);
+    struct mapping map = {.max_prot = 7};
+    unsigned flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
+    long at;
+
+    if (is_file)
+        map = (struct mapping){.file = &file, .object = &file.object, .offset = index * PAGE_SIZE, .max_prot = 7};
+    if (is_file && n > FILE_PAGES - index)
+        n = FILE_PAGES - index;
+    at = space_mmap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE - (unsigned)rand() % PAGE_SIZE, prot, flags, &map);
+    if (at != (long)(FIRST + first * PAGE_SIZE))
+        fail("mmap failed", first);
+    for (unsigned i = 0; i < n; i++)
+        m->page[first + i] = (struct model_page){.mapped = true, .shared = shared, .is_file = is_file, .prot = prot, .index = index + i};
+}
+
+static void do_munmap(struct model *m, unsigned first, unsigned n)
+{
+    if (space_munmap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE) != 0)
+        fail("munmap failed", first);
+    memset(&m->page[first], 0, n * sizeof(m->page[0]));
+}
+
+static void do_mprotect(struct model *m, unsigned first, unsigned n)
+{
+    unsigned prot = (unsigned)rand() % 8, i = 0;
+    int result = space_mprotect(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, prot);
+
+    for (; i < n && m->page[first + i].mapped; i++)
+        m->page[first + i].prot = prot;
+    if (result != (i == n ? 0 : -ENOMEM))
+        fail("mprotect's result", first);
+}
+
+static bool all_mapped(const struct model *m, unsigned first, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!m->page[first + i].mapped)
+            return false;
+    return true;
+}
+
+static void do_dontneed(struct model *m, unsigned first, unsigned n)
+{
+    int result = space_madvise(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, 4 /* MADV_DONTNEED */);
+
+    if (result != (all_mapped(m, first, n) ? 0 : -ENOMEM))
+        fail("madvise's result", first);
+    for (unsigned i = 0; i < n; i++)
+        m->page[first + i].own = false;
+}
+
+/* Moves a run of pages that one vma holds; the model cannot know which vma, so -EFAULT is fine as long as nothing has changed then. */
+static void do_mremap(struct model *m, unsigned first, unsigned n, unsigned to)
+{
+    long at = space_mremap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, n * PAGE_SIZE, 3, FIRST + to * PAGE_SIZE);
+
+    if (at == -EFAULT || (at == -EINVAL && to < first + n && first < to + n)) {
+        if (at == -EFAULT) /* the target has been unmapped by then, as on Linux, unless the source is no mapping at all */
+            for (unsigned i = 0; i < n; i++) {
+                struct vma *v = vma_find(m->space, FIRST + (to + i) * PAGE_SIZE);
+
+                if (v == NULL || v->start > FIRST + (to + i) * PAGE_SIZE)
+                    m->page[to + i] = (struct model_page){0};
+            }
+        return;
+    }
+    if (at != (long)(FIRST + to * PAGE_SIZE)) {
+        fail("mremap failed", first);
+        return;
+    }
+    memcpy(&m->page[to], &m->page[first], n * sizeof(m->page[0]));
+    memset(&m->page[first], 0, n * sizeof(m->page[0]));
+}
+
+static void do_fork(struct model *m)
+{
+    struct model *child = &models[rand() % SPACES];
+
+    if (child == m)
+        return;
+    if (child->space != NULL) {
+        check_all(child);
+        space_put(child->space);
+    }
+    *child = *m;
+    child->space = space_fork(m->space);
+    if (IS_ERR(child->space))
+        panic("fork failed");
+}
+
+static void do_write_call(unsigned index)
+{
+    u8 byte = (u8)rand(), data[PAGE_SIZE];
+    u64 pos = index * PAGE_SIZE;
+    struct uio u;
+
+    memset(data, byte, sizeof(data));
+    uio_init_kernel(&u, data, rand() % 2 ? sizeof(data) : 100);
+    if (object_write(&file.object, &u, &pos) <= 0)
+        fail("write failed", index);
+    file_byte[index] = byte;
+    for (u64 i = file_pages; i < index; i++)
+        file_byte[i] = 0;
+    file_pages = MAX(file_pages, (u64)index + 1);
+}
+
+static void do_read_call(unsigned index)
+{
+    u8 data[10];
+    u64 pos = index * PAGE_SIZE;
+    struct uio u;
+    ssize_t n;
+
+    uio_init_kernel(&u, data, sizeof(data));
+    n = object_read(&file.object, &u, &pos, NULL);
+    if ((index < file_pages) != (n > 0) || (n > 0 && data[0] != file_byte[index]))
+        fail("read() sees another byte", index);
+}
+
+static void do_truncate(u64 pages)
+{
+    if (object_set_size(&file.object, pages * PAGE_SIZE - (u64)(rand() % 2 ? 5 : 0)) != 0)
+        fail("truncate failed", (unsigned)pages);
+    for (u64 i = pages; i < file_pages; i++) {
+        file.placed[i] = false; /* as a file system frees the blocks */
+        memset(file.disk + i * PAGE_SIZE, 0, PAGE_SIZE);
+    }
+    for (u64 i = MIN(pages, file_pages); i < FILE_PAGES; i++)
+        file_byte[i] = 0;
+    for (unsigned k = 0; k < SPACES; k++) /* private copies past the end go, too */
+        for (unsigned p = 0; models[k].space != NULL && p < PAGES; p++)
+            if (models[k].page[p].is_file && models[k].page[p].index >= pages)
+                models[k].page[p].own = false;
+    file_pages = pages;
+}
+
+static void do_writeback(void)
+{
+    if (object_writeback(&file.object, 0, OBJECT_END, true) != 0 || file.object.nr_dirty != 0)
+        fail("write-back", 0);
+    for (u64 i = 0; i < file_pages; i++)
+        if (file.placed[i] && file.disk[i * PAGE_SIZE] != file_byte[i])
+            fail("the disk has another byte", (unsigned)i);
+    if (rand() % 2)
+        object_drop_clean(&file.object);
+}
+
+static void step(struct model *m)
+{
+    unsigned n = 1 + (unsigned)rand() % (rand() % 4 ? 6 : 40), first = (unsigned)rand() % (PAGES - n);
+    unsigned index = (unsigned)rand() % FILE_PAGES;
+
+    switch (rand() % 24) {
+    case 0: case 1: case 2: do_mmap(m, first, n); break;
+    case 3: do_munmap(m, first, n); break;
+    case 4: case 5: case 6: do_mprotect(m, first, n); break;
+    case 7: do_dontneed(m, first, n); break;
+    case 8: do_fork(m); break;
+    case 9: do_write_call(index); break;
+    case 10: do_read_call(index); break;
+    case 11: if (rand() % 8 == 0) do_truncate(1 + (u64)rand() % FILE_PAGES); break;
+    case 12: if (rand() % 4 == 0) do_writeback(); break;
+    case 13: do_mremap(m, first, n, (unsigned)rand() % (PAGES - n)); break;
+    case 14: check_all(m); break;
+    default: touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
+    }
+    if (locks_held != 0)
+        panic("a lock is still held");
+}
+
+/* What /proc/PID/maps would show has the model's protections. */
+static void check_maps(struct model *m)
+{
+    struct space_range r = {0};
+    u64 at = 0;
+
+    while (space_next_range(m->space, &at, &r)) {
+        for (u64 va = r.start; va < r.end; va += PAGE_SIZE)
+            if (va >= FIRST && va < FIRST + PAGES * PAGE_SIZE) {
+                unsigned shown = r.prot, is = m->page[(va - FIRST) / PAGE_SIZE].prot;
+
+                if (prot_effective(shown) != prot_effective(is))
+                    fail("maps shows another protection", (unsigned)((va - FIRST) / PAGE_SIZE));
+            }
+        if (r.file != NULL)
+            file_put(r.file);
+    }
+}
+
+static void random_run(unsigned seed, unsigned steps, unsigned levels)
+{
+    u64 anon = nr_anon_pages, tables = pt_count();
+    unsigned done = 0;
+
+    srand(seed);
+    agreed = true;
+    machine.paging_levels = levels;
+    memset(models, 0, sizeof(models));
+    memset(&file, 0, sizeof(file));
+    memset(file_byte, 0, sizeof(file_byte));
+    object_init(&file.object, &disk_ops);
+    file.object.size = FILE_PAGES * PAGE_SIZE;
+    file_pages = FILE_PAGES;
+    models[0].space = space_create();
+    for (; done < steps && agreed; done++) {
+        struct model *m = &models[rand() % SPACES];
+
+        if (m->space == NULL)
+            continue;
+        thread.space = m->space;
+        step(m);
+        if (done % 256 == 0)
+            check_maps(m);
+    }
+    CHECK(agreed, "seed %u, %u levels: %u steps agree with the model", seed, levels, done);
+    for (unsigned i = 0; i < SPACES; i++)
+        if (models[i].space != NULL) {
+            check_all(&models[i]);
+            space_put(models[i].space);
+        }
+    CHECK(file.refs == 0, "seed %u: all file references are back", seed);
+    CHECK(vma_count() == 0 && space_count() == 0 && pt_count() == tables, "seed %u: no vma, space or table is left", seed);
+    object_destroy(&file.object);
+    CHECK(nr_anon_pages == anon && nr_cached_pages == 0 && nr_dirty_pages == 0, "seed %u: no page is left", seed);
+}
+
+int main(int argc, char **argv)
+{
+    struct phys_range ram = {0, MEMORY}, reserved[] = {{0, PAGE_SIZE}};
+    unsigned steps = argc > 1 ? (unsigned)atoi(argv[1]) : 300000;
+
+    host_memory = aligned_alloc(4 * MIB, MEMORY);
+    for (unsigned i = 0; i < RLIMIT_COUNT; i++)
+        limits.limit[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
+    vm_set_file_ops(&file_ops);
+    page_init(ram, reserved, 1);
+    tlb_init();
+    fault_init();
+    cache_init();
+    for (unsigned seed = 1; seed <= 6; seed++)
+        random_run(seed, steps, 3 + seed % 3);
+    free(host_memory);
+    return tap_done();
+}
