@@ -2,7 +2,7 @@
  * Kernel messages. Records lie one after the other in a ring of bytes, header first, each at a multiple of 8 bytes and none
  * across the end (a header with PADDING fills the rest); the oldest are overwritten. `klog=ram` keeps them off the console.
  *
- * Lock: ring.lock (irqsave, a leaf). Readers of /dev/kmsg are woken from kprintf itself only when interrupts are on, since a caller
+ * Locks: ring.lock, console_lock (irqsave; only the console driver's own is taken under the latter). Readers of /dev/kmsg are woken from kprintf itself only when interrupts are on, since a caller
  * with interrupts off may hold a run queue's lock; otherwise by the next timer interrupt.
  */
 #include "lib/print.h"
@@ -33,6 +33,7 @@ static struct {
 struct wait_queue kmsg_readers = WAIT_QUEUE_INIT(kmsg_readers);
 static u32 readers_due; /* 0 or 1 */
 static void (*console_write)(const char *text, size_t length);
+static struct spinlock console_lock; /* irqsave; keeps lines whole */
 
 static struct header *header_at(size_t offset) { return (struct header *)(ring.bytes + offset); }
 static size_t record_size(size_t length) { return ALIGN_UP(sizeof(struct header) + length, (size_t)ALIGNMENT); }
@@ -158,14 +159,16 @@ static bool console_is_silent(void)
 static void write_console_line(const char *text, size_t length)
 {
     char line[KMSG_MAX_LENGTH + 32];
-    u64 now = time_ns();
+    u64 now = time_ns(), flags;
     size_t n = (size_t)snprintf(line, sizeof(line), "[%5lu.%06lu] ", now / NSEC_PER_SEC, now % NSEC_PER_SEC / NSEC_PER_USEC);
     void (*write)(const char *, size_t) = load_acquire(&console_write);
 
     memcpy(line + n, text, length);
     n += length;
     line[n++] = '\n';
+    flags = spin_lock_irqsave(&console_lock);
     (write != NULL ? write : write_polled)(line, n);
+    spin_unlock_irqrestore(&console_lock, flags);
 }
 
 void kmsg_write(u8 level, const char *text, size_t length)
