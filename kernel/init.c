@@ -18,6 +18,7 @@
 #include "proc/vdso/vdso.h"
 #include "sched/sched.h"
 #include "selftest.h"
+#include "vm/reclaim.h"
 #include "vm/vm.h"
 
 #define MAX_RESERVED 12
