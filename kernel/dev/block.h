@@ -37,17 +37,25 @@ struct block_device {
     u64 sectors;
     bool read_only, write_cache;
     unsigned max_segments;
+    unsigned logical_block; /* bytes: requests are aligned to and multiples of it */
     void (*submit)(struct block_request *request); /* never fails; errors come through done. May sleep when the queue is full. */
     void *private;
     struct list link;
     u64 reads, writes, flushes, sectors_read, sectors_written; /* /proc/diskstats */
 };
 
-int block_register(struct block_device *device); /* also /dev/NAME (its own page cache; BLKGETSIZE64...) */
+void block_init(void); /* before the first device */
+int block_register(struct block_device *device); /* also /dev/NAME (its own page cache; BLKGETSIZE64...): devfs must be there */
+struct block_device *block_next(struct block_device *after); /* all devices in order of registration: NULL gives the first, the last gives NULL */
+void block_submit(struct block_request *request); /* counts, checks the range, hands to the driver */
 struct block_device *block_find(const char *name);  /* "vda" */
 struct block_device *block_by_dev(u32 dev);
 /* Synchronous helpers: one contiguous buffer. 0 or -EIO. */
 int block_transfer(struct block_device *device, enum block_op op, u64 sector, void *buffer, u32 length);
 int block_flush(struct block_device *device);
+
+/* fs/block_file.c: /dev/NAME, and what was written through it but is not on the disk yet (sync(2)). */
+int block_file_add(struct block_device *device);
+int block_files_sync(bool wait);
 
 #endif
