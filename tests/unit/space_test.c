@@ -391,6 +391,21 @@ static void do_writeback(void)
         object_drop_clean(&file.object);
 }
 
+/* What reclaim does to a page: out of all mappings, then out of the cache if it is clean. Nothing may change for the programs. */
+static void do_evict(unsigned index)
+{
+    struct page *page = object_find_page(&file.object, index);
+
+    if (page == NULL)
+        return;
+    rmap_unmap_unused(&file.object, page); /* the first look forgets that it was used */
+    if (!rmap_unmap_unused(&file.object, page) || page->refs != 2)
+        fail("an unused page stays mapped", index);
+    page_put(page);
+    if (rand() % 2)
+        object_drop_clean(&file.object);
+}
+
 static void step(struct model *m)
 {
     unsigned n = 1 + (unsigned)rand() % (rand() % 4 ? 6 : 40), first = (unsigned)rand() % (PAGES - n);
@@ -408,6 +423,7 @@ static void step(struct model *m)
     case 12: if (rand() % 4 == 0) do_writeback(); break;
     case 13: do_mremap(m, first, n, (unsigned)rand() % (PAGES - n)); break;
     case 14: check_all(m); break;
+    case 15: do_evict(index); break;
     default: touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
     }
     if (locks_held != 0)
