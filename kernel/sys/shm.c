@@ -1,0 +1,376 @@
+/*
+ * System V shared memory. A segment is a file of tmpfs without a name; each attachment is an open file of its own on that inode, so that the
+ * last munmap or exit of it tells us through the file's release. Sources: shmget(2), shmop(2), shmctl(2), sysvipc(7).
+ *
+ *   segment (key, id, permissions) --> inode (pages) <-- attached file <-- vmas
+ *
+ * Lock: shm.lock guards the list and all segments. It is never held while a file is put.
+ */
+#include "fs/vfs.h"
+#include "lib/print.h"
+#include "proc/task.h"
+#include "sys/syscall.h"
+#include "vm/kmalloc.h"
+#include "vm/space.h"
+#include "vm/uaccess.h"
+
+#define IPC_PRIVATE 0
+#define IPC_CREAT 01000
+#define IPC_EXCL 02000
+#define IPC_RMID 0
+#define IPC_SET 1
+#define IPC_STAT 2
+#define IPC_INFO 3
+#define SHM_LOCK 11
+#define SHM_UNLOCK 12
+#define SHM_STAT 13
+#define SHM_INFO 14
+#define SHM_RDONLY 010000
+#define SHM_RND 020000
+#define SHM_REMAP 040000
+#define SHM_EXEC 0100000
+#define SHM_DEST 01000
+#define SHM_LOCKED 02000
+#define MAX_SEGMENTS 4096
+
+struct ipc_perm { /* the ABI's struct ipc64_perm */
+    s32 key;
+    u32 uid, gid, cuid, cgid, mode;
+    u16 seq, pad;
+    u32 pad2;
+    u64 unused[2];
+};
+struct shmid_ds {
+    struct ipc_perm perm;
+    u64 size;
+    s64 atime, dtime, ctime;
+    s32 creator, last;
+    u64 attached, unused[2];
+};
+static_assert(sizeof(struct shmid_ds) == 112, "asm-generic/shmbuf.h");
+
+struct segment {
+    struct list link;
+    int id;
+    struct shmid_ds ds;
+    struct inode *inode; /* referenced */
+    char name[20];       /* what /proc/PID/maps shows */
+    bool doomed;         /* IPC_RMID: goes with the last attachment */
+};
+
+static struct {
+    struct mutex lock;
+    struct list segments;
+    unsigned count;
+    int next_id;
+} shm = {.lock = MUTEX_INIT(shm.lock), .segments = LIST_INIT(shm.segments)};
+
+static s64 now(void) { return (s64)((time_ns() + time_realtime_offset()) / NSEC_PER_SEC); }
+
+static struct segment *find_id(int id)
+{
+    struct segment *s;
+
+    list_for_each(s, &shm.segments, link) if (s->id == id) return s;
+    return NULL;
+}
+
+static struct segment *find_key(s32 key)
+{
+    struct segment *s;
+
+    list_for_each(s, &shm.segments, link) if (s->ds.perm.key == key && !s->doomed) return s;
+    return NULL;
+}
+
+/* MODE: the permission bits wanted, as in a file's mode (0444, 0666). */
+static bool may_access(const struct segment *s, u32 mode)
+{
+    const struct ipc_perm *p = &s->ds.perm;
+    const struct cred *c = current->cred;
+    u32 granted = p->mode;
+
+    if (c->euid == p->uid || c->euid == p->cuid)
+        granted >>= 6;
+    else if (c->egid == p->gid || c->egid == p->cgid || cred_in_group(c, p->gid) || cred_in_group(c, p->cgid))
+        granted >>= 3;
+    mode = (mode >> 6 | mode >> 3 | mode) & 7;
+    return (mode & ~granted & 7) == 0 || capable(c, CAP_DAC_OVERRIDE);
+}
+
+static bool is_owner(const struct segment *s)
+{
+    const struct cred *c = current->cred;
+
+    return c->euid == s->ds.perm.uid || c->euid == s->ds.perm.cuid || capable(c, CAP_SYS_ADMIN);
+}
+
+/* => shm.lock; S leaves the list. Its inode reference is the caller's to drop without the lock. */
+static struct inode *segment_free(struct segment *s)
+{
+    struct inode *inode = s->inode;
+
+    list_remove(&s->link);
+    shm.count--;
+    kfree(s);
+    return inode;
+}
+
+/* ---- attachments ---- */
+
+/* file->private of an attachment is its segment's id. */
+static void attachment_release(struct file *file)
+{
+    struct inode *gone = NULL;
+    struct segment *s;
+
+    mutex_lock(&shm.lock);
+    s = find_id((int)(u64)file->private);
+    if (s != NULL) {
+        s->ds.attached--;
+        s->ds.dtime = now();
+        s->ds.last = current->flags & THREAD_USER ? task_pid(current_task()) : 0;
+        if (s->doomed && s->ds.attached == 0)
+            gone = segment_free(s);
+    }
+    mutex_unlock(&shm.lock);
+    if (gone != NULL)
+        inode_put(gone);
+}
+static const struct file_ops attachment_ops = {.release = attachment_release};
+
+/* A referenced file that maps segment ID, counted as attached. */
+static struct file *attach_file(int id, bool writable, u64 *size)
+{
+    struct segment *s;
+    struct file *file;
+
+    mutex_lock(&shm.lock);
+    s = find_id(id);
+    if (s == NULL || !may_access(s, writable ? 0666 : 0444)) {
+        mutex_unlock(&shm.lock);
+        return ERR_PTR(s == NULL ? -EINVAL : -EACCES);
+    }
+    inode_hold(s->inode);
+    file = file_create(s->inode, writable ? O_RDWR : O_RDONLY, &attachment_ops);
+    if (IS_ERR(file)) {
+        mutex_unlock(&shm.lock);
+        inode_put(s->inode);
+        return file;
+    }
+    file->private = (void *)(u64)id;
+    file->anon_name = s->name;
+    s->ds.attached++;
+    s->ds.atime = now();
+    s->ds.last = task_pid(current_task());
+    *size = s->ds.size;
+    mutex_unlock(&shm.lock);
+    return file;
+}
+
+DEFINE_SYSCALL(sys_shmat)
+{
+    u64 address = a1, flags = a2, size;
+    bool writable = !(flags & SHM_RDONLY);
+    unsigned prot = PROT_READ | (writable ? PROT_WRITE : 0) | (flags & SHM_EXEC ? PROT_EXEC : 0);
+    struct mapping m = {.max_prot = PROT_READ | PROT_EXEC | (writable ? PROT_WRITE : 0)};
+    long result;
+
+    if (address != 0 && (address & PAGE_MASK) != 0) {
+        if (!(flags & SHM_RND))
+            return -EINVAL;
+        address = ALIGN_DOWN(address, PAGE_SIZE);
+    }
+    if (address == 0 && (flags & SHM_REMAP))
+        return -EINVAL;
+    m.file = attach_file((int)a0, writable, &size);
+    if (IS_ERR(m.file))
+        return PTR_ERR(m.file);
+    m.object = &m.file->inode->object;
+    result = space_mmap(current->space, address, size, prot,
+                        MAP_SHARED | (address == 0 ? 0u : flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE), &m);
+    file_put(m.file);
+    return result == -EEXIST ? -EINVAL : result;
+}
+
+DEFINE_SYSCALL(sys_shmdt)
+{
+    struct space_range r = {.count_pages = false};
+    u64 at = a0, size;
+    long result = -EINVAL;
+
+    if ((a0 & PAGE_MASK) != 0 || !space_next_range(current->space, &at, &r))
+        return -EINVAL;
+    if (r.file == NULL)
+        return -EINVAL;
+    size = ALIGN_UP(r.file->inode->object.size, PAGE_SIZE);
+    if (r.start == a0 && r.offset == 0 && r.file->ops == &attachment_ops)
+        result = space_munmap(current->space, a0, size);
+    file_put(r.file);
+    return result;
+}
+
+/* ---- segments ---- */
+
+/* => shm.lock */
+static long segment_create(s32 key, u64 size, u32 mode)
+{
+    struct segment *s;
+    struct file *file;
+
+    if (size == 0 || size > INT64_MAX)
+        return -EINVAL;
+    if (shm.count >= MAX_SEGMENTS)
+        return -ENOSPC;
+    s = kzalloc(sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    file = tmpfs_file_create("SYSV", ALIGN_UP(size, PAGE_SIZE), O_RDWR);
+    if (IS_ERR(file)) {
+        kfree(s);
+        return PTR_ERR(file);
+    }
+    s->inode = file->inode;
+    inode_hold(s->inode);
+    file_put(file);
+    snprintf(s->name, sizeof(s->name), "/SYSV%08x", (unsigned)key);
+    s->id = shm.next_id;
+    shm.next_id = (shm.next_id + 1) & INT32_MAX;
+    s->ds.perm = (struct ipc_perm){.key = key, .uid = current->cred->euid, .gid = current->cred->egid, .cuid = current->cred->euid,
+                                   .cgid = current->cred->egid, .mode = mode & 0777};
+    s->ds.size = size;
+    s->ds.ctime = now();
+    s->ds.creator = task_pid(current_task());
+    list_add_tail(&shm.segments, &s->link);
+    shm.count++;
+    return s->id;
+}
+
+static long shmget_locked(s32 key, u64 size, u32 flags)
+{
+    struct segment *s = key == IPC_PRIVATE ? NULL : find_key(key);
+
+    if (s == NULL)
+        return key == IPC_PRIVATE || (flags & IPC_CREAT) ? segment_create(key, size, flags) : -ENOENT;
+    if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
+        return -EEXIST;
+    if (!may_access(s, flags & 0777))
+        return -EACCES;
+    return size > s->ds.size ? -EINVAL : s->id;
+}
+
+DEFINE_SYSCALL(sys_shmget)
+{
+    long result;
+
+    mutex_lock(&shm.lock);
+    result = shmget_locked((s32)a0, a1, (u32)a2);
+    mutex_unlock(&shm.lock);
+    return result;
+}
+
+/* Copies what IPC_STAT shows into *DS: 0, or for SHM_STAT the id. */
+static long stat_locked(int id, bool by_index, struct shmid_ds *ds)
+{
+    struct segment *s;
+
+    if (by_index) {
+        int i = 0;
+
+        list_for_each(s, &shm.segments, link) if (i++ == id) break;
+        if (&s->link == &shm.segments)
+            return -EINVAL;
+    } else {
+        s = find_id(id);
+        if (s == NULL)
+            return -EINVAL;
+    }
+    if (!may_access(s, 0444))
+        return -EACCES;
+    *ds = s->ds;
+    ds->perm.mode |= s->doomed ? SHM_DEST : 0;
+    return by_index ? s->id : 0;
+}
+
+static long set_locked(int id, const struct shmid_ds *ds)
+{
+    struct segment *s = find_id(id);
+
+    if (s == NULL)
+        return -EINVAL;
+    if (!is_owner(s))
+        return -EPERM;
+    s->ds.perm.uid = ds->perm.uid;
+    s->ds.perm.gid = ds->perm.gid;
+    s->ds.perm.mode = (s->ds.perm.mode & ~0777u) | (ds->perm.mode & 0777);
+    s->ds.ctime = now();
+    return 0;
+}
+
+static long remove_segment(int id)
+{
+    struct inode *gone = NULL;
+    struct segment *s;
+    long result = 0;
+
+    mutex_lock(&shm.lock);
+    s = find_id(id);
+    if (s == NULL || !is_owner(s)) {
+        result = s == NULL ? -EINVAL : -EPERM;
+    } else {
+        s->doomed = true;
+        if (s->ds.attached == 0)
+            gone = segment_free(s);
+    }
+    mutex_unlock(&shm.lock);
+    if (gone != NULL)
+        inode_put(gone);
+    return result;
+}
+
+/* IPC_INFO: the limits. The result is the highest index in use. */
+static long info(void *user)
+{
+    u64 limits[9] = {UINT64_MAX / 2, 1, MAX_SEGMENTS, MAX_SEGMENTS, UINT64_MAX / 2 / PAGE_SIZE};
+
+    return copy_to_user(user, limits, sizeof(limits)) != 0 ? -EFAULT : shm.count == 0 ? 0 : (long)shm.count - 1;
+}
+
+DEFINE_SYSCALL(sys_shmctl)
+{
+    int id = (int)a0, command = (int)a1;
+    struct shmid_ds ds;
+    struct segment *s;
+    long result;
+
+    switch (command) {
+    case IPC_RMID:
+        return remove_segment(id);
+    case IPC_INFO:
+        return info((void *)a2);
+    case IPC_STAT:
+    case SHM_STAT:
+        mutex_lock(&shm.lock);
+        result = stat_locked(id, command == SHM_STAT, &ds);
+        mutex_unlock(&shm.lock);
+        return result >= 0 && copy_to_user((void *)a2, &ds, sizeof(ds)) != 0 ? -EFAULT : result;
+    case IPC_SET:
+        if (copy_from_user(&ds, (void *)a2, sizeof(ds)) != 0)
+            return -EFAULT;
+        mutex_lock(&shm.lock);
+        result = set_locked(id, &ds);
+        mutex_unlock(&shm.lock);
+        return result;
+    case SHM_LOCK: /* nothing is ever swapped out */
+    case SHM_UNLOCK:
+        mutex_lock(&shm.lock);
+        s = find_id(id);
+        result = s == NULL ? -EINVAL : !is_owner(s) && !capable(current->cred, CAP_IPC_LOCK) ? -EPERM : 0;
+        if (result == 0)
+            s->ds.perm.mode = command == SHM_LOCK ? s->ds.perm.mode | SHM_LOCKED : s->ds.perm.mode & ~(u32)SHM_LOCKED;
+        mutex_unlock(&shm.lock);
+        return result;
+    default:
+        return -EINVAL;
+    }
+}
