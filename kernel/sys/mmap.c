@@ -116,7 +116,46 @@ DEFINE_SYSCALL(sys_brk)
 
 DEFINE_SYSCALL(sys_mremap) { return space_mremap(current->space, a0, a1, a2, (unsigned)a3, a4); }
 DEFINE_SYSCALL(sys_mincore) { return space_mincore(current->space, a0, a1, (u8 *)a2); }
-DEFINE_SYSCALL(sys_madvise) { return space_madvise(current->space, a0, a1, (int)a2); }
+
+#define MADV_REMOVE 9
+#define FALLOC_FL_KEEP_SIZE 1
+#define FALLOC_FL_PUNCH_HOLE 2
+
+/* MADV_REMOVE: a hole in each file that [address, address + length) maps shared and writable. */
+static long remove_range(u64 address, u64 length)
+{
+    u64 end = address + ALIGN_UP(length, PAGE_SIZE), at = address;
+    struct space_range r = {.count_pages = false};
+    long result = 0;
+
+    if ((address & PAGE_MASK) != 0 || end < address || (length != 0 && end == address))
+        return -EINVAL;
+    while (result == 0 && address < end) {
+        if (!space_next_range(current->space, &at, &r))
+            return -ENOMEM;
+        if (r.start > address) {
+            result = -ENOMEM;
+        } else if (r.file == NULL) {
+            result = -EINVAL;
+        } else if (!r.shared || !(r.prot & PROT_WRITE)) {
+            result = -EACCES;
+        } else if (r.file->ops->fallocate == NULL) {
+            result = -EOPNOTSUPP;
+        } else {
+            result = r.file->ops->fallocate(r.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r.offset, MIN(r.end, end) - address);
+        }
+        if (r.file != NULL)
+            file_put(r.file);
+        address = at;
+    }
+    return result;
+}
+
+DEFINE_SYSCALL(sys_madvise)
+{
+    return (int)a2 == MADV_REMOVE ? remove_range(a0, a1) : space_madvise(current->space, a0, a1, (int)a2);
+}
+
 DEFINE_SYSCALL(sys_mlock) { return space_mlock(current->space, a0, a1, false); }
 DEFINE_SYSCALL(sys_munlock) { return space_munlock(current->space, a0, a1); }
 DEFINE_SYSCALL(sys_mlockall) { return space_mlockall(current->space, (unsigned)a0); }
