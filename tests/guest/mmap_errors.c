@@ -6,7 +6,7 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
-#define UNKNOWN_FLAG 0x10000000
+#define UNKNOWN_FLAG 0x1000000
 
 /* The system call itself: glibc refuses some arguments on its own. */
 static long sys_mmap(unsigned long at, size_t length, int protection, int flags, int fd, unsigned long offset)
