@@ -256,6 +256,7 @@ static void switch_to(struct hart *hart, struct thread *prev, struct thread *nex
 {
     ASSERT(!next->on_cpu);
     next->on_cpu = true;
+    memory_barrier(); /* current_thread before NEXT's look at its flags: thread_kick goes the other way round */
     hart->switches++;
     if (next->space != NULL && next->space != hart->space)
         space_switch(hart, next->space);
@@ -270,6 +271,7 @@ void schedule(void)
     struct thread *prev = current, *next;
     struct hart *hart = prev->hart;
 
+    ASSERT(prev->spinlocks_held == 0);
     account(hart, prev, time_ns());
     spin_lock(&hart->queue.lock);
     if (load_relaxed(&prev->flags) & THREAD_RESCHED)

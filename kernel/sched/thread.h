@@ -38,7 +38,7 @@ struct thread {
     u64 kernel_sp;   /* 0: top of the kernel stack, where struct regs of user mode begins to be pushed */
     u64 user_scratch; /* 8: entry.S's own */
     u32 flags;       /* 16 */
-    u32 unused;
+    u32 spinlocks_held; /* DEBUG */
     struct hart *hart; /* 24: where it runs, or ran last */
 
     struct context context;
