@@ -4,18 +4,12 @@
  */
 #include "dev/tty.h"
 #include "lib/string.h"
+#include "proc/signal.h" /* the numbers */
 #include "vm/kmalloc.h"
 
 #define WRITE_CHUNK 1024                 /* bytes of one write(2) that reach the line together */
 #define READ_CHUNK 256
 #define TIME_UNIT (NSEC_PER_SEC / 10)    /* of VTIME */
-#define SIGHUP 1
-#define SIGINT 2
-#define SIGQUIT 3
-#define SIGCONT 18
-#define SIGTSTP 20
-#define SIGTTIN 21
-#define SIGTTOU 22
 
 const struct tty_process_ops *tty_process_ops;
 
@@ -382,7 +376,7 @@ void tty_hangup(struct tty *tty)
     ldisc_flush_input(&tty->ldisc);
     spin_unlock_irqrestore(&tty->lock, flags);
     if (tty_process_ops != NULL && session > 0) {
-        tty_process_ops->clear_session_tty(session);
+        tty_process_ops->clear_session_tty(session, tty);
         tty_process_ops->signal_session_leader(session, SIGHUP);
         tty_process_ops->signal_session_leader(session, SIGCONT);
     }
@@ -396,9 +390,9 @@ void tty_hangup(struct tty *tty)
         tty->driver->room_for_input(tty);
 }
 
-void tty_session_leader_exits(struct tty *tty)
+void tty_session_leader_exits(struct tty *tty, int sid)
 {
-    if (tty != NULL && load_relaxed(&tty->session) == tty_process_ops->current_sid())
+    if (load_relaxed(&tty->session) == sid)
         tty_hangup(tty);
 }
 

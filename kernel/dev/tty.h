@@ -24,21 +24,21 @@ struct tty_process_ops {
     int (*current_pgid)(void);
     int (*current_sid)(void);
     bool (*current_is_session_leader)(void);
-    struct tty *(*current_tty)(void);           /* the caller's controlling terminal, or NULL */
-    void (*set_current_tty)(struct tty *tty);   /* of the calling process only; NULL: none */
-    void (*clear_session_tty)(int sid);         /* no process of the session has one any more */
+    struct tty *(*current_tty)(void);           /* the controlling terminal of the caller's session, or NULL */
+    void (*set_current_tty)(struct tty *tty);   /* of the caller's session */
+    void (*clear_session_tty)(int sid, struct tty *tty); /* the session has TTY no more */
     int (*session_of_group)(int pgid);          /* -ESRCH when there is no such group */
-    bool (*current_group_is_orphaned)(void);
+    bool (*group_is_orphaned)(int pgid);
     bool (*current_ignores)(int sig);           /* blocked or ignored by the caller */
     int (*signal_group)(int pgid, int sig);     /* from the kernel; callable in interrupts */
-    int (*signal_session_leader)(int sid, int sig);
+    void (*signal_session_leader)(int sid, int sig);
 };
 void tty_set_process_ops(const struct tty_process_ops *ops);
 
 /* ---- called by proc/ ---- */
-/* The leader of a session with TTY as its controlling terminal ends: the foreground group gets SIGHUP and SIGCONT, the line is hung up,
- * nobody in the session has a controlling terminal any more. => no spinlock held */
-void tty_session_leader_exits(struct tty *tty);
+/* The leader of session SID, which had TTY as its controlling terminal, ends: the foreground group gets SIGHUP and SIGCONT, the line is
+ * hung up. => no spinlock held */
+void tty_session_leader_exits(struct tty *tty, int sid);
 /* vhangup(2) for the caller's controlling terminal; nothing if it has none. */
 void tty_hangup_current(void);
 u32 tty_dev(const struct tty *tty); /* tty_nr of /proc/PID/stat; 0 for NULL */
@@ -58,7 +58,6 @@ struct tty_driver {
     void (*opened)(struct tty *tty);           /* NULL: nothing; => open_lock */
     void (*closed)(struct tty *tty);           /* the last file is closed. NULL: nothing; => open_lock */
     long (*ioctl)(struct tty *tty, unsigned command, u64 argument); /* before the common ones; -ENOIOCTL: not its own. NULL */
-    void (*notify)(struct tty *tty, u8 events); /* TTY_PACKET_*; => tty->lock. NULL */
 };
 #define ENOIOCTL 515 /* never leaves the kernel */
 
@@ -107,6 +106,8 @@ extern const struct file_ops tty_file_ops; /* for devfs_add: file->private is th
 extern const struct tty_process_ops *tty_process_ops;
 /* tty_ioctl.c */
 long tty_ioctl(struct file *file, unsigned command, u64 argument);
+/* What the master of a pseudo terminal may ask of its slave: attributes, window size, queues. */
+long tty_master_ioctl(struct tty *tty, unsigned command, u64 argument);
 /* As TIOCSWINSZ. Signals SIGWINCH when it changed. */
 void tty_set_winsize(struct tty *tty, const struct winsize *size);
 /* tty_jobs.c. May the caller, perhaps a background process, read (SIGTTIN) or change things (SIGTTOU)? 0, -EIO, -ERESTARTSYS. */

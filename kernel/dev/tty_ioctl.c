@@ -4,6 +4,7 @@
  */
 #include "dev/tty.h"
 #include "lib/string.h"
+#include "proc/signal.h" /* the numbers */
 #include "vm/uaccess.h"
 
 #define TCGETS 0x5401
@@ -15,6 +16,7 @@
 #define TCFLSH 0x540b
 #define TIOCEXCL 0x540c
 #define TIOCNXCL 0x540d
+#define TIOCGPGRP 0x540f
 #define TIOCOUTQ 0x5411
 #define TIOCSTI 0x5412
 #define TIOCGWINSZ 0x5413
@@ -30,6 +32,7 @@
 #define TCSETS2 0x402c542b
 #define TCSETSW2 0x402c542c
 #define TCSETSF2 0x402c542d
+#define TIOCGSID 0x5429
 #define TIOCGDEV 0x80045432
 #define TIOCGEXCL 0x80045440
 
@@ -41,8 +44,6 @@
 #define TCOFLUSH 1
 #define TCIOFLUSH 2
 
-#define SIGWINCH 28
-#define SIGTTOU 22
 #define N_TTY 0
 #define BREAK_NS (250 * NSEC_PER_MSEC)
 
@@ -320,6 +321,19 @@ static long line_ioctl(struct tty *tty, unsigned command, u64 argument)
     default:
         return -ENOTTY;
     }
+}
+
+long tty_master_ioctl(struct tty *tty, unsigned command, u64 argument)
+{
+    long result = attributes_ioctl(tty, command, (void *)argument);
+
+    if (command == FIONREAD)
+        return put_user_u32((u32)tty->driver->pending(tty), (u32 *)argument);
+    if (command == TIOCGPGRP)
+        return put_user_u32((u32)load_relaxed(&tty->foreground), (u32 *)argument);
+    if (command == TIOCGSID)
+        return tty->session > 0 ? put_user_u32((u32)tty->session, (u32 *)argument) : -ENOTTY;
+    return result == -ENOIOCTL ? line_ioctl(tty, command, argument) : result;
 }
 
 long tty_ioctl(struct file *file, unsigned command, u64 argument)

@@ -3,12 +3,8 @@
  * may do. Sources: POSIX.1-2017 11.1.2 to 11.1.4, tty_ioctl(4), credentials(7), setsid(2).
  */
 #include "dev/tty.h"
+#include "proc/signal.h" /* the numbers */
 #include "vm/uaccess.h"
-
-#define SIGHUP 1
-#define SIGCONT 18
-#define SIGTTIN 21
-#define SIGTTOU 22
 
 #define TIOCSCTTY 0x540e
 #define TIOCGPGRP 0x540f
@@ -33,7 +29,7 @@ int tty_check_background(struct tty *tty, int sig)
         return 0;
     if (tty_process_ops->current_ignores(sig))
         return sig == SIGTTIN ? -EIO : 0;
-    if (tty_process_ops->current_group_is_orphaned())
+    if (tty_process_ops->group_is_orphaned(group))
         return -EIO;
     tty_process_ops->signal_group(group, sig);
     return -ERESTARTSYS;
@@ -66,7 +62,7 @@ static int set_controlling_locked(struct tty *tty, u64 argument)
     if (tty->session != 0) {
         if (argument != 1 || !capable(current->cred, CAP_SYS_ADMIN))
             return -EPERM;
-        tty_process_ops->clear_session_tty(tty->session);
+        tty_process_ops->clear_session_tty(tty->session, tty);
     }
     make_controlling(tty);
     return 0;
@@ -96,15 +92,14 @@ static int give_up_controlling(struct tty *tty)
 
     if (!is_controlling(tty))
         return -ENOTTY;
-    if (!tty_process_ops->current_is_session_leader()) {
-        tty_process_ops->set_current_tty(NULL);
-        return 0;
-    }
+    /* The terminal is the session's; one member alone cannot leave it but by setsid(2). */
+    if (!tty_process_ops->current_is_session_leader())
+        return -EPERM;
     flags = spin_lock_irqsave(&tty->lock);
     group = tty->foreground;
     tty->session = tty->foreground = 0;
     spin_unlock_irqrestore(&tty->lock, flags);
-    tty_process_ops->clear_session_tty(session);
+    tty_process_ops->clear_session_tty(session, tty);
     if (group > 0) {
         tty_process_ops->signal_group(group, SIGHUP);
         tty_process_ops->signal_group(group, SIGCONT);
