@@ -42,6 +42,7 @@ make()
     new_script
     owner_requests "$folder" >"$script"
     rm -f "$image.new"
+    truncate -s "$size" "$image.new" || die "cannot write $image: no space or permission"
     mke2fs -q -F -t ext3 -L quire -E root_owner=0:0 -d "$folder" "$image.new" "$size" >&2 ||
         { rm -f "$image.new"; die "mke2fs cannot make $image: is the disk full?"; }
     run_debugfs "$image.new" "$script"
@@ -81,7 +82,7 @@ folder_requests()
     done
 }
 
-# Requests that copy $1 to the path $2. With $3, nothing of it is there yet.
+# Requests that copy $1 to the path $2. With $3, nothing of it is there yet. (`write` wants a name in the current folder.)
 copy_requests()
 {
     quoted=$(quoted_path "$2")
@@ -95,12 +96,12 @@ copy_requests()
         echo "sif $quoted mode $(inode_mode "$1")"
         for inner in "$1"/* "$1"/.[!.]* "$1"/..?*; do
             [ -e "$inner" ] || [ -L "$inner" ] || continue
-            copy_requests "$inner" "$2/${inner##*/}" "$fresh"
-            fresh=$fresh
+            (copy_requests "$inner" "$2/${inner##*/}" "$fresh")
         done
     elif [ -f "$1" ]; then
         [ -n "$3" ] || ! in_image "$image" "$2" || echo "rm $quoted"
-        echo "write $(quoted_path "$1") $quoted"
+        echo "cd $(quoted_path "${2%/*}/")"
+        echo "write $(quoted_path "$1") $(quoted_path "${2##*/}")"
         echo "sif $quoted mode $(inode_mode "$1")"
     else
         die "--add $1: neither a file nor a folder"

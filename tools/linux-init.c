@@ -1,6 +1,6 @@
 /*
  * The first process of Debian's Linux as the referee: loads the modules that an ext3 disk needs, mounts the disk whose serial number is
- * "quire-root" and goes on as guest-run from there, just as Quire begins.
+ * "quire-root" and goes on as the program that the command line names after "--", or guest-run, from there, just as Quire begins.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -19,7 +19,7 @@
 
 static _Noreturn void fail(const char *what)
 {
-    dprintf(1, "@@QUIRE@@\nlinux-init: %s: %s\n", what, strerror(errno));
+    dprintf(1, "linux-init: %s: %s\n", what, strerror(errno));
     sync();
     syscall(SYS_reboot, 0xfee1dead, 672274793, 0x01234567, NULL);
     for (;;)
@@ -82,9 +82,8 @@ static int find_root_disk(char *path, size_t size)
 
 int main(int argc, char **argv)
 {
-    char disk[300];
+    char disk[300], *program[] = {argc > 1 ? argv[1] : "/sbin/quire-run", NULL};
 
-    (void)argc;
     mkdir("/dev", 0755);
     mkdir("/sys", 0755);
     mkdir("/disk", 0755);
@@ -100,6 +99,6 @@ int main(int argc, char **argv)
         fail("mount --move");
     if (chdir("/disk") < 0 || mount("/disk", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         fail("the disk as root");
-    execv("/sbin/quire-run", argv);
-    fail("/sbin/quire-run");
+    execv(program[0], program);
+    fail(program[0]);
 }

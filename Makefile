@@ -1,0 +1,102 @@
+# Quire for people who live in make. `./quire` calls it too.
+#
+#   make                the kernel and the disk image
+#   make kernel         build/kernel/quire.elf and Image            (DEBUG=1: build/debug-kernel)
+#   make disk           build/disk.img: Debian's busybox on ext3
+#   make packages       build/packages.img: the same and Debian's PACKAGES="bash coreutils"
+#   make guest          the programs of tests/guest and bench, for the guest
+#   make linux          Debian's Linux for riscv64, the referee
+#   make clean          removes build output; make distclean: what was downloaded too
+#
+# O=DIR builds somewhere else than build/; what is downloaded stays in build/ all the same.
+
+O ?= build
+CROSS ?= riscv64-linux-gnu-
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all disk packages guest linux tools clean distclean
+
+all: kernel disk tools
+
+include kernel/kernel.mk
+
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Werror
+
+# --- Programs for the host ---------------------------------------------------------------------------------------------------
+
+tools: $(O)/tools/vm-run
+
+$(O)/tools/%: tools/%.c
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $<"
+	@$(CC) -std=gnu11 -O2 -g $(WARNINGS) -o $@ $<
+
+# --- Programs for the guest --------------------------------------------------------------------------------------------------
+
+GUEST_CC := $(CROSS)gcc
+GUEST_CFLAGS := -std=gnu11 -O2 -g -static -pthread -I. -Itests/guest $(WARNINGS)
+GUEST_PROGRAMS := $(patsubst %.c,$(O)/guest/%,$(notdir $(wildcard tests/guest/*.c bench/*.c)))
+
+guest: $(GUEST_PROGRAMS)
+
+$(O)/guest/%: tests/guest/%.c
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $<
+
+$(O)/guest/%: bench/%.c
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $<
+
+-include $(wildcard $(O)/guest/*.d)
+
+$(O)/tools/guest-run $(O)/tools/linux-init: $(O)/tools/%: tools/%.c
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(GUEST_CC) $(GUEST_CFLAGS) -Os -s -o $@ $<
+
+# --- The disk ----------------------------------------------------------------------------------------------------------------
+
+DISK_SIZE ?= 512M
+PACKAGES ?= bash coreutils
+
+disk: $(O)/disk.img
+packages: $(O)/packages.img
+
+ROOT_PARTS := tools/root.sh tools/applets.sh tools/disk.sh tools/packages.sh $(O)/tools/guest-run $(shell find tools/root -type f)
+
+$(O)/disk.img: $(ROOT_PARTS)
+	@echo "  DISK    $@"
+	@tools/root.sh $(O)/root $(O)/tools/guest-run
+	@tools/disk.sh make $@ $(DISK_SIZE) $(O)/root
+
+# The list of packages is part of what the image depends on.
+$(O)/packages.list: FORCE
+	@mkdir -p $(@D)
+	@echo "$(PACKAGES)" | cmp -s - $@ || echo "$(PACKAGES)" >$@
+
+$(O)/packages.img: $(ROOT_PARTS) $(O)/packages.list
+	@echo "  DISK    $@"
+	@tools/root.sh $(O)/packages-root $(O)/tools/guest-run $(PACKAGES)
+	@tools/disk.sh make $@ 2G $(O)/packages-root
+
+.PHONY: FORCE
+FORCE:
+
+# --- The referee -------------------------------------------------------------------------------------------------------------
+
+linux: $(O)/linux/vmlinux $(O)/linux/initramfs
+
+$(O)/linux/vmlinux $(O)/linux/initramfs &: tools/linux.sh tools/packages.sh $(O)/tools/linux-init
+	@echo "  LINUX   $(O)/linux"
+	@tools/linux.sh $(O)/linux $(O)/tools/linux-init
+
+# --- Cleaning ----------------------------------------------------------------------------------------------------------------
+
+clean:
+	@rm -rf $(filter-out build/apt build/pkg build/bench, $(wildcard $(O)/*))
+
+distclean:
+	@rm -rf build
