@@ -19,6 +19,7 @@
 #define CHUNK 256
 #define SLAVE_MAJOR 136
 
+#define FIONREAD 0x541b
 #define TIOCPKT 0x5420
 #define TIOCGPTN 0x80045430
 #define TIOCSPTLCK 0x40045431
@@ -67,8 +68,6 @@ static size_t slave_room(struct tty *tty)
     return room > RESERVE ? room - RESERVE : 0;
 }
 
-static size_t slave_pending(struct tty *tty) { return ring_used(slave_pty(tty)); }
-
 static void slave_drop_output(struct tty *tty)
 {
     struct pty *p = slave_pty(tty);
@@ -100,7 +99,6 @@ static void slave_closed(struct tty *tty)
 static const struct tty_driver slave_driver = {
     .write = slave_write,
     .room = slave_room,
-    .pending = slave_pending,
     .drop_output = slave_drop_output,
     .room_for_input = slave_room_for_input,
     .opened = slave_opened,
@@ -173,7 +171,7 @@ static ssize_t master_write(struct file *file, struct uio *uio, u64 *pos)
     size_t done = 0;
 
     while (uio->left > 0) {
-        size_t n = MIN(MIN(uio->left, sizeof(chunk)), ldisc_room(&p->slave.ldisc));
+        size_t room = ldisc_room(&p->slave.ldisc), wanted = MIN(uio->left, sizeof(chunk)), n = MIN(wanted, room);
 
         if (slave_is_gone(p))
             return done > 0 ? (ssize_t)done : -EIO;
@@ -253,6 +251,8 @@ static long master_ioctl(struct file *file, unsigned command, u64 argument)
     u32 *user = (u32 *)argument;
 
     switch (command) {
+    case FIONREAD:
+        return put_user_u32((u32)ring_used(p), user);
     case TIOCGPTN:
         return put_user_u32(p->number, user);
     case TIOCSPTLCK:

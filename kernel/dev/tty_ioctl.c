@@ -327,8 +327,6 @@ long tty_master_ioctl(struct tty *tty, unsigned command, u64 argument)
 {
     long result = attributes_ioctl(tty, command, (void *)argument);
 
-    if (command == FIONREAD)
-        return put_user_u32((u32)tty->driver->pending(tty), (u32 *)argument);
     if (command == TIOCGPGRP)
         return put_user_u32((u32)load_relaxed(&tty->foreground), (u32 *)argument);
     if (command == TIOCGSID)
