@@ -47,18 +47,17 @@ typedef u32 be32;
 #define ALIGN_UP(x, a) ALIGN_DOWN((x) + ((__typeof__(x))(a) - 1), a)
 #define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a) - 1)) == 0)
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
-#define MIN(a, b)                                                                                                      \
+/* Each use has names of its own, so that uses may nest. */
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#define CHOOSE_(op, a, b, x, y)                                                                                        \
     ({                                                                                                                 \
-        __typeof__(a) min_a_ = (a);                                                                                    \
-        __typeof__(b) min_b_ = (b);                                                                                    \
-        min_a_ < min_b_ ? min_a_ : min_b_;                                                                             \
+        __typeof__(a) x = (a);                                                                                         \
+        __typeof__(b) y = (b);                                                                                         \
+        x op y ? x : y;                                                                                                \
     })
-#define MAX(a, b)                                                                                                      \
-    ({                                                                                                                 \
-        __typeof__(a) max_a_ = (a);                                                                                    \
-        __typeof__(b) max_b_ = (b);                                                                                    \
-        max_a_ > max_b_ ? max_a_ : max_b_;                                                                             \
-    })
+#define MIN(a, b) CHOOSE_(<, a, b, PASTE(min_a_, __COUNTER__), PASTE(min_b_, __COUNTER__))
+#define MAX(a, b) CHOOSE_(>, a, b, PASTE(max_a_, __COUNTER__), PASTE(max_b_, __COUNTER__))
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
