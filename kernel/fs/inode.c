@@ -488,6 +488,18 @@ int inode_write(struct inode *inode, bool wait)
     return error;
 }
 
+int inode_write_now(struct inode *inode)
+{
+    int error = 0;
+
+    if ((atomic_and(&inode->state, ~(u32)INODE_DIRTY) & INODE_DIRTY) && inode->super->ops->write_inode != NULL) {
+        error = inode->super->ops->write_inode(inode, true);
+        if (error != 0)
+            inode_mark_dirty(inode);
+    }
+    return error;
+}
+
 void inode_init(void)
 {
     static struct shrinker shrinker = {.shrink = inode_shrink, .name = "inodes"};

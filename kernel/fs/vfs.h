@@ -318,6 +318,7 @@ int inode_setattr(struct inode *inode, const struct attributes *attr); /* copies
 void inode_init_owner(struct inode *inode, const struct inode *dir, u32 mode);
 struct timespec64 current_time(const struct inode *inode); /* realtime, cut to the file system's granularity */
 void inode_touch(struct inode *inode, unsigned attr_times);  /* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME := now; marks dirty when changed */
+int inode_write_now(struct inode *inode); /* its dirty attributes, at once: 0 or -errno */
 int super_sync(struct super *super, bool wait);
 int sync_all(bool wait);
 /* For /proc: inodes in the cache, and those of them that something refers to. */

@@ -1,0 +1,161 @@
+/* Changing attributes: chmod(2), chown(2), utimensat(2), truncate(2), and what other changes do to setuid bits. */
+#include "fs/attr.h"
+#include "fs/file.h"
+#include "fs/mount.h"
+#include "lib/rlimit.h"
+#include "proc/task.h"
+
+bool inode_is_owner(const struct inode *inode, const struct cred *cred)
+{
+    return cred->fsuid == inode->uid || capable(cred, CAP_FOWNER);
+}
+
+int path_want_write(const struct path *path)
+{
+    return path->mount != NULL && mount_is_read_only(path->mount) ? -EROFS : 0;
+}
+
+/* => inode->lock for writing */
+static int change_locked(struct inode *inode, struct attributes *attr)
+{
+    if (!(attr->valid & ATTR_CTIME)) {
+        attr->valid |= ATTR_CTIME;
+        attr->ctime = current_time(inode);
+    }
+    if (inode->ops->setattr != NULL)
+        return inode->ops->setattr(inode, attr);
+    return attr->valid & ATTR_SIZE ? -EINVAL : inode_setattr(inode, attr);
+}
+
+int inode_change(struct inode *inode, struct attributes *attr)
+{
+    int error;
+
+    write_lock(&inode->lock);
+    error = change_locked(inode, attr);
+    write_unlock(&inode->lock);
+    return error;
+}
+
+/* The mode without the bits that a change of the contents or the owner takes away. S_ISGID without group execution once meant mandatory locking. */
+static u32 without_privileges(u32 mode)
+{
+    mode &= ~(u32)S_ISUID;
+    if (mode & 0010)
+        mode &= ~(u32)S_ISGID;
+    return mode;
+}
+
+int inode_strip_privileges(struct inode *inode)
+{
+    struct attributes attr = {.valid = ATTR_MODE, .mode = without_privileges(inode->mode)};
+
+    if (likely(attr.mode == inode->mode) || !S_ISREG(inode->mode) || current->cred == NULL || capable(current->cred, CAP_FSETID))
+        return 0;
+    return change_locked(inode, &attr);
+}
+
+int inode_truncate(struct inode *inode, u64 size)
+{
+    struct attributes attr = {.valid = ATTR_SIZE | ATTR_MTIME, .size = size};
+    int error;
+
+    if (size > inode_size(inode)) {
+        u64 limit = current->limits != NULL ? current->limits->limit[RLIMIT_FSIZE].soft : RLIM_INFINITY;
+
+        if (size > limit) {
+            signal_send_current(25 /* SIGXFSZ */);
+            return -EFBIG;
+        }
+        if (size > inode->super->max_size)
+            return -EFBIG;
+    }
+    attr.mtime = current_time(inode);
+    attr.ctime = attr.mtime;
+    attr.valid |= ATTR_CTIME;
+    write_lock(&inode->lock);
+    error = inode_strip_privileges(inode);
+    if (error == 0)
+        error = change_locked(inode, &attr);
+    write_unlock(&inode->lock);
+    return error;
+}
+
+int path_chmod(const struct path *path, u32 mode)
+{
+    struct inode *inode = path_inode(path);
+    const struct cred *cred = current->cred;
+    struct attributes attr = {.valid = ATTR_MODE, .mode = mode & 07777};
+    int error = path_want_write(path);
+
+    if (error != 0)
+        return error;
+    if (S_ISLNK(inode->mode))
+        return -EOPNOTSUPP;
+    if (!inode_is_owner(inode, cred))
+        return -EPERM;
+    if ((attr.mode & S_ISGID) && !cred_in_group(cred, inode->gid) && !capable(cred, CAP_FSETID))
+        attr.mode &= ~(u32)S_ISGID;
+    return inode_change(inode, &attr);
+}
+
+int path_chown(const struct path *path, u32 uid, u32 gid)
+{
+    struct inode *inode = path_inode(path);
+    const struct cred *cred = current->cred;
+    bool privileged = capable(cred, CAP_CHOWN), changes_uid = uid != (u32)-1, changes_gid = gid != (u32)-1;
+    struct attributes attr = {.valid = 0, .uid = uid, .gid = gid};
+    int error = path_want_write(path);
+
+    if (error != 0)
+        return error;
+    if (changes_uid && !privileged && !(cred->fsuid == inode->uid && uid == inode->uid))
+        return -EPERM;
+    if (changes_gid && !privileged && !(cred->fsuid == inode->uid && (cred_in_group(cred, gid) || gid == inode->gid)))
+        return -EPERM;
+    attr.valid = (changes_uid ? ATTR_UID : 0) | (changes_gid ? ATTR_GID : 0);
+    if (S_ISREG(inode->mode) && without_privileges(inode->mode) != inode->mode) { /* even root's, as Linux does */
+        attr.valid |= ATTR_MODE;
+        attr.mode = without_privileges(inode->mode);
+    }
+    return inode_change(inode, &attr);
+}
+
+/* ATTR's ATIME and MTIME; NOW: both become the present, for which the right to write is enough. */
+int path_set_times(const struct path *path, struct attributes *attr, bool now)
+{
+    struct inode *inode = path_inode(path);
+    int error = path_want_write(path);
+
+    if (error != 0)
+        return error;
+    if (!inode_is_owner(inode, current->cred)) {
+        if (!now)
+            return -EPERM;
+        error = inode_permission(inode, current->cred, MAY_WRITE);
+        if (error != 0)
+            return error;
+    }
+    return inode_change(inode, attr);
+}
+
+int path_truncate(const struct path *path, u64 size)
+{
+    struct inode *inode = path_inode(path);
+    int error;
+
+    if (S_ISDIR(inode->mode))
+        return -EISDIR;
+    if (!S_ISREG(inode->mode))
+        return -EINVAL;
+    error = path_want_write(path);
+    if (error == 0)
+        error = inode_permission(inode, current->cred, MAY_WRITE);
+    if (error == 0)
+        error = inode_allow_write(inode);
+    if (error != 0)
+        return error;
+    error = inode_truncate(inode, size);
+    atomic_sub(&inode->write_opens, 1);
+    return error;
+}

@@ -1,0 +1,122 @@
+/* File operations for file systems whose files live in the page cache, and what write(2) does to a regular file besides moving bytes. */
+#include "fs/file.h"
+#include "lib/rlimit.h"
+#include "proc/task.h"
+
+#define SEEK_SET 0
+#define SEEK_CUR 1
+#define SEEK_END 2
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+
+ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos)
+{
+    ssize_t done;
+
+    if (uio->left == 0)
+        return 0;
+    done = object_read(&file->inode->object, uio, pos, &file->readahead);
+    if (done >= 0)
+        file_accessed(file);
+    return done;
+}
+
+/* How much may be written at POS: shortens the uio. RLIMIT_FSIZE: SIGXFSZ and -EFBIG when nothing may. */
+static int keep_to_limits(const struct inode *inode, struct uio *uio, u64 pos)
+{
+    u64 limit = current->limits != NULL ? current->limits->limit[RLIMIT_FSIZE].soft : RLIM_INFINITY;
+
+    if (pos >= limit) {
+        signal_send_current(25 /* SIGXFSZ */);
+        return -EFBIG;
+    }
+    if (pos >= inode->super->max_size)
+        return -EFBIG;
+    limit = MIN(limit, inode->super->max_size);
+    uio->left = MIN(uio->left, limit - pos);
+    return 0;
+}
+
+ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
+{
+    struct inode *inode = file->inode;
+    ssize_t done;
+    u64 from;
+    int error;
+
+    if (uio->left == 0)
+        return 0;
+    write_lock(&inode->lock);
+    if (file->flags & O_APPEND)
+        *pos = inode_size(inode);
+    from = *pos;
+    done = keep_to_limits(inode, uio, from);
+    if (done == 0)
+        done = inode_strip_privileges(inode);
+    if (done == 0) {
+        inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+        done = object_write(&inode->object, uio, pos);
+    }
+    write_unlock(&inode->lock);
+    if (done > 0 && (file->flags & O_DSYNC)) {
+        error = file_fsync(file, from, *pos - 1, (file->flags & O_SYNC) != O_SYNC);
+        if (error != 0)
+            done = error;
+    }
+    return done;
+}
+
+s64 generic_seek(struct file *file, s64 offset, int whence)
+{
+    s64 size = (s64)inode_size(file->inode), base, result;
+
+    switch (whence) {
+    case SEEK_SET:
+        base = 0;
+        break;
+    case SEEK_CUR:
+        base = (s64)file->pos;
+        break;
+    case SEEK_END:
+        base = size;
+        break;
+    case SEEK_DATA: /* all is data, and there is a hole at the end */
+    case SEEK_HOLE:
+        if (offset < 0 || offset >= size)
+            return -ENXIO;
+        if (whence == SEEK_HOLE)
+            offset = size;
+        base = 0;
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (__builtin_add_overflow(base, offset, &result))
+        return -EOVERFLOW;
+    if (result < 0 || (u64)result > file->inode->super->max_size)
+        return -EINVAL;
+    file->pos = (u64)result;
+    return result;
+}
+
+struct object *generic_map(struct file *file, bool shared)
+{
+    (void)shared;
+    return &file->inode->object;
+}
+
+int generic_fsync(struct file *file, u64 from, u64 to, bool data_only)
+{
+    struct inode *inode = file->inode;
+    struct super *super = inode->super;
+    int error = object_writeback(&inode->object, from, to, true), result;
+
+    (void)data_only; /* block pointers and sizes are attributes too: written in any case */
+    result = inode_write_now(inode);
+    error = error != 0 ? error : result;
+    if (super->ops->sync != NULL) {
+        result = super->ops->sync(super, true);
+        error = error != 0 ? error : result;
+    }
+    return error;
+}
