@@ -82,6 +82,7 @@
 
 /* Never seen by programs: proc/signal.c turns them into a restart of the call or EINTR. */
 #define ERESTARTSYS 512           /* restart if the handler has SA_RESTART, or if there is no handler */
+#define ERESTARTNOINTR 513        /* restart always */
 #define ERESTARTNOHAND 514        /* restart only if there is no handler */
 #define ERESTART_RESTARTBLOCK 516 /* as NOHAND, but through restart_syscall (nanosleep, futex, poll) */
 #endif

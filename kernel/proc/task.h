@@ -57,6 +57,7 @@ struct task {
     bool is_exiting;
     bool no_new_privs;
     bool counts_to_stop;     /* part of process->threads_to_stop */
+    bool is_counted;         /* its CPU time is in process->dead_threads */
 
     u64 blocked;             /* changed by the task itself, under signal_lock */
     u64 saved_mask;          /* what `blocked` becomes again: sigsuspend, ppoll */
@@ -103,6 +104,7 @@ struct process {
     struct task *leader;
     unsigned n_threads;                /* in the list; zombie leaders too */
     unsigned n_live;                   /* not exiting */
+    unsigned n_undead;                 /* that have not finished exiting; task_lock */
     struct user *user;                 /* whose RLIMIT_NPROC it counts to */
     u64 start_ns;
 
@@ -140,6 +142,7 @@ struct process {
     struct usage dead_threads, children_usage; /* of threads gone, of children waited for; signal_lock */
     unsigned personality;
     int oom_score_adj;
+    u64 vdso_base;                     /* user address of the vDSO's code */
 };
 
 static inline struct task *current_task(void) { return (struct task *)current; } /* => a user thread */

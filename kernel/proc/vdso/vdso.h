@@ -26,8 +26,8 @@ union vdso_page {
 extern union vdso_page vdso_data_page[1]; /* page aligned */
 extern const char vdso_start[], vdso_end[]; /* page aligned */
 
-/* Offset of __vdso_rt_sigreturn in the code. */
-extern const char vdso_rt_sigreturn[];
+/* Where __vdso_rt_sigreturn is, from the code's start. */
+u64 vdso_offset_sigreturn(void);
 void vdso_init(void);
 void vdso_update_realtime(void); /* after time_set_realtime */
 #endif

@@ -1,0 +1,228 @@
+/*
+ * Taking signals on the way back to user mode: default actions, the restart of interrupted system calls, and entering handlers (signal(7),
+ * "Interruption of system calls and library functions by signal handlers").
+ *
+ * A call that wants to be restarted has left -ERESTART... in a0:
+ *
+ *                          no handler runs       handler with SA_RESTART     handler without
+ *   ERESTARTSYS            again                 again                       EINTR
+ *   ERESTARTNOHAND         again                 EINTR                       EINTR
+ *   ERESTARTNOINTR         again                 again                       again
+ *   ERESTART_RESTARTBLOCK  restart_syscall(2)    EINTR                       EINTR
+ */
+#include "proc/internal.h"
+#include "sched/sched.h"
+
+#define NR_RESTART_SYSCALL 128
+#define ECALL_SIZE 4
+
+/* The entry of SIG leaves PENDING; the bit stays while there are more. */
+static void take(struct sigpending *pending, int sig, struct siginfo *info)
+{
+    struct sigqueue *q, *next, *found = NULL;
+    bool more = false;
+
+    list_for_each_safe(q, next, &pending->queue, link) {
+        if (q->info.signo != sig)
+            continue;
+        if (found != NULL) {
+            more = true;
+            break;
+        }
+        found = q;
+    }
+    if (!more)
+        pending->set &= ~SIGNAL_BIT(sig);
+    if (found == NULL) {
+        *info = (struct siginfo){.signo = sig, .code = SI_USER};
+        return;
+    }
+    *info = found->info;
+    list_remove(&found->link);
+    if (found->ptimer != NULL) {
+        ptimer_signal_taken(found->ptimer, info);
+        return;
+    }
+    sigqueue_free(found);
+}
+
+int signal_dequeue(struct task *t, u64 mask, struct siginfo *info)
+{
+    struct sigpending *pending = &t->pending;
+    u64 set = t->pending.set & ~mask;
+    int sig;
+
+    if (set & SIGNALS_SYNCHRONOUS)
+        set &= SIGNALS_SYNCHRONOUS;
+    if (set == 0) {
+        pending = &t->process->pending;
+        set = pending->set & ~mask;
+    }
+    if (set == 0)
+        return 0;
+    sig = __builtin_ctzll(set) + 1;
+    take(pending, sig, info);
+    if (signal_default_is_stop(sig))
+        t->process->stop_dequeued = true;
+    return sig;
+}
+
+/* A terminal's stop signals do nothing to an orphaned group: nobody could continue it. => signal_lock, which is released meanwhile */
+static bool stop_is_allowed(struct process *p, int sig, u64 *flags)
+{
+    bool orphaned;
+
+    if (sig == SIGSTOP)
+        return true;
+    spin_unlock_irqrestore(&p->signal_lock, *flags);
+    *flags = spin_lock_irqsave(&task_lock);
+    orphaned = group_is_orphaned_locked(p->group, NULL);
+    spin_unlock_irqrestore(&task_lock, *flags);
+    *flags = spin_lock_irqsave(&p->signal_lock);
+    return !orphaned && p->stop_dequeued;
+}
+
+static bool is_forced(const struct siginfo *info) { return info->code > 0 && (SIGNAL_BIT(info->signo) & SIGNALS_SYNCHRONOUS); }
+
+/* Does what SIG's action says if that is not a handler: true. => signal_lock */
+static bool did_without_handler(struct process *p, int sig, const struct siginfo *info, struct sigaction *action, u64 *flags)
+{
+    spin_lock(&p->sighand->lock);
+    *action = p->sighand->action[sig - 1];
+    if (action->handler != SIG_DFL && action->handler != SIG_IGN && (action->flags & SA_RESETHAND))
+        p->sighand->action[sig - 1].handler = SIG_DFL;
+    spin_unlock(&p->sighand->lock);
+    if (action->handler == SIG_IGN)
+        return true;
+    if (action->handler != SIG_DFL)
+        return false;
+    if (signal_default_is_ignore(sig) || (p == init_process && !is_forced(info)))
+        return true;
+    if (signal_default_is_stop(sig)) {
+        if (stop_is_allowed(p, sig, flags))
+            stop_begin(p, sig);
+        return true;
+    }
+    spin_unlock_irqrestore(&p->signal_lock, *flags);
+    process_exit(sig);
+}
+
+/* The next signal with a handler, or 0; stops and dies as it goes. => no locks */
+static int next_handled(struct task *t, struct siginfo *info, struct sigaction *action)
+{
+    struct process *p = t->process;
+    u64 flags = spin_lock_irqsave(&p->signal_lock);
+    int sig = 0;
+
+    for (;;) {
+        int code = p->notify_parent;
+
+        if (load_relaxed(&t->thread.flags) & THREAD_KILLED) {
+            code = p->is_group_exit ? p->exit_code : SIGKILL;
+            spin_unlock_irqrestore(&p->signal_lock, flags);
+            task_exit(code);
+        }
+        if (code != 0) {
+            p->notify_parent = 0;
+            spin_unlock_irqrestore(&p->signal_lock, flags);
+            stop_notify_parent(p, code);
+            flags = spin_lock_irqsave(&p->signal_lock);
+            continue;
+        }
+        if (stop_take_part(t, &flags))
+            continue;
+        sig = signal_dequeue(t, t->blocked, info);
+        if (sig == 0 || !did_without_handler(p, sig, info, action, &flags))
+            break;
+    }
+    if (sig == 0)
+        signal_recalculate(t);
+    spin_unlock_irqrestore(&p->signal_lock, flags);
+    return sig;
+}
+
+/* ---- restarts ---- */
+
+static void call_again(struct regs *regs)
+{
+    regs->x[REG_A0] = regs->orig_a0;
+    regs->pc -= ECALL_SIZE;
+}
+
+static void settle_without_handler(struct regs *regs)
+{
+    switch (-(long)regs->x[REG_A0]) {
+    case ERESTARTSYS:
+    case ERESTARTNOHAND:
+    case ERESTARTNOINTR:
+        call_again(regs);
+        break;
+    case ERESTART_RESTARTBLOCK:
+        call_again(regs);
+        regs->x[REG_A7] = NR_RESTART_SYSCALL;
+        break;
+    }
+}
+
+static void settle_with_handler(struct regs *regs, const struct sigaction *action)
+{
+    switch (-(long)regs->x[REG_A0]) {
+    case ERESTARTSYS:
+        if (!(action->flags & SA_RESTART)) {
+            regs->x[REG_A0] = (u64)-EINTR;
+            break;
+        }
+        call_again(regs);
+        break;
+    case ERESTARTNOINTR:
+        call_again(regs);
+        break;
+    case ERESTARTNOHAND:
+    case ERESTART_RESTARTBLOCK:
+        regs->x[REG_A0] = (u64)-EINTR;
+        break;
+    }
+}
+
+/* ---- */
+
+/* The frame did not fit: SIGSEGV, deadly if that was the signal itself. */
+static void frame_failed(int sig)
+{
+    if (sig == SIGSEGV)
+        signal_force_kill(SIGSEGV);
+    else
+        signal_force(SIGSEGV, SI_KERNEL, 0);
+}
+
+static void enter_handler(struct regs *regs, struct task *t, int sig, const struct sigaction *action, const struct siginfo *info)
+{
+    u64 mask = t->restore_mask ? t->saved_mask : t->blocked;
+
+    if (signal_frame_push(regs, action, info, mask) != 0) {
+        frame_failed(sig);
+        return;
+    }
+    t->restore_mask = false;
+    signal_set_mask(t->blocked | action->mask | (action->flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig)));
+}
+
+void signal_deliver(struct regs *regs)
+{
+    struct task *t = current_task();
+    struct siginfo info;
+    struct sigaction action;
+    bool in_call = regs->cause == CAUSE_SYSCALL;
+    int sig = next_handled(t, &info, &action);
+
+    regs->cause = CAUSE_SETTLED;
+    if (sig != 0) {
+        if (in_call)
+            settle_with_handler(regs, &action);
+        enter_handler(regs, t, sig, &action, &info);
+        return;
+    }
+    if (in_call)
+        settle_without_handler(regs);
+    signal_mask_done(false);
+}
