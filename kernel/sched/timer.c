@@ -126,7 +126,7 @@ bool timer_stop(struct timer *t)
     bool stopped = cancel(t);
 
     irq_restore(flags);
-    while (!stopped && runs_elsewhere(t))
+    while (runs_elsewhere(t)) /* even if stopped: a function may have started its own timer again */
         cpu_relax();
     return stopped;
 }

@@ -17,7 +17,8 @@ struct timer {
 
 void timer_init(struct timer *t, void (*fn)(struct timer *));
 void timer_start(struct timer *t, u64 deadline_ns); /* restarts it when it runs already */
-/* True if it was stopped before it ran. Waits while its function runs on another hart, so afterwards T may be freed. */
+/* True if it was stopped before it ran. Waits while its function runs on another hart, so afterwards T may be freed: not to be
+ * called with a lock held that the function takes. */
 bool timer_stop(struct timer *t);
 static inline bool timer_is_active(const struct timer *t) { return t->hart != NULL; }
 
