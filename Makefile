@@ -41,16 +41,16 @@ GUEST_PROGRAMS := $(patsubst %.c,$(O)/guest/%,$(notdir $(wildcard tests/guest/*.
 guest: $(GUEST_PROGRAMS)
 
 $(O)/guest/%: tests/guest/%.c
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) $(O)/guest.d
 	@echo "  GUEST   $<"
-	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $<
+	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $(O)/guest.d/$*.d -o $@ $<
 
 $(O)/guest/%: bench/%.c
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) $(O)/guest.d
 	@echo "  GUEST   $<"
-	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $<
+	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $(O)/guest.d/$*.d -o $@ $<
 
--include $(wildcard $(O)/guest/*.d)
+-include $(wildcard $(O)/guest.d/*.d)
 
 $(O)/tools/guest-run $(O)/tools/linux-init: $(O)/tools/%: tools/%.c
 	@mkdir -p $(@D)

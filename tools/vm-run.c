@@ -1,7 +1,7 @@
 /*
  * vm-run: runs a virtual machine whose guest runs one command (see guest-run.c), and is to its caller what that command would be.
  *
- *     vm-run [--timeout SECONDS] [--log FILE] -- QEMU ARG...
+ *     vm-run [--timeout SECONDS] [--idle SECONDS] [--log FILE] -- QEMU ARG...
  *
  * QEMU's standard output is the guest's console:
  *
@@ -11,7 +11,7 @@
  * A command may print what looks like a mark: from there on the output is held back until QEMU's end tells which marks were real:
  * a panic's only when QEMU ended with status 3, an exit's only at the very end.
  *
- * Status: the command's; 3 after a kernel panic; 124 after SECONDS; 2 when the machine did not get as far as the command.
+ * Status: the command's; 3 after a kernel panic; 124 when SECONDS are over, in all or, with --idle, without any output; 2 when the machine did not get as far as the command.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -36,7 +36,6 @@
 #define STATUS_TIMEOUT 124
 
 #define PANIC_SECONDS 10 /* for a kernel to end the machine after it announced a panic */
-#define GRACE_SECONDS 2  /* from SIGTERM to SIGKILL */
 
 enum phase { BEFORE, OUTPUT, HELD };
 
@@ -253,25 +252,33 @@ static void on_signal(int sig)
     _exit(128 + sig);
 }
 
-/* Copies the console until its end or the deadline; returns 0, or the status that a deadline means. */
-static int follow(int console, double deadline)
+/* The earlier of two times, of which 0 is never. */
+static double earlier(double a, double b)
 {
-    double panic_deadline = 0;
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* Copies the console until its end, or for SECONDS, or until nothing came for IDLE seconds (0: no limit); returns 0 or a STATUS_. */
+static int follow(int console, double seconds, double idle)
+{
+    double deadline = seconds > 0 ? now() + seconds : 0, idle_deadline = idle > 0 ? now() + idle : 0, panic_deadline = 0;
     char buffer[65536];
 
     for (;;) {
-        double until = panic_deadline > 0 && (deadline == 0 || panic_deadline < deadline) ? panic_deadline : deadline;
+        double until = earlier(panic_deadline, earlier(deadline, idle_deadline));
         double left = until - now();
         struct pollfd end = {.fd = console, .events = POLLIN};
         ssize_t n;
 
         if (until > 0 && left <= 0)
-            return until == panic_deadline ? STATUS_PANIC : STATUS_TIMEOUT;
+            return panic_deadline > 0 ? STATUS_PANIC : STATUS_TIMEOUT;
         if (poll(&end, 1, until > 0 ? (int)(left * 1000) + 1 : -1) <= 0)
             continue;
         n = read(console, buffer, sizeof(buffer));
         if (n <= 0)
             return 0;
+        if (idle > 0)
+            idle_deadline = now() + idle;
         append(&pending, buffer, (size_t)n);
         advance();
         if (panic_deadline == 0 && phase != OUTPUT && has_panic())
@@ -279,41 +286,36 @@ static int follow(int console, double deadline)
     }
 }
 
-/* Ends the machine, politely at first so that QEMU closes its disks; returns its wait status. */
+/* Waits for the machine's end, or forces it; returns its wait status. */
 static int end_machine(int force)
 {
-    double until = now() + GRACE_SECONDS;
     int status;
 
-    if (!force) {
-        while (waitpid(machine, &status, 0) < 0 && errno == EINTR)
-            ;
-        return status;
-    }
-    kill(machine, SIGTERM);
-    while (waitpid(machine, &status, WNOHANG) == 0) {
-        if (now() > until)
-            kill(machine, SIGKILL);
-        usleep(10000);
-    }
+    if (force)
+        kill(machine, SIGKILL);
+    while (waitpid(machine, &status, 0) < 0 && errno == EINTR)
+        ;
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    double seconds = 0;
+    double seconds = 0, idle = 0;
+    static const char usage[] = "usage: vm-run [--timeout SECONDS] [--idle SECONDS] [--log FILE] -- QEMU ARG...";
     int i = 1, ends[2], stopped, status;
 
     for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
         if (strcmp(argv[i], "--timeout") == 0)
             seconds = atof(argv[i + 1]);
+        else if (strcmp(argv[i], "--idle") == 0)
+            idle = atof(argv[i + 1]);
         else if (strcmp(argv[i], "--log") != 0)
-            die("vm-run", "usage: vm-run [--timeout SECONDS] [--log FILE] -- QEMU ARG...");
+            die("vm-run", usage);
         else if ((log_file = fopen(argv[i + 1], "we")) == NULL)
             die(argv[i + 1], strerror(errno));
     }
     if (i + 1 >= argc)
-        die("vm-run", "usage: vm-run [--timeout SECONDS] [--log FILE] -- QEMU ARG...");
+        die("vm-run", usage);
     if (pipe(ends) < 0)
         die("pipe", strerror(errno));
     start(argv + i + 1, ends[1]);
@@ -321,11 +323,11 @@ int main(int argc, char **argv)
     signal(SIGTERM, on_signal);
     signal(SIGHUP, on_signal);
     close(ends[1]);
-    stopped = follow(ends[0], seconds > 0 ? now() + seconds : 0);
+    stopped = follow(ends[0], seconds, idle);
     status = end_machine(stopped != 0);
     status = settle(status, stopped == STATUS_PANIC);
     if (stopped == STATUS_TIMEOUT) {
-        fprintf(stderr, "quire: no end within %g s\n", seconds);
+        fprintf(stderr, "quire: no end within %g s\n", seconds > 0 ? seconds : idle);
         status = STATUS_TIMEOUT;
     }
     if (log_file != NULL && fclose(log_file) != 0)

@@ -1,0 +1,197 @@
+#!/bin/sh
+# test.sh [GROUP...]: the tests, group by group. All that they print is in build/test/; here, one line for each program, and what failed.
+#
+#   unit      tests/unit, on the host under ASan and UBSan
+#   front     tests/front, what `./quire` itself promises
+#   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57 and with 64 MiB
+#   programs  tests/programs, Debian's programs in the guest
+#   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
+#
+# GROUP may be narrowed to programs: guest:mmaptest,cow  programs:tar  linux:signals
+
+set -eu
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+. "$ROOT/tools/common.sh"
+
+OUT=$BUILD/test
+# Programs that depend on the paging mode and on how much memory there is.
+MMAP_GROUP="mmaptest mmap_errors mprotect cow efault growsdown mmap_model"
+# A machine that says nothing for so long hangs.
+IDLE_SECONDS=240
+PROGRAM_SECONDS=600
+
+passed=0 failed=0 skipped=0
+
+# Shows the report of the log $2 under the label $1 and adds it up.
+report()
+{
+    awk -v label="$1" -f "$ROOT/tools/tap.awk" "$2" >"$OUT/report"
+    sed '$d' "$OUT/report"
+    # shellcheck disable=SC2046 # three numbers
+    set -- $(tail -n1 "$OUT/report")
+    passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+}
+
+# The words of $1 that are also in $2 (commas or blanks between); all of $1 when $2 is empty.
+chosen()
+{
+    for word in $1; do
+        case " $(echo "$2" | tr , ' ') " in
+        "  " | *" $word "*) echo "$word" ;;
+        esac
+    done
+}
+
+names_in()
+{
+    for file in "$ROOT/$1"/*"$2"; do
+        [ -f "$file" ] && basename "$file" "$2"
+    done
+}
+
+# --- On the host ---------------------------------------------------------------------------------------------------------------
+
+run_unit()
+{
+    log=$OUT/unit.log
+    make -s -k -C "$ROOT" -f tests/unit/Makefile >"$OUT/unit-build.log" 2>&1 || true
+    for test in $(chosen "$(names_in tests/unit _test.c)" "$1"); do
+        echo "# program $test"
+        if [ -x "$BUILD/unit/${test}_test" ] && make -s -q -C "$ROOT" -f tests/unit/Makefile "build/unit/${test}_test"; then
+            status=0
+            (cd "$ROOT" && timeout "$PROGRAM_SECONDS" "build/unit/${test}_test") </dev/null 2>&1 || status=$?
+            echo "# exit $test $status"
+        else
+            echo "# exit $test cannot be built: see build/test/unit-build.log"
+        fi
+    done >"$log"
+    report unit "$log"
+}
+
+run_front()
+{
+    log=$OUT/front.log
+    for test in $(chosen "$(names_in tests/front .sh)" "$1"); do
+        echo "# program $test"
+        status=0
+        (cd "$ROOT" && timeout "$PROGRAM_SECONDS" sh "tests/front/$test.sh") </dev/null 2>&1 || status=$?
+        echo "# exit $test $status"
+    done >"$log"
+    report front "$log"
+}
+
+# --- In a machine --------------------------------------------------------------------------------------------------------------
+
+# A disk with the tests on it: $1 from the image $2. A program that cannot be compiled is missing there, and fails.
+prepare_disk()
+{
+    make -s -k -C "$ROOT" guest >"$OUT/guest-build.log" 2>&1 || true
+    make -s -C "$ROOT" disk tools >&2 || die "the disk cannot be made"
+    mkdir -p "$BUILD/guest"
+    cp --sparse=always "$2" "$1" || die "no space for $1: ./quire clean may make some"
+    "$ROOT/tools/disk.sh" add "$1" "$BUILD/guest" /tests
+    "$ROOT/tools/disk.sh" add "$1" "$ROOT/tests/programs" /programs
+}
+
+# What goes wrong between a program's beginning and its end, by the status of the machine.
+ending()
+{
+    case $1 in
+    3) echo "kernel panic" ;;
+    124) echo "hangs" ;;
+    *) echo "the machine ended with status $1" ;;
+    esac
+}
+
+# in_machine LABEL COMMAND PROGRAMS DISK OPTION...: runs each of PROGRAMS by COMMAND, in which NAME stands for it. As many as
+# possible in one boot; when one takes the machine down, the next begin in a new one.
+in_machine()
+{
+    label=$1 how=$2 left=$3 disk=$4
+    shift 4
+    [ -n "$left" ] || return 0
+    log=$OUT/$label.log
+    : >"$log"
+    while [ -n "$left" ]; do
+        status=0
+        script="for p in $(echo $left); do echo \"# program \$p\"; timeout -s KILL $PROGRAM_SECONDS $how; echo \"# exit \$p \$?\"; done"
+        "$ROOT/quire" "$@" --disk "$disk" --idle "$IDLE_SECONDS" --kernel-log "$OUT/$label.kernel" -- sh -c "$script" \
+            >"$OUT/boot.log" 2>"$OUT/boot.err" </dev/null || status=$?
+        cat "$OUT/boot.log" "$OUT/boot.err" >>"$log"
+        started=$(awk '/^# program / { name = $3 } /^# exit / && $3 == name { name = "" } END { print name }' "$OUT/boot.log")
+        finished=$(awk '/^# exit / { name = $3 } END { print name }' "$OUT/boot.log")
+        last=$(echo $left | sed 's/.* //')
+        if [ -n "$started" ]; then
+            printf '\n# exit %s %s\n' "$started" "$(ending "$status")" >>"$log"
+        elif [ "$finished" = "$last" ] && [ "$status" != 0 ]; then
+            printf '\n# program end-of-machine\n# exit end-of-machine %s\n' "$(ending "$status")" >>"$log"
+        elif [ "$finished" != "$last" ]; then
+            for program in $left; do
+                printf '\n# program %s\n# exit %s %s\n' "$program" "$program" "the machine does not start: $(tail -n1 "$OUT/boot.err")"
+            done >>"$log"
+            break
+        fi
+        left=$(echo $left | awk -v after="${started:-$last}" '{ for (i = 1; i <= NF; i++) { if (on) print $i; if ($i == after) on = 1 } }')
+    done
+    report "$label" "$log"
+}
+
+run_guest()
+{
+    prepare_disk "$OUT/disk.img" "$BUILD/disk.img"
+    all=$(chosen "$(names_in tests/guest .c)" "$1")
+    some=$(chosen "$all" "$MMAP_GROUP")
+    command='/tests/$p'
+    for harts in 1 2 4; do
+        in_machine "guest-smp$harts" "$command" "$all" "$OUT/disk.img" run --smp "$harts"
+    done
+    for mode in sv39 sv48 sv57; do
+        in_machine "guest-$mode" "$command" "$some" "$OUT/disk.img" run --append "paging=$mode"
+    done
+    in_machine guest-64M "$command" "$some" "$OUT/disk.img" run --mem 64M
+}
+
+run_linux()
+{
+    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
+    prepare_disk "$OUT/disk.img" "$BUILD/disk.img"
+    in_machine linux '/tests/$p' "$(chosen "$(names_in tests/guest .c)" "$1")" "$OUT/disk.img" linux --smp 2
+}
+
+# A script whose first lines say "# disk: packages" runs on the disk with Debian's bash and coreutils.
+run_programs()
+{
+    plain= packaged=
+    for script in $(chosen "$(names_in tests/programs _test.sh)" "$1"); do
+        if head -n5 "$ROOT/tests/programs/${script}_test.sh" | grep -q '^# disk: packages'; then
+            packaged="$packaged $script"
+        else
+            plain="$plain $script"
+        fi
+    done
+    prepare_disk "$OUT/disk.img" "$BUILD/disk.img"
+    in_machine programs 'sh /programs/${p}_test.sh' "$plain" "$OUT/disk.img" run --smp 2
+    if [ -n "$packaged" ]; then
+        make -s -C "$ROOT" packages >&2 || die "the disk of packages cannot be made"
+        prepare_disk "$OUT/packages.img" "$BUILD/packages.img"
+        in_machine packages 'sh /programs/${p}_test.sh' "$packaged" "$OUT/packages.img" run --smp 2
+    fi
+}
+
+mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
+exec 9>"$OUT/lock"
+! have flock || flock -n 9 || die "another ./quire test is running here"
+[ $# -gt 0 ] || set -- unit front guest programs
+for group; do
+    case ${group%%:*} in
+    unit | front | guest | programs | linux) ;;
+    *) die "no group of tests '$group': unit, front, guest, programs or linux" ;;
+    esac
+done
+for group; do
+    only=${group#"${group%%:*}"}
+    "run_${group%%:*}" "${only#:}"
+done
+rm -f "$OUT/disk.img" "$OUT/packages.img" "$OUT/report"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
