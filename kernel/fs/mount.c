@@ -67,8 +67,7 @@ bool mount_ascend(struct path *path)
 
 /* ---- life ---- */
 
-/* The one root dentry that all mounts of SUPER share. */
-static struct dentry *root_dentry(struct super *super)
+struct dentry *super_root_dentry(struct super *super)
 {
     struct dentry *d, *found = NULL;
 
@@ -104,7 +103,7 @@ struct mount *mount_create(struct fs_type *type, struct block_device *device, un
     m->super = super;
     m->flags = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_STRICTATIME);
     m->source = kstrndup(source, strlen(source));
-    m->root = root_dentry(super);
+    m->root = super_root_dentry(super);
     list_init(&m->link);
     if (m->root != NULL && m->source != NULL)
         return m;

@@ -43,6 +43,8 @@ struct mount {
 
 static inline void mount_get(struct mount *mount) { atomic_add_relaxed(&mount->refs, 1); }
 void mount_put(struct mount *mount);
+/* The one root dentry that all mounts of SUPER share, referenced; NULL: no memory. */
+struct dentry *super_root_dentry(struct super *super);
 /* PATH's dentry is DENTRY_MOUNTED: if a mount covers it, PATH becomes that mount's root (the references move along). */
 void mount_descend(struct path *path);
 /* PATH is a mount's root: it becomes what the mount covers; false at the root of all. */

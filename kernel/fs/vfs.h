@@ -299,6 +299,7 @@ struct fs_type {
     /* Fills SUPER (type, device, read_only are set): 0 or -errno. OPTIONS: mount(2)'s data, "" when none. */
     int (*mount)(struct super *super, const char *options);
     struct fs_type *next;
+    bool single;           /* all mounts show the same instance (devtmpfs) */
 };
 void fs_register(struct fs_type *type);
 

@@ -1,0 +1,243 @@
+/* tmpfs: regular files. Their pages are the object's own and count against the instance's size once they are stored to. */
+#include "fs/file.h"
+#include "fs/tmpfs/tmpfs.h"
+#include "vm/space.h"
+
+#define FALLOC_FL_KEEP_SIZE 1
+#define FALLOC_FL_PUNCH_HOLE 2
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+
+/* ---- counting pages ---- */
+
+/* The file is about to have N pages: charges those that are not charged yet. */
+static int charge_up_to(struct inode *inode, u64 n)
+{
+    struct tmpfs_inode *t = tmpfs_inode(inode);
+    struct tmpfs_space *space = tmpfs_space(inode);
+    int error = 0;
+
+    if (load_relaxed(&t->charged) >= n)
+        return 0;
+    spin_lock(&space->lock);
+    if (t->charged < n) {
+        if (n - t->charged > space->max_pages - MIN(space->used_pages, space->max_pages)) {
+            error = -ENOSPC;
+        } else {
+            space->used_pages += n - t->charged;
+            t->charged = n;
+        }
+    }
+    spin_unlock(&space->lock);
+    return error;
+}
+
+void tmpfs_uncharge(struct inode *inode)
+{
+    struct tmpfs_inode *t = tmpfs_inode(inode);
+    struct tmpfs_space *space = tmpfs_space(inode);
+
+    spin_lock(&space->lock);
+    if (t->charged > inode->object.nr_pages) {
+        space->used_pages -= t->charged - inode->object.nr_pages;
+        t->charged = inode->object.nr_pages;
+    }
+    spin_unlock(&space->lock);
+}
+
+static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to)
+{
+    u64 n = load_relaxed(&o->nr_pages);
+
+    (void)from;
+    (void)to;
+    return charge_up_to(object_inode(o), object_has_page(o, index) ? n : n + 1);
+}
+
+static void mapping_stored(struct object *o) { inode_touch(object_inode(o), ATTR_MTIME | ATTR_CTIME); }
+
+const struct object_ops tmpfs_object_ops = {.prepare_write = prepare_write, .mapping_stored = mapping_stored};
+
+/* ---- attributes ---- */
+
+int tmpfs_setattr(struct inode *inode, const struct attributes *attr)
+{
+    unsigned seals = tmpfs_inode(inode)->seals;
+    int error;
+
+    if (attr->valid & ATTR_SIZE) {
+        if ((attr->size < inode_size(inode) && (seals & F_SEAL_SHRINK)) || (attr->size > inode_size(inode) && (seals & F_SEAL_GROW)))
+            return -EPERM;
+        error = object_set_size(&inode->object, attr->size);
+        if (error != 0)
+            return error;
+        tmpfs_uncharge(inode);
+    }
+    return inode_setattr(inode, attr);
+}
+
+void tmpfs_getattr(struct inode *inode)
+{
+    if (S_ISREG(inode->mode))
+        inode->blocks = inode->object.nr_pages * (PAGE_SIZE / 512);
+}
+
+/* ---- operations ---- */
+
+static ssize_t write(struct file *file, struct uio *uio, u64 *pos)
+{
+    struct inode *inode = file->inode;
+    unsigned seals = tmpfs_inode(inode)->seals;
+    u64 at = file->flags & O_APPEND ? inode_size(inode) : *pos;
+
+    if (uio->left > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+        return -EPERM;
+    if ((seals & F_SEAL_GROW) && at + uio->left > inode_size(inode)) {
+        if (uio->left > 0 && at >= inode_size(inode))
+            return -EPERM;
+        uio->left = MIN(uio->left, inode_size(inode) - at);
+    }
+    return generic_write(file, uio, pos);
+}
+
+/* The first offset >= FROM that is data, or not; the end of the file is a hole. */
+static u64 find_data(struct inode *inode, u64 from, bool data)
+{
+    struct object *o = &inode->object;
+    u64 index = from >> PAGE_SHIFT, found, flags = spin_lock_irqsave(&o->lock), result;
+
+    if (data) {
+        found = index;
+        result = radix_next(&o->pages, &found) != NULL ? MAX(from, found << PAGE_SHIFT) : UINT64_MAX;
+    } else {
+        while (radix_get(&o->pages, index) != NULL)
+            index++;
+        result = MAX(from, index << PAGE_SHIFT);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return result;
+}
+
+static s64 seek(struct file *file, s64 offset, int whence)
+{
+    u64 size = inode_size(file->inode), found;
+
+    if (whence != SEEK_DATA && whence != SEEK_HOLE)
+        return generic_seek(file, offset, whence);
+    if (offset < 0 || (u64)offset >= size)
+        return -ENXIO;
+    found = find_data(file->inode, (u64)offset, whence == SEEK_DATA);
+    if (found >= size) {
+        if (whence == SEEK_DATA)
+            return -ENXIO;
+        found = size;
+    }
+    file->pos = found;
+    return (s64)found;
+}
+
+/* Pages for [offset, end): there, zero, and charged. => inode->lock */
+static int allocate(struct inode *inode, u64 offset, u64 end)
+{
+    for (u64 index = offset >> PAGE_SHIFT; index < DIV_ROUND_UP(end, PAGE_SIZE); index++) {
+        struct page *page;
+        int error = prepare_write(&inode->object, index, 0, PAGE_SIZE);
+
+        if (error == 0 && fatal_signal_pending())
+            error = -EINTR;
+        if (error != 0)
+            return error;
+        page = object_get_page(&inode->object, index, NULL);
+        if (IS_ERR(page))
+            return PTR_ERR(page) == -ENOMEM ? -ENOSPC : (int)PTR_ERR(page);
+        page_put(page);
+        cond_resched();
+    }
+    return 0;
+}
+
+static int fallocate(struct file *file, int mode, u64 offset, u64 length)
+{
+    struct inode *inode = file->inode;
+    unsigned seals = tmpfs_inode(inode)->seals;
+    int error;
+
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
+        return -EOPNOTSUPP;
+    write_lock(&inode->lock);
+    if (mode & FALLOC_FL_PUNCH_HOLE) {
+        u64 size = ALIGN_UP(inode_size(inode), PAGE_SIZE);
+
+        error = seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ? -EPERM : 0;
+        if (error == 0 && offset < size)
+            error = object_punch(&inode->object, offset, MIN(offset + length, size));
+        tmpfs_uncharge(inode);
+    } else if ((seals & F_SEAL_GROW) && offset + length > inode_size(inode)) {
+        error = -EPERM;
+    } else {
+        error = allocate(inode, offset, offset + length);
+        if (error == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && offset + length > inode_size(inode))
+            error = object_set_size(&inode->object, offset + length);
+    }
+    if (error == 0)
+        inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+    write_unlock(&inode->lock);
+    return error;
+}
+
+static int fsync(struct file *file, u64 from, u64 to, bool data_only)
+{
+    (void)file;
+    (void)from;
+    (void)to;
+    (void)data_only;
+    return 0; /* memory is the only store */
+}
+
+const struct file_ops tmpfs_file_ops = {
+    .read = generic_read,
+    .write = write,
+    .seek = seek,
+    .map = generic_map,
+    .fsync = fsync,
+    .fallocate = fallocate,
+};
+
+/* ---- seals ---- */
+
+static bool is_memory_file(const struct file *file) { return file_is_shmem(file); }
+
+long tmpfs_get_seals(struct file *file)
+{
+    return is_memory_file(file) ? (long)tmpfs_inode(file->inode)->seals : -EINVAL;
+}
+
+static bool has_writable_mapping(struct inode *inode)
+{
+    /* Which of them are writable is vm's knowledge; any mapping is in the way. */
+    return inode->object.mappings.root != NULL;
+}
+
+long tmpfs_add_seals(struct file *file, unsigned seals)
+{
+    struct inode *inode = file->inode;
+    struct tmpfs_inode *t;
+    long error = 0;
+
+    if (!is_memory_file(file))
+        return -EINVAL;
+    if (!file->can_write)
+        return -EPERM;
+    if (seals & ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC))
+        return -EINVAL;
+    t = tmpfs_inode(inode);
+    write_lock(&inode->lock);
+    if (t->seals & F_SEAL_SEAL)
+        error = -EPERM;
+    else if ((seals & F_SEAL_WRITE) && !(t->seals & F_SEAL_WRITE) && has_writable_mapping(inode))
+        error = -EBUSY;
+    else
+        t->seals |= seals;
+    write_unlock(&inode->lock);
+    return error;
+}

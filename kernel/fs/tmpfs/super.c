@@ -1,0 +1,331 @@
+/* tmpfs: instances, inodes, and files without names. Options as in tmpfs(5): size=, nr_inodes=, mode=, uid=, gid=. */
+#include "fs/tmpfs/tmpfs.h"
+#include "lib/string.h"
+#include "vm/kmalloc.h"
+#include "vm/page.h"
+
+static struct super *shm_super; /* memfds and shared anonymous memory */
+
+/* ---- options ---- */
+
+/* A number with an optional k, m, g, or % (of memory, in bytes). False: not one. */
+static bool parse_size(const char *text, u64 memory_pages, u64 *bytes)
+{
+    char *end;
+    u64 n = strtoul(text, &end, 0);
+
+    switch (*end) {
+    case '%':
+        n = memory_pages * n / 100 * PAGE_SIZE;
+        end++;
+        break;
+    case 'k': case 'K':
+        n *= KIB;
+        end++;
+        break;
+    case 'm': case 'M':
+        n *= MIB;
+        end++;
+        break;
+    case 'g': case 'G':
+        n *= GIB;
+        end++;
+        break;
+    }
+    *bytes = n;
+    return end != text && *end == '\0';
+}
+
+static int set_option(struct tmpfs_space *space, const char *name, const char *value, u64 memory_pages)
+{
+    char *end = NULL;
+    u64 n = 0;
+
+    if (value == NULL || *value == '\0')
+        return -EINVAL;
+    if (strcmp(name, "size") == 0 || strcmp(name, "nr_inodes") == 0) {
+        if (!parse_size(value, memory_pages, &n))
+            return -EINVAL;
+        if (name[0] == 's')
+            space->max_pages = DIV_ROUND_UP(n, PAGE_SIZE);
+        else
+            space->max_inodes = n;
+        return 0;
+    }
+    if (strcmp(name, "mode") == 0)
+        space->root_mode = (u32)strtoul(value, &end, 8) & 07777;
+    else if (strcmp(name, "uid") == 0)
+        space->uid = (u32)strtoul(value, &end, 10);
+    else if (strcmp(name, "gid") == 0)
+        space->gid = (u32)strtoul(value, &end, 10);
+    return end != NULL && *end == '\0' ? 0 : -EINVAL;
+}
+
+/* "name=value,name=value": cuts TEXT into pieces. */
+static int parse_options(struct tmpfs_space *space, char *text, u64 memory_pages)
+{
+    char *next, *value;
+    int error = 0;
+
+    for (; text != NULL && *text != '\0' && error == 0; text = next) {
+        next = strchr(text, ',');
+        if (next != NULL)
+            *next++ = '\0';
+        value = strchr(text, '=');
+        if (value != NULL)
+            *value++ = '\0';
+        error = set_option(space, text, value, memory_pages);
+    }
+    return error;
+}
+
+static int read_options(struct tmpfs_space *space, const char *options)
+{
+    struct memory_stats memory;
+    char *copy;
+    int error;
+
+    memory_stats(&memory);
+    if (space->max_pages == 0)
+        space->max_pages = memory.total / 2;
+    if (*options == '\0')
+        return 0;
+    copy = kstrndup(options, strlen(options));
+    if (copy == NULL)
+        return -ENOMEM;
+    error = parse_options(space, copy, memory.total);
+    kfree(copy);
+    return error;
+}
+
+/* ---- inodes ---- */
+
+static struct inode *alloc_inode(struct super *super)
+{
+    struct tmpfs_inode *t = kzalloc(sizeof(*t));
+
+    (void)super;
+    if (t == NULL)
+        return NULL;
+    list_init(&t->xattrs);
+    list_init(&t->teardown);
+    return &t->inode;
+}
+
+static void free_inode(struct inode *inode) { kfree(tmpfs_inode(inode)); }
+
+static int charge_inode(struct tmpfs_space *space)
+{
+    int error = 0;
+
+    spin_lock(&space->lock);
+    if (space->max_inodes != 0 && space->used_inodes >= space->max_inodes)
+        error = -ENOSPC;
+    else
+        space->used_inodes++;
+    spin_unlock(&space->lock);
+    return error;
+}
+
+static void uncharge_inode(struct tmpfs_space *space)
+{
+    spin_lock(&space->lock);
+    space->used_inodes--;
+    spin_unlock(&space->lock);
+}
+
+struct inode *tmpfs_new_inode(struct super *super, const struct inode *dir, u32 mode, u32 rdev)
+{
+    struct tmpfs_space *space = super->private;
+    struct inode *inode;
+    int error = charge_inode(space);
+
+    if (error != 0)
+        return ERR_PTR(error);
+    inode = inode_new(super);
+    if (IS_ERR(inode)) {
+        uncharge_inode(space);
+        return inode;
+    }
+    inode->ino = atomic_add_relaxed(&space->next_ino, 1);
+    inode_init_owner(inode, dir, mode);
+    inode->rdev = rdev;
+    inode->ops = &tmpfs_inode_ops;
+    inode->object.ops = &tmpfs_object_ops;
+    tmpfs_inode(inode)->seals = F_SEAL_SEAL;
+    if (S_ISREG(mode)) {
+        inode->file_ops = &tmpfs_file_ops;
+    } else if (S_ISDIR(mode)) {
+        inode->ops = &tmpfs_dir_inode_ops;
+        inode->file_ops = &tmpfs_dir_ops;
+        inode->nlink = 2;
+        tmpfs_dir_init(tmpfs_inode(inode));
+    }
+    return inode;
+}
+
+static void evict_inode(struct inode *inode)
+{
+    struct tmpfs_inode *t = tmpfs_inode(inode);
+    struct tmpfs_space *space = tmpfs_space(inode);
+
+    if (S_ISDIR(inode->mode))
+        tmpfs_dir_destroy(t);
+    kfree((void *)inode->link);
+    inode->link = NULL;
+    tmpfs_free_xattrs(t);
+    spin_lock(&space->lock);
+    space->used_pages -= t->charged;
+    space->used_inodes--;
+    spin_unlock(&space->lock);
+}
+
+/* ---- super ---- */
+
+static void statfs(struct super *super, struct statfs_info *info)
+{
+    struct tmpfs_space *space = super->private;
+
+    info->block_size = info->fragment_size = PAGE_SIZE;
+    info->name_max = NAME_MAX;
+    spin_lock(&space->lock);
+    info->blocks = space->max_pages;
+    info->free = info->available = space->max_pages > space->used_pages ? space->max_pages - space->used_pages : 0;
+    info->files = space->max_inodes;
+    info->files_free = space->max_inodes > space->used_inodes ? space->max_inodes - space->used_inodes : 0;
+    spin_unlock(&space->lock);
+}
+
+static int remount(struct super *super, bool read_only, const char *options)
+{
+    struct tmpfs_space *space = super->private, wanted = *space;
+    int error = read_options(&wanted, options);
+
+    (void)read_only;
+    if (error != 0)
+        return error;
+    spin_lock(&space->lock);
+    if (wanted.max_pages < space->used_pages || (wanted.max_inodes != 0 && wanted.max_inodes < space->used_inodes)) {
+        error = -EINVAL;
+    } else {
+        space->max_pages = wanted.max_pages;
+        space->max_inodes = wanted.max_inodes;
+    }
+    spin_unlock(&space->lock);
+    return error;
+}
+
+static void put_super(struct super *super) { kfree(super->private); }
+
+static void show_options(struct super *super, char *buf, size_t size)
+{
+    struct tmpfs_space *space = super->private;
+
+    snprintf(buf, size, ",size=%luk", space->max_pages * (PAGE_SIZE / KIB));
+}
+
+static const struct super_ops tmpfs_super_ops = {
+    .alloc_inode = alloc_inode,
+    .free_inode = free_inode,
+    .evict_inode = evict_inode,
+    .statfs = statfs,
+    .remount = remount,
+    .put_super = put_super,
+    .show_options = show_options,
+};
+
+int tmpfs_mount(struct super *super, const char *options)
+{
+    struct tmpfs_space *space = kzalloc(sizeof(*space));
+    struct memory_stats memory;
+    struct inode *root;
+    int error;
+
+    if (space == NULL)
+        return -ENOMEM;
+    memory_stats(&memory);
+    space->root_mode = S_ISVTX | 0777;
+    space->max_inodes = memory.total / 2;
+    error = read_options(space, options);
+    if (error != 0) {
+        kfree(space);
+        return error;
+    }
+    super->ops = &tmpfs_super_ops;
+    super->private = space;
+    super->block_size = PAGE_SIZE;
+    super->max_size = INT64_MAX & ~PAGE_MASK;
+    root = tmpfs_new_inode(super, NULL, S_IFDIR | space->root_mode, 0);
+    if (IS_ERR(root)) {
+        kfree(space);
+        return (int)PTR_ERR(root);
+    }
+    root->uid = space->uid;
+    root->gid = space->gid;
+    tmpfs_inode(root)->parent = tmpfs_inode(root);
+    super->root = root;
+    return 0;
+}
+
+/* ---- files without names ---- */
+
+static struct file *nameless_file(const char *name, u64 size, u32 flags, unsigned seals)
+{
+    struct inode *inode = tmpfs_new_inode(shm_super, NULL, S_IFREG | 0777, 0);
+    struct file *file;
+
+    if (IS_ERR(inode))
+        return (struct file *)inode;
+    inode->nlink = 0;
+    tmpfs_inode(inode)->seals = seals;
+    inode->link = kstrndup(name, strlen(name)); /* freed with the inode */
+    if (inode->link == NULL || object_set_size(&inode->object, size) != 0) {
+        inode_put(inode);
+        return ERR_PTR(-ENOMEM);
+    }
+    file = file_create(inode, flags, &tmpfs_file_ops);
+    if (IS_ERR(file))
+        inode_put(inode);
+    else
+        file->anon_name = inode->link;
+    return file;
+}
+
+struct file *tmpfs_file_create(const char *name, u64 size, u32 flags)
+{
+    char shown[NAME_MAX + 16];
+
+    snprintf(shown, sizeof(shown), "%s (deleted)", name);
+    return nameless_file(shown, size, flags, F_SEAL_SEAL);
+}
+
+struct file *tmpfs_memfd_create(const char *name, bool may_seal)
+{
+    char shown[NAME_MAX + 24];
+
+    snprintf(shown, sizeof(shown), "/memfd:%s (deleted)", name);
+    return nameless_file(shown, 0, O_RDWR | O_LARGEFILE, may_seal ? 0 : F_SEAL_SEAL);
+}
+
+bool file_is_shmem(const struct file *file) { return file->inode->object.ops == &tmpfs_object_ops && S_ISREG(file->inode->mode); }
+
+static struct fs_type tmpfs_type = {.name = "tmpfs", .magic = TMPFS_MAGIC, .mount = tmpfs_mount};
+
+void tmpfs_init(void)
+{
+    static struct super shm;
+
+    fs_register(&tmpfs_type);
+    shm.type = &tmpfs_type;
+    shm.dev = makedev(0, 0xffe);
+    shm.time_granularity = 1;
+    mutex_init(&shm.rename_lock);
+    list_init(&shm.inodes);
+    list_init(&shm.dirty_inodes);
+    list_init(&shm.link);
+    if (tmpfs_mount(&shm, "") != 0)
+        panic("no memory for tmpfs");
+    ((struct tmpfs_space *)shm.private)->max_pages = UINT64_MAX; /* limited by memory only, as private memory is */
+    ((struct tmpfs_space *)shm.private)->max_inodes = 0;
+    shm_super = &shm;
+}
