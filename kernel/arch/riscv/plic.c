@@ -43,6 +43,7 @@ static struct hart *hart_of_controller(u32 phandle)
         for (unsigned i = 0; i < machine.harts; i++)
             if (harts[i].sbi_id == id)
                 return &harts[i];
+        return NULL; /* one that the kernel does not use */
     }
     return NULL;
 }
