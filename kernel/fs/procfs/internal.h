@@ -92,7 +92,7 @@ extern const struct inode_ops proc_dir_inode_ops;
 /* ---- formats shared by several files ---- */
 #define USER_HZ 100
 static inline u64 ns_to_ticks(u64 ns) { return ns / (NSEC_PER_SEC / USER_HZ); }
-static inline u64 pages_to_kib(u64 pages) { return pages * (PAGE_SIZE / KIB); }
+static inline u64 pages_to_kib(u64 n_pages) { return n_pages * (PAGE_SIZE / KIB); }
 int show_mounts(struct seq *s, const struct proc_target *t);
 int show_mountinfo(struct seq *s, const struct proc_target *t);
 bool show_maps(struct seq *s, const struct proc_target *t, u64 *cursor);

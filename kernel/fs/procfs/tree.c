@@ -211,8 +211,10 @@ static bool fd_is_open(const struct proc_inode *p)
 
 static bool proc_revalidate(struct inode *dir, struct name name, struct inode *inode)
 {
-    if (proc_inode(inode)->entry->dir == NULL && proc_inode(dir)->entry->dir == &fd_dir_ops)
-        return fd_is_open(proc_inode(inode));
+    const struct proc_dir_ops *ops = proc_inode(dir)->entry->dir;
+
+    if ((ops == &fd_dir_ops || ops == &fdinfo_dir_ops) && !fd_is_open(proc_inode(inode)))
+        return false;
     return refresh(inode);
 }
 
