@@ -28,7 +28,7 @@ struct hart_pages {
     struct page *zeroed[HART_STACK];
 };
 
-struct page *pages;
+struct page *page_array;
 u64 first_pfn, end_pfn;
 u64 nr_anon_pages;
 
@@ -350,8 +350,8 @@ void page_init(struct phys_range ram, const struct phys_range *reserved, unsigne
     end_pfn = ram.end >> PAGE_SHIFT;
     size = ALIGN_UP((end_pfn - first_pfn) * sizeof(struct page), PAGE_SIZE);
     at = place_descriptors(ram, size, reserved, n_reserved);
-    pages = phys_to_virt(at);
-    memset(pages, 0, size);
+    page_array = phys_to_virt(at);
+    memset(page_array, 0, size);
     memcpy(all, reserved, n_reserved * sizeof(all[0]));
     all[n_reserved] = (struct phys_range){at, at + size};
 

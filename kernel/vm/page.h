@@ -52,11 +52,11 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_MEMORY_ONLY BIT(15) /* of an object that has no disk: counted as shared memory */
 #define PG_FETCHABLE BIT(16)   /* instruction fetch on every hart sees its bytes (fence.i was done) */
 
-extern struct page *pages;  /* indexed by pfn - first_pfn */
+extern struct page *page_array;  /* indexed by pfn - first_pfn */
 extern u64 first_pfn, end_pfn;
 
-static inline u64 page_pfn(const struct page *p) { return (u64)(p - pages) + first_pfn; }
-static inline struct page *pfn_page(u64 pfn) { return pages + (pfn - first_pfn); }
+static inline u64 page_pfn(const struct page *p) { return (u64)(p - page_array) + first_pfn; }
+static inline struct page *pfn_page(u64 pfn) { return page_array + (pfn - first_pfn); }
 static inline void *page_address(const struct page *p) { return phys_to_virt(page_pfn(p) << PAGE_SHIFT); }
 static inline struct page *address_page(const void *p) { return pfn_page(virt_to_phys(p) >> PAGE_SHIFT); }
 
