@@ -11,10 +11,13 @@
 #include "arch/riscv/sbi.h"
 #include "sched/sched.h"
 
+#define SPINS 100
+
 static struct call {
     void (*fn)(void *);
     void *arg;
     u64 remaining; /* harts that have not run it yet */
+    bool sleeps;   /* the caller waits by wfi: the last hart interrupts it */
 } calls[MAX_HARTS];
 
 static u64 inbox[MAX_HARTS];
@@ -37,10 +40,12 @@ static void serve_inbox(void)
         return;
     sources = atomic_swap(&inbox[id], 0);
     for (; sources != 0; sources &= sources - 1) {
-        struct call *call = &calls[__builtin_ctzll(sources)];
+        unsigned source = (unsigned)__builtin_ctzll(sources);
+        struct call *call = &calls[source];
 
         call->fn(call->arg);
-        atomic_and(&call->remaining, ~BIT(id));
+        if (atomic_and(&call->remaining, ~BIT(id)) == BIT(id) && load_relaxed(&call->sleeps))
+            sbi_send_ipi(harts[source].sbi_id);
     }
 }
 
@@ -53,6 +58,24 @@ void ipi_interrupt(void)
     serve_inbox();
     if (load_relaxed(&kicked[id]) && atomic_swap(&kicked[id], 0))
         sched_ipi();
+}
+
+/* Spins for a short while; then sleeps, since under a simulator the others may need this very processor. */
+static void wait_for_answers(struct call *call)
+{
+    for (unsigned i = 0; load_acquire(&call->remaining) != 0; i++) {
+        u64 flags = irq_save();
+
+        serve_inbox();
+        if (i > SPINS) {
+            store_relaxed(&call->sleeps, true);
+            memory_barrier();
+            if (load_relaxed(&call->remaining) != 0 && load_relaxed(&inbox[hart_id()]) == 0)
+                arch_wait_for_interrupt();
+            store_relaxed(&call->sleeps, false);
+        }
+        irq_restore(flags);
+    }
 }
 
 void arch_call_harts(u64 mask, void (*fn)(void *), void *arg)
@@ -79,12 +102,7 @@ void arch_call_harts(u64 mask, void (*fn)(void *), void *arg)
         if (atomic_or(&inbox[target], BIT(self)) == 0)
             sbi_send_ipi(harts[target].sbi_id);
     }
-    while (load_acquire(&call->remaining) != 0) {
-        flags = irq_save();
-        serve_inbox();
-        irq_restore(flags);
-        cpu_relax();
-    }
+    wait_for_answers(call);
 }
 
 void arch_stop_other_harts(void)
