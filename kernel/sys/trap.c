@@ -1,0 +1,99 @@
+/*
+ * Traps of user mode: page faults and what else a program can do wrong become signals. System calls do not come here (arch/riscv/entry.S).
+ *
+ *   page fault           space_fault; what it cannot mend: SIGSEGV (MAPERR, ACCERR), SIGBUS, or death when memory is out
+ *   illegal instruction  perhaps the first floating-point one (arch_fp_trap); else SIGILL
+ *   breakpoint           SIGTRAP
+ *   misaligned           SIGBUS (the firmware emulates what the hart cannot do)
+ */
+#include "arch/riscv/arch.h"
+#include "lib/print.h"
+#include "proc/internal.h"
+#include "sched/sched.h"
+#include "vm/space.h"
+
+enum { /* scause; RISC-V privileged specification */
+    CAUSE_MISALIGNED_FETCH = 0,
+    CAUSE_FETCH_ACCESS = 1,
+    CAUSE_ILLEGAL = 2,
+    CAUSE_BREAKPOINT = 3,
+    CAUSE_MISALIGNED_LOAD = 4,
+    CAUSE_LOAD_ACCESS = 5,
+    CAUSE_MISALIGNED_STORE = 6,
+    CAUSE_STORE_ACCESS = 7,
+    CAUSE_FETCH_PAGE = 12,
+    CAUSE_LOAD_PAGE = 13,
+    CAUSE_STORE_PAGE = 15,
+};
+
+static void page_fault(u64 address, enum fault_access access)
+{
+    switch (space_fault(current->space, address, access)) {
+    case FAULT_MAPPED:
+        break;
+    case FAULT_MAPERR:
+        signal_force(SIGSEGV, SEGV_MAPERR, address);
+        break;
+    case FAULT_ACCERR:
+        signal_force(SIGSEGV, SEGV_ACCERR, address);
+        break;
+    case FAULT_BUS:
+        signal_force(SIGBUS, BUS_ADRERR, address);
+        break;
+    case FAULT_NO_MEMORY:
+        if (fatal_signal_pending())
+            break;
+        kprintf("out of memory: killed process %d (%s)", process_pid(current_process()), current->name);
+        signal_force_kill(SIGKILL);
+        break;
+    }
+}
+
+void user_trap(struct regs *regs)
+{
+    switch (regs->cause) {
+    case CAUSE_FETCH_PAGE:
+        page_fault(regs->tval, FAULT_EXEC);
+        break;
+    case CAUSE_LOAD_PAGE:
+        page_fault(regs->tval, FAULT_READ);
+        break;
+    case CAUSE_STORE_PAGE:
+        page_fault(regs->tval, FAULT_WRITE);
+        break;
+    case CAUSE_ILLEGAL:
+        if (!arch_fp_trap(regs))
+            signal_force(SIGILL, ILL_ILLOPC, regs->pc);
+        break;
+    case CAUSE_BREAKPOINT:
+        signal_force(SIGTRAP, TRAP_BRKPT, regs->pc);
+        break;
+    case CAUSE_MISALIGNED_FETCH:
+    case CAUSE_MISALIGNED_LOAD:
+    case CAUSE_MISALIGNED_STORE:
+        signal_force(SIGBUS, BUS_ADRALN, regs->tval);
+        break;
+    case CAUSE_FETCH_ACCESS:
+    case CAUSE_LOAD_ACCESS:
+    case CAUSE_STORE_ACCESS:
+        signal_force(SIGSEGV, SEGV_ACCERR, regs->tval);
+        break;
+    default:
+        signal_force(SIGILL, ILL_ILLTRP, regs->pc);
+        break;
+    }
+}
+
+void user_return_work(struct regs *regs)
+{
+    cond_resched();
+    if (load_relaxed(&current->flags) & (THREAD_SIGNAL | THREAD_KILLED))
+        signal_deliver(regs);
+}
+
+/* User memory is reached through the kernel's own map after a look at the page table, so no fault in the kernel is expected. */
+bool kernel_fault_fixup(struct regs *regs)
+{
+    (void)regs;
+    return false;
+}
