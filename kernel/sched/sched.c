@@ -179,10 +179,12 @@ static void account(struct hart *hart, struct thread *t, u64 now)
         return;
     }
     t->slice_left -= (s64)ran;
-    if (t->sampled_in_user)
+    if (t->sampled_in_user) {
         t->user_ns += ran;
-    else
+        store_relaxed(&hart->user_ns, hart->user_ns + ran);
+    } else {
         t->system_ns += ran;
+    }
 }
 
 void sched_interrupted_user(bool user)

@@ -22,6 +22,7 @@ struct hart {
     struct thread *fp_owner;      /* whose FP state the registers hold */
     u64 timer_deadline;
     u64 idle_ns;                  /* time spent idle */
+    u64 user_ns;                  /* time in user mode; the rest is the kernel's */
     u64 interrupts, switches;
     u64 stack_generation;         /* arch/: of the kernel-stack map that this hart's TLB knows */
     u64 run_start;                /* when current_thread began to run, or was last accounted */
