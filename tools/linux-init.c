@@ -1,6 +1,6 @@
 /*
  * The first process of Debian's Linux as the referee: loads the modules that an ext3 disk needs, mounts the disk whose serial number is
- * "quire-root" and goes on as the program that the command line names after "--", or guest-run, from there, just as Quire begins.
+ * "quire-root" and goes on as the program that the command line names after "--", or guest-run, from there, with what Quire mounts itself mounted.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -99,6 +99,10 @@ int main(int argc, char **argv)
         fail("mount --move");
     if (chdir("/disk") < 0 || mount("/disk", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         fail("the disk as root");
+    mount("proc", "/proc", "proc", 0, NULL);
+    mkdir("/dev/shm", 01777);
+    mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777");
+    mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777");
     execv(program[0], program);
     fail(program[0]);
 }

@@ -135,6 +135,9 @@ unpack()
 closure()
 {
     need_lists
+    for pkg; do
+        apt_cache show "$pkg" 2>/dev/null | grep -q '^Filename:' || die "Debian $RELEASE has no package '$pkg' for riscv64"
+    done
     apt_cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
         grep '^[a-z0-9]' | sort -u
 }

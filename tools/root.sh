@@ -30,8 +30,9 @@ chmod 700 "$folder/root"
 ln -s /run "$folder/var/run"
 
 if [ $# -gt 0 ]; then
-    # shellcheck disable=SC2046 # names of packages have no spaces
-    set -- $("$ROOT/tools/packages.sh" closure "$@")
+    packages=$("$ROOT/tools/packages.sh" closure "$@")
+    # shellcheck disable=SC2086 # names of packages have no spaces
+    set -- $packages
 fi
 "$ROOT/tools/packages.sh" unpack "$folder" busybox-static "$@"
 rm -rf "$folder/usr/share/doc" "$folder/usr/share/man" "$folder/usr/share/lintian" "$folder/usr/share/initramfs-tools"
