@@ -14,6 +14,7 @@
 #define PADDING 0xffff
 #define ALIGNMENT 8
 #define DEFAULT_LEVEL 6
+#define MAX_FORMATTED 400 /* bytes of a kprintf */
 
 struct header {
     u64 time_ns;
@@ -156,18 +157,20 @@ static bool console_is_silent(void)
     return silent;
 }
 
+/* In pieces, without a buffer: kernel stacks are small. */
 static void write_console_line(const char *text, size_t length)
 {
-    char line[KMSG_MAX_LENGTH + 32];
-    u64 now = time_ns(), flags;
-    size_t n = (size_t)snprintf(line, sizeof(line), "[%5lu.%06lu] ", now / NSEC_PER_SEC, now % NSEC_PER_SEC / NSEC_PER_USEC);
     void (*write)(const char *, size_t) = load_acquire(&console_write);
+    char stamp[24];
+    u64 now = time_ns(), flags;
+    size_t n = (size_t)snprintf(stamp, sizeof(stamp), "[%5lu.%06lu] ", now / NSEC_PER_SEC, now % NSEC_PER_SEC / NSEC_PER_USEC);
 
-    memcpy(line + n, text, length);
-    n += length;
-    line[n++] = '\n';
+    if (write == NULL)
+        write = write_polled;
     flags = spin_lock_irqsave(&console_lock);
-    (write != NULL ? write : write_polled)(line, n);
+    write(stamp, MIN(n, sizeof(stamp) - 1));
+    write(text, length);
+    write("\n", 1);
     spin_unlock_irqrestore(&console_lock, flags);
 }
 
@@ -190,7 +193,7 @@ void kmsg_write(u8 level, const char *text, size_t length)
 
 void kprintf(const char *fmt, ...)
 {
-    char text[KMSG_MAX_LENGTH + 1];
+    char text[MAX_FORMATTED + 1];
     va_list args;
     int n;
 
