@@ -10,6 +10,8 @@
 #include "dev/block.h"
 #include "dev/tty.h"
 #include "dev/virtio.h"
+#include "fs/ext3/ext3.h"
+#include "fs/procfs/procfs.h"
 #include "fs/vfs.h"
 #include "lib/cmdline.h"
 #include "lib/print.h"
@@ -82,6 +84,8 @@ static void start_system(void *unused)
     random_init();
     reclaim_init();
     vfs_init();
+    procfs_init();
+    ext3_init();
     tty_init();
     block_init();
     virtio_init();
