@@ -138,7 +138,7 @@ static u64 turn(u64 n)
     return freed;
 }
 
-static u64 shrink_others(u64 n)
+u64 shrink_others(u64 n)
 {
     struct shrinker *s;
     u64 freed = 0;

@@ -1,0 +1,274 @@
+/* The files of /proc/PID and /proc/PID/task/TID that tell of a process or thread. Source: proc(5); stat and status have files of their own. */
+#include "fs/procfs/internal.h"
+#include "lib/string.h"
+#include "vm/kmalloc.h"
+#include "vm/space.h"
+#include "vm/uaccess.h"
+
+#define CHUNK 1024
+#define MAX_ARGUMENTS (2 * MIB - PAGE_SIZE)
+#define OOM_SCORE_ADJ_MAX 1000
+
+/* ---- bytes from the process's own memory ---- */
+
+static bool copy_memory(struct seq *s, struct space *space, u64 start, u64 end)
+{
+    char chunk[CHUNK];
+
+    while (start < end) {
+        ssize_t n = space_read(space, start, chunk, MIN(end - start, sizeof(chunk)), true);
+
+        if (n <= 0)
+            return false;
+        seq_write(s, chunk, (size_t)n);
+        start += (u64)n;
+    }
+    return true;
+}
+
+/* A process that wrote over the NUL behind its arguments has given itself a longer title (setproctitle(3)). */
+static void copy_title(struct seq *s, struct space *space, const struct space_layout *l)
+{
+    size_t start = s->length;
+
+    if (!copy_memory(s, space, l->arg_start, l->arg_end) || s->length == start || s->text[s->length - 1] == '\0')
+        return;
+    if (l->env_start != l->arg_end || !copy_memory(s, space, l->env_start, l->env_end))
+        return;
+    s->length = start + strnlen(s->text + start, s->length - start);
+}
+
+static int show_cmdline(struct seq *s, const struct proc_target *t)
+{
+    struct space *space = task_space(t->task);
+    const struct space_layout *l;
+
+    if (space == NULL)
+        return 0;
+    l = space_layout(space);
+    if (l->arg_end > l->arg_start && l->arg_end - l->arg_start <= MAX_ARGUMENTS)
+        copy_title(s, space, l);
+    space_put(space);
+    return 0;
+}
+
+static int show_environ(struct seq *s, const struct proc_target *t)
+{
+    struct space *space = task_space(t->task);
+    const struct space_layout *l;
+
+    if (space == NULL)
+        return 0;
+    l = space_layout(space);
+    if (l->env_end > l->env_start && l->env_end - l->env_start <= MAX_ARGUMENTS)
+        copy_memory(s, space, l->env_start, l->env_end);
+    space_put(space);
+    return 0;
+}
+
+static int show_auxv(struct seq *s, const struct proc_target *t)
+{
+    struct space *space = task_space(t->task);
+    const struct space_layout *l;
+
+    if (space == NULL)
+        return 0;
+    l = space_layout(space);
+    seq_write(s, (const char *)l->auxv, l->n_auxv * sizeof(l->auxv[0]));
+    space_put(space);
+    return 0;
+}
+
+/* ---- names ---- */
+
+static int show_comm(struct seq *s, const struct proc_target *t)
+{
+    seq_printf(s, "%s\n", t->task->thread.name);
+    return 0;
+}
+
+static int write_comm(const struct proc_target *t, char *text, size_t n)
+{
+    struct thread *thread = &t->task->thread;
+
+    if (!is_user_thread(current) || t->task->process != current_process())
+        return -EINVAL;
+    memset(thread->name, 0, sizeof(thread->name));
+    if (n > 0 && text[n - 1] == '\n')
+        text[n - 1] = '\0';
+    copy_string(thread->name, text, sizeof(thread->name));
+    return 0;
+}
+
+/* ---- numbers ---- */
+
+static int show_statm(struct seq *s, const struct proc_target *t)
+{
+    struct space *space = task_space(t->task);
+    struct space_stats m = {0};
+
+    if (space != NULL) {
+        space_stats(space, &m);
+        space_put(space);
+    }
+    seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", m.total, m.rss_anon + m.rss_file + m.rss_shmem, m.rss_file + m.rss_shmem, m.exec,
+               m.data + m.stack);
+    return 0;
+}
+
+static void show_limit(struct seq *s, u64 value)
+{
+    if (value == RLIM_INFINITY)
+        seq_printf(s, "%-20s ", "unlimited");
+    else
+        seq_printf(s, "%-20lu ", value);
+}
+
+static int show_limits(struct seq *s, const struct proc_target *t)
+{
+    static const struct {
+        const char *name, *unit;
+    } lines[RLIMIT_COUNT] = {
+        [RLIMIT_CPU] = {"Max cpu time", "seconds"},
+        [RLIMIT_FSIZE] = {"Max file size", "bytes"},
+        [RLIMIT_DATA] = {"Max data size", "bytes"},
+        [RLIMIT_STACK] = {"Max stack size", "bytes"},
+        [RLIMIT_CORE] = {"Max core file size", "bytes"},
+        [RLIMIT_RSS] = {"Max resident set", "bytes"},
+        [RLIMIT_NPROC] = {"Max processes", "processes"},
+        [RLIMIT_NOFILE] = {"Max open files", "files"},
+        [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},
+        [RLIMIT_AS] = {"Max address space", "bytes"},
+        [RLIMIT_LOCKS] = {"Max file locks", "locks"},
+        [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
+        [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"},
+        [RLIMIT_NICE] = {"Max nice priority", ""},
+        [RLIMIT_RTPRIO] = {"Max realtime priority", ""},
+        [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
+    };
+
+    seq_printf(s, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (unsigned i = 0; i < RLIMIT_COUNT; i++) {
+        const struct rlimit *limit = &t->task->process->limits.limit[i];
+
+        seq_printf(s, "%-25s ", lines[i].name);
+        show_limit(s, load_relaxed(&limit->soft));
+        show_limit(s, load_relaxed(&limit->hard));
+        seq_printf(s, "%-10s\n", lines[i].unit);
+    }
+    return 0;
+}
+
+static int show_personality(struct seq *s, const struct proc_target *t)
+{
+    seq_printf(s, "%08x\n", t->task->process->personality);
+    return 0;
+}
+
+/* Where it sleeps in the kernel: not told, as on a Linux without symbols. */
+static int show_wchan(struct seq *s, const struct proc_target *t)
+{
+    seq_puts(s, "0");
+    return 0;
+}
+
+static int show_cgroup(struct seq *s, const struct proc_target *t)
+{
+    seq_puts(s, "0::/\n");
+    return 0;
+}
+
+/* ---- who dies first when memory is out ---- */
+
+static int show_oom_score(struct seq *s, const struct proc_target *t)
+{
+    struct space *space = task_space(t->task);
+    struct space_stats m = {0};
+    struct memory_stats all;
+    s64 score;
+
+    if (space != NULL) {
+        space_stats(space, &m);
+        space_put(space);
+    }
+    memory_stats(&all);
+    score = (s64)((m.rss_anon + m.rss_file + m.rss_shmem + m.tables_bytes / PAGE_SIZE) * 1000 / MAX(all.total, (u64)1));
+    score += t->task->process->oom_score_adj;
+    seq_printf(s, "%ld\n", MAX(score, (s64)0));
+    return 0;
+}
+
+static int show_oom_score_adj(struct seq *s, const struct proc_target *t)
+{
+    seq_printf(s, "%d\n", t->task->process->oom_score_adj);
+    return 0;
+}
+
+/* A decimal number, perhaps negative, with blanks around it. */
+static int parse_number(const char *text, long *value)
+{
+    bool negative;
+    char *end;
+
+    while (*text == ' ' || *text == '\t')
+        text++;
+    negative = *text == '-';
+    if (negative)
+        text++;
+    if (*text < '0' || *text > '9')
+        return -EINVAL;
+    *value = (long)strtoul(text, &end, 10);
+    if (negative)
+        *value = -*value;
+    while (*end == ' ' || *end == '\n' || *end == '\t')
+        end++;
+    return *end == '\0' ? 0 : -EINVAL;
+}
+
+static int write_oom_score_adj(const struct proc_target *t, char *text, size_t n)
+{
+    struct process *process = t->task->process;
+    long value;
+
+    if (parse_number(text, &value) != 0 || value < -OOM_SCORE_ADJ_MAX || value > OOM_SCORE_ADJ_MAX)
+        return -EINVAL;
+    if (value < process->oom_score_adj && !capable(current->cred, CAP_SYS_RESOURCE))
+        return -EACCES;
+    store_relaxed(&process->oom_score_adj, (int)value);
+    return 0;
+}
+
+/* ---- the tables ---- */
+
+/* What processes and single threads have alike. */
+#define COMMON_ENTRIES                                                                                                                   \
+    {.name = "auxv", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_auxv},                                                  \
+    PROC_FILE("cgroup", 0444, show_cgroup),                                                                                              \
+    PROC_FILE("cmdline", 0444, show_cmdline),                                                                                            \
+    {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .write = write_comm},                                                    \
+    {.name = "cwd", .mode = S_IFLNK | 0777, .flags = PROC_GUARDED, .read_link = read_cwd_link, .follow = follow_cwd},                    \
+    {.name = "environ", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_environ},                                            \
+    {.name = "exe", .mode = S_IFLNK | 0777, .flags = PROC_GUARDED, .read_link = read_exe_link, .follow = follow_exe},                    \
+    {.name = "fd", .mode = S_IFDIR | 0500, .dir = &fd_dir_ops},                                                                          \
+    {.name = "fdinfo", .mode = S_IFDIR | 0500, .dir = &fdinfo_dir_ops},                                                                  \
+    PROC_FILE("limits", 0444, show_limits),                                                                                              \
+    {.name = "maps", .mode = S_IFREG | 0444, .flags = PROC_GUARDED, .show_part = show_maps},                                             \
+    {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &proc_mem_ops},                                                                  \
+    PROC_FILE("mountinfo", 0444, show_mountinfo),                                                                                        \
+    PROC_FILE("mounts", 0444, show_mounts),                                                                                              \
+    PROC_FILE("oom_score", 0444, show_oom_score),                                                                                        \
+    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj, .write = write_oom_score_adj},                         \
+    {.name = "personality", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_personality},                                    \
+    {.name = "root", .mode = S_IFLNK | 0777, .flags = PROC_GUARDED, .read_link = read_root_link, .follow = follow_root},                 \
+    {.name = "smaps", .mode = S_IFREG | 0444, .flags = PROC_GUARDED, .show_part = show_smaps},                                           \
+    PROC_FILE("stat", 0444, show_process_stat),                                                                                          \
+    PROC_FILE("statm", 0444, show_statm),                                                                                                \
+    PROC_FILE("status", 0444, show_process_status),                                                                                      \
+    PROC_FILE("wchan", 0444, show_wchan)
+
+const struct proc_entry process_entries[] = {
+    COMMON_ENTRIES,
+    {.name = "task", .mode = S_IFDIR | 0555, .dir = &task_dir_ops},
+    {0},
+};
+const struct proc_entry thread_entries[] = {COMMON_ENTRIES, {0}};
