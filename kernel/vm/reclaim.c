@@ -14,6 +14,7 @@
 #include "vm/kmalloc.h"
 
 static struct {
+    struct mutex busy; /* one at a time turns the hand */
     struct spinlock lock;
     struct wait_queue work, progress;
     struct thread *thread;
@@ -22,7 +23,7 @@ static struct {
     bool wanted;
     u64 freed, rounds, idle_rounds; /* idle: rounds in a row that freed nothing */
     struct list shrinkers;
-} reclaim = {.work = WAIT_QUEUE_INIT(reclaim.work), .progress = WAIT_QUEUE_INIT(reclaim.progress), .shrinkers = LIST_INIT(reclaim.shrinkers)};
+} reclaim = {.busy = MUTEX_INIT(reclaim.busy), .work = WAIT_QUEUE_INIT(reclaim.work), .progress = WAIT_QUEUE_INIT(reclaim.progress), .shrinkers = LIST_INIT(reclaim.shrinkers)};
 
 void shrinker_register(struct shrinker *s) { list_add_tail(&reclaim.shrinkers, &s->link); }
 
@@ -151,13 +152,26 @@ static void reclaim_round(void)
 {
     u64 before = page_free_count(), all = end_pfn - first_pfn;
 
+    mutex_lock(&reclaim.busy);
     for (u64 turned = 0; turned < 2 * all && page_free_count() < pages_enough(); turned += all / 8)
         turn(all / 8 + 1);
+    mutex_unlock(&reclaim.busy);
     if (page_free_count() < pages_enough())
         shrink_others(pages_enough() - page_free_count());
     reclaim.idle_rounds = page_free_count() > before ? 0 : reclaim.idle_rounds + 1;
     atomic_add(&reclaim.rounds, 1);
     wake_all(&reclaim.progress);
+}
+
+void drop_caches(unsigned which)
+{
+    if (which & DROP_PAGES) {
+        mutex_lock(&reclaim.busy);
+        turn(2 * (end_pfn - first_pfn)); /* once round to forget what was used, once to evict */
+        mutex_unlock(&reclaim.busy);
+    }
+    if (which & DROP_OTHERS)
+        shrink_others(page_total_count());
 }
 
 static void reclaim_thread(void *unused)

@@ -11,6 +11,11 @@ void reclaim_init(void);
 /* An allocator's hint that free memory is low. */
 void reclaim_kick(void);
 
+/* /proc/sys/vm/drop_caches: clean cache pages, and what the caches above vm (inodes, names) can spare. */
+#define DROP_PAGES 1
+#define DROP_OTHERS 2
+void drop_caches(unsigned which);
+
 u64 page_free_count(void);  /* free pages, those kept per hart included */
 u64 page_total_count(void); /* pages that the allocator manages */
 

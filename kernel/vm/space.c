@@ -82,12 +82,14 @@ struct space *space_switch_current(struct space *s)
 
 /* ---- placement ---- */
 
+bool space_is_randomised(void) { return !cmdline_has("norandmaps"); }
+
 /* A random number of pages below 2^BITS, as bytes. */
 static u64 random_pages(unsigned bits)
 {
     u64 r;
 
-    if (cmdline_has("norandmaps"))
+    if (!space_is_randomised())
         return 0;
     random_bytes(&r, sizeof(r));
     return (r & (BIT(bits) - 1)) << PAGE_SHIFT;
