@@ -12,11 +12,13 @@
 #include "dev/virtio.h"
 #include "fs/ext3/ext3.h"
 #include "fs/procfs/procfs.h"
+#include "fs/sysfs/sysfs.h"
 #include "fs/vfs.h"
 #include "lib/cmdline.h"
 #include "lib/print.h"
 #include "lib/random.h"
 #include "proc/task.h"
+#include "proc/terminal.h"
 #include "proc/vdso/vdso.h"
 #include "sched/sched.h"
 #include "selftest.h"
@@ -85,11 +87,13 @@ static void start_system(void *unused)
     reclaim_init();
     vfs_init();
     procfs_init();
+    sysfs_init();
     ext3_init();
     tty_init();
     block_init();
     virtio_init();
     proc_init();
+    terminal_init();
     mount_root();
     start_first_program();
 }

@@ -79,6 +79,8 @@ struct proc_inode {
 static inline struct proc_inode *proc_inode(struct inode *inode) { return container_of(inode, struct proc_inode, inode); }
 /* The inode of ENTRY in DIR, for the same process as DIR; of TASK when that is not NULL. */
 struct inode *proc_inode_create(struct inode *dir, const struct proc_entry *entry, struct task *task);
+/* Fills a super block whose root is ENTRY, a directory: /proc, and /sys, which is made of the same stuff. */
+int proc_mount_tree(struct super *super, const struct proc_entry *entry);
 /* What INODE is about: 0, or -ESRCH when it is gone. Ends with proc_target_put. */
 int proc_target_get(struct inode *inode, struct proc_target *t);
 void proc_target_put(struct proc_target *t);

@@ -390,13 +390,14 @@ static void proc_free_inode(struct inode *inode) { kfree(proc_inode(inode)); }
 
 static void proc_statfs(struct super *super, struct statfs_info *info)
 {
-    *info = (struct statfs_info){.type = PROC_MAGIC, .block_size = PAGE_SIZE, .fragment_size = PAGE_SIZE, .name_max = NAME_MAX};
+    *info = (struct statfs_info){
+        .type = super->type->magic, .block_size = PAGE_SIZE, .fragment_size = PAGE_SIZE, .name_max = NAME_MAX};
 }
 
 static const struct super_ops proc_super_ops = {
     .alloc_inode = proc_alloc_inode, .free_inode = proc_free_inode, .statfs = proc_statfs};
 
-static int proc_mount(struct super *super, const char *options)
+int proc_mount_tree(struct super *super, const struct proc_entry *entry)
 {
     struct inode *root;
 
@@ -405,15 +406,17 @@ static int proc_mount(struct super *super, const char *options)
     root = inode_new(super);
     if (IS_ERR(root))
         return (int)PTR_ERR(root);
-    proc_inode(root)->entry = &root_entry;
-    root->mode = root_entry.mode;
+    proc_inode(root)->entry = entry;
+    root->mode = entry->mode;
     root->uid = root->gid = 0;
     root->nlink = 2;
     root->ino = ROOT_INO;
-    set_operations(root, &root_entry);
+    set_operations(root, entry);
     super->root = root;
     return 0;
 }
+
+static int proc_mount(struct super *super, const char *options) { return proc_mount_tree(super, &root_entry); }
 
 static struct fs_type proc_type = {.name = "proc", .magic = PROC_MAGIC, .mount = proc_mount};
 
