@@ -78,6 +78,16 @@ static void mount_missing(const char *type, const char *where, const char *optio
     mount(type, where, type, 0, options);
 }
 
+/* Programs expect these beside what a kernel puts into /dev. */
+static void link_descriptors(void)
+{
+    static const char *const links[][2] = {
+        {"/proc/self/fd", "/dev/fd"}, {"fd/0", "/dev/stdin"}, {"fd/1", "/dev/stdout"}, {"fd/2", "/dev/stderr"}};
+
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+        (void)!symlink(links[i][0], links[i][1]);
+}
+
 static void open_console(void)
 {
     int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -259,6 +269,7 @@ int main(void)
     mount_missing("devpts", "/dev/pts", NULL);
     mount_missing("tmpfs", "/dev/shm", "mode=1777");
     mount_missing("tmpfs", "/tmp", "mode=1777");
+    link_descriptors();
     open_console();
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
     setenv("HOME", "/root", 1);

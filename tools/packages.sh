@@ -39,7 +39,11 @@ configure()
         die "apt knows no Debian mirror here: run 'apt-get update', or set QUIRE_DEBIAN_MIRROR to the URL of one"
     mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial" "$CACHE" || die "cannot write to $BUILD: no space or permission"
     : >"$APT/status"
-    echo "deb [arch=riscv64 signed-by=$KEYRING] $from $RELEASE main" >"$APT/sources.list"
+    source="deb [arch=riscv64 signed-by=$KEYRING] $from $RELEASE main"
+    if [ "$(cat "$APT/sources.list" 2>/dev/null)" != "$source" ]; then
+        rm -f "$APT"/lists/*_*
+        echo "$source" >"$APT/sources.list"
+    fi
     cat >"$APT/apt.conf" <<END
 APT::Architecture "riscv64";
 APT::Architectures { "riscv64"; };
