@@ -49,6 +49,7 @@
 #define ETIME 62
 #define EOVERFLOW 75
 #define EBADFD 77
+#define ELIBBAD 80
 #define EUCLEAN 117
 #define EILSEQ 84
 #define EUSERS 87

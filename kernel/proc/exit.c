@@ -283,8 +283,9 @@ void task_exit(int code)
         task_release(t);
         task_bury(t);
     }
+    store_relaxed(&p->n_undead, p->n_undead - 1);
     wake_all(&p->exec_wait);
-    if (--p->n_undead == 0)
+    if (p->n_undead == 0)
         process_dies(p);
     spin_unlock(&task_lock);
     thread_exit();

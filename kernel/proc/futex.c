@@ -389,12 +389,12 @@ long futex_lock_pi(u32 *user, bool is_private, u64 deadline, bool only_try)
             continue;
         if (result == 0)
             result = sleep_until_woken(&w, deadline);
-        if (result != 0)
-            return result == -EINTR ? -ERESTARTNOINTR : result;
         if (get_user_u32(&value, user) != 0)
             return -EFAULT;
         if ((value & FUTEX_TID_MASK) == (u32)task_tid(current_task()))
-            return 0; /* unlock has handed it over */
+            return 0; /* unlock has handed it over, perhaps just when this thread gave up */
+        if (result != 0)
+            return result == -EINTR ? -ERESTARTNOINTR : result;
     }
 }
 

@@ -56,6 +56,7 @@ void group_check_orphaned_by_exit(struct process *process);
 void group_check_orphaned_child(struct process *child, struct process *old_parent);
 /* The current process is the leader of its session and exits: the terminal is told. => task_lock not held */
 void session_leader_exits(struct process *process);
+void pgrp_init(void);
 
 /* ---- signal.c ---- */
 struct sigqueue {
@@ -134,10 +135,5 @@ void itimers_stop(struct process *process);
 void cpu_limit_start(struct process *process);
 void ptimers_delete_all(struct process *process);
 void ptimer_signal_taken(struct ptimer *timer, struct siginfo *info); /* => signal_lock */
-
-/* ---- exec.c ---- */
-struct exec;
-long exec_path(int dirfd, const char *path, int at_flags, u64 user_argv, u64 user_envp);
-long exec_kernel(const char *path, const char *const argv[], const char *const envp[]);
 
 #endif

@@ -1,0 +1,435 @@
+/*
+ * execve(2): a process becomes another program.
+ *
+ *   prepare   open the file, make a space, put strings and segments into it; any failure up to here is the call's error
+ *   take over the other threads of the process die; the caller gets the leader's id
+ *   commit    the old space goes, signals, files, names, credentials change; a failure from the take-over on kills
+ *
+ * The new space is written to from outside (space_write) while the old one is still the current one, so arguments are copied straight from
+ * old to new.
+ */
+#include "fs/vfs.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "proc/exec.h"
+#include "proc/futex.h"
+#include "proc/internal.h"
+#include "proc/vdso/vdso.h"
+#include "sys/syscall.h"
+#include "vm/kmalloc.h"
+#include "vm/uaccess.h"
+
+#define AT_FDCWD (-100)
+#define AT_EMPTY_PATH 0x1000
+#define AT_SYMLINK_NOFOLLOW 0x100
+
+/* ---- prepare ---- */
+
+static void exec_discard(struct exec *x)
+{
+    if (x->space != NULL)
+        space_put(x->space);
+    if (x->file != NULL)
+        file_put_exec(x->file);
+    if (x->cred != NULL)
+        cred_put(x->cred);
+    for (unsigned i = 0; i < x->n_prefix; i++)
+        kfree(x->prefix[i]);
+    kfree(x->name);
+    kfree(x->page);
+    kfree(x->addresses);
+    kfree(x);
+}
+
+static int prepare_cred(struct exec *x, bool no_new_privs)
+{
+    x->cred = cred_copy(current->cred);
+    if (x->cred == NULL)
+        return -ENOMEM;
+    cred_after_exec(x->cred, x->set_uid && !no_new_privs, x->file_uid, x->set_gid && !no_new_privs, x->file_gid);
+    return 0;
+}
+
+static void fill_layout(struct exec *x)
+{
+    struct space_layout *l = space_layout(x->space);
+
+    l->start_code = x->program.start_code;
+    l->end_code = x->program.end_code;
+    l->start_data = x->program.start_data;
+    l->end_data = x->program.end_data;
+    l->exe = x->file;
+    file_get(x->file);
+}
+
+static bool wants_executable_stack(struct exec *x)
+{
+    struct elf elf;
+    bool wants = elf_read(&elf, x->file, x->head) == 0 && elf_wants_executable_stack(&elf);
+
+    elf_done(&elf);
+    return wants;
+}
+
+static int prepare(struct exec *x, int dirfd, const char *name, int at_flags, bool no_new_privs)
+{
+    int error = exec_open(x, dirfd, name, at_flags);
+
+    if (error == 0)
+        error = exec_count_strings(x);
+    if (error == 0)
+        error = prepare_cred(x, no_new_privs);
+    if (error != 0)
+        return error;
+    x->space = space_create();
+    if (x->space == NULL)
+        return -ENOMEM;
+    space_randomise(x->space, &x->random);
+    error = space_set_up_stack(x->space, x->random.stack_top, wants_executable_stack(x));
+    if (error == 0)
+        error = exec_push_strings(x);
+    if (error == 0)
+        error = exec_load(x);
+    if (error == 0)
+        error = exec_push_table(x);
+    if (error == 0)
+        fill_layout(x);
+    return error;
+}
+
+/* ---- take over ---- */
+
+/* Kills the other threads and waits for their end. -EAGAIN: the process dies otherwise, or another thread was first. */
+static int kill_other_threads(struct task *t)
+{
+    struct process *p = t->process;
+    u64 flags = spin_lock_irqsave(&p->signal_lock);
+    int error;
+
+    if (p->is_group_exit || p->exec_task != NULL) {
+        spin_unlock_irqrestore(&p->signal_lock, flags);
+        return -EAGAIN;
+    }
+    p->exec_task = t;
+    process_kill_threads(p, t);
+    spin_unlock_irqrestore(&p->signal_lock, flags);
+    error = wait_event_killable(&p->exec_wait, load_relaxed(&p->n_undead) == 1);
+    if (error != 0)
+        p->exec_task = NULL;
+    return error != 0 ? -EAGAIN : 0;
+}
+
+/* T, the only thread left, takes the place and the id of the leader, who is dead. => task_lock, signal_lock */
+static void become_leader(struct task *t)
+{
+    struct process *p = t->process;
+    struct task *old = p->leader;
+    struct pid *own = t->pid;
+
+    list_remove(&old->thread_link);
+    p->n_threads--;
+    store_relaxed(&old->pid, NULL);
+    own->task = NULL;
+    pid_put(own);
+    t->pid = p->pid;
+    p->pid->task = t;
+    p->leader = t;
+    t->start_ns = old->start_ns;
+    task_bury(old);
+}
+
+static int take_over(struct task *t)
+{
+    struct process *p = t->process;
+    u64 flags;
+    int error;
+
+    if (p->n_threads == 1)
+        return 0;
+    error = kill_other_threads(t);
+    if (error != 0)
+        return error;
+    flags = spin_lock_irqsave(&task_lock);
+    spin_lock(&p->signal_lock);
+    if (p->leader != t)
+        become_leader(t);
+    p->exec_task = NULL;
+    p->exit_code = 0;
+    spin_unlock(&p->signal_lock);
+    spin_unlock_irqrestore(&task_lock, flags);
+    proc_reap_dead();
+    return 0;
+}
+
+/* ---- commit ---- */
+
+/* Actions that other processes do not share, with handlers back to the default. -ENOMEM */
+static int reset_actions(struct process *p)
+{
+    struct sighand *old = p->sighand, *mine;
+    struct process copy_to = {0};
+    u64 flags;
+
+    if (load_relaxed(&old->refs) > 1) {
+        if (sighand_copy(&copy_to, p) != 0)
+            return -ENOMEM;
+        flags = spin_lock_irqsave(&p->signal_lock);
+        p->sighand = copy_to.sighand;
+        spin_unlock_irqrestore(&p->signal_lock, flags);
+        sighand_put(old);
+    }
+    mine = p->sighand;
+    flags = spin_lock_irqsave(&mine->lock);
+    for (int i = 0; i < SIGNAL_MAX; i++)
+        mine->action[i] = (struct sigaction){.handler = mine->action[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL};
+    spin_unlock_irqrestore(&mine->lock, flags);
+    return 0;
+}
+
+static void set_comm(struct thread *t, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    copy_string(t->name, slash != NULL ? slash + 1 : path, sizeof(t->name));
+}
+
+static void switch_space(struct exec *x, struct task *t)
+{
+    struct space *old;
+    u64 flags;
+
+    futex_exit(t);
+    record_space_usage(t);
+    flags = spin_lock_irqsave(&task_lock);
+    old = space_switch_current(x->space);
+    x->space = NULL;
+    vfork_release(t);
+    spin_unlock_irqrestore(&task_lock, flags);
+    space_put(old);
+}
+
+static void start_registers(struct regs *regs, const struct exec *x)
+{
+    u64 cause = regs->cause;
+
+    memset(regs, 0, sizeof(*regs));
+    regs->pc = x->entry;
+    regs->x[REG_SP] = x->sp;
+    regs->status = arch_user_status();
+    regs->cause = cause;
+}
+
+static void commit_process(struct exec *x, struct task *t)
+{
+    struct process *p = t->process;
+    bool gains_ids = x->cred->euid != current->cred->euid || x->cred->egid != current->cred->egid;
+    u64 flags;
+
+    if (gains_ids)
+        t->parent_death_signal = 0;
+    cred_commit(x->cred);
+    x->cred = NULL;
+    p->is_undumpable = gains_ids || current->cred->uid != current->cred->euid || current->cred->gid != current->cred->egid;
+    p->vdso_base = x->vdso_base;
+    t->altstack = (struct sigaltstack){.flags = 2}; /* SS_DISABLE */
+    t->restart.fn = NULL;
+    flags = spin_lock_irqsave(&task_lock);
+    p->did_exec = true;
+    p->exit_signal = SIGCHLD;
+    spin_unlock_irqrestore(&task_lock, flags);
+    set_comm(&t->thread, x->name);
+}
+
+static int commit(struct exec *x)
+{
+    struct task *t = current_task();
+    int error = take_over(t);
+
+    if (error != 0)
+        return error;
+    error = fd_table_unshare_for_exec(&t->thread);
+    if (error == 0)
+        error = reset_actions(t->process);
+    if (error != 0) { /* threads and descriptors are gone: there is no program to return to */
+        signal_force_kill(SIGKILL);
+        return error;
+    }
+    ptimers_delete_all(t->process);
+    switch_space(x, t);
+    commit_process(x, t);
+    arch_fp_drop(&t->thread);
+    start_registers(thread_regs(&t->thread), x);
+    return 0;
+}
+
+static long exec(int dirfd, u64 user_path, u64 user_argv, u64 user_envp, int at_flags)
+{
+    struct task *t = current_task();
+    struct exec *x = kzalloc(sizeof(*x));
+    char *path = kmalloc(PATH_MAX);
+    long error = -ENOMEM;
+
+    if (x != NULL && path != NULL) {
+        x->args.user = user_argv;
+        x->environment.user = user_envp;
+        x->limits = current->limits;
+        error = strncpy_from_user(path, (const char *)user_path, PATH_MAX);
+        if (error == 0 && !(at_flags & AT_EMPTY_PATH))
+            error = -ENOENT;
+        if (error >= 0)
+            error = prepare(x, dirfd, path, at_flags, t->no_new_privs);
+        if (error == 0)
+            error = commit(x);
+    }
+    kfree(path);
+    if (x != NULL)
+        exec_discard(x);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_execve) { return exec(AT_FDCWD, a0, a1, a2, 0); }
+
+DEFINE_SYSCALL(sys_execveat)
+{
+    if (a4 & ~(u64)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    return exec((int)a0, a1, a2, a3, (int)a4);
+}
+
+/* ---- the first program ---- */
+
+static int open_console(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        struct file *file = file_open("/dev/console", O_RDWR | O_NOCTTY, 0);
+        int got;
+
+        if (IS_ERR(file))
+            return (int)PTR_ERR(file);
+        got = fd_install(file, false);
+        if (got < 0) {
+            file_put(file);
+            return got;
+        }
+    }
+    return 0;
+}
+
+static const struct rlimits initial_limits = {
+    .limit = {
+        [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},
+        [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
+        [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},
+        [RLIMIT_STACK] = {8 * MIB, RLIM_INFINITY},
+        [RLIMIT_CORE] = {0, RLIM_INFINITY},
+        [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
+        [RLIMIT_NPROC] = {PID_MAX / 2, PID_MAX / 2},
+        [RLIMIT_NOFILE] = {1024, 4096},
+        [RLIMIT_MEMLOCK] = {8 * MIB, 8 * MIB},
+        [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
+        [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},
+        [RLIMIT_SIGPENDING] = {PID_MAX / 2, PID_MAX / 2},
+        [RLIMIT_MSGQUEUE] = {819200, 819200},
+        [RLIMIT_NICE] = {0, 0},
+        [RLIMIT_RTPRIO] = {0, 0},
+        [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
+    },
+};
+
+/* A process with nothing in it: pid 1, leader of its own group and session. */
+static struct task *create_init(void)
+{
+    struct task *t = task_alloc("init");
+    struct process *p = t != NULL ? process_alloc() : NULL;
+    u64 flags;
+
+    if (p == NULL)
+        return NULL;
+    t->process = p;
+    t->start_ns = p->start_ns = time_ns();
+    p->leader = t;
+    p->exit_signal = SIGCHLD;
+    p->limits = initial_limits;
+    p->user = user_get(0);
+    p->sighand = kzalloc(sizeof(*p->sighand));
+    if (p->user == NULL || p->sighand == NULL)
+        return NULL;
+    p->sighand->refs = 1;
+    p->user->processes = 1;
+    flags = spin_lock_irqsave(&task_lock);
+    t->pid = p->pid = pid_alloc();
+    if (IS_ERR(t->pid)) {
+        spin_unlock_irqrestore(&task_lock, flags);
+        return NULL;
+    }
+    t->pid->task = t;
+    list_add_tail(&p->threads, &t->thread_link);
+    p->n_threads = p->n_live = p->n_undead = 1;
+    list_add_tail(&all_processes, &p->all_link);
+    group_join(p, p->pid);
+    session_join(p, p->pid);
+    init_process = p;
+    spin_unlock_irqrestore(&task_lock, flags);
+    t->thread.limits = &p->limits;
+    return t;
+}
+
+/* What the booting thread has prepared in its own name becomes init's. */
+static void hand_over(struct task *t, struct exec *x)
+{
+    struct thread *self = current;
+
+    t->thread.cred = x->cred;
+    t->thread.files = self->files;
+    t->thread.fs = self->fs;
+    t->thread.space = x->space;
+    t->process->vdso_base = x->vdso_base;
+    cred_put(self->cred);
+    self->cred = NULL;
+    self->files = NULL;
+    self->fs = NULL;
+    self->limits = NULL;
+    x->cred = NULL;
+    x->space = NULL;
+    set_comm(&t->thread, x->name);
+    start_registers(thread_regs(&t->thread), x);
+    arch_init_user_thread(&t->thread);
+}
+
+/* => a kernel thread, whose fs_context is the root's */
+int proc_start_init(const char *path, const char *const argv[], const char *const envp[])
+{
+    struct task *t = create_init();
+    struct exec *x = kzalloc(sizeof(*x));
+    int error;
+
+    if (t == NULL || x == NULL)
+        return -ENOMEM;
+    if (current->cred == NULL)
+        current->cred = cred_create_root();
+    current->limits = &t->process->limits;
+    if (current->files == NULL)
+        current->files = fd_table_create();
+    if (current->cred == NULL || current->files == NULL)
+        return -ENOMEM;
+    error = open_console();
+    if (error != 0)
+        kprintf("cannot open /dev/console: error %d", -error);
+    x->args.kernel = argv;
+    x->environment.kernel = envp;
+    x->limits = &t->process->limits;
+    error = prepare(x, AT_FDCWD, path, 0, false);
+    if (error == 0)
+        hand_over(t, x);
+    exec_discard(x);
+    if (error == 0)
+        thread_start(&t->thread);
+    return error;
+}
+
+void proc_init(void)
+{
+    futex_init();
+    vdso_init();
+    pgrp_init();
+}

@@ -1,0 +1,311 @@
+/*
+ * The stack that a new program starts with (System V ABI, process initialisation):
+ *
+ *   sp -> argc | argv pointers, NULL | envp pointers, NULL | auxiliary vector | ... | 16 random bytes | argv strings | envp strings | name | 0  top
+ *
+ * It is built from the top down in one page of the kernel's at a time, which is written to the new space when the next one begins.
+ */
+#include "fs/vfs.h"
+#include "lib/random.h"
+#include "lib/string.h"
+#include "proc/exec.h"
+#include "proc/internal.h"
+#include "vm/kmalloc.h"
+#include "vm/uaccess.h"
+
+#define STRING_MAX (128 * KIB)
+#define ARGS_MIN (128 * KIB)   /* always allowed, and at most: */
+#define ARGS_MAX (6 * MIB)
+#define STRINGS_MAX 0x7fffffffu
+#define N_RANDOM 16
+
+enum {
+    AT_NULL, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_BASE = 7, AT_FLAGS = 8, AT_ENTRY = 9, AT_UID = 11, AT_EUID = 12,
+    AT_GID = 13, AT_EGID = 14, AT_HWCAP = 16, AT_CLKTCK = 17, AT_SECURE = 23, AT_RANDOM = 25, AT_EXECFN = 31, AT_SYSINFO_EHDR = 33,
+    AT_MINSIGSTKSZ = 51
+};
+#define HWCAP_IMAFDC 0x112d /* a bit for each letter: a c d f i m */
+#define SIGNAL_STACK_MIN 2048
+#define CLOCK_TICKS 100
+
+/* ---- the page in work ---- */
+
+static int flush_page(struct exec *x, u64 from)
+{
+    u64 end = x->page_address + PAGE_SIZE;
+    ssize_t n = space_write(x->space, from, x->page + (from - x->page_address), end - from, false);
+
+    return n == (ssize_t)(end - from) ? 0 : -E2BIG; /* the stack cannot grow so far */
+}
+
+/* Makes the page of ADDRESS the one in work; everything from x->stack_position up in the old one is done. */
+static int enter_page(struct exec *x, u64 address)
+{
+    u64 page = ALIGN_DOWN(address, PAGE_SIZE);
+    int error;
+
+    if (page == x->page_address)
+        return 0;
+    error = flush_page(x, MAX(x->stack_position, x->page_address));
+    x->page_address = page;
+    return error;
+}
+
+/* Puts N bytes, of kernel or user memory, right below what is there. */
+static int push(struct exec *x, const void *bytes, size_t n, bool is_user)
+{
+    while (n > 0) {
+        u64 room, chunk;
+        int error = enter_page(x, x->stack_position - 1);
+
+        if (error != 0)
+            return error;
+        room = x->stack_position - x->page_address;
+        chunk = MIN(room, (u64)n);
+        n -= chunk;
+        if (!is_user)
+            memcpy(x->page + room - chunk, (const char *)bytes + n, chunk);
+        else if (copy_from_user(x->page + room - chunk, (const char *)bytes + n, chunk) != 0)
+            return -EFAULT;
+        x->stack_position -= chunk;
+    }
+    return 0;
+}
+
+/* ---- strings ---- */
+
+static int get_string(const struct exec_strings *s, u32 i, u64 *user)
+{
+    return get_user_u64(user, (const u64 *)(s->user + i * sizeof(u64)));
+}
+
+static int count(struct exec_strings *s)
+{
+    u64 pointer;
+
+    s->count = 0;
+    if (s->kernel != NULL) {
+        while (s->kernel[s->count] != NULL)
+            s->count++;
+        return 0;
+    }
+    if (s->user == 0)
+        return 0;
+    for (;;) {
+        if (get_string(s, s->count, &pointer) != 0)
+            return -EFAULT;
+        if (pointer == 0)
+            return 0;
+        if (++s->count >= STRINGS_MAX / sizeof(u64))
+            return -E2BIG;
+        if (fatal_signal_pending())
+            return -EINTR;
+    }
+}
+
+static u64 arguments_limit(const struct exec *x)
+{
+    return MAX(MIN(x->limits->limit[RLIMIT_STACK].soft / 4, ARGS_MAX), ARGS_MIN);
+}
+
+int exec_count_strings(struct exec *x)
+{
+    int error = count(&x->args);
+
+    if (error == 0)
+        error = count(&x->environment);
+    if (error != 0)
+        return error;
+    if (((u64)x->args.count + x->environment.count) * sizeof(u64) > arguments_limit(x))
+        return -E2BIG;
+    return 0;
+}
+
+/* Length of a user string with its NUL: -E2BIG, -EFAULT. */
+static ssize_t user_length(u64 user)
+{
+    char buf[128];
+    size_t done = 0;
+
+    while (done < STRING_MAX) {
+        ssize_t n = strncpy_from_user(buf, (const char *)user + done, sizeof(buf));
+
+        if (n >= 0)
+            return (ssize_t)done + n + 1;
+        if (n != -ENAMETOOLONG)
+            return n;
+        done += sizeof(buf);
+    }
+    return -E2BIG;
+}
+
+/* Whether the strings so far and the pointers to all of them fit what exec may use. */
+static bool is_within_limit(const struct exec *x)
+{
+    u64 pointers = ((u64)x->args.count + x->environment.count + x->n_prefix) * sizeof(u64);
+
+    return x->random.stack_top - x->stack_position + pointers <= arguments_limit(x);
+}
+
+static int push_kernel_string(struct exec *x, const char *s) { return push(x, s, strlen(s) + 1, false); }
+
+static int push_string(struct exec *x, const struct exec_strings *s, u32 i)
+{
+    u64 user;
+    ssize_t length;
+
+    if (s->kernel != NULL)
+        return push_kernel_string(x, s->kernel[i]);
+    if (get_string(s, i, &user) != 0)
+        return -EFAULT;
+    length = user_length(user);
+    if (length < 0)
+        return (int)length;
+    return push(x, (const void *)user, (size_t)length, true);
+}
+
+/* Strings FIRST.. of S, the last one first, their addresses at TO[FIRST].. */
+static int push_strings(struct exec *x, const struct exec_strings *s, u32 first, u64 *to)
+{
+    for (u32 i = s->count; i > first; i--) {
+        int error = push_string(x, s, i - 1);
+
+        if (error == 0 && !is_within_limit(x))
+            error = -E2BIG;
+        if (error == 0 && fatal_signal_pending())
+            error = -EINTR;
+        if (error != 0)
+            return error;
+        to[i - 1] = x->stack_position;
+    }
+    return 0;
+}
+
+/* What becomes the whole argument vector: the script's words instead of argv[0], or argv itself; at least one string, be it empty. */
+static int push_arguments(struct exec *x, u64 *to)
+{
+    u32 replaced = x->n_prefix > 0 && x->args.count > 0 ? 1 : 0;
+    u32 shift = x->n_prefix - replaced;
+    int error = push_strings(x, &x->args, replaced, to + shift);
+
+    for (unsigned i = 0; i < x->n_prefix && error == 0; i++) {
+        error = push_kernel_string(x, x->prefix[i]);
+        to[x->n_prefix - 1 - i] = x->stack_position;
+    }
+    if (error == 0 && x->args.count == 0 && x->n_prefix == 0) {
+        error = push_kernel_string(x, "");
+        to[0] = x->stack_position;
+    }
+    return error;
+}
+
+static u32 final_argc(const struct exec *x)
+{
+    u32 argc = x->args.count + x->n_prefix - (x->n_prefix > 0 && x->args.count > 0 ? 1 : 0);
+
+    return MAX(argc, 1u);
+}
+
+int exec_push_strings(struct exec *x)
+{
+    struct space_layout *layout = space_layout(x->space);
+    u64 n = (u64)final_argc(x) + x->environment.count;
+    static const u8 zeros[8];
+    int error;
+
+    x->page = kzalloc(PAGE_SIZE);
+    x->addresses = kmalloc(n * sizeof(u64));
+    if (x->page == NULL || x->addresses == NULL)
+        return -ENOMEM;
+    x->stack_position = x->random.stack_top;
+    x->page_address = x->stack_position - PAGE_SIZE;
+    error = push(x, zeros, sizeof(zeros), false);
+    if (error == 0)
+        error = push_kernel_string(x, x->name);
+    layout->env_end = x->stack_position;
+    if (error == 0)
+        error = push_strings(x, &x->environment, 0, x->addresses + final_argc(x));
+    layout->env_start = layout->arg_end = x->stack_position;
+    if (error == 0)
+        error = push_arguments(x, x->addresses);
+    layout->arg_start = x->stack_position;
+    return error;
+}
+
+/* ---- the table ---- */
+
+struct auxv {
+    u64 *entry;
+    unsigned n;
+};
+
+static void add(struct auxv *v, u64 type, u64 value)
+{
+    v->entry[v->n++] = type;
+    v->entry[v->n++] = value;
+}
+
+/* Into the layout, from where /proc/PID/auxv reads it. NAME: where AT_EXECFN's string is. */
+static void make_auxv(struct exec *x, u64 random_at)
+{
+    struct space_layout *layout = space_layout(x->space);
+    const struct cred *c = x->cred;
+    struct auxv v = {.entry = layout->auxv};
+
+    add(&v, AT_SYSINFO_EHDR, x->vdso_base);
+    add(&v, AT_MINSIGSTKSZ, SIGNAL_STACK_MIN);
+    add(&v, AT_HWCAP, HWCAP_IMAFDC);
+    add(&v, AT_PAGESZ, PAGE_SIZE);
+    add(&v, AT_CLKTCK, CLOCK_TICKS);
+    add(&v, AT_PHDR, x->program.phdr);
+    add(&v, AT_PHENT, sizeof(struct elf_segment));
+    add(&v, AT_PHNUM, x->phnum);
+    add(&v, AT_BASE, x->interpreter_base);
+    add(&v, AT_FLAGS, 0);
+    add(&v, AT_ENTRY, x->program.entry);
+    add(&v, AT_UID, c->uid);
+    add(&v, AT_EUID, c->euid);
+    add(&v, AT_GID, c->gid);
+    add(&v, AT_EGID, c->egid);
+    add(&v, AT_SECURE, c->uid != c->euid || c->gid != c->egid);
+    add(&v, AT_RANDOM, random_at);
+    add(&v, AT_EXECFN, layout->env_end);
+    add(&v, AT_NULL, 0);
+    layout->n_auxv = v.n;
+}
+
+/* Pushes the pointers of N strings and the NULL behind them. */
+static int push_pointers(struct exec *x, const u64 *addresses, u64 n)
+{
+    u64 null = 0;
+    int error = push(x, &null, sizeof(null), false);
+
+    return error != 0 ? error : push(x, addresses, n * sizeof(u64), false);
+}
+
+int exec_push_table(struct exec *x)
+{
+    struct space_layout *layout = space_layout(x->space);
+    u64 argc = final_argc(x), envc = x->environment.count, table;
+    u8 random[N_RANDOM];
+    int error;
+
+    random_bytes(random, sizeof(random));
+    x->stack_position = ALIGN_DOWN(x->stack_position, 16);
+    error = push(x, random, sizeof(random), false);
+    make_auxv(x, x->stack_position);
+    table = (layout->n_auxv + envc + 1 + argc + 1 + 1) * sizeof(u64);
+    x->stack_position = ALIGN_DOWN(x->stack_position - table, 16) + table;
+    if (error == 0)
+        error = push(x, layout->auxv, layout->n_auxv * sizeof(u64), false);
+    if (error == 0)
+        error = push_pointers(x, x->addresses + argc, envc);
+    if (error == 0)
+        error = push_pointers(x, x->addresses, argc);
+    if (error == 0)
+        error = push(x, &argc, sizeof(argc), false);
+    if (error == 0)
+        error = flush_page(x, x->stack_position);
+    x->sp = layout->start_stack = x->stack_position;
+    return error;
+}
