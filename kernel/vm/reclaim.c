@@ -139,7 +139,7 @@ static u64 turn(u64 n)
     return freed;
 }
 
-u64 shrink_others(u64 n)
+static u64 shrink_others(u64 n)
 {
     struct shrinker *s;
     u64 freed = 0;

@@ -19,9 +19,6 @@ void drop_caches(unsigned which);
 u64 page_free_count(void);  /* free pages, those kept per hart included */
 u64 page_total_count(void); /* pages that the allocator manages */
 
-/* Asks the caches outside vm/ for about N pages' worth of memory: how many they gave. May sleep. */
-u64 shrink_others(u64 n);
-
 struct object;
 /* OBJECT has no pages any more and is going away: waits until reclaim does not look at it. */
 void reclaim_forget_object(struct object *object);

@@ -1,11 +1,10 @@
 /* /proc/sys: the settings of sysctl(8) that programs ask for. Those that cannot be changed here are read-only. Source: proc(5), proc_sys(5). */
 #include "fs/procfs/internal.h"
-#include "fs/super.h"
-#include "lib/cmdline.h"
 #include "lib/random.h"
 #include "lib/string.h"
 #include "proc/uname.h"
 #include "vm/reclaim.h"
+#include "vm/space.h"
 
 /* ---- names ---- */
 
@@ -44,7 +43,7 @@ CONSTANT(show_nr_open, "1048576")
 CONSTANT(show_pipe_max_size, "1048576")
 CONSTANT(show_aio_max, "65536")
 
-static int show_randomize(struct seq *s, const struct proc_target *t) { return show_constant(s, cmdline_has("norandmaps") ? "0" : "2"); }
+static int show_randomize(struct seq *s, const struct proc_target *t) { return show_constant(s, space_is_randomised() ? "2" : "0"); }
 
 static int show_threads_max(struct seq *s, const struct proc_target *t)
 {
@@ -141,27 +140,13 @@ static int show_inode_nr(struct seq *s, const struct proc_target *t)
     return 0;
 }
 
-/* ---- dropping caches: bit 0: clean file pages, bit 1: unused names and inodes ---- */
-
-static int drop_file_pages(struct super *super, void *unused)
-{
-    struct inode *inode = NULL;
-
-    while ((inode = super_next_inode(super, inode)) != NULL)
-        object_drop_clean(&inode->object);
-    return 0;
-}
-
 static int write_drop_caches(const struct proc_target *t, char *text, size_t n)
 {
-    unsigned what = (unsigned)text[0] - '0';
+    unsigned which = (unsigned)text[0] - '0';
 
-    if (what < 1 || what > 7 || (text[1] != '\0' && text[1] != '\n'))
+    if (which < 1 || which > 7 || (text[1] != '\0' && text[1] != '\n'))
         return -EINVAL;
-    if (what & 1)
-        super_for_each(drop_file_pages, NULL);
-    if (what & 2)
-        shrink_others(page_total_count());
+    drop_caches(which & (DROP_PAGES | DROP_OTHERS));
     return 0;
 }
 
