@@ -399,7 +399,7 @@ static void hand_over(struct task *t, struct exec *x)
 /* => a kernel thread, whose fs_context is the root's */
 int proc_start_init(const char *path, const char *const argv[], const char *const envp[])
 {
-    struct task *t = create_init();
+    struct task *t = init_process != NULL ? init_process->leader : create_init(); /* an earlier path may have failed */
     struct exec *x = kzalloc(sizeof(*x));
     int error;
 
@@ -412,9 +412,11 @@ int proc_start_init(const char *path, const char *const argv[], const char *cons
         current->files = fd_table_create();
     if (current->cred == NULL || current->files == NULL)
         return -ENOMEM;
-    error = open_console();
-    if (error != 0)
-        kprintf("cannot open /dev/console: error %d", -error);
+    if (fd_table_next(current->files, 0) < 0) {
+        error = open_console();
+        if (error != 0)
+            kprintf("cannot open /dev/console: error %d", -error);
+    }
     x->args.kernel = argv;
     x->environment.kernel = envp;
     x->limits = &t->process->limits;
@@ -431,5 +433,4 @@ void proc_init(void)
 {
     futex_init();
     vdso_init();
-    pgrp_init();
 }

@@ -56,7 +56,6 @@ void group_check_orphaned_by_exit(struct process *process);
 void group_check_orphaned_child(struct process *child, struct process *old_parent);
 /* The current process is the leader of its session and exits: the terminal is told. => task_lock not held */
 void session_leader_exits(struct process *process);
-void pgrp_init(void);
 
 /* ---- signal.c ---- */
 struct sigqueue {

@@ -2,8 +2,11 @@
  * Process groups and sessions (credentials(7), setpgid(2), setsid(2); POSIX.1-2024 XBD 11.1.4 and 3.264 "Orphaned Process Group").
  * A group or session is nothing but its struct pid and the processes listed there.
  */
-#include "dev/tty.h"
 #include "proc/internal.h"
+
+static void (*tty_leader_exits)(void *tty, int sid);
+
+void proc_set_tty_hangup(void (*leader_exits)(void *tty, int sid)) { tty_leader_exits = leader_exits; }
 
 void group_join(struct process *p, struct pid *group)
 {
@@ -196,52 +199,6 @@ void session_leader_exits(struct process *p)
         p->session->tty = NULL;
     }
     spin_unlock_irqrestore(&task_lock, flags);
-    if (tty != NULL)
-        tty_session_leader_exits(tty, sid);
-}
-
-/* ---- what dev/tty asks ---- */
-
-static int tty_current_pgid(void) { return process_group_id(current_process()); }
-static int tty_current_sid(void) { return process_session_id(current_process()); }
-static bool tty_current_is_leader(void) { return process_is_session_leader(current_process()); }
-static struct tty *tty_of_current(void) { return session_tty(current_process()); }
-static void tty_set_of_current(struct tty *tty) { session_set_tty(tty); }
-static void tty_clear_of_session(int sid, struct tty *tty) { session_clear_tty(sid, tty); }
-
-static int tty_session_of_group(int pgid)
-{
-    int sid, error = group_session(pgid, &sid);
-
-    return error != 0 ? error : sid;
-}
-
-static void tty_signal_leader(int sid, int sig)
-{
-    struct process *p = process_find(sid);
-
-    if (p == NULL)
-        return;
-    if (process_is_session_leader(p))
-        signal_send_process(p, sig);
-    process_put(p);
-}
-
-void pgrp_init(void)
-{
-    static const struct tty_process_ops ops = {
-        .current_pgid = tty_current_pgid,
-        .current_sid = tty_current_sid,
-        .current_is_session_leader = tty_current_is_leader,
-        .current_tty = tty_of_current,
-        .set_current_tty = tty_set_of_current,
-        .clear_session_tty = tty_clear_of_session,
-        .session_of_group = tty_session_of_group,
-        .group_is_orphaned = group_is_orphaned,
-        .current_ignores = signal_is_blocked_or_ignored,
-        .signal_group = signal_send_group,
-        .signal_session_leader = tty_signal_leader,
-    };
-
-    tty_set_process_ops(&ops);
+    if (tty != NULL && tty_leader_exits != NULL)
+        tty_leader_exits(tty, sid);
 }

@@ -206,6 +206,9 @@ int group_session(int pgid, int *sid);
 /* True if no member has a parent in another group of the same session (POSIX: orphaned). */
 bool group_is_orphaned(int pgid);
 
+/* What dev/tty hands down (terminal.c): the session leader SID, whose terminal TTY was, exits: SIGHUP and SIGCONT to the foreground group, and so on. */
+void proc_set_tty_hangup(void (*leader_exits)(void *tty, int sid));
+
 /* ---- restarts ---- */
 /* Returns -ERESTART_RESTARTBLOCK after having noted that restart_syscall shall call FN with these arguments. */
 long restart_later(long (*fn)(const u64 args[RESTART_ARGS]), u64 a, u64 b, u64 c, u64 d, u64 e);
