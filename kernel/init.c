@@ -18,7 +18,6 @@
 #include "lib/print.h"
 #include "lib/random.h"
 #include "proc/task.h"
-#include "proc/terminal.h"
 #include "proc/vdso/vdso.h"
 #include "sched/sched.h"
 #include "selftest.h"
@@ -93,7 +92,6 @@ static void start_system(void *unused)
     block_init();
     virtio_init();
     proc_init();
-    terminal_init();
     mount_root();
     start_first_program();
 }
