@@ -18,6 +18,7 @@
 #include "lib/print.h"
 #include "lib/random.h"
 #include "proc/task.h"
+#include "proc/terminal.h"
 #include "proc/vdso/vdso.h"
 #include "sched/sched.h"
 #include "selftest.h"
@@ -92,6 +93,7 @@ static void start_system(void *unused)
     block_init();
     virtio_init();
     proc_init();
+    terminal_init();
     mount_root();
     start_first_program();
 }
