@@ -14,7 +14,8 @@ struct link_frame {
 
 void path_get(const struct path *path)
 {
-    mount_get(path->mount);
+    if (path->mount != NULL)
+        mount_get(path->mount);
     dentry_get(path->dentry);
 }
 

@@ -1,4 +1,5 @@
 /* /proc/PID/fd, fdinfo, and the links that lead to a process's files and places: exe, cwd, root. Source: proc(5). */
+#include "fs/dentry.h"
 #include "fs/procfs/internal.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
@@ -55,18 +56,33 @@ ssize_t read_fd_link(const struct proc_target *t, char *buf, size_t size)
     return n;
 }
 
+/* What has no name, a pipe above all, can be opened again under one that leads nowhere. */
+static int make_path(const struct file *file, struct path *path)
+{
+    inode_hold(file->inode);
+    path->mount = NULL;
+    path->dentry = dentry_create_unlinked(file->inode->super, file->inode);
+    if (path->dentry != NULL)
+        return 0;
+    inode_put(file->inode);
+    return -ENOMEM;
+}
+
 static int follow_file(struct file *file, struct path *path)
 {
+    int error;
+
     if (file == NULL)
         return -ENOENT;
-    if (file->path.dentry == NULL || file->path.mount == NULL) {
+    if (file->path.dentry != NULL && file->path.mount != NULL) {
+        *path = file->path;
+        path_get(path);
         file_put(file);
-        return -ENXIO;
+        return 0;
     }
-    *path = file->path;
-    path_get(path);
+    error = make_path(file, path);
     file_put(file);
-    return 0;
+    return error;
 }
 
 int follow_fd(const struct proc_target *t, struct path *path) { return follow_file(target_file(t), path); }
