@@ -32,7 +32,7 @@ void tty_reset(struct tty *tty)
     ldisc_reset(&tty->ldisc);
     tty->winsize = (struct winsize){0};
     tty->session = tty->foreground = 0;
-    tty->stopped = tty->exclusive = false;
+    tty->stopped = tty->exclusive = tty->sender_stopped = false;
 }
 
 int tty_setup(struct tty *tty, const char *name, u32 dev, const struct tty_driver *driver, size_t queue_size)
@@ -81,12 +81,28 @@ static void act_on(struct tty *tty, u32 events)
         wake_all(&tty->writers);
 }
 
+/* IXOFF: asks the other side to stop when the queue is nearly full, and to go on when half of it is free. => tty->lock */
+static void pace_sender(struct tty *tty)
+{
+    const struct ldisc *l = &tty->ldisc;
+    size_t room = ldisc_room(l);
+    bool stop = tty->sender_stopped ? room < l->size / 2 : room < l->size / 8;
+
+    if (!(l->termios.iflag & IXOFF))
+        stop = false;
+    if (stop == tty->sender_stopped)
+        return;
+    tty->sender_stopped = stop;
+    tty->driver->write(tty, &l->termios.cc[stop ? VSTOP : VSTART], 1);
+}
+
 static void received(struct tty *tty, u64 flags)
 {
     u32 events = tty->ldisc.events;
     bool is_readable = ldisc_is_readable(&tty->ldisc, 1);
 
     tty->ldisc.events = 0;
+    pace_sender(tty);
     spin_unlock_irqrestore(&tty->lock, flags);
     act_on(tty, events);
     if (is_readable)
@@ -198,6 +214,7 @@ static ssize_t read_some(struct tty *tty, struct uio *uio, bool *end)
     u64 flags = spin_lock_irqsave(&tty->lock);
     size_t n = ldisc_read(&tty->ldisc, buffer, MIN(uio->left, sizeof(buffer)), end);
 
+    pace_sender(tty);
     spin_unlock_irqrestore(&tty->lock, flags);
     return uio_copy_out(uio, buffer, n) == n ? (ssize_t)n : -EFAULT;
 }

@@ -80,6 +80,7 @@ struct tty {
     u32 hangups;          /* files opened before the last hang-up are dead */
     bool stopped;         /* output is held by TCOOFF; by ^S: ldisc.output_held */
     bool exclusive;       /* TIOCEXCL */
+    bool sender_stopped;  /* IXOFF: the other side was sent STOP and no START since */
 };
 
 /* What file->private is for an open tty. */
