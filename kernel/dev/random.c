@@ -169,6 +169,11 @@ void random_init(void)
 {
     u64 seed[] = {cycles(), time_ns(), time_realtime_offset(), machine.timebase_hz};
 
+    unsigned length;
+    const void *firmware_seed = arch_random_seed(&length);
+
     random_add(seed, sizeof(seed));
+    if (firmware_seed != NULL)
+        random_add(firmware_seed, length);
     random_add(machine.command_line, strlen(machine.command_line));
 }

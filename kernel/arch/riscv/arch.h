@@ -114,6 +114,8 @@ void arch_stop_other_harts(void);
 int irq_register(unsigned irq, void (*handler)(void *), void *arg);
 /* The n-th device-tree node compatible with NAME that is okay: its first register range and interrupt. False when there is none. */
 bool fdt_device(const char *compatible, unsigned n, u64 *reg, u64 *size, unsigned *irq);
+/* Unpredictable bytes that the firmware left for us (the device tree's rng-seed); NULL when there are none. */
+const void *arch_random_seed(unsigned *length);
 /* Console output of last resort, polled. */
 void arch_console_putc(char c);
 

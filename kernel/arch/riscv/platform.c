@@ -160,6 +160,13 @@ unsigned arch_memory(struct phys_range *ram, struct phys_range *reserved, unsign
     return n;
 }
 
+const void *arch_random_seed(unsigned *length)
+{
+    struct fdt_node node;
+
+    return fdt_find_path(&node, "chosen") ? fdt_property(&node, "rng-seed", length) : NULL;
+}
+
 void platform_init(const void *fdt)
 {
     struct fdt_node node;
