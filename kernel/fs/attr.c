@@ -81,15 +81,11 @@ int inode_truncate(struct inode *inode, u64 size)
     return error;
 }
 
-int path_chmod(const struct path *path, u32 mode)
+int inode_chmod(struct inode *inode, u32 mode)
 {
-    struct inode *inode = path_inode(path);
     const struct cred *cred = current->cred;
     struct attributes attr = {.valid = ATTR_MODE, .mode = mode & 07777};
-    int error = path_want_write(path);
 
-    if (error != 0)
-        return error;
     if (S_ISLNK(inode->mode))
         return -EOPNOTSUPP;
     if (!inode_is_owner(inode, cred))
@@ -99,16 +95,12 @@ int path_chmod(const struct path *path, u32 mode)
     return inode_change(inode, &attr);
 }
 
-int path_chown(const struct path *path, u32 uid, u32 gid)
+int inode_chown(struct inode *inode, u32 uid, u32 gid)
 {
-    struct inode *inode = path_inode(path);
     const struct cred *cred = current->cred;
     bool privileged = capable(cred, CAP_CHOWN), changes_uid = uid != (u32)-1, changes_gid = gid != (u32)-1;
     struct attributes attr = {.valid = 0, .uid = uid, .gid = gid};
-    int error = path_want_write(path);
 
-    if (error != 0)
-        return error;
     if (changes_uid && !privileged && !(cred->fsuid == inode->uid && uid == inode->uid))
         return -EPERM;
     if (changes_gid && !privileged && !(cred->fsuid == inode->uid && (cred_in_group(cred, gid) || gid == inode->gid)))
@@ -121,14 +113,10 @@ int path_chown(const struct path *path, u32 uid, u32 gid)
     return inode_change(inode, &attr);
 }
 
-/* ATTR's ATIME and MTIME; NOW: both become the present, for which the right to write is enough. */
-int path_set_times(const struct path *path, struct attributes *attr, bool now)
+int inode_set_times(struct inode *inode, struct attributes *attr, bool now)
 {
-    struct inode *inode = path_inode(path);
-    int error = path_want_write(path);
+    int error;
 
-    if (error != 0)
-        return error;
     if (!inode_is_owner(inode, current->cred)) {
         if (!now)
             return -EPERM;

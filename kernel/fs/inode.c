@@ -9,6 +9,7 @@
  * inode_mark_dirty takes super->lock only. An inode on a dirty list may be unused; it is not freed before it was written.
  */
 #include "fs/dentry.h"
+#include "fs/locks.h"
 #include "fs/super.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
@@ -276,6 +277,8 @@ static void evict(struct inode *inode)
     if (inode->super->ops->evict_inode != NULL)
         inode->super->ops->evict_inode(inode);
     object_destroy(&inode->object);
+    if (unlikely(inode->locks != NULL))
+        locks_free(inode);
     unhash(inode);
     free_inode(inode);
 }

@@ -1,0 +1,511 @@
+/* System calls on attributes: stat(2), statx(2), statfs(2), chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), xattr(7)'s. */
+#include "fs/attr.h"
+#include "fs/fdtable.h"
+#include "fs/file.h"
+#include "fs/mount.h"
+#include "lib/string.h"
+#include "sys/syscall.h"
+#include "vm/uaccess.h"
+
+/* ---- a file by path or descriptor ---- */
+
+/* What *at calls with AT_EMPTY_PATH act on: a path, or a descriptor's file that has none (a pipe). */
+struct target {
+    struct inode *inode; /* referenced */
+    struct path path;    /* referenced; dentry NULL: nameless */
+};
+
+static void target_put(struct target *t)
+{
+    inode_put(t->inode);
+    if (t->path.dentry != NULL)
+        path_put(&t->path);
+}
+
+static int target_of_file(struct target *t, int fd)
+{
+    struct file *file = fd_get_any(fd);
+
+    if (file == NULL)
+        return -EBADF;
+    t->inode = file->inode;
+    inode_hold(t->inode);
+    t->path = file->path;
+    if (t->path.dentry != NULL)
+        path_get(&t->path);
+    file_put(file);
+    return 0;
+}
+
+static int target_get(struct target *t, int dirfd, u64 user_name, unsigned flags)
+{
+    unsigned lookup = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    struct user_path name;
+    int error;
+
+    if (user_name == 0 && (flags & AT_EMPTY_PATH) && dirfd >= 0)
+        return target_of_file(t, dirfd);
+    error = user_path_get(&name, (const char *)user_name);
+    if (error != 0)
+        return error;
+    if (name.s[0] == '\0' && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
+        error = target_of_file(t, dirfd);
+    else
+        error = path_lookup(dirfd, name.s, lookup, &t->path);
+    if (error == 0 && !(name.s[0] == '\0' && dirfd != AT_FDCWD)) {
+        t->inode = path_inode(&t->path);
+        inode_hold(t->inode);
+    }
+    user_path_put(&name);
+    return error;
+}
+
+/* ---- stat ---- */
+
+struct user_stat { /* asm-generic */
+    u64 dev, ino;
+    u32 mode, nlink, uid, gid;
+    u64 rdev, pad1;
+    s64 size;
+    s32 blksize, pad2;
+    s64 blocks;
+    s64 atime;
+    u64 atime_nsec;
+    s64 mtime;
+    u64 mtime_nsec;
+    s64 ctime;
+    u64 ctime_nsec;
+    u32 unused[2];
+};
+static_assert(sizeof(struct user_stat) == 128, "the ABI's struct stat");
+
+static int give_stat(struct inode *inode, u64 user)
+{
+    struct user_stat st;
+
+    if (inode->ops->getattr != NULL)
+        inode->ops->getattr(inode);
+    st = (struct user_stat){
+        .dev = inode->super->dev,
+        .ino = inode->ino,
+        .mode = inode->mode,
+        .nlink = inode->nlink,
+        .uid = inode->uid,
+        .gid = inode->gid,
+        .rdev = inode->rdev,
+        .size = (s64)inode_size(inode),
+        .blksize = (s32)inode->super->block_size,
+        .blocks = (s64)inode->blocks,
+        .atime = inode->atime.sec,
+        .atime_nsec = (u64)inode->atime.nsec,
+        .mtime = inode->mtime.sec,
+        .mtime_nsec = (u64)inode->mtime.nsec,
+        .ctime = inode->ctime.sec,
+        .ctime_nsec = (u64)inode->ctime.nsec,
+    };
+    return copy_to_user((void *)user, &st, sizeof(st));
+}
+
+DEFINE_SYSCALL(sys_fstat)
+{
+    struct fd_use use;
+    int error;
+
+    if (!fd_use((int)a0, true, &use))
+        return -EBADF;
+    error = give_stat(use.file->inode, a1);
+    fd_release(&use);
+    return error;
+}
+
+#define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
+
+DEFINE_SYSCALL(sys_newfstatat)
+{
+    unsigned flags = (unsigned)a3;
+    struct path path;
+    struct target t;
+    int error;
+
+    if (flags & ~(unsigned)STAT_FLAGS)
+        return -EINVAL;
+    if (likely(!(flags & AT_EMPTY_PATH))) {
+        error = path_lookup_user((int)a0, (const char *)a1, flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
+        if (error != 0)
+            return error;
+        error = give_stat(path_inode(&path), a2);
+        path_put(&path);
+        return error;
+    }
+    error = target_get(&t, (int)a0, a1, flags);
+    if (error != 0)
+        return error;
+    error = give_stat(t.inode, a2);
+    target_put(&t);
+    return error;
+}
+
+/* ---- statx ---- */
+
+struct statx_time {
+    s64 sec;
+    u32 nsec;
+    s32 reserved;
+};
+
+struct user_statx {
+    u32 mask, blksize;
+    u64 attributes;
+    u32 nlink, uid, gid;
+    u16 mode, pad1;
+    u64 ino, size, blocks, attributes_mask;
+    struct statx_time atime, btime, ctime, mtime;
+    u32 rdev_major, rdev_minor, dev_major, dev_minor;
+    u64 mount_id;
+    u32 dio_mem_align, dio_offset_align;
+    u64 spare[12];
+};
+static_assert(sizeof(struct user_statx) == 256, "the ABI's struct statx");
+
+#define STATX_BASIC_STATS 0x7ff
+#define STATX_MNT_ID 0x1000
+#define STATX_RESERVED 0x80000000u
+#define STATX_ATTR_MOUNT_ROOT 0x2000
+#define AT_STATX_SYNC_TYPE 0x6000
+
+static struct statx_time statx_time(const struct timespec64 *t) { return (struct statx_time){t->sec, (u32)t->nsec, 0}; }
+
+static int give_statx(const struct target *t, u64 user)
+{
+    struct inode *inode = t->inode;
+    bool is_mount_root = t->path.mount != NULL && t->path.dentry == t->path.mount->root;
+    struct user_statx st;
+
+    if (inode->ops->getattr != NULL)
+        inode->ops->getattr(inode);
+    memset(&st, 0, sizeof(st));
+    st.mask = STATX_BASIC_STATS | (t->path.mount != NULL ? STATX_MNT_ID : 0);
+    st.blksize = inode->super->block_size;
+    st.attributes = is_mount_root ? STATX_ATTR_MOUNT_ROOT : 0;
+    st.attributes_mask = STATX_ATTR_MOUNT_ROOT;
+    st.nlink = inode->nlink;
+    st.uid = inode->uid;
+    st.gid = inode->gid;
+    st.mode = (u16)inode->mode;
+    st.ino = inode->ino;
+    st.size = inode_size(inode);
+    st.blocks = inode->blocks;
+    st.atime = statx_time(&inode->atime);
+    st.ctime = statx_time(&inode->ctime);
+    st.mtime = statx_time(&inode->mtime);
+    st.rdev_major = dev_major(inode->rdev);
+    st.rdev_minor = dev_minor(inode->rdev);
+    st.dev_major = dev_major(inode->super->dev);
+    st.dev_minor = dev_minor(inode->super->dev);
+    st.mount_id = t->path.mount != NULL ? t->path.mount->id : 0;
+    return copy_to_user((void *)user, &st, sizeof(st));
+}
+
+DEFINE_SYSCALL(sys_statx)
+{
+    unsigned flags = (unsigned)a2;
+    struct target t;
+    int error;
+
+    if (((u32)a3 & STATX_RESERVED) || (flags & ~(unsigned)(STAT_FLAGS | AT_STATX_SYNC_TYPE)) ||
+        (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+        return -EINVAL;
+    error = target_get(&t, (int)a0, a1, flags);
+    if (error != 0)
+        return error;
+    error = give_statx(&t, a4);
+    target_put(&t);
+    return error;
+}
+
+/* ---- statfs ---- */
+
+struct user_statfs {
+    s64 type, bsize;
+    u64 blocks, bfree, bavail, files, ffree;
+    s32 fsid[2];
+    s64 namelen, frsize, flags, spare[4];
+};
+static_assert(sizeof(struct user_statfs) == 120, "the ABI's struct statfs");
+
+#define ST_VALID 0x20
+#define ST_RELATIME 0x1000
+
+static s64 statfs_flags(const struct mount *mount, bool read_only)
+{
+    unsigned flags = mount != NULL ? mount->flags : 0;
+    s64 result = ST_VALID | (read_only ? 1 : 0) | (flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)) | (flags & (MS_NOATIME | MS_NODIRATIME));
+
+    return flags & (MS_NOATIME | MS_STRICTATIME) ? result : result | ST_RELATIME;
+}
+
+static int give_statfs(const struct target *t, u64 user)
+{
+    struct super *super = t->inode->super;
+    struct statfs_info info = {.type = super->type->magic, .block_size = super->block_size, .name_max = NAME_MAX};
+    struct user_statfs st;
+
+    if (super->ops->statfs != NULL)
+        super->ops->statfs(super, &info);
+    memset(&st, 0, sizeof(st));
+    st.type = (s64)(info.type != 0 ? info.type : super->type->magic);
+    st.bsize = (s64)info.block_size;
+    st.blocks = info.blocks;
+    st.bfree = info.free;
+    st.bavail = info.available;
+    st.files = info.files;
+    st.ffree = info.files_free;
+    st.fsid[0] = (s32)(info.fsid != 0 ? info.fsid : super->dev);
+    st.fsid[1] = (s32)(info.fsid >> 32);
+    st.namelen = (s64)info.name_max;
+    st.frsize = (s64)(info.fragment_size != 0 ? info.fragment_size : info.block_size);
+    st.flags = statfs_flags(t->path.mount, super->read_only);
+    return copy_to_user((void *)user, &st, sizeof(st));
+}
+
+DEFINE_SYSCALL(sys_statfs)
+{
+    struct target t;
+    int error = target_get(&t, AT_FDCWD, a0, 0);
+
+    if (error != 0)
+        return error;
+    error = give_statfs(&t, a1);
+    target_put(&t);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_fstatfs)
+{
+    struct target t;
+    int error = target_of_file(&t, (int)a0);
+
+    if (error != 0)
+        return error;
+    error = give_statfs(&t, a1);
+    target_put(&t);
+    return error;
+}
+
+/* ---- mode and owner ---- */
+
+static bool is_open_path(int fd)
+{
+    struct file *file = fd_get(fd);
+
+    if (file != NULL)
+        file_put(file);
+    return file != NULL;
+}
+
+/* Nameless files have no mount that could be read-only. */
+static int want_write(const struct target *t) { return t->path.dentry != NULL ? path_want_write(&t->path) : 0; }
+
+static int chmod_target(struct target *t, u32 mode)
+{
+    int error = want_write(t);
+
+    return error != 0 ? error : inode_chmod(t->inode, mode);
+}
+
+static long chmod_name(int dirfd, u64 user_name, u32 mode, unsigned flags)
+{
+    struct target t;
+    int error;
+
+    if (flags & ~(unsigned)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    error = target_get(&t, dirfd, user_name, flags);
+    if (error != 0)
+        return error;
+    error = chmod_target(&t, mode);
+    target_put(&t);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_fchmodat)
+{
+    return chmod_name((int)a0, a1, (u32)a2, 0);
+}
+
+DEFINE_SYSCALL(sys_fchmodat2)
+{
+    return chmod_name((int)a0, a1, (u32)a2, (unsigned)a3);
+}
+
+DEFINE_SYSCALL(sys_fchmod)
+{
+    struct target t;
+    int error = is_open_path((int)a0) ? target_of_file(&t, (int)a0) : -EBADF;
+
+    if (error != 0)
+        return error;
+    error = chmod_target(&t, (u32)a1);
+    target_put(&t);
+    return error;
+}
+
+static int chown_target(struct target *t, u32 uid, u32 gid)
+{
+    int error = want_write(t);
+
+    return error != 0 ? error : inode_chown(t->inode, uid, gid);
+}
+
+DEFINE_SYSCALL(sys_fchownat)
+{
+    struct target t;
+    int error;
+
+    if ((unsigned)a4 & ~(unsigned)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    error = target_get(&t, (int)a0, a1, (unsigned)a4);
+    if (error != 0)
+        return error;
+    error = chown_target(&t, (u32)a2, (u32)a3);
+    target_put(&t);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_fchown)
+{
+    struct target t;
+    int error = is_open_path((int)a0) ? target_of_file(&t, (int)a0) : -EBADF;
+
+    if (error != 0)
+        return error;
+    error = chown_target(&t, (u32)a1, (u32)a2);
+    target_put(&t);
+    return error;
+}
+
+/* ---- times ---- */
+
+#define UTIME_NOW 0x3fffffff
+#define UTIME_OMIT 0x3ffffffe
+
+/* One of the two times: into *TIME, its flag into *VALID. False: out of range. */
+static bool take_time(const struct timespec64 *given, unsigned flag, const struct timespec64 *now, struct timespec64 *time, unsigned *valid)
+{
+    if (given->nsec == UTIME_OMIT)
+        return true;
+    *valid |= flag;
+    *time = given->nsec == UTIME_NOW ? *now : *given;
+    return given->nsec == UTIME_NOW || (given->nsec >= 0 && given->nsec < (s64)NSEC_PER_SEC);
+}
+
+static int set_times(struct target *t, const struct timespec64 *given)
+{
+    struct timespec64 now = current_time(t->inode);
+    struct attributes attr = {.valid = 0};
+    bool both_now;
+    int error = want_write(t);
+
+    if (error != 0)
+        return error;
+    if (!take_time(&given[0], ATTR_ATIME, &now, &attr.atime, &attr.valid) || !take_time(&given[1], ATTR_MTIME, &now, &attr.mtime, &attr.valid))
+        return -EINVAL;
+    if (attr.valid == 0)
+        return 0;
+    both_now = given[0].nsec == UTIME_NOW && given[1].nsec == UTIME_NOW;
+    if (t->inode->super->time_granularity >= NSEC_PER_SEC)
+        attr.atime.nsec = attr.mtime.nsec = 0;
+    return inode_set_times(t->inode, &attr, both_now);
+}
+
+DEFINE_SYSCALL(sys_utimensat)
+{
+    struct timespec64 given[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+    unsigned flags = (unsigned)a3;
+    struct target t;
+    int error;
+
+    if (a2 != 0 && copy_from_user(given, (void *)a2, sizeof(given)) != 0)
+        return -EFAULT;
+    if (given[0].nsec == UTIME_OMIT && given[1].nsec == UTIME_OMIT)
+        return 0;
+    if (flags & ~(unsigned)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    if (a1 == 0 && (int)a0 != AT_FDCWD) {
+        if (flags & AT_SYMLINK_NOFOLLOW)
+            return -EINVAL;
+        error = is_open_path((int)a0) ? target_of_file(&t, (int)a0) : -EBADF;
+    } else {
+        error = target_get(&t, (int)a0, a1, flags);
+    }
+    if (error != 0)
+        return error;
+    error = set_times(&t, given);
+    target_put(&t);
+    return error;
+}
+
+/* ---- size ---- */
+
+DEFINE_SYSCALL(sys_truncate)
+{
+    struct path path;
+    int error;
+
+    if ((s64)a1 < 0)
+        return -EINVAL;
+    error = path_lookup_user(AT_FDCWD, (const char *)a0, LOOKUP_FOLLOW, &path);
+    if (error != 0)
+        return error;
+    error = path_truncate(&path, a1);
+    path_put(&path);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_ftruncate)
+{
+    struct file *file;
+    int error;
+
+    if ((s64)a1 < 0)
+        return -EINVAL;
+    file = fd_get((int)a0);
+    if (file == NULL)
+        return -EBADF;
+    error = S_ISREG(file->inode->mode) && file->can_write ? inode_truncate(file->inode, a1) : -EINVAL;
+    file_put(file);
+    return error;
+}
+
+static int allocate(struct file *file, int mode, s64 offset, s64 length)
+{
+    struct inode *inode = file->inode;
+
+    if (offset < 0 || length <= 0)
+        return -EINVAL;
+    if (!file->can_write)
+        return -EBADF;
+    if (S_ISFIFO(inode->mode))
+        return -ESPIPE;
+    if (S_ISDIR(inode->mode))
+        return -EISDIR;
+    if (!S_ISREG(inode->mode) && !S_ISBLK(inode->mode))
+        return -ENODEV;
+    if ((u64)offset + (u64)length > inode->super->max_size)
+        return -EFBIG;
+    if ((mode & 2 /* PUNCH_HOLE */) && !(mode & 1 /* KEEP_SIZE */))
+        return -EOPNOTSUPP;
+    return file->ops->fallocate != NULL ? file->ops->fallocate(file, mode, (u64)offset, (u64)length) : -EOPNOTSUPP;
+}
+
+DEFINE_SYSCALL(sys_fallocate)
+{
+    struct file *file = fd_get((int)a0);
+    int error;
+
+    if (file == NULL)
+        return -EBADF;
+    error = allocate(file, (int)a1, (s64)a2, (s64)a3);
+    file_put(file);
+    return error;
+}

@@ -1,0 +1,389 @@
+/* System calls on descriptors and open files: dup(2), fcntl(2), flock(2), ioctl(2), pipe2(2), getdents64(2), memfd_create(2). */
+#include "fs/fdtable.h"
+#include "fs/file.h"
+#include "fs/locks.h"
+#include "fs/tmpfs/tmpfs.h"
+#include "lib/string.h"
+#include "sys/syscall.h"
+#include "vm/kmalloc.h"
+#include "vm/uaccess.h"
+
+/* ---- dup ---- */
+
+static long dup_from(int fd, int lowest, bool cloexec)
+{
+    struct file *file = fd_get_any(fd);
+    int result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = fd_install_from(file, lowest, cloexec);
+    if (result < 0)
+        file_put(file);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_dup)
+{
+    return dup_from((int)a0, 0, false);
+}
+
+DEFINE_SYSCALL(sys_dup3)
+{
+    struct file *file;
+    int result;
+
+    if ((a2 & ~(u64)O_CLOEXEC) || (int)a0 == (int)a1)
+        return -EINVAL;
+    file = fd_get_any((int)a0);
+    if (file == NULL)
+        return -EBADF;
+    result = fd_replace(file, (int)a1, (a2 & O_CLOEXEC) != 0);
+    if (result < 0)
+        file_put(file);
+    return result;
+}
+
+/* ---- fcntl ---- */
+
+#define F_DUPFD 0
+#define F_GETFD 1
+#define F_SETFD 2
+#define F_GETFL 3
+#define F_SETFL 4
+#define F_GETLK 5
+#define F_SETLK 6
+#define F_SETLKW 7
+#define F_SETOWN 8
+#define F_GETOWN 9
+#define F_SETSIG 10
+#define F_GETSIG 11
+#define F_SETOWN_EX 15
+#define F_GETOWN_EX 16
+#define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
+#define F_OFD_SETLKW 38
+#define F_SETLEASE 1024
+#define F_GETLEASE 1025
+#define F_NOTIFY 1026
+#define F_DUPFD_CLOEXEC 1030
+#define F_SETPIPE_SZ 1031
+#define F_GETPIPE_SZ 1032
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
+#define F_GET_RW_HINT 1035
+#define F_SET_RW_HINT 1036
+#define FD_CLOEXEC 1
+
+#define CHANGEABLE_FLAGS (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
+
+static long set_flags(struct file *file, u32 flags)
+{
+    if ((flags & O_ASYNC) && !(file->flags & O_ASYNC))
+        return -EINVAL; /* no SIGIO here */
+    if ((flags & O_NOATIME) && !(file->flags & O_NOATIME) && current->cred->fsuid != file->inode->uid && !capable(current->cred, CAP_FOWNER))
+        return -EPERM;
+    file->flags = (file->flags & ~(u32)CHANGEABLE_FLAGS) | (flags & CHANGEABLE_FLAGS);
+    return 0;
+}
+
+static long fcntl_lock(struct file *file, unsigned command, u64 user)
+{
+    struct flock_range range;
+    bool ofd = command >= F_OFD_GETLK;
+    int error;
+
+    if (copy_from_user(&range, (void *)user, sizeof(range)) != 0)
+        return -EFAULT;
+    if (command != F_GETLK && command != F_OFD_GETLK)
+        return lock_range_set(file, &range, ofd, command == F_SETLKW || command == F_OFD_SETLKW);
+    error = lock_range_test(file, &range, ofd);
+    if (error != 0)
+        return error;
+    return copy_to_user((void *)user, &range, sizeof(range));
+}
+
+static long fcntl_file(struct file *file, unsigned command, u64 argument)
+{
+    switch (command) {
+    case F_GETFL:
+        return (long)file->flags;
+    case F_SETFL:
+        return set_flags(file, (u32)argument);
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+        return fcntl_lock(file, command, argument);
+    case F_GETOWN:
+    case F_GETSIG:
+        return 0;
+    case F_SETOWN: /* whom SIGIO and SIGURG would go to: there are none */
+        return 0;
+    case F_SETSIG:
+        return argument > 64 ? -EINVAL : 0;
+    case F_GETPIPE_SZ:
+        return pipe_get_size(file);
+    case F_SETPIPE_SZ:
+        return pipe_set_size(file, argument);
+    case F_ADD_SEALS:
+        return tmpfs_add_seals(file, (unsigned)argument);
+    case F_GET_SEALS:
+        return tmpfs_get_seals(file);
+    case F_GETLEASE:
+        return F_UNLCK;
+    default:
+        return -EINVAL;
+    }
+}
+
+static bool allowed_for_path_only(unsigned command)
+{
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD || command == F_SETFD || command == F_GETFL;
+}
+
+DEFINE_SYSCALL(sys_fcntl)
+{
+    unsigned command = (unsigned)a1;
+    struct file *file;
+    long result;
+
+    switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        return dup_from((int)a0, (int)a2, command == F_DUPFD_CLOEXEC);
+    case F_GETFD:
+        return fd_get_cloexec((int)a0);
+    case F_SETFD:
+        return fd_set_cloexec((int)a0, (a2 & FD_CLOEXEC) != 0);
+    }
+    file = allowed_for_path_only(command) ? fd_get_any((int)a0) : fd_get((int)a0);
+    if (file == NULL)
+        return -EBADF;
+    result = fcntl_file(file, command, a2);
+    file_put(file);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_flock)
+{
+    struct file *file = fd_get((int)a0);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = lock_whole(file, (unsigned)a1);
+    file_put(file);
+    return result;
+}
+
+/* ---- ioctl ---- */
+
+#define FIOCLEX 0x5451
+#define FIONCLEX 0x5450
+#define FIONBIO 0x5421
+#define FIONREAD 0x541B
+#define FIGETBSZ 2
+
+static long set_nonblocking(struct file *file, u64 user)
+{
+    u32 on;
+
+    if (get_user_u32(&on, (u32 *)user) != 0)
+        return -EFAULT;
+    if (on)
+        atomic_or(&file->flags, O_NONBLOCK);
+    else
+        atomic_and(&file->flags, ~(u32)O_NONBLOCK);
+    return 0;
+}
+
+static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument)
+{
+    struct inode *inode = file->inode;
+
+    switch (command) {
+    case FIOCLEX:
+    case FIONCLEX:
+        return fd_set_cloexec(fd, command == FIOCLEX);
+    case FIONBIO:
+        return set_nonblocking(file, argument);
+    case FIGETBSZ:
+        if (S_ISREG(inode->mode) || S_ISDIR(inode->mode))
+            return put_user_u32(inode->super->block_size, (u32 *)argument);
+        break;
+    case FIONREAD:
+        if (S_ISREG(inode->mode))
+            return put_user_u32((u32)(inode_size(inode) - file->pos), (u32 *)argument);
+        break;
+    }
+    return file->ops->ioctl != NULL ? file->ops->ioctl(file, command, argument) : -ENOTTY;
+}
+
+DEFINE_SYSCALL(sys_ioctl)
+{
+    struct file *file = fd_get((int)a0);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = ioctl_file((int)a0, file, (unsigned)a1, a2);
+    file_put(file);
+    return result;
+}
+
+/* ---- pipe2 ---- */
+
+#define O_NOTIFICATION_PIPE O_EXCL
+
+DEFINE_SYSCALL(sys_pipe2)
+{
+    u32 flags = (u32)a1;
+    bool cloexec = (flags & O_CLOEXEC) != 0;
+    struct file *ends[2];
+    int fds[2], error;
+
+    if (flags & ~(u32)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+        return -EINVAL;
+    if (flags & O_DIRECT)
+        return -EINVAL; /* no packets */
+    error = pipe_create(ends, flags & O_NONBLOCK);
+    if (error != 0)
+        return error;
+    fds[0] = fd_install(ends[0], cloexec);
+    fds[1] = fds[0] >= 0 ? fd_install(ends[1], cloexec) : -1;
+    if (fds[0] >= 0 && fds[1] >= 0) {
+        if (copy_to_user((void *)a0, fds, sizeof(fds)) == 0)
+            return 0;
+        fd_close(fds[1]);
+        fd_close(fds[0]);
+        return -EFAULT;
+    }
+    error = fds[0] < 0 ? fds[0] : fds[1];
+    file_put(ends[1]);
+    if (fds[0] >= 0)
+        fd_close(fds[0]);
+    else
+        file_put(ends[0]);
+    return error;
+}
+
+/* ---- getdents64 ---- */
+
+struct dirent { /* the ABI's linux_dirent64 */
+    u64 ino;
+    s64 next;
+    u16 length;
+    u8 type;
+    char name[];
+};
+#define DIRENT_HEADER 19
+
+/* Entries are collected in kernel memory, since the directory is locked meanwhile. */
+struct collector {
+    struct dir_context ctx;
+    char *buffer;
+    size_t size, used;
+    int error; /* -EINVAL: not even one entry fits */
+};
+
+static bool collect(struct dir_context *ctx, const char *name, unsigned length, u64 ino, unsigned type, u64 next_pos)
+{
+    struct collector *c = container_of(ctx, struct collector, ctx);
+    size_t n = ALIGN_UP((size_t)DIRENT_HEADER + length + 1, 8);
+    struct dirent *d = (struct dirent *)(c->buffer + c->used);
+
+    if (c->used + n > c->size) {
+        c->error = c->used == 0 ? -EINVAL : 0;
+        return false;
+    }
+    d->ino = ino;
+    d->next = (s64)next_pos;
+    d->length = (u16)n;
+    d->type = (u8)type;
+    memcpy((char *)d + DIRENT_HEADER, name, length);
+    memset((char *)d + DIRENT_HEADER + length, 0, n - DIRENT_HEADER - length);
+    c->used += n;
+    return true;
+}
+
+static long read_entries(struct file *file, u64 user, size_t size)
+{
+    struct collector c = {.ctx = {.emit = collect}, .size = MIN(size, 32 * KIB)};
+    struct inode *dir = file->inode;
+    long result;
+
+    if (file->ops->read_dir == NULL)
+        return -ENOTDIR;
+    c.buffer = kmalloc(c.size + 8);
+    if (c.buffer == NULL)
+        return -ENOMEM;
+    mutex_lock(&file->pos_lock);
+    c.ctx.pos = file->pos;
+    read_lock(&dir->lock);
+    result = dir->nlink == 0 ? -ENOENT : file->ops->read_dir(file, &c.ctx);
+    read_unlock(&dir->lock);
+    if (c.used > 0)
+        result = copy_to_user((void *)user, c.buffer, c.used) != 0 ? -EFAULT : (long)c.used;
+    else if (result == 0)
+        result = c.error;
+    if (result >= 0)
+        file->pos = c.ctx.pos;
+    mutex_unlock(&file->pos_lock);
+    kfree(c.buffer);
+    if (result >= 0)
+        file_accessed(file);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_getdents64)
+{
+    struct file *file = fd_get((int)a0);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = read_entries(file, a1, (u32)a2);
+    file_put(file);
+    return result;
+}
+
+/* ---- memfd_create ---- */
+
+#define MFD_CLOEXEC 1
+#define MFD_ALLOW_SEALING 2
+#define MFD_HUGETLB 4
+#define MFD_NOEXEC_SEAL 8
+#define MFD_EXEC 16
+#define MFD_NAME_MAX 249
+
+DEFINE_SYSCALL(sys_memfd_create)
+{
+    unsigned flags = (unsigned)a1;
+    char name[MFD_NAME_MAX + 1];
+    struct file *file;
+    ssize_t n;
+    int fd;
+
+    if (flags & MFD_HUGETLB)
+        return -EINVAL; /* no huge pages for files */
+    if ((flags & ~(unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) ||
+        (flags & (MFD_NOEXEC_SEAL | MFD_EXEC)) == (MFD_NOEXEC_SEAL | MFD_EXEC))
+        return -EINVAL;
+    n = strncpy_from_user(name, (const char *)a0, sizeof(name));
+    if (n < 0)
+        return n == -ENAMETOOLONG ? -EINVAL : n;
+    file = tmpfs_memfd_create(name, (flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)) != 0);
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    if (flags & MFD_NOEXEC_SEAL) {
+        file->inode->mode &= ~(u32)0111;
+        tmpfs_inode(file->inode)->seals |= F_SEAL_EXEC;
+    }
+    fd = fd_install(file, (flags & MFD_CLOEXEC) != 0);
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}

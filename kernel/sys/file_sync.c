@@ -1,0 +1,149 @@
+/* System calls that write back or advise: sync(2), fsync(2), sync_file_range(2), posix_fadvise(2), readahead(2). */
+#include "fs/file.h"
+#include "fs/super.h"
+#include "sys/syscall.h"
+
+DEFINE_SYSCALL(sys_sync)
+{
+    sync_all(true);
+    return 0;
+}
+
+static long sync_fd(int fd, bool data_only)
+{
+    struct file *file = fd_get(fd);
+    int error;
+
+    if (file == NULL)
+        return -EBADF;
+    error = file_fsync(file, 0, OBJECT_END, data_only);
+    file_put(file);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_fsync)
+{
+    return sync_fd((int)a0, false);
+}
+
+DEFINE_SYSCALL(sys_fdatasync)
+{
+    return sync_fd((int)a0, true);
+}
+
+DEFINE_SYSCALL(sys_syncfs)
+{
+    struct file *file = fd_get((int)a0);
+    int error;
+
+    if (file == NULL)
+        return -EBADF;
+    error = super_sync(file->inode->super, true);
+    file_put(file);
+    return error;
+}
+
+#define SYNC_FILE_RANGE_WAIT_BEFORE 1
+#define SYNC_FILE_RANGE_WRITE 2
+#define SYNC_FILE_RANGE_WAIT_AFTER 4
+
+static long sync_range(struct file *file, s64 offset, s64 length, unsigned flags)
+{
+    u64 end;
+
+    if (offset < 0 || length < 0 || offset + length < offset || (flags & ~7u))
+        return -EINVAL;
+    if (S_ISFIFO(file->inode->mode) || S_ISCHR(file->inode->mode) || S_ISSOCK(file->inode->mode))
+        return -ESPIPE;
+    end = length == 0 ? OBJECT_END : (u64)(offset + length) - 1;
+    if (flags == 0)
+        return 0;
+    return object_writeback(&file->inode->object, (u64)offset, end, (flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER)) != 0);
+}
+
+DEFINE_SYSCALL(sys_sync_file_range)
+{
+    struct file *file = fd_get((int)a0);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = sync_range(file, (s64)a1, (s64)a2, (unsigned)a3);
+    file_put(file);
+    return result;
+}
+
+#define FADV_NORMAL 0
+#define FADV_RANDOM 1
+#define FADV_SEQUENTIAL 2
+#define FADV_WILLNEED 3
+#define FADV_DONTNEED 4
+#define FADV_NOREUSE 5
+#define MAX_READAHEAD_PAGES 512
+
+static void start_readahead(struct file *file, u64 offset, u64 length)
+{
+    u64 size = inode_size(file->inode), end = length == 0 || offset + length < offset ? size : MIN(size, offset + length);
+
+    if (offset < end)
+        object_start_readahead(&file->inode->object, offset >> PAGE_SHIFT,
+                               (unsigned)MIN(DIV_ROUND_UP(end, PAGE_SIZE) - (offset >> PAGE_SHIFT), (u64)MAX_READAHEAD_PAGES));
+}
+
+static long advise(struct file *file, s64 offset, s64 length, int advice)
+{
+    if (S_ISFIFO(file->inode->mode))
+        return -ESPIPE;
+    if (length < 0)
+        return -EINVAL;
+    switch (advice) {
+    case FADV_NORMAL:
+    case FADV_SEQUENTIAL:
+        file->readahead.disabled = false;
+        return 0;
+    case FADV_RANDOM:
+        file->readahead.disabled = true;
+        return 0;
+    case FADV_WILLNEED:
+        if (S_ISREG(file->inode->mode))
+            start_readahead(file, (u64)offset, (u64)length);
+        return 0;
+    case FADV_DONTNEED:
+        if (S_ISREG(file->inode->mode) && offset == 0 && length == 0)
+            object_drop_clean(&file->inode->object);
+        return 0;
+    case FADV_NOREUSE:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+DEFINE_SYSCALL(sys_fadvise64)
+{
+    struct file *file = fd_get((int)a0);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = advise(file, (s64)a1, (s64)a2, (int)a3);
+    file_put(file);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_readahead)
+{
+    struct file *file = fd_get((int)a0);
+    long result = 0;
+
+    if (file == NULL)
+        return -EBADF;
+    if (!file->can_read)
+        result = -EBADF;
+    else if (!S_ISREG(file->inode->mode))
+        result = -EINVAL;
+    else if (a2 > 0)
+        start_readahead(file, a1, a2);
+    file_put(file);
+    return result;
+}

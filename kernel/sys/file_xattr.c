@@ -1,0 +1,240 @@
+/* Extended attributes: xattr(7), setxattr(2), getxattr(2), listxattr(2), removexattr(2). */
+#include "fs/attr.h"
+#include "fs/file.h"
+#include "fs/mount.h"
+#include "lib/string.h"
+#include "sys/syscall.h"
+#include "vm/kmalloc.h"
+#include "vm/uaccess.h"
+
+#define XATTR_NAME_MAX 255
+#define XATTR_SIZE_MAX (64 * KIB)
+#define XATTR_LIST_MAX (64 * KIB)
+
+enum found_by { BY_PATH, BY_LINK, BY_FD };
+
+struct subject {
+    struct inode *inode; /* referenced */
+    bool read_only;
+};
+
+static int subject_get(struct subject *s, u64 where, enum found_by by)
+{
+    struct path path;
+    struct file *file;
+    int error;
+
+    if (by == BY_FD) {
+        file = fd_get((int)where);
+        if (file == NULL)
+            return -EBADF;
+        s->inode = file->inode;
+        s->read_only = file->path.dentry != NULL && path_want_write(&file->path) != 0;
+        inode_hold(s->inode);
+        file_put(file);
+        return 0;
+    }
+    error = path_lookup_user(AT_FDCWD, (const char *)where, by == BY_PATH ? LOOKUP_FOLLOW : 0, &path);
+    if (error != 0)
+        return error;
+    s->inode = path_inode(&path);
+    s->read_only = path_want_write(&path) != 0;
+    inode_hold(s->inode);
+    path_put(&path);
+    return 0;
+}
+
+static int name_get(char *name, u64 user)
+{
+    ssize_t n = strncpy_from_user(name, (const char *)user, XATTR_NAME_MAX + 1);
+
+    if (n == -ENAMETOOLONG || n == 0)
+        return -ERANGE;
+    return n < 0 ? (int)n : 0;
+}
+
+static bool has_prefix(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
+
+/* The rules of each name space. */
+static int may_access(const struct inode *inode, const char *name, bool write)
+{
+    const struct cred *cred = current->cred;
+
+    if (has_prefix(name, "trusted."))
+        return capable(cred, CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
+    if (has_prefix(name, "security."))
+        return !write || capable(cred, CAP_SYS_ADMIN) ? 0 : -EPERM;
+    if (!has_prefix(name, "user."))
+        return -EOPNOTSUPP;
+    if (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode))
+        return write ? -EPERM : -ENODATA;
+    if (write && S_ISDIR(inode->mode) && (inode->mode & S_ISVTX) && !inode_is_owner(inode, cred))
+        return -EPERM;
+    return inode_permission(inode, cred, write ? MAY_WRITE : MAY_READ);
+}
+
+/* ---- reading ---- */
+
+static long get(struct inode *inode, const char *name, u64 user, size_t size)
+{
+    char *buffer = NULL;
+    ssize_t n;
+
+    if (inode->ops->getxattr == NULL)
+        return -EOPNOTSUPP;
+    size = MIN(size, (size_t)XATTR_SIZE_MAX);
+    if (size > 0 && (buffer = kmalloc(size)) == NULL)
+        return -ENOMEM;
+    read_lock(&inode->lock);
+    n = inode->ops->getxattr(inode, name, buffer, size);
+    read_unlock(&inode->lock);
+    if (n > 0 && size > 0 && copy_to_user((void *)user, buffer, (size_t)n) != 0)
+        n = -EFAULT;
+    kfree(buffer);
+    return n;
+}
+
+static long get_xattr(u64 where, enum found_by by, u64 user_name, u64 user, size_t size)
+{
+    char name[XATTR_NAME_MAX + 1];
+    struct subject s;
+    long result = name_get(name, user_name);
+
+    if (result == 0)
+        result = subject_get(&s, where, by);
+    if (result != 0)
+        return result;
+    result = may_access(s.inode, name, false);
+    if (result == 0)
+        result = get(s.inode, name, user, size);
+    inode_put(s.inode);
+    return result;
+}
+
+/* Names in trusted. are shown to those who may read them. */
+static size_t without_hidden(char *list, size_t n)
+{
+    size_t kept = 0;
+
+    if (capable(current->cred, CAP_SYS_ADMIN))
+        return n;
+    for (size_t at = 0; at < n;) {
+        size_t length = strnlen(list + at, n - at - 1) + 1;
+
+        if (!has_prefix(list + at, "trusted.")) {
+            memmove(list + kept, list + at, length);
+            kept += length;
+        }
+        at += length;
+    }
+    return kept;
+}
+
+static long list(struct inode *inode, u64 user, size_t size)
+{
+    char *buffer;
+    ssize_t n;
+
+    if (inode->ops->listxattr == NULL)
+        return 0;
+    buffer = kmalloc(XATTR_LIST_MAX);
+    if (buffer == NULL)
+        return -ENOMEM;
+    read_lock(&inode->lock);
+    n = inode->ops->listxattr(inode, buffer, XATTR_LIST_MAX);
+    read_unlock(&inode->lock);
+    if (n > 0) {
+        n = (ssize_t)without_hidden(buffer, (size_t)n);
+        if (size > 0 && (size_t)n > size)
+            n = -ERANGE;
+        else if (size > 0 && copy_to_user((void *)user, buffer, (size_t)n) != 0)
+            n = -EFAULT;
+    }
+    kfree(buffer);
+    return n;
+}
+
+static long list_xattr(u64 where, enum found_by by, u64 user, size_t size)
+{
+    struct subject s;
+    long result = subject_get(&s, where, by);
+
+    if (result != 0)
+        return result;
+    result = list(s.inode, user, size);
+    inode_put(s.inode);
+    return result;
+}
+
+/* ---- writing ---- */
+
+/* VALUE NULL: remove. */
+static long change(struct subject *s, const char *name, const void *value, size_t size, int flags)
+{
+    const struct inode_ops *ops = s->inode->ops;
+    long result;
+
+    if (s->read_only)
+        return -EROFS;
+    result = may_access(s->inode, name, true);
+    if (result != 0)
+        return result;
+    if (value != NULL ? ops->setxattr == NULL : ops->removexattr == NULL)
+        return -EOPNOTSUPP;
+    write_lock(&s->inode->lock);
+    result = value != NULL ? ops->setxattr(s->inode, name, value, size, flags) : ops->removexattr(s->inode, name);
+    write_unlock(&s->inode->lock);
+    return result;
+}
+
+static long set_xattr(u64 where, enum found_by by, u64 user_name, u64 user_value, size_t size, int flags)
+{
+    char name[XATTR_NAME_MAX + 1], *value;
+    struct subject s;
+    long result;
+
+    if (flags & ~3)
+        return -EINVAL;
+    result = name_get(name, user_name);
+    if (result != 0)
+        return result;
+    if (size > XATTR_SIZE_MAX)
+        return -E2BIG;
+    value = kmalloc(size + 1);
+    if (value == NULL)
+        return -ENOMEM;
+    result = size > 0 ? copy_from_user(value, (void *)user_value, size) : 0;
+    if (result == 0)
+        result = subject_get(&s, where, by);
+    if (result == 0) {
+        result = change(&s, name, value, size, flags);
+        inode_put(s.inode);
+    }
+    kfree(value);
+    return result;
+}
+
+static long remove_xattr(u64 where, enum found_by by, u64 user_name)
+{
+    char name[XATTR_NAME_MAX + 1];
+    struct subject s;
+    long result = name_get(name, user_name);
+
+    if (result == 0)
+        result = subject_get(&s, where, by);
+    if (result != 0)
+        return result;
+    result = change(&s, name, NULL, 0, 0);
+    inode_put(s.inode);
+    return result;
+}
+
+#define XATTR_CALLS(prefix, by)                                                                                        \
+    DEFINE_SYSCALL(sys_##prefix##setxattr) { return set_xattr(a0, by, a1, a2, a3, (int)a4); }                          \
+    DEFINE_SYSCALL(sys_##prefix##getxattr) { return get_xattr(a0, by, a1, a2, a3); }                                   \
+    DEFINE_SYSCALL(sys_##prefix##listxattr) { return list_xattr(a0, by, a1, a2); }                                     \
+    DEFINE_SYSCALL(sys_##prefix##removexattr) { return remove_xattr(a0, by, a1); }
+
+XATTR_CALLS(, BY_PATH)
+XATTR_CALLS(l, BY_LINK)
+XATTR_CALLS(f, BY_FD)
