@@ -1,0 +1,17 @@
+/* eventfd(2) and timerfd_create(2), below their system calls. */
+#ifndef FS_EVENTS_H
+#define FS_EVENTS_H
+
+#include "fs/vfs.h"
+
+struct file *eventfd_create(u32 count, bool semaphore, u32 flags); /* O_NONBLOCK */
+
+struct timer_setting { /* the ABI's struct itimerspec */
+    struct timespec64 interval, value;
+};
+struct file *timerfd_create(bool realtime, u32 flags);
+bool file_is_timerfd(const struct file *file);
+void timerfd_set(struct file *file, bool absolute, const struct timer_setting *setting, struct timer_setting *old);
+void timerfd_get(struct file *file, struct timer_setting *now);
+
+#endif
