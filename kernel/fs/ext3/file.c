@@ -1,0 +1,243 @@
+/*
+ * Regular files: moving pages to and from their blocks, giving blocks to what is about to be written, and the calls on open files.
+ *
+ * Blocks are allocated in prepare_write, so write-back never allocates: it writes the blocks that exist and passes holes by.
+ */
+#include "fs/ext3/ext3.h"
+#include "fs/page_io.h"
+
+/* ---- pages ---- */
+
+/* Blocks [logical, logical + count) of the batch that begins with block FIRST; PHYSICAL 0: a hole. */
+static void add_run(struct ext3 *fs, struct page_io *io, enum block_op op, u32 first, u32 logical, u32 count, u32 physical)
+{
+    u32 per_page = (u32)PAGE_SIZE >> fs->block_bits;
+
+    while (count > 0) {
+        u32 at = logical - first, in_page = at % per_page, n = MIN(count, per_page - in_page);
+
+        if (physical != 0)
+            page_io_add(io, at / per_page, in_page << fs->block_bits, n << fs->block_bits, (u64)physical * ext3_sectors_per_block(fs));
+        else if (op == BLOCK_READ)
+            page_io_zero(io, at / per_page, in_page << fs->block_bits, n << fs->block_bits);
+        logical += n;
+        count -= n;
+        physical += physical != 0 ? n : 0;
+    }
+}
+
+static void fail_run(struct ext3 *fs, struct page_io *io, u32 first, u32 logical, u32 count, int error)
+{
+    u32 per_page = (u32)PAGE_SIZE >> fs->block_bits;
+
+    for (u32 i = (logical - first) / per_page; i <= (logical - first + count - 1) / per_page; i++)
+        page_io_fail(io, i, error);
+}
+
+static void transfer(struct object *o, enum block_op op, struct page **batch, unsigned n)
+{
+    struct inode *inode = object_inode(o);
+    struct ext3 *fs = ext3_of(inode);
+    struct page_io *io = page_io_begin(fs->device, op, batch, n);
+    u32 per_page_bits = PAGE_SHIFT - fs->block_bits;
+    u64 first = batch[0]->index << per_page_bits, end = (batch[0]->index + n) << per_page_bits;
+    u64 size_end = DIV_ROUND_UP(inode_size(inode), (u64)fs->block_size);
+    u32 physical, count;
+
+    if (io == NULL)
+        return;
+    for (u64 at = first; at < end; at += count) {
+        int error = 0;
+
+        count = (u32)(end - at);
+        physical = 0;
+        if (at < size_end) {
+            count = (u32)(MIN(end, size_end) - at);
+            error = ext3_map(inode, (u32)at, count, &physical, &count);
+        }
+        if (error == 0) {
+            add_run(fs, io, op, (u32)first, (u32)at, count, physical);
+        } else {
+            count = 1;
+            fail_run(fs, io, (u32)first, (u32)at, count, error == -ENOMEM ? -ENOMEM : -EIO);
+        }
+    }
+    page_io_end(io);
+}
+
+static void read_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_READ, batch, n); }
+static void write_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_WRITE, batch, n); }
+
+/* Fresh blocks hold another file's past; the page must reach them even if the write that wanted them fails. */
+static void keep_page_dirty(struct object *o, u64 index)
+{
+    struct page *page = object_find_page(o, index);
+
+    if (page == NULL)
+        return;
+    page_set_dirty(page);
+    page_put(page);
+}
+
+/* Blocks for the hole [logical, logical + max): *COUNT of them. */
+static int allocate(struct inode *inode, u32 logical, u32 max, u32 *count)
+{
+    struct ext3_handle h;
+    u32 physical;
+    bool fresh;
+    int error = ext3_begin(&h, ext3_of(inode), EXT3_MAP_CREDITS + EXT3_INODE_CREDITS);
+
+    if (error != 0)
+        return error;
+    error = ext3_map_allocate(&h, inode, logical, max, &physical, count, &fresh);
+    if (error == 0 && fresh)
+        error = ext3_write_inode(&h, inode);
+    ext3_end(&h);
+    return error;
+}
+
+static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to)
+{
+    struct inode *inode = object_inode(o);
+    struct ext3 *fs = ext3_of(inode);
+    u64 at = ((index << PAGE_SHIFT) + from) >> fs->block_bits, end = ((index << PAGE_SHIFT) + to + fs->block_size - 1) >> fs->block_bits;
+    bool any_fresh = false;
+    int error = 0;
+
+    if (inode->super->read_only)
+        return -EROFS;
+    if (end << fs->block_bits > inode->super->max_size + fs->block_size)
+        return -EFBIG;
+    while (at < end && error == 0) {
+        u32 physical, count;
+
+        error = ext3_map(inode, (u32)at, (u32)(end - at), &physical, &count);
+        if (error == 0 && physical == 0) {
+            error = allocate(inode, (u32)at, count, &count);
+            any_fresh = true;
+        }
+        at += error == 0 ? count : 0;
+    }
+    if (any_fresh)
+        keep_page_dirty(o, index);
+    return error;
+}
+
+static void mapping_stored(struct object *o) { inode_touch(object_inode(o), ATTR_MTIME | ATTR_CTIME); }
+
+const struct object_ops ext3_object_ops = {
+    .read_pages = read_pages,
+    .write_pages = write_pages,
+    .prepare_write = prepare_write,
+    .mapping_stored = mapping_stored,
+    .dirtied = inode_dirty_pages,
+};
+
+/* ---- calls ---- */
+
+static ssize_t write(struct file *file, struct uio *uio, u64 *pos)
+{
+    struct inode *inode = file->inode;
+    ssize_t done = generic_write(file, uio, pos);
+
+    if (load_relaxed(&ext3_i(inode)->past_end) != 0) {
+        write_lock(&inode->lock);
+        ext3_trim(inode);
+        write_unlock(&inode->lock);
+    }
+    return done;
+}
+
+static void release(struct file *file)
+{
+    struct inode *inode = file->inode;
+
+    if (!file->can_write)
+        return;
+    if (load_relaxed(&ext3_i(inode)->past_end) != 0) {
+        write_lock(&inode->lock);
+        ext3_trim(inode);
+        write_unlock(&inode->lock);
+    }
+    ext3_discard_window(inode);
+}
+
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+
+/* The first data or hole at or after OFFSET; the end of the file is a hole. */
+static s64 seek_data_or_hole(struct inode *inode, s64 offset, bool want_data)
+{
+    struct ext3 *fs = ext3_of(inode);
+    u64 size = inode_size(inode), at = (u64)offset >> fs->block_bits, end = DIV_ROUND_UP(size, (u64)fs->block_size);
+
+    if (offset < 0 || (u64)offset >= size)
+        return -ENXIO;
+    while (at < end) {
+        u32 physical, count;
+        int error = ext3_map(inode, (u32)at, (u32)(end - at), &physical, &count);
+
+        if (error != 0)
+            return error;
+        if ((physical != 0) == want_data)
+            return MAX(offset, (s64)(at << fs->block_bits));
+        at += count;
+    }
+    return want_data ? -ENXIO : (s64)size;
+}
+
+static s64 seek(struct file *file, s64 offset, int whence)
+{
+    s64 found;
+
+    if (whence != SEEK_DATA && whence != SEEK_HOLE)
+        return generic_seek(file, offset, whence);
+    found = seek_data_or_hole(file->inode, offset, whence == SEEK_DATA);
+    if (found >= 0)
+        file->pos = (u64)found;
+    return found;
+}
+
+#define FALLOC_FL_KEEP_SIZE 1
+#define FALLOC_FL_PUNCH_HOLE 2
+
+/* Blocks that are allocated but not written cannot be told on this disk format: only holes can be made. */
+static int fallocate(struct file *file, int mode, u64 offset, u64 length)
+{
+    struct inode *inode = file->inode;
+    struct ext3 *fs = ext3_of(inode);
+    struct ext3_handle h;
+    u64 end = offset + length;
+    u32 first_block, end_block;
+    int error;
+
+    if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+        return -EOPNOTSUPP;
+    end = MIN(end, inode_size(inode));
+    if (offset >= end)
+        return 0;
+    error = object_punch(&inode->object, offset, end);
+    if (error == 0)
+        error = object_writeback(&inode->object, offset, end - 1, true); /* pages at the edges: before their blocks are free */
+    if (error == 0)
+        error = ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS);
+    if (error != 0)
+        return error;
+    first_block = (u32)DIV_ROUND_UP(offset, (u64)fs->block_size);
+    end_block = end == inode_size(inode) ? (u32)DIV_ROUND_UP(end, (u64)fs->block_size) : (u32)(end >> fs->block_bits);
+    error = ext3_free_range(&h, inode, first_block, MAX(first_block, end_block));
+    inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+    ext3_write_inode(&h, inode);
+    ext3_end(&h);
+    return error != 0 ? error : h.error;
+}
+
+const struct file_ops ext3_file_ops = {
+    .release = release,
+    .read = generic_read,
+    .write = write,
+    .seek = seek,
+    .map = generic_map,
+    .fsync = generic_fsync,
+    .fallocate = fallocate,
+};

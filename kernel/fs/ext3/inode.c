@@ -1,0 +1,349 @@
+/*
+ * Inodes between the disk and memory, and their end.
+ *
+ * Times have 32-bit signed seconds in the old part of the disk inode and, where it is larger than 128 bytes, 2 more bits of seconds and 30 bits of
+ * nanoseconds behind. Fields there exist if they lie within extra_isize.
+ */
+#include "fs/ext3/ext3.h"
+#include "vm/kmalloc.h"
+
+struct buffer *ext3_inode_buffer(struct ext3 *fs, u64 ino, struct ext3_disk_inode **disk)
+{
+    u32 group = (u32)(ino - 1) / fs->inodes_per_group, index = (u32)(ino - 1) % fs->inodes_per_group;
+    u32 per_block = fs->block_size / fs->inode_size;
+    struct buffer *b = ext3_bread(fs, fs->groups[group].inode_table + index / per_block);
+
+    if (!IS_ERR(b))
+        *disk = (struct ext3_disk_inode *)(b->data + index % per_block * fs->inode_size);
+    return b;
+}
+
+/* ---- times ---- */
+
+#define EPOCH_BITS 2
+#define EPOCH_MASK 3u
+
+static bool has_extra(const struct ext3_inode *ei, size_t end) { return EXT3_OLD_INODE_SIZE + ei->extra_isize >= end; }
+#define HAS_EXTRA(ei, field) has_extra(ei, offsetof(struct ext3_disk_inode, field) + sizeof(le32))
+
+static struct timespec64 decode_time(le32 seconds, le32 extra)
+{
+    struct timespec64 t = {(s32)from_le32(seconds), from_le32(extra) >> EPOCH_BITS};
+
+    t.sec += (s64)(from_le32(extra) & EPOCH_MASK) << 32;
+    if (t.nsec >= (s64)NSEC_PER_SEC)
+        t.nsec = 0;
+    return t;
+}
+
+static le32 encode_seconds(struct timespec64 t) { return to_le32((u32)t.sec); }
+
+static le32 encode_extra(struct timespec64 t)
+{
+    u32 epoch = (u32)((u64)(t.sec - (s32)(u32)t.sec) >> 32) & EPOCH_MASK;
+
+    return to_le32((u32)t.nsec << EPOCH_BITS | epoch);
+}
+
+/* ---- from the disk ---- */
+
+static bool is_known_type(u32 mode)
+{
+    return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode);
+}
+
+bool ext3_is_fast_symlink(const struct inode *inode)
+{
+    u64 xattr_blocks = ext3_i(inode)->file_acl != 0 ? ext3_sectors_per_block(ext3_of(inode)) : 0;
+
+    return S_ISLNK(inode->mode) && inode->blocks == xattr_blocks;
+}
+
+static void decode_extra(struct ext3_inode *ei, const struct ext3_disk_inode *d)
+{
+    struct inode *inode = &ei->vfs;
+
+    inode->atime = decode_time(d->atime, HAS_EXTRA(ei, atime_extra) ? d->atime_extra : 0);
+    inode->mtime = decode_time(d->mtime, HAS_EXTRA(ei, mtime_extra) ? d->mtime_extra : 0);
+    inode->ctime = decode_time(d->ctime, HAS_EXTRA(ei, ctime_extra) ? d->ctime_extra : 0);
+    ei->created = HAS_EXTRA(ei, crtime_extra) ? decode_time(d->crtime, d->crtime_extra) : inode->ctime;
+}
+
+static u32 decode_rdev(const struct ext3_disk_inode *d)
+{
+    u32 old = from_le32(d->block[0]);
+
+    return old != 0 ? makedev(old >> 8 & 0xff, old & 0xff) : from_le32(d->block[1]);
+}
+
+/* Whether what was read can be this file system's: 0 or -EUCLEAN. */
+static int check(const struct inode *inode)
+{
+    struct ext3 *fs = ext3_of(inode);
+    const struct ext3_inode *ei = ext3_i(inode);
+    const char *bad = NULL;
+
+    if (!is_known_type(inode->mode))
+        bad = "unknown type";
+    else if (ei->flags & EXT3_FOREIGN_FL)
+        bad = "features of other formats";
+    else if (inode_size(inode) > fs->super->max_size)
+        bad = "bad size";
+    else if (S_ISDIR(inode->mode) && (inode_size(inode) % fs->block_size != 0 || inode_size(inode) > INT32_MAX))
+        bad = "bad directory size";
+    else if (S_ISLNK(inode->mode) && inode_size(inode) >= (ext3_is_fast_symlink(inode) ? sizeof(ei->block) : fs->block_size))
+        bad = "bad symbolic link size";
+    else if (ei->file_acl != 0 && !ext3_block_is_sane(fs, ei->file_acl))
+        bad = "bad attribute block";
+    else if (fs->inode_size > EXT3_OLD_INODE_SIZE && (ei->extra_isize > fs->inode_size - EXT3_OLD_INODE_SIZE || ei->extra_isize % 4 != 0))
+        bad = "bad extra size";
+    return bad == NULL ? 0 : ext3_corrupt(fs, "inode %lu: %s", (unsigned long)inode->ino, bad);
+}
+
+static int decode(struct inode *inode, const struct ext3_disk_inode *d)
+{
+    struct ext3 *fs = ext3_of(inode);
+    struct ext3_inode *ei = ext3_i(inode);
+    u64 size = from_le32(d->size);
+
+    inode->mode = from_le16(d->mode);
+    inode->uid = from_le16(d->uid) | (u32)from_le16(d->uid_high) << 16;
+    inode->gid = from_le16(d->gid) | (u32)from_le16(d->gid_high) << 16;
+    inode->nlink = from_le16(d->links);
+    inode->generation = from_le32(d->generation);
+    inode->blocks = from_le32(d->blocks);
+    if (S_ISREG(inode->mode))
+        size |= (u64)from_le32(d->size_high) << 32;
+    inode->object.size = size;
+    ei->flags = from_le32(d->flags);
+    ei->file_acl = from_le32(d->file_acl);
+    ei->dtime = from_le32(d->dtime);
+    ei->group = (u32)(inode->ino - 1) / fs->inodes_per_group;
+    ei->extra_isize = fs->inode_size > EXT3_OLD_INODE_SIZE ? from_le16(d->extra_isize) : 0;
+    memcpy(ei->block, d->block, sizeof(ei->block));
+    decode_extra(ei, d);
+    if (S_ISCHR(inode->mode) || S_ISBLK(inode->mode))
+        inode->rdev = decode_rdev(d);
+    return check(inode);
+}
+
+void ext3_set_ops(struct inode *inode)
+{
+    if (S_ISREG(inode->mode)) {
+        inode->ops = &ext3_file_inode_ops;
+        inode->file_ops = &ext3_file_ops;
+        inode->object.ops = &ext3_object_ops;
+    } else if (S_ISDIR(inode->mode)) {
+        inode->ops = &ext3_dir_inode_ops;
+        inode->file_ops = &ext3_dir_file_ops;
+    } else {
+        inode->ops = S_ISLNK(inode->mode) ? &ext3_symlink_inode_ops : &ext3_special_inode_ops;
+    }
+}
+
+static int load(struct inode *inode, bool may_be_deleted)
+{
+    struct ext3_disk_inode *disk;
+    struct buffer *b = ext3_inode_buffer(ext3_of(inode), inode->ino, &disk);
+    int error;
+
+    if (IS_ERR(b))
+        return (int)PTR_ERR(b);
+    error = disk->links == 0 && (!may_be_deleted || disk->mode == 0) ? -ESTALE : decode(inode, disk);
+    buffer_put(b);
+    return error;
+}
+
+static struct inode *get(struct super *super, u64 ino, bool may_be_deleted)
+{
+    struct ext3 *fs = super->private;
+    struct inode *inode;
+    bool is_new;
+    int error;
+
+    if (ino > UINT32_MAX || !ext3_ino_is_sane(fs, (u32)ino))
+        return ERR_PTR(ext3_corrupt(fs, "bad inode number %lu", (unsigned long)ino));
+    inode = inode_get(super, ino, &is_new);
+    if (IS_ERR(inode) || !is_new)
+        return inode;
+    error = load(inode, may_be_deleted);
+    if (error != 0) {
+        inode_failed(inode);
+        return ERR_PTR(error);
+    }
+    ext3_set_ops(inode);
+    inode_ready(inode);
+    return inode;
+}
+
+struct inode *ext3_iget(struct super *super, u64 ino) { return get(super, ino, false); }
+struct inode *ext3_iget_orphan(struct super *super, u64 ino) { return get(super, ino, true); }
+
+/* ---- to the disk ---- */
+
+static void encode_rdev(struct ext3_disk_inode *d, u32 rdev)
+{
+    bool is_old = dev_major(rdev) < 256 && dev_minor(rdev) < 256;
+
+    memset(d->block, 0, sizeof(d->block));
+    d->block[0] = to_le32(is_old ? dev_major(rdev) << 8 | dev_minor(rdev) : 0);
+    d->block[1] = to_le32(is_old ? 0 : rdev);
+}
+
+static void encode_extra_part(const struct ext3_inode *ei, struct ext3_disk_inode *d)
+{
+    d->extra_isize = to_le16((u16)ei->extra_isize);
+    if (HAS_EXTRA(ei, ctime_extra))
+        d->ctime_extra = encode_extra(ei->vfs.ctime);
+    if (HAS_EXTRA(ei, mtime_extra))
+        d->mtime_extra = encode_extra(ei->vfs.mtime);
+    if (HAS_EXTRA(ei, atime_extra))
+        d->atime_extra = encode_extra(ei->vfs.atime);
+    if (HAS_EXTRA(ei, crtime_extra)) {
+        d->crtime = encode_seconds(ei->created);
+        d->crtime_extra = encode_extra(ei->created);
+    }
+}
+
+/* => disk_lock */
+static void encode(const struct inode *inode, struct ext3_disk_inode *d)
+{
+    const struct ext3 *fs = ext3_of(inode);
+    const struct ext3_inode *ei = ext3_i(inode);
+
+    d->mode = to_le16((u16)inode->mode);
+    d->uid = to_le16((u16)inode->uid);
+    d->uid_high = to_le16((u16)(inode->uid >> 16));
+    d->gid = to_le16((u16)inode->gid);
+    d->gid_high = to_le16((u16)(inode->gid >> 16));
+    d->links = to_le16((u16)inode->nlink);
+    d->size = to_le32((u32)inode_size(inode));
+    if (S_ISREG(inode->mode))
+        d->size_high = to_le32((u32)(inode_size(inode) >> 32));
+    d->blocks = to_le32((u32)inode->blocks);
+    d->flags = to_le32(ei->flags);
+    d->generation = to_le32(inode->generation);
+    d->file_acl = to_le32(ei->file_acl);
+    d->dtime = to_le32(list_empty(&ei->orphan_link) ? ei->dtime : ei->orphan_next);
+    d->atime = encode_seconds(inode->atime);
+    d->mtime = encode_seconds(inode->mtime);
+    d->ctime = encode_seconds(inode->ctime);
+    if (S_ISCHR(inode->mode) || S_ISBLK(inode->mode))
+        encode_rdev(d, inode->rdev);
+    else
+        memcpy(d->block, ei->block, sizeof(d->block));
+    if (fs->inode_size > EXT3_OLD_INODE_SIZE)
+        encode_extra_part(ei, d);
+}
+
+/* A file of 2 GiB and more: older systems must not touch this disk for writing. */
+static void need_large_file(struct ext3_handle *h)
+{
+    if (from_le32(h->fs->disk->feature_ro_compat) & EXT3_RO_COMPAT_LARGE_FILE)
+        return;
+    ext3_access(h, h->fs->super_buffer);
+    h->fs->disk->feature_ro_compat |= to_le32(EXT3_RO_COMPAT_LARGE_FILE);
+    ext3_dirty(h, h->fs->super_buffer);
+}
+
+int ext3_write_inode(struct ext3_handle *h, struct inode *inode)
+{
+    struct ext3_inode *ei = ext3_i(inode);
+    struct ext3_disk_inode *disk;
+    struct buffer *b = ext3_inode_buffer(h->fs, inode->ino, &disk);
+
+    if (IS_ERR(b)) {
+        h->error = (int)PTR_ERR(b);
+        return h->error;
+    }
+    if (S_ISREG(inode->mode) && inode_size(inode) > INT32_MAX)
+        need_large_file(h);
+    ext3_access(h, b);
+    spin_lock(&ei->disk_lock);
+    encode(inode, disk);
+    spin_unlock(&ei->disk_lock);
+    ext3_dirty(h, b);
+    buffer_put(b);
+    return 0;
+}
+
+int ext3_write_inode_op(struct inode *inode, bool wait)
+{
+    struct ext3_handle h;
+    int error = ext3_begin(&h, ext3_of(inode), EXT3_INODE_CREDITS + 1), result;
+
+    if (error != 0)
+        return error;
+    error = ext3_write_inode(&h, inode);
+    result = ext3_end(&h);
+    return error != 0 ? error : result;
+}
+
+/* ---- attributes ---- */
+
+static int set_size(struct inode *inode, u64 size)
+{
+    u64 old = inode_size(inode);
+    int error;
+
+    if (size > inode->super->max_size)
+        return -EFBIG;
+    error = object_set_size(&inode->object, size);
+    if (error != 0 || size >= old)
+        return error;
+    /* The last page may be on its way to blocks that are about to be free. */
+    if (ext3_of(inode)->block_size < PAGE_SIZE && (size & PAGE_MASK) != 0)
+        object_writeback(&inode->object, size, size, true);
+    return ext3_truncate(inode);
+}
+
+int ext3_setattr(struct inode *inode, const struct attributes *attr)
+{
+    struct ext3_handle h;
+    int error = 0;
+
+    if (attr->valid & ATTR_SIZE)
+        error = set_size(inode, attr->size);
+    if (error != 0)
+        return error;
+    inode_setattr(inode, attr);
+    error = ext3_begin(&h, ext3_of(inode), EXT3_INODE_CREDITS + 1);
+    if (error != 0)
+        return error;
+    error = ext3_write_inode(&h, inode);
+    ext3_end(&h);
+    return error;
+}
+
+/* ---- the end ---- */
+
+static bool has_blocks(const struct inode *inode) { return S_ISREG(inode->mode) || S_ISDIR(inode->mode) || (S_ISLNK(inode->mode) && !ext3_is_fast_symlink(inode)); }
+
+static void delete_inode(struct inode *inode)
+{
+    struct ext3 *fs = ext3_of(inode);
+    struct ext3_inode *ei = ext3_i(inode);
+    struct ext3_handle h;
+
+    object_set_size(&inode->object, 0); /* no pages are on their way to the blocks any more */
+    if (ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS) != 0)
+        return;
+    if (has_blocks(inode))
+        ext3_free_range(&h, inode, 0, UINT32_MAX);
+    ext3_release_xattrs(&h, inode);
+    ext3_orphan_remove(&h, inode);
+    inode->nlink = 0;
+    ei->dtime = (u32)current_time(inode).sec | 1; /* never 0 */
+    ext3_write_inode(&h, inode);
+    ext3_free_inode_number(&h, (u32)inode->ino, S_ISDIR(inode->mode));
+    ext3_end(&h);
+}
+
+void ext3_evict_inode(struct inode *inode)
+{
+    if (ext3_of(inode) == NULL || inode->ino == 0)
+        return;
+    if (inode->nlink == 0)
+        delete_inode(inode);
+    ext3_discard_window(inode);
+}

@@ -1,0 +1,379 @@
+/*
+ * Mounting, syncing and unmounting ext3.
+ *
+ * While it is mounted for writing, the state on the disk says "not clean", so that a power failure is seen at the next mount; unmounting and
+ * remounting read-only set it back to what it was. Copies of the super block are left alone.
+ */
+#include "fs/ext3/features.h"
+#include "vm/kmalloc.h"
+
+static const struct super_ops super_ops;
+
+static u32 now_seconds(void) { return (u32)((time_ns() + time_realtime_offset()) / NSEC_PER_SEC); }
+
+int ext3_corrupt(struct ext3 *fs, const char *fmt, ...)
+{
+    char text[160];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    kprintf("ext3 %s: %s; run e2fsck", fs->device->name, text);
+    if (!fs->super->read_only && !fs->told_corrupt) {
+        fs->told_corrupt = true;
+        fs->disk->state |= to_le16(EXT3_ERROR_FS);
+        buffer_mark_dirty(fs->super_buffer);
+    }
+    return -EUCLEAN;
+}
+
+void ext3_update_super(struct ext3 *fs)
+{
+    fs->disk->free_blocks = to_le32((u32)load_relaxed(&fs->free_blocks));
+    fs->disk->free_inodes = to_le32((u32)load_relaxed(&fs->free_inodes));
+    fs->disk->write_time = to_le32(now_seconds());
+    buffer_mark_dirty(fs->super_buffer);
+}
+
+/* ---- mounting ---- */
+
+static int refuse(const struct ext3 *fs, const char *why)
+{
+    kprintf("ext3 %s: %s", fs->device->name, why);
+    return -EUCLEAN;
+}
+
+/* Takes what is constant from the super block; checks that its numbers fit together. */
+static int read_geometry(struct ext3 *fs, const struct ext3_disk_super *d)
+{
+    u32 log = from_le32(d->log_block_size);
+    u64 groups;
+
+    if (log > 2 || from_le32(d->log_cluster_size) != log)
+        return refuse(fs, "block sizes other than 1, 2 and 4 KiB are not supported");
+    fs->block_bits = 10 + log;
+    fs->block_size = 1u << fs->block_bits;
+    fs->addr_bits = fs->block_bits - 2;
+    fs->addr_per_block = 1u << fs->addr_bits;
+    fs->desc_per_block = fs->block_size / (u32)sizeof(struct ext3_disk_group);
+    fs->blocks_count = from_le32(d->blocks_count);
+    fs->inodes_count = from_le32(d->inodes_count);
+    fs->first_data_block = from_le32(d->first_data_block);
+    fs->blocks_per_group = from_le32(d->blocks_per_group);
+    fs->inodes_per_group = from_le32(d->inodes_per_group);
+    fs->reserved_blocks = MIN(from_le32(d->reserved_blocks), fs->blocks_count);
+    fs->reserved_uid = from_le16(d->default_reserved_uid);
+    fs->inode_size = from_le32(d->revision) == 0 ? EXT3_OLD_INODE_SIZE : from_le16(d->inode_size);
+    fs->first_ino = from_le32(d->revision) == 0 ? EXT3_OLD_FIRST_INO : from_le32(d->first_ino);
+    if (fs->device->logical_block > fs->block_size)
+        return refuse(fs, "blocks are smaller than the disk's");
+    if (fs->first_data_block != (log == 0 ? 1u : 0u) || fs->blocks_count <= fs->first_data_block)
+        return refuse(fs, "bad block count");
+    if (fs->blocks_count > fs->device->sectors / (fs->block_size / SECTOR_SIZE))
+        return refuse(fs, "the file system is larger than the disk");
+    if (fs->blocks_per_group == 0 || fs->blocks_per_group > 8 * fs->block_size || fs->blocks_per_group % 8 != 0)
+        return refuse(fs, "bad number of blocks per group");
+    if (fs->inode_size < EXT3_OLD_INODE_SIZE || fs->inode_size > fs->block_size || (fs->inode_size & (fs->inode_size - 1)) != 0)
+        return refuse(fs, "bad inode size");
+    if (fs->inodes_per_group == 0 || fs->inodes_per_group > 8 * fs->block_size || fs->inodes_per_group % (fs->block_size / fs->inode_size) != 0)
+        return refuse(fs, "bad number of inodes per group");
+    groups = DIV_ROUND_UP((u64)fs->blocks_count - fs->first_data_block, fs->blocks_per_group);
+    if (groups * fs->inodes_per_group != fs->inodes_count || fs->first_ino < EXT3_OLD_FIRST_INO || fs->first_ino > fs->inodes_count)
+        return refuse(fs, "bad number of inodes");
+    fs->n_groups = (u32)groups;
+    fs->inode_blocks_per_group = fs->inodes_per_group / (fs->block_size / fs->inode_size);
+    fs->gdt_blocks = DIV_ROUND_UP(fs->n_groups, fs->desc_per_block);
+    if (fs->gdt_blocks + from_le16(d->reserved_gdt_blocks) > fs->blocks_per_group)
+        return refuse(fs, "bad number of descriptor blocks");
+    return 0;
+}
+
+static void read_hashing(struct ext3 *fs, const struct ext3_disk_super *d)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(fs->hash_seed); i++)
+        fs->hash_seed[i] = from_le32(d->hash_seed[i]);
+    fs->hash_unsigned = from_le32(d->flags) & EXT3_FLAGS_UNSIGNED_HASH ? 3 : 0;
+    fs->has_dir_index = (from_le32(d->feature_compat) & EXT3_COMPAT_DIR_INDEX) != 0;
+    fs->has_filetype = (from_le32(d->feature_incompat) & EXT3_INCOMPAT_FILETYPE) != 0;
+    fs->sparse_super = (from_le32(d->feature_ro_compat) & EXT3_RO_COMPAT_SPARSE_SUPER) != 0;
+}
+
+/* Reads the super block for the first time, when the block size is not known. */
+static int probe(struct ext3 *fs)
+{
+    struct ext3_disk_super *d = kmalloc(sizeof(*d));
+    u32 at = ALIGN_DOWN((u32)EXT3_SUPER_OFFSET, MAX(fs->device->logical_block, 1u));
+    u8 *block = kmalloc(EXT3_MAX_BLOCK_SIZE);
+    int error = d != NULL && block != NULL ? 0 : -ENOMEM;
+
+    if (fs->device->logical_block > EXT3_MAX_BLOCK_SIZE || fs->device->sectors < EXT3_MAX_BLOCK_SIZE / SECTOR_SIZE)
+        error = -EINVAL;
+    if (error == 0)
+        error = block_transfer(fs->device, BLOCK_READ, at / SECTOR_SIZE, block, EXT3_MAX_BLOCK_SIZE - at);
+    if (error == 0) {
+        memcpy(d, block + (EXT3_SUPER_OFFSET - at), sizeof(*d));
+        if (from_le16(d->magic) != EXT3_MAGIC)
+            error = -EINVAL;
+    }
+    if (error == 0)
+        error = ext3_check_features(fs, d);
+    if (error == 0)
+        error = read_geometry(fs, d);
+    if (error == 0)
+        read_hashing(fs, d);
+    kfree(d);
+    kfree(block);
+    return error;
+}
+
+/* The buffer that holds the super block from now on. */
+static int pin_super(struct ext3 *fs)
+{
+    struct buffer *b = ext3_bread(fs, EXT3_SUPER_OFFSET / fs->block_size);
+
+    if (IS_ERR(b))
+        return (int)PTR_ERR(b);
+    fs->super_buffer = b;
+    fs->disk = (struct ext3_disk_super *)(b->data + EXT3_SUPER_OFFSET % fs->block_size);
+    return 0;
+}
+
+/* The state on the disk, durably, before anything else changes. */
+static int mark_mounted(struct ext3 *fs)
+{
+    u16 state = from_le16(fs->disk->state);
+    int error;
+
+    fs->was_valid = (state & EXT3_VALID_FS) != 0;
+    if (!fs->was_valid || (state & EXT3_ERROR_FS))
+        kprintf("ext3 %s: %s, running e2fsck is recommended", fs->device->name,
+                state & EXT3_ERROR_FS ? "errors were found earlier" : "was not cleanly unmounted");
+    fs->disk->state = to_le16(state & (u16)~EXT3_VALID_FS);
+    fs->disk->mount_count = to_le16((u16)(from_le16(fs->disk->mount_count) + 1));
+    fs->disk->mount_time = to_le32(now_seconds());
+    ext3_update_super(fs);
+    error = buffer_write(fs->super_buffer);
+    return error != 0 ? error : block_flush(fs->device);
+}
+
+static int mark_unmounted(struct ext3 *fs)
+{
+    int error = buffer_sync(fs->device, true), result;
+
+    if (error == 0)
+        error = block_flush(fs->device);
+    if (error == 0 && fs->was_valid)
+        fs->disk->state |= to_le16(EXT3_VALID_FS);
+    ext3_update_super(fs);
+    result = buffer_write(fs->super_buffer);
+    if (result == 0)
+        result = block_flush(fs->device);
+    return error != 0 ? error : result;
+}
+
+static void release(struct ext3 *fs)
+{
+    ext3_free_groups(fs);
+    buffer_put(fs->super_buffer);
+    buffer_drop(fs->device);
+    fs->super->private = NULL;
+    kfree(fs);
+}
+
+static int check_options(const char *options)
+{
+    static const char *const known[] = {"defaults", "rw", "ro", "relatime", "noatime", "nodiratime", "errors=continue", "data=ordered", "user_xattr", "acl"};
+
+    while (*options != '\0') {
+        const char *end = strchr(options, ',');
+        size_t length = end != NULL ? (size_t)(end - options) : strlen(options);
+        bool found = length == 0;
+
+        for (unsigned i = 0; i < ARRAY_SIZE(known) && !found; i++)
+            found = strlen(known[i]) == length && memcmp(known[i], options, length) == 0;
+        if (!found)
+            return -EINVAL;
+        options += length + (end != NULL);
+    }
+    return 0;
+}
+
+static void init_fields(struct ext3 *fs, struct super *super)
+{
+    fs->super = super;
+    fs->device = super->device;
+    mutex_init(&fs->alloc_lock);
+    mutex_init(&fs->inode_lock);
+    mutex_init(&fs->orphan_lock);
+    spin_init(&fs->window_lock);
+    list_init(&fs->orphans);
+    list_init(&fs->windows);
+    fs->next_generation = (u32)(time_ns() + time_realtime_offset());
+}
+
+static void init_super(struct super *super, struct ext3 *fs)
+{
+    super->private = fs;
+    super->ops = &super_ops;
+    super->block_size = fs->block_size;
+    super->keep_unused = true;
+    super->time_granularity = fs->inode_size > EXT3_OLD_INODE_SIZE ? 1 : NSEC_PER_SEC;
+    super->max_size = ext3_max_size(fs);
+}
+
+static int load_root(struct super *super)
+{
+    struct inode *root = ext3_iget(super, EXT3_ROOT_INO);
+
+    if (IS_ERR(root))
+        return (int)PTR_ERR(root);
+    if (!S_ISDIR(root->mode) || root->nlink == 0 || inode_size(root) == 0) {
+        inode_put(root);
+        return ext3_corrupt(ext3_of(root), "the root directory is damaged");
+    }
+    super->root = root;
+    return 0;
+}
+
+static int mount(struct super *super, const char *options)
+{
+    struct ext3 *fs = kzalloc(sizeof(*fs));
+    int error = check_options(options);
+
+    if (fs == NULL)
+        return -ENOMEM;
+    if (error != 0) {
+        kfree(fs);
+        return error;
+    }
+    init_fields(fs, super);
+    if (super->device->read_only)
+        super->read_only = true;
+    buffer_drop(fs->device); /* what others wrote to the disk meanwhile counts */
+    error = probe(fs);
+    if (error == 0)
+        error = pin_super(fs);
+    if (error == 0)
+        error = ext3_load_groups(fs);
+    if (error == 0) {
+        init_super(super, fs);
+        error = ext3_check_journal(fs);
+    }
+    if (error == 0)
+        error = load_root(super);
+    if (error == 0 && !super->read_only)
+        error = mark_mounted(fs);
+    if (error != 0) {
+        if (super->root != NULL)
+            inode_put(super->root);
+        super->root = NULL;
+        release(fs);
+        return error;
+    }
+    if (!super->read_only)
+        ext3_process_orphans(fs);
+    return 0;
+}
+
+/* ---- mounted ---- */
+
+static struct inode *alloc_inode(struct super *super)
+{
+    struct ext3_inode *ei = kzalloc(sizeof(*ei));
+
+    if (ei == NULL)
+        return NULL;
+    rwlock_init(&ei->map_lock);
+    spin_init(&ei->disk_lock);
+    list_init(&ei->orphan_link);
+    list_init(&ei->window_link);
+    return &ei->vfs;
+}
+
+static void free_inode(struct inode *inode) { kfree(ext3_i(inode)); }
+
+static int sync(struct super *super, bool wait)
+{
+    struct ext3 *fs = super->private;
+    int error, flush_error;
+
+    if (super->read_only)
+        return 0;
+    ext3_update_super(fs);
+    error = buffer_sync(fs->device, wait);
+    flush_error = wait ? block_flush(fs->device) : 0;
+    return error != 0 ? error : flush_error;
+}
+
+static u64 overhead(const struct ext3 *fs)
+{
+    u64 blocks = fs->first_data_block + (u64)fs->n_groups * (2 + fs->inode_blocks_per_group);
+
+    for (u32 g = 0; g < fs->n_groups; g++)
+        if (ext3_group_has_super(fs, g))
+            blocks += 1 + fs->gdt_blocks + from_le16(fs->disk->reserved_gdt_blocks);
+    return MIN(blocks, (u64)fs->blocks_count);
+}
+
+static void get_statfs(struct super *super, struct statfs_info *info)
+{
+    struct ext3 *fs = super->private;
+
+    info->type = EXT3_MAGIC;
+    info->block_size = info->fragment_size = fs->block_size;
+    info->blocks = fs->blocks_count - overhead(fs);
+    info->free = load_relaxed(&fs->free_blocks);
+    info->available = info->free > fs->reserved_blocks ? info->free - fs->reserved_blocks : 0;
+    info->files = fs->inodes_count;
+    info->files_free = load_relaxed(&fs->free_inodes);
+    info->name_max = NAME_MAX;
+    memcpy(&info->fsid, fs->disk->uuid, sizeof(info->fsid));
+}
+
+static int remount(struct super *super, bool read_only, const char *options)
+{
+    struct ext3 *fs = super->private;
+    int error = check_options(options);
+
+    if (error != 0 || read_only == super->read_only)
+        return error;
+    if (read_only)
+        return mark_unmounted(fs);
+    if (fs->device->read_only || !ext3_may_write(fs))
+        return -EROFS;
+    error = mark_mounted(fs);
+    if (error != 0)
+        return error;
+    super->read_only = false;
+    ext3_process_orphans(fs);
+    return 0;
+}
+
+static void put_super(struct super *super)
+{
+    struct ext3 *fs = super->private;
+
+    if (!super->read_only && mark_unmounted(fs) != 0)
+        kprintf("ext3 %s: writing failed at unmount", fs->device->name);
+    release(fs);
+}
+
+static const struct super_ops super_ops = {
+    .alloc_inode = alloc_inode,
+    .free_inode = free_inode,
+    .write_inode = ext3_write_inode_op,
+    .evict_inode = ext3_evict_inode,
+    .sync = sync,
+    .statfs = get_statfs,
+    .remount = remount,
+    .put_super = put_super,
+};
+
+void ext3_init(void)
+{
+    static struct fs_type type = {.name = "ext3", .needs_device = true, .magic = EXT3_MAGIC, .mount = mount};
+
+    buffer_init();
+    fs_register(&type);
+}
