@@ -10,6 +10,7 @@ struct cred {
     u32 uid, euid, suid, fsuid;
     u32 gid, egid, sgid, fsgid;
     u64 cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+    bool keep_caps; /* prctl(PR_SET_KEEPCAPS) */
     unsigned n_groups;
     u32 *groups; /* sorted as given; NULL when none */
 };

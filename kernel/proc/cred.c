@@ -86,6 +86,7 @@ void cred_after_exec(struct cred *c, bool set_uid, u32 file_uid, bool set_gid, u
         c->euid = file_uid;
     if (set_gid)
         c->egid = file_gid;
+    c->keep_caps = false;
     c->suid = c->fsuid = c->euid;
     c->sgid = c->fsgid = c->egid;
     if (set_uid || set_gid)

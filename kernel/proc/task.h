@@ -143,6 +143,7 @@ struct process {
     unsigned personality;
     int oom_score_adj;
     u64 vdso_base;                     /* user address of the vDSO's code */
+    u32 membarriers;                   /* membarrier(2): what was registered for; atomic */
 };
 
 static inline struct task *current_task(void) { return (struct task *)current; } /* => a user thread */

@@ -1,0 +1,308 @@
+/*
+ * System calls on scheduling: nice values, policies, affinity (sched(7)). There is one policy, time sharing; the real-time ones are recorded
+ * for who may ask for them and reported back, so that programs which only want to be polite or important go on working.
+ */
+#include "lib/string.h"
+#include "proc/internal.h"
+#include "sched/sched.h"
+#include "sys/syscall.h"
+#include "sys/user_time.h"
+
+enum { SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5 };
+#define SCHED_RESET_ON_FORK 0x40000000
+#define RT_PRIORITY_MAX 99
+#define TIME_SLICE_NS (100 * NSEC_PER_MSEC)
+
+static bool is_real_time(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
+static bool is_policy(int policy) { return is_real_time(policy) || policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE; }
+
+/* Thread TID, or the caller for 0: referenced, or NULL. */
+static struct task *get_task(int tid)
+{
+    if (tid != 0)
+        return task_find(tid);
+    task_get(current_task());
+    return current_task();
+}
+
+static bool may_change(struct task *t)
+{
+    const struct cred *own = current->cred;
+    struct cred *other = task_cred(t);
+    bool same = own->euid == other->uid || own->euid == other->euid;
+
+    cred_put(other);
+    return same || capable(own, CAP_SYS_NICE);
+}
+
+/* ---- nice ---- */
+
+enum { PRIO_PROCESS, PRIO_PGRP, PRIO_USER };
+
+static int set_nice(struct task *t, int nice)
+{
+    u64 limit = t->process->limits.limit[RLIMIT_NICE].soft;
+
+    if (!may_change(t))
+        return -EPERM;
+    if (nice < t->thread.nice && (u64)(20 - nice) > limit && !capable(current->cred, CAP_SYS_NICE))
+        return -EACCES;
+    t->thread.nice = nice;
+    return 0;
+}
+
+/* Calls FN for every thread that WHICH and WHO mean; -ESRCH if there is none, else FN's last failure or 0. */
+static int for_each_meant(int which, int who, int (*fn)(struct task *, int *), int *arg)
+{
+    int result = -ESRCH, pid = 0;
+    struct process *p;
+    u32 uid = who == 0 ? current->cred->uid : (u32)who;
+
+    if (which == PRIO_PROCESS) {
+        struct task *t = get_task(who);
+
+        if (t == NULL)
+            return -ESRCH;
+        result = fn(t, arg);
+        task_put(t);
+        return result;
+    }
+    if (who == 0)
+        who = process_group_id(current_process());
+    for (; (p = process_next(&pid)) != NULL; pid++) {
+        struct task *t;
+        bool meant = which == PRIO_PGRP ? process_group_id(p) == who : p->user->uid == uid;
+
+        for (int tid = 0; meant && (t = process_next_thread(p, &tid)) != NULL; tid++) {
+            int error = fn(t, arg);
+
+            if (error != 0 || result == -ESRCH)
+                result = error;
+            task_put(t);
+        }
+        process_put(p);
+    }
+    return result;
+}
+
+static int apply_nice(struct task *t, int *nice) { return set_nice(t, *nice); }
+
+static int find_highest(struct task *t, int *lowest_nice)
+{
+    *lowest_nice = MIN(*lowest_nice, t->thread.nice);
+    return 0;
+}
+
+DEFINE_SYSCALL(sys_setpriority)
+{
+    int nice = (int)a2;
+
+    if ((int)a0 < PRIO_PROCESS || (int)a0 > PRIO_USER)
+        return -EINVAL;
+    nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
+    return for_each_meant((int)a0, (int)a1, apply_nice, &nice);
+}
+
+/* 40..1 for nice -20..19, so that it is never negative. */
+DEFINE_SYSCALL(sys_getpriority)
+{
+    int nice = 19, error;
+
+    if ((int)a0 < PRIO_PROCESS || (int)a0 > PRIO_USER)
+        return -EINVAL;
+    error = for_each_meant((int)a0, (int)a1, find_highest, &nice);
+    return error != 0 ? error : 20 - nice;
+}
+
+/* ---- policies ---- */
+
+static int set_policy(int tid, int policy, bool reset_on_fork, unsigned priority, const int *nice)
+{
+    struct task *t;
+    int error = 0;
+
+    if (tid < 0 || !is_policy(policy))
+        return -EINVAL;
+    if (is_real_time(policy) ? priority < 1 || priority > RT_PRIORITY_MAX : priority != 0)
+        return -EINVAL;
+    t = get_task(tid);
+    if (t == NULL)
+        return -ESRCH;
+    if (!may_change(t))
+        error = -EPERM;
+    else if (is_real_time(policy) && priority > t->process->limits.limit[RLIMIT_RTPRIO].soft && !capable(current->cred, CAP_SYS_NICE))
+        error = -EPERM;
+    if (error == 0 && nice != NULL && !is_real_time(policy))
+        error = set_nice(t, *nice);
+    if (error == 0) {
+        t->policy = (unsigned)policy;
+        t->rt_priority = priority;
+        t->reset_on_fork = reset_on_fork;
+    }
+    task_put(t);
+    return error == -EACCES ? -EPERM : error;
+}
+
+DEFINE_SYSCALL(sys_sched_setscheduler)
+{
+    u32 priority;
+
+    if (a2 == 0 || (int)a1 < 0)
+        return -EINVAL;
+    if (get_user_u32(&priority, (const u32 *)a2) != 0)
+        return -EFAULT;
+    return set_policy((int)a0, (int)a1 & ~SCHED_RESET_ON_FORK, a1 & SCHED_RESET_ON_FORK, priority, NULL);
+}
+
+DEFINE_SYSCALL(sys_sched_setparam)
+{
+    struct task *t;
+    u32 priority;
+    int policy;
+    bool reset;
+
+    if (a1 == 0 || (int)a0 < 0)
+        return -EINVAL;
+    if (get_user_u32(&priority, (const u32 *)a1) != 0)
+        return -EFAULT;
+    t = get_task((int)a0);
+    if (t == NULL)
+        return -ESRCH;
+    policy = (int)t->policy;
+    reset = t->reset_on_fork;
+    task_put(t);
+    return set_policy((int)a0, policy, reset, priority, NULL);
+}
+
+DEFINE_SYSCALL(sys_sched_getscheduler)
+{
+    struct task *t = (int)a0 < 0 ? NULL : get_task((int)a0);
+    long policy;
+
+    if (t == NULL)
+        return (int)a0 < 0 ? -EINVAL : -ESRCH;
+    policy = t->policy | (t->reset_on_fork ? SCHED_RESET_ON_FORK : 0);
+    task_put(t);
+    return policy;
+}
+
+DEFINE_SYSCALL(sys_sched_getparam)
+{
+    struct task *t;
+    u32 priority;
+
+    if ((int)a0 < 0 || a1 == 0)
+        return -EINVAL;
+    t = get_task((int)a0);
+    if (t == NULL)
+        return -ESRCH;
+    priority = t->rt_priority;
+    task_put(t);
+    return put_user_u32(priority, (u32 *)a1);
+}
+
+struct sched_attr { /* the ABI's first version */
+    u32 size, policy;
+    u64 flags;
+    s32 nice;
+    u32 priority;
+    u64 runtime, deadline, period;
+};
+#define SCHED_ATTR_SIZE_MIN 48
+static_assert(sizeof(struct sched_attr) == SCHED_ATTR_SIZE_MIN, "struct sched_attr");
+
+DEFINE_SYSCALL(sys_sched_setattr)
+{
+    struct sched_attr attr;
+
+    if (a1 == 0 || (int)a0 < 0 || a2 != 0)
+        return -EINVAL;
+    if (copy_from_user(&attr, (const void *)a1, sizeof(attr)) != 0)
+        return -EFAULT;
+    if (attr.size != 0 && attr.size < SCHED_ATTR_SIZE_MIN)
+        return -E2BIG;
+    if (attr.flags & ~1ull)
+        return -EINVAL;
+    attr.nice = attr.nice < -20 ? -20 : attr.nice > 19 ? 19 : attr.nice;
+    return set_policy((int)a0, (int)attr.policy, attr.flags & 1, attr.priority, &attr.nice);
+}
+
+DEFINE_SYSCALL(sys_sched_getattr)
+{
+    struct sched_attr attr = {.size = sizeof(attr)};
+    struct task *t;
+
+    if (a1 == 0 || (int)a0 < 0 || a2 < SCHED_ATTR_SIZE_MIN || a2 > PAGE_SIZE || a3 != 0)
+        return -EINVAL;
+    t = get_task((int)a0);
+    if (t == NULL)
+        return -ESRCH;
+    attr.policy = t->policy;
+    attr.flags = t->reset_on_fork;
+    attr.nice = t->thread.nice;
+    attr.priority = t->rt_priority;
+    task_put(t);
+    return copy_to_user((void *)a1, &attr, sizeof(attr));
+}
+
+DEFINE_SYSCALL(sys_sched_get_priority_max) { return !is_policy((int)a0) ? -EINVAL : is_real_time((int)a0) ? RT_PRIORITY_MAX : 0; }
+DEFINE_SYSCALL(sys_sched_get_priority_min) { return !is_policy((int)a0) ? -EINVAL : is_real_time((int)a0) ? 1 : 0; }
+
+DEFINE_SYSCALL(sys_sched_rr_get_interval)
+{
+    struct task *t = (int)a0 < 0 ? NULL : get_task((int)a0);
+    u64 slice;
+
+    if (t == NULL)
+        return (int)a0 < 0 ? -EINVAL : -ESRCH;
+    slice = t->policy == SCHED_FIFO ? 0 : TIME_SLICE_NS;
+    task_put(t);
+    return put_user_timespec(slice, a1);
+}
+
+DEFINE_SYSCALL(sys_sched_yield)
+{
+    sched_yield();
+    return 0;
+}
+
+/* ---- affinity ---- */
+
+DEFINE_SYSCALL(sys_sched_setaffinity)
+{
+    struct task *t;
+    u64 mask = 0;
+    int error;
+
+    if (copy_from_user(&mask, (const void *)a2, MIN(a1, sizeof(mask))) != 0)
+        return -EFAULT;
+    t = (int)a0 < 0 ? NULL : get_task((int)a0);
+    if (t == NULL)
+        return -ESRCH;
+    error = may_change(t) ? sched_set_affinity(&t->thread, mask) : -EPERM;
+    task_put(t);
+    return error;
+}
+
+/* Returns how many bytes of the mask there are. */
+DEFINE_SYSCALL(sys_sched_getaffinity)
+{
+    struct task *t;
+    u64 mask;
+
+    if (a1 * 8 < machine.harts || (a1 & (sizeof(mask) - 1)) != 0)
+        return -EINVAL;
+    t = (int)a0 < 0 ? NULL : get_task((int)a0);
+    if (t == NULL)
+        return -ESRCH;
+    mask = t->thread.hart_mask & (BIT(machine.harts) - 1);
+    task_put(t);
+    return copy_to_user((void *)a2, &mask, sizeof(mask)) != 0 ? -EFAULT : (long)sizeof(mask);
+}
+
+DEFINE_SYSCALL(sys_getcpu)
+{
+    if (a0 != 0 && put_user_u32(hart_id(), (u32 *)a0) != 0)
+        return -EFAULT;
+    return a1 != 0 ? put_user_u32(0, (u32 *)a1) : 0;
+}
