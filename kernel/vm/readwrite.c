@@ -97,33 +97,58 @@ static ssize_t write_cached(struct object *o, struct uio *u, u64 index, unsigned
     return done;
 }
 
+/* The N bytes that a new page holds at AT, into the page that somebody else has entered meanwhile. */
+static int write_over(struct object *o, u64 index, unsigned at, size_t n, const struct page *from)
+{
+    struct page *page = object_get_page(o, index, NULL);
+    int error;
+
+    if (IS_ERR(page))
+        return (int)PTR_ERR(page);
+    error = prepare(o, index, at, n);
+    if (error == 0) {
+        memcpy((char *)page_address(page) + at, (char *)page_address(from) + at, n);
+        extend(o, (index << PAGE_SHIFT) + at + n);
+        page_set_dirty(page);
+    }
+    page_put(page);
+    return error;
+}
+
+/* Enters PAGE, filled, and finds blocks for it. Others wait for the page until it is settled; if there are no blocks it stays as zeros,
+ * for some of its blocks may be new and hold another file's past. */
+static int enter_new(struct object *o, struct page *page, u64 index, unsigned at, size_t n)
+{
+    int error;
+
+    page->flags = PG_LOADING | (object_is_memory(o) ? PG_MEMORY_ONLY : 0);
+    error = object_insert(o, index, page, false);
+    if (error != 0)
+        return error == -EEXIST ? write_over(o, index, at, n, page) : error;
+    error = prepare(o, index, at, n);
+    if (error != 0)
+        clear_page(page_address(page));
+    page_read_done(page, 0);
+    if (error == 0)
+        extend(o, (index << PAGE_SHIFT) + at + n);
+    page_set_dirty(page);
+    return error;
+}
+
 /* Bytes [at, at + n) are all of page INDEX that will exist: fills a page of its own first. -EAGAIN: user memory ended early, nothing was written. */
 static ssize_t write_new(struct object *o, struct uio *u, u64 index, unsigned at, size_t n)
 {
-    struct page *page = page_alloc(ALLOC_USER | (n == PAGE_SIZE ? 0 : ALLOC_ZERO)), *other;
+    struct page *page = page_alloc(ALLOC_USER | (n == PAGE_SIZE ? 0 : ALLOC_ZERO));
     struct uio before = *u;
-    ssize_t done;
     int error;
 
     if (page == NULL)
         return -ENOMEM;
-    done = (ssize_t)uio_copy_in(u, (char *)page_address(page) + at, n);
-    error = (size_t)done < n ? -EAGAIN : prepare(o, index, at, n);
-    if (error == 0) {
-        page->flags = PG_UPTODATE | (object_is_memory(o) ? PG_MEMORY_ONLY : 0);
-        error = object_insert(o, index, page, false);
-    }
-    if (error == 0) {
-        extend(o, (index << PAGE_SHIFT) + at + n);
-        page_set_dirty(page);
-    } else if (error == -EEXIST && !IS_ERR(other = object_get_page(o, index, NULL))) {
-        memcpy((char *)page_address(other) + at, (char *)page_address(page) + at, n);
-        extend(o, (index << PAGE_SHIFT) + at + n);
-        page_set_dirty(other);
-        page_put(other);
-        error = 0;
-    } else if (error == -EAGAIN) {
+    if (uio_copy_in(u, (char *)page_address(page) + at, n) < n) {
         *u = before;
+        error = -EAGAIN;
+    } else {
+        error = enter_new(o, page, index, at, n);
     }
     page_put(page);
     return error != 0 ? error : (ssize_t)n;
