@@ -144,9 +144,9 @@ static bool emit_fds_of(struct inode *dir, struct dir_context *ctx, u64 first, s
 
     while ((fd = fd_table_next(files, fd)) >= 0) {
         char name[12];
-        int n = snprintf(name, sizeof(name), "%d", fd);
 
-        if (!ctx->emit(ctx, name, (unsigned)n, dir->ino + (u64)fd + 1, type, first + (u64)fd + 1))
+        snprintf(name, sizeof(name), "%d", fd);
+        if (!proc_emit(ctx, name, dir->ino + (u64)fd + 1, type, first + (u64)fd + 1))
             return false;
         fd++;
     }

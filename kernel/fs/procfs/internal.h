@@ -88,6 +88,9 @@ bool may_trace(struct task *task);
 /* A decimal number without sign or leading zeros, or -1. */
 int name_number(struct name name);
 
+/* Emits an entry and moves CTX behind it; false: the buffer is full. */
+bool proc_emit(struct dir_context *ctx, const char *name, u64 ino, unsigned type, u64 next_cookie);
+
 extern const struct file_ops proc_file_ops, proc_mem_ops, proc_kmsg_ops;
 extern const struct inode_ops proc_dir_inode_ops;
 

@@ -218,21 +218,28 @@ static bool proc_revalidate(struct inode *dir, struct name name, struct inode *i
     return refresh(inode);
 }
 
+bool proc_emit(struct dir_context *ctx, const char *name, u64 ino, unsigned type, u64 next_cookie)
+{
+    if (!ctx->emit(ctx, name, (unsigned)strlen(name), ino, type, next_cookie))
+        return false;
+    ctx->pos = next_cookie;
+    return true;
+}
+
 static int proc_read_dir(struct file *file, struct dir_context *ctx)
 {
     const struct proc_inode *p = proc_inode(file->inode);
     const struct proc_entry *e = p->entry->children;
     u64 cookie = FIRST_CHILD;
 
-    if (ctx->pos == 0 && !ctx->emit(ctx, ".", 1, file->inode->ino, DT_DIR, 1))
+    if (ctx->pos == 0 && !proc_emit(ctx, ".", file->inode->ino, DT_DIR, 1))
         return 0;
-    if (ctx->pos <= 1 && !ctx->emit(ctx, "..", 2, file->inode->ino, DT_DIR, FIRST_CHILD))
+    if (ctx->pos == 1 && !proc_emit(ctx, "..", file->inode->ino, DT_DIR, FIRST_CHILD))
         return 0;
     for (; e != NULL && e->name != NULL; e++, cookie++) {
         struct proc_inode child = {.entry = e, .tid = p->tid, .is_thread = p->is_thread, .fd = p->fd};
 
-        if (cookie >= ctx->pos &&
-            !ctx->emit(ctx, e->name, (unsigned)strlen(e->name), entry_ino(&child), mode_to_dt(e->mode), cookie + 1))
+        if (cookie >= ctx->pos && !proc_emit(ctx, e->name, entry_ino(&child), mode_to_dt(e->mode), cookie + 1))
             return 0;
     }
     if (p->entry->dir != NULL)
@@ -295,9 +302,9 @@ static struct inode *lookup_process(struct inode *dir, struct name name)
 static bool emit_number(struct dir_context *ctx, int number, u64 ino, unsigned type, u64 next_cookie)
 {
     char name[12];
-    int n = snprintf(name, sizeof(name), "%d", number);
 
-    return ctx->emit(ctx, name, (unsigned)n, ino, type, next_cookie);
+    snprintf(name, sizeof(name), "%d", number);
+    return proc_emit(ctx, name, ino, type, next_cookie);
 }
 
 static u64 directory_ino(const struct proc_entry *entry, int tid, bool is_thread)
