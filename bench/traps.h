@@ -151,7 +151,7 @@ MEASURE(unprot1, "op", "mprotect a one-page mapping R->RW")
 /* Every other page amid one mapping, in random order. */
 static double protect_amid(int opening)
 {
-    enum { PAGES = 500 };
+    enum { PAGES = 50 };
     char *at = map_small(PAGES * 2 + 1, RW);
     int order[PAGES];
     double result;
