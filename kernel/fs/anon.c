@@ -1,5 +1,6 @@
 /* Inodes that no directory knows: pipes have one each, eventfds and their like share one (a file's inode is never NULL). */
 #include "fs/file.h"
+#include "fs/super.h"
 #include "vm/kmalloc.h"
 
 static const struct super_ops anon_super_ops;
@@ -34,10 +35,7 @@ void anon_init(void)
     anon_super.dev = makedev(0, 0xfff);
     anon_super.block_size = PAGE_SIZE;
     anon_super.max_size = INT64_MAX;
-    mutex_init(&anon_super.rename_lock);
-    list_init(&anon_super.inodes);
-    list_init(&anon_super.dirty_inodes);
-    list_init(&anon_super.link);
+    super_add_internal(&anon_super);
     shared = anon_inode(0600);
     ASSERT_ALWAYS(!IS_ERR(shared));
 }

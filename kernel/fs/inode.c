@@ -28,10 +28,33 @@ static u64 n_unused;
 
 static const struct object_ops memory_object_ops;
 
+/* An inode is in use if something besides its names in the cache refers to it. */
+static int count_in_use(struct super *super, void *arg)
+{
+    struct inode *inode;
+    struct list *name;
+    u64 *count = arg;
+
+    dentry_lock_names();
+    spin_lock(&super->lock);
+    list_for_each(inode, &super->inodes, super_link) {
+        u32 names = 0;
+
+        for (name = inode->dentries.next; name != &inode->dentries; name = name->next)
+            names++;
+        if (load_relaxed(&inode->refs) > names)
+            (*count)++;
+    }
+    spin_unlock(&super->lock);
+    dentry_unlock_names();
+    return 0;
+}
+
 void inode_counts(u64 *cached, u64 *in_use)
 {
     *cached = load_relaxed(&cache.count);
-    *in_use = *cached - load_relaxed(&n_unused);
+    *in_use = 0;
+    super_for_each(count_in_use, in_use);
 }
 
 /* ---- times and owners ---- */

@@ -156,6 +156,17 @@ int super_remount(struct super *super, bool read_only, const char *options)
     return error;
 }
 
+void super_add_internal(struct super *super)
+{
+    mutex_init(&super->rename_lock);
+    list_init(&super->inodes);
+    list_init(&super->dirty_inodes);
+    list_init(&super->link);
+    mutex_lock(&supers_mutex);
+    list_add_tail(&supers, &super->link);
+    mutex_unlock(&supers_mutex);
+}
+
 int super_for_each(int (*fn)(struct super *super, void *arg), void *arg)
 {
     struct super *super;

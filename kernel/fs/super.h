@@ -10,6 +10,8 @@ struct super *super_mount(struct fs_type *type, struct block_device *device, boo
 void super_unmount(struct super *super);
 int super_remount(struct super *super, bool read_only, const char *options);
 struct fs_type *fs_type_find(const char *name);
+/* A static one that no mount shows (pipes, memfds): initialises its lists and locks. */
+void super_add_internal(struct super *super);
 /* Calls FN for each super block, sleeping allowed; stops at a result that is not 0. */
 int super_for_each(int (*fn)(struct super *super, void *arg), void *arg);
 

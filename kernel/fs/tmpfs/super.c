@@ -1,4 +1,5 @@
 /* tmpfs: instances, inodes, and files without names. Options as in tmpfs(5): size=, nr_inodes=, mode=, uid=, gid=. */
+#include "fs/super.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
@@ -319,10 +320,7 @@ void tmpfs_init(void)
     shm.type = &tmpfs_type;
     shm.dev = makedev(0, 0xffe);
     shm.time_granularity = 1;
-    mutex_init(&shm.rename_lock);
-    list_init(&shm.inodes);
-    list_init(&shm.dirty_inodes);
-    list_init(&shm.link);
+    super_add_internal(&shm);
     if (tmpfs_mount(&shm, "") != 0)
         panic("no memory for tmpfs");
     ((struct tmpfs_space *)shm.private)->max_pages = UINT64_MAX; /* limited by memory only, as private memory is */
