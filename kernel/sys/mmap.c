@@ -24,7 +24,7 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
         return -EACCES;
     if (file->ops->map == NULL)
         return -ENODEV;
-    if (shared && (flags & MAP_GROWSDOWN))
+    if (flags & MAP_GROWSDOWN)
         return -EINVAL;
     o = file->ops->map(file, shared);
     if (IS_ERR(o))

@@ -40,14 +40,23 @@ static void set_size(struct object *o, u64 size)
     memory_barrier();
 }
 
+/* The last page of a file that ends at SIZE, if mappings may have stored to it; referenced. */
+static struct page *stored_tail(struct object *o, u64 size)
+{
+    struct page *page = (size & PAGE_MASK) != 0 ? object_find_page(o, size >> PAGE_SHIFT) : NULL;
+
+    if (page != NULL && !(load_relaxed(&page->flags) & PG_PLACED)) {
+        page_put(page);
+        return NULL;
+    }
+    return page;
+}
+
 void object_expose_tail(struct object *o)
 {
     u64 size = load_relaxed(&o->size), index = size >> PAGE_SHIFT;
-    struct page *page;
+    struct page *page = stored_tail(o, size);
 
-    if ((size & PAGE_MASK) == 0 || !is_mapped(o))
-        return;
-    page = object_find_page(o, index);
     if (page == NULL)
         return;
     rmap_write_protect(o, index, index);
@@ -74,7 +83,7 @@ static int zero_part(struct object *o, u64 index, unsigned from, unsigned to)
 void object_unplace_tail(struct object *o, u64 old_size)
 {
     u64 index = old_size >> PAGE_SHIFT;
-    struct page *page = (old_size & PAGE_MASK) != 0 && is_mapped(o) ? object_find_page(o, index) : NULL;
+    struct page *page = stored_tail(o, old_size);
 
     if (page == NULL)
         return;
