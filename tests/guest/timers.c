@@ -1,0 +1,232 @@
+/*
+ * Clocks, sleeping, interval timers, POSIX timers, timer descriptors. Nothing here fails because the machine is slow: times are
+ * only checked from below, or against each other.
+ * Source: clock_gettime(2), nanosleep(2), clock_nanosleep(2), setitimer(2), alarm(2), timer_create(2), timerfd_create(2).
+ */
+#include "tap.h"
+
+#include <poll.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/times.h>
+
+#define MS 1000000L
+
+static volatile sig_atomic_t ticks, last_code, last_value;
+static timer_t timer;
+
+static void tick(int signo UNUSED, siginfo_t *info, void *context UNUSED)
+{
+    ticks++;
+    last_code = info->si_code;
+    last_value = info->si_value.sival_int;
+}
+
+static void on_signal(int signo)
+{
+    struct sigaction action = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO};
+
+    sigaction(signo, &action, NULL);
+    ticks = 0;
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec time;
+
+    NEED(clock_gettime(clock, &time));
+    return time.tv_sec * 1000000000L + time.tv_nsec;
+}
+
+/* Wait for a number of ticks, with a bound that only a broken kernel reaches. */
+static int ticked(int count)
+{
+    for (int i = 0; i < 2000 && ticks < count; i++)
+        sleep_ms(5);
+    return ticks >= count;
+}
+
+static void clocks(void)
+{
+    static const clockid_t known[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME_COARSE,
+                                      CLOCK_MONOTONIC_COARSE, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+    struct timespec value, raw;
+    int64_t last = 0, now, cpu;
+    int good = 1;
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        good &= clock_gettime(known[i], &value) == 0 && value.tv_nsec >= 0 && value.tv_nsec < 1000000000;
+        good &= clock_getres(known[i], &value) == 0 && value.tv_sec == 0 && value.tv_nsec > 0;
+    }
+    CHECK(good, "eight clocks and their resolutions");
+    for (int i = 0; i < 10000; i++) {
+        now = clock_ns(CLOCK_MONOTONIC);
+        good &= now >= last;
+        last = now;
+    }
+    CHECK(good, "CLOCK_MONOTONIC never goes back");
+    NEED(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &raw));
+    now = clock_ns(CLOCK_MONOTONIC);
+    CHECK(raw.tv_sec * 1000000000L + raw.tv_nsec >= last && raw.tv_sec * 1000000000L + raw.tv_nsec <= now,
+          "the system call and the vDSO agree");
+    cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    for (volatile int i = 0; i < 20000000; i++)
+        ;
+    CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) > cpu, "work counts on CLOCK_PROCESS_CPUTIME_ID");
+    FAILS(clock_gettime(99, &value), EINVAL, "an unknown clock");
+    FAILS(clock_getres(99, &value), EINVAL, "for clock_getres");
+    now = clock_ns(CLOCK_REALTIME) / 1000000000;
+    CHECK(labs(time(NULL) - now) <= 1, "time() and CLOCK_REALTIME agree");
+}
+
+static void sleeping(void)
+{
+    struct timespec bad = {0, 1000000000}, negative = {-1, 0}, wait = {0, 30 * MS}, until;
+    int64_t began = clock_ns(CLOCK_MONOTONIC);
+
+    IS(nanosleep(&wait, NULL), 0, "nanosleep");
+    CHECK(clock_ns(CLOCK_MONOTONIC) - began >= 30 * MS, "lasts as long as asked");
+    FAILS(nanosleep(&bad, NULL), EINVAL, "too many nanoseconds");
+    FAILS(nanosleep(&negative, NULL), EINVAL, "negative seconds");
+    began = clock_ns(CLOCK_MONOTONIC) + 30 * MS;
+    until = (struct timespec){began / 1000000000, began % 1000000000};
+    IS(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL), 0, "clock_nanosleep to a time");
+    CHECK(clock_ns(CLOCK_MONOTONIC) >= began, "not before it");
+    IS(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL), 0, "to a time that has passed");
+    IS(clock_nanosleep(99, 0, &until, NULL), EINVAL, "by an unknown clock");
+    IS(clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &until, NULL), EINVAL, "by the thread's own clock");
+}
+
+static int die_by_alarm(void *unused UNUSED)
+{
+    struct itimerval once = {{0, 0}, {0, 20000}};
+
+    signal(SIGALRM, SIG_DFL);
+    setitimer(ITIMER_REAL, &once, NULL);
+    while (1)
+        pause();
+    return 0;
+}
+
+static int itimer_in_child(void *unused UNUSED)
+{
+    struct itimerval left;
+
+    return getitimer(ITIMER_REAL, &left) == 0 && left.it_value.tv_sec == 0 && left.it_value.tv_usec == 0 ? 0 : 1;
+}
+
+static void interval_timers(void)
+{
+    struct itimerval set = {{0, 10000}, {0, 10000}}, old, bad = {{0, 0}, {0, 1000000}}, off = {{0, 0}, {0, 0}};
+
+    on_signal(SIGALRM);
+    OKAY(setitimer(ITIMER_REAL, &set, NULL), "setitimer");
+    CHECK(ticked(3), "ticks again and again");
+    NEED(getitimer(ITIMER_REAL, &old));
+    CHECK(old.it_interval.tv_usec == 10000 && old.it_value.tv_usec <= 10000, "getitimer tells the interval and what is left");
+    EXITS(itimer_in_child, NULL, 0, "a child does not inherit it");
+    NEED(setitimer(ITIMER_REAL, &off, &old));
+    IS(old.it_interval.tv_usec, 10000, "and setitimer tells it when it stops it");
+    ticks = 0;
+    sleep_ms(40);
+    IS(ticks, 0, "then it is quiet");
+    FAILS(setitimer(ITIMER_REAL, &bad, NULL), EINVAL, "a million microseconds");
+    FAILS(setitimer(77, &off, NULL), EINVAL, "an unknown timer");
+    IS(alarm(100), 0, "alarm");
+    CHECK(alarm(0) >= 99, "tells what was left");
+    IS(in_child(die_by_alarm, NULL).signal, SIGALRM, "SIGALRM kills who does not catch it");
+    signal(SIGALRM, SIG_DFL);
+
+    on_signal(SIGVTALRM);
+    NEED(setitimer(ITIMER_VIRTUAL, &set, NULL));
+    while (!ticks)
+        ;
+    CHECK(1, "ITIMER_VIRTUAL ticks while the program computes");
+    NEED(setitimer(ITIMER_VIRTUAL, &off, NULL));
+    signal(SIGVTALRM, SIG_DFL);
+    on_signal(SIGPROF);
+    NEED(setitimer(ITIMER_PROF, &set, NULL));
+    while (!ticks)
+        getppid();
+    CHECK(1, "ITIMER_PROF while the system works for it, too");
+    NEED(setitimer(ITIMER_PROF, &off, NULL));
+    signal(SIGPROF, SIG_DFL);
+}
+
+static void posix_timers(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 77};
+    struct itimerspec set = {{0, 0}, {0, 10 * MS}}, left, off = {{0, 0}, {0, 0}}, bad = {{0, 0}, {0, -1}};
+    sigset_t block;
+    int64_t until;
+
+    on_signal(SIGUSR1);
+    OKAY(timer_create(CLOCK_MONOTONIC, &event, &timer), "timer_create");
+    OKAY(timer_settime(timer, 0, &set, NULL), "timer_settime");
+    CHECK(ticked(1), "signals");
+    CHECK(last_code == SI_TIMER && last_value == 77, "with SI_TIMER and its value");
+    NEED(timer_gettime(timer, &left));
+    CHECK(left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0, "once only");
+    until = clock_ns(CLOCK_MONOTONIC) + 10 * MS;
+    set.it_value = (struct timespec){until / 1000000000, until % 1000000000};
+    ticks = 0;
+    NEED(timer_settime(timer, TIMER_ABSTIME, &set, NULL));
+    CHECK(ticked(1) && clock_ns(CLOCK_MONOTONIC) >= until, "at an absolute time");
+
+    sigemptyset(&block);
+    sigaddset(&block, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &block, NULL);
+    set = (struct itimerspec){{0, 5 * MS}, {0, 5 * MS}};
+    ticks = 0;
+    NEED(timer_settime(timer, 0, &set, NULL));
+    sleep_ms(60);
+    sigprocmask(SIG_UNBLOCK, &block, NULL);
+    CHECK(ticks >= 1 && ticks <= 3 && timer_getoverrun(timer) >= 1, "expiries while it is blocked are counted as overruns");
+    NEED(timer_settime(timer, 0, &off, NULL));
+    FAILS(timer_settime(timer, 0, &bad, NULL), EINVAL, "a bad time");
+    OKAY(timer_delete(timer), "timer_delete");
+    FAILS(timer_delete(timer), EINVAL, "twice");
+    FAILS(syscall(SYS_timer_settime, 12345, 0, &off, NULL), EINVAL, "timer_settime of nothing");
+    event.sigev_signo = 99;
+    FAILS(timer_create(CLOCK_MONOTONIC, &event, &timer), EINVAL, "no such signal");
+    signal(SIGUSR1, SIG_DFL);
+}
+
+static void timer_descriptors(void)
+{
+    struct itimerspec set = {{0, 5 * MS}, {0, 5 * MS}}, left;
+    uint64_t count = 0;
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct pollfd item = {fd, POLLIN, 0};
+
+    if (fd < 0) {
+        CHECK(errno == ENOSYS, "timerfd_create is not there, and says so");
+        return;
+    }
+    FAILS(read(fd, &count, 8), EAGAIN, "timerfd: nothing yet");
+    OKAY(timerfd_settime(fd, 0, &set, NULL), "timerfd_settime");
+    IS(poll(&item, 1, 10000), 1, "poll");
+    sleep_ms(30);
+    IS(read(fd, &count, 8), 8, "read");
+    CHECK(count >= 3, "counts expiries (%lu)", (unsigned long)count);
+    FAILS(read(fd, &count, 4), EINVAL, "into too small a buffer");
+    NEED(timerfd_gettime(fd, &left));
+    IS(left.it_interval.tv_nsec, 5 * MS, "timerfd_gettime");
+    close(fd);
+    FAILS(timerfd_create(99, 0), EINVAL, "an unknown clock");
+    FAILS(timerfd_create(CLOCK_MONOTONIC, 0x10), EINVAL, "unknown flags");
+}
+
+static void body(void)
+{
+    clocks();
+    sleeping();
+    interval_timers();
+    posix_timers();
+    timer_descriptors();
+}
+
+int main(int argc, char **argv)
+{
+    return tap_main(argc, argv, body);
+}
