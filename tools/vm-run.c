@@ -5,7 +5,7 @@
  *
  * QEMU's standard output is the guest's console:
  *
- *     firmware, kernel   "@@QUIRE@@\n"   the command's output   "\n@@EXIT 0@@\n"   or, at any time,   "\n@@PANIC@@\n" and what it says
+ *     firmware, kernel   "@@QUIRE@@\n"   the command's output   "\n@@EXIT 0@@\n"   or, at any time,   "\r\n@@PANIC@@\r\n" and what it says
  *
  * The command's output goes to standard output as it comes, byte for byte; a panic to standard error; all but the output to FILE.
  * A command may print what looks like a mark: from there on the output is held back until QEMU's end tells which marks were real:
@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define START_MARK "@@QUIRE@@\n"
-#define PANIC_MARK "\n@@PANIC@@\n"
+#define PANIC_MARK "\r\n@@PANIC@@\r\n" /* a kernel in trouble writes lines as a terminal wants them */
 #define EXIT_MARK_BEGIN "\n@@EXIT "
 #define EXIT_MARK_END "@@\n"
 
@@ -138,7 +138,7 @@ static size_t find_mark(int *whole)
 {
     *whole = 0;
     for (size_t i = 0; i < pending.length; i++) {
-        int found = pending.bytes[i] == '\n' ? match_mark(pending.bytes + i, pending.length - i) : 0;
+        int found = pending.bytes[i] == '\n' || pending.bytes[i] == '\r' ? match_mark(pending.bytes + i, pending.length - i) : 0;
 
         *whole = found > 0;
         if (found != 0)
@@ -175,6 +175,17 @@ static void advance(void)
     }
 }
 
+/* Takes the carriage returns out of BYTES; returns the new length. */
+static size_t strip_returns(char *bytes, size_t length)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] != '\r')
+            bytes[kept++] = bytes[i];
+    return kept;
+}
+
 /* The last panic's text in PENDING is taken off it. */
 static void take_panic(void)
 {
@@ -185,7 +196,7 @@ static void take_panic(void)
         last = at++;
     if (last == NULL)
         return;
-    length = pending.length - (size_t)(last - pending.bytes) - mark;
+    length = strip_returns(last + mark, pending.length - (size_t)(last - pending.bytes) - mark);
     fwrite(last + mark, 1, length, stderr);
     put_log(last + mark, length);
     pending.length = (size_t)(last - pending.bytes);
