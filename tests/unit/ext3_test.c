@@ -1,0 +1,990 @@
+/*
+ * ext3 over images that mke2fs makes, with e2fsck and debugfs as judges: random operations against a model in memory, sparse files, large directories, a
+ * full disk, orphans, damaged and foreign images.
+ */
+#include "tests/unit/tap.h"
+
+#include "tests/unit/ext3host/host.c"
+
+static char folder[64]; /* scratch files */
+static char image[96];
+
+__attribute__((format(printf, 1, 2))) static int run(const char *fmt, ...)
+{
+    char command[1024];
+    va_list args;
+    int status;
+
+    va_start(args, fmt);
+    vsnprintf(command, sizeof(command), fmt, args);
+    va_end(args);
+    status = system(command);
+    return status == 0 ? 0 : 1;
+}
+
+static void make_image(unsigned block_size, unsigned inode_size, const char *size, const char *more)
+{
+    if (run("rm -f %s; mke2fs -q -F -t ext3 -b %u -I %u %s %s %s >%s/mke2fs.log 2>&1", image, block_size, inode_size, more, image, size, folder))
+        panic("mke2fs failed");
+}
+
+/* e2fsck -fn says clean, and prints nothing about totals either. */
+static bool is_clean(void)
+{
+    bool bad = run("LC_ALL=C e2fsck -fn %s >%s/fsck.log 2>&1", image, folder) ||
+               !run("grep -Eq 'wrong|WARNING|Fix|Clear|differ' %s/fsck.log", folder);
+
+    if (bad)
+        run("sed 's/^/# /' %s/fsck.log | head -30", folder);
+    return !bad;
+}
+
+static struct super *mount_it(void)
+{
+    int error;
+    struct super *super = host_mount(image, false, &error);
+
+    if (super == NULL)
+        panic("mount: error %d; %s", -error, host_messages);
+    return super;
+}
+
+static u32 random_state = 1;
+static u32 random_below(u32 n)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return (u32)((u64)random_state * n >> 32);
+}
+
+/* ---- the model ---- */
+
+#define MAX_NODES 400
+#define MAX_BYTES 300000
+
+struct node { /* a file, directory or symbolic link; several names may lead to a file */
+    char type; /* 0 unused, 'f', 'd', 'l' */
+    unsigned names;
+    u64 size;
+    u8 *data;
+};
+struct entry {
+    int parent, node; /* nodes; parent -1: unused */
+    char name[64];
+};
+static struct node nodes[MAX_NODES];
+static struct entry entries[MAX_NODES];
+
+static void model_reset(void)
+{
+    for (int i = 0; i < MAX_NODES; i++) {
+        free(nodes[i].data);
+        nodes[i] = (struct node){0};
+        entries[i].parent = -1;
+    }
+    nodes[0].type = 'd';
+}
+
+static int new_node(char type)
+{
+    for (int i = 1; i < MAX_NODES; i++)
+        if (nodes[i].type == 0) {
+            nodes[i] = (struct node){.type = type};
+            return i;
+        }
+    return -1;
+}
+static int new_entry(int parent, int node, const char *name)
+{
+    for (int i = 0; i < MAX_NODES; i++)
+        if (entries[i].parent < 0) {
+            entries[i].parent = parent;
+            entries[i].node = node;
+            snprintf(entries[i].name, sizeof(entries[i].name), "%s", name);
+            nodes[node].names++;
+            return i;
+        }
+    return -1;
+}
+static bool entries_full(void)
+{
+    int n = 0;
+
+    for (int i = 0; i < MAX_NODES; i++)
+        n += entries[i].parent < 0;
+    return n < 10;
+}
+static void drop_entry(int e)
+{
+    struct node *node = &nodes[entries[e].node];
+
+    entries[e].parent = -1;
+    if (--node->names == 0) {
+        free(node->data);
+        *node = (struct node){0};
+    }
+}
+static int random_entry(char type)
+{
+    for (int tries = 0; tries < 200; tries++) {
+        int e = (int)random_below(MAX_NODES);
+
+        if (entries[e].parent >= 0 && (type == 0 || nodes[entries[e].node].type == type))
+            return e;
+    }
+    return -1;
+}
+static int random_dir(void)
+{
+    int e = random_below(3) == 0 ? -1 : random_entry('d');
+
+    return e < 0 ? 0 : entries[e].node;
+}
+static int find_child(int dir, const char *name)
+{
+    for (int e = 0; e < MAX_NODES; e++)
+        if (entries[e].parent == dir && strcmp(entries[e].name, name) == 0)
+            return e;
+    return -1;
+}
+static bool has_children(int dir)
+{
+    for (int e = 0; e < MAX_NODES; e++)
+        if (entries[e].parent == dir)
+            return true;
+    return false;
+}
+static int entry_of_dir(int dir)
+{
+    for (int e = 0; e < MAX_NODES; e++)
+        if (entries[e].parent >= 0 && entries[e].node == dir)
+            return e;
+    return -1;
+}
+static bool is_below(int dir, int ancestor)
+{
+    while (dir != 0 && dir != ancestor)
+        dir = entries[entry_of_dir(dir)].parent;
+    return dir == ancestor;
+}
+static void path_of(int dir, char *path, size_t size)
+{
+    char above[4096];
+
+    if (dir == 0) {
+        snprintf(path, size, "%s", "");
+        return;
+    }
+    path_of(entries[entry_of_dir(dir)].parent, above, sizeof(above));
+    snprintf(path, size, "%s/%s", above, entries[entry_of_dir(dir)].name);
+}
+
+/* ---- random operations on both ---- */
+
+static struct super *super;
+static u8 buffer[MAX_BYTES];
+
+static struct inode *inode_of_dir(int dir)
+{
+    char path[4096];
+
+    path_of(dir, path, sizeof(path));
+    return host_path(super, path);
+}
+static struct inode *inode_of_entry(int e)
+{
+    struct inode *dir = inode_of_dir(entries[e].parent), *inode;
+
+    if (IS_ERR(dir))
+        return dir;
+    inode = host_lookup(dir, entries[e].name);
+    inode_put(dir);
+    return inode;
+}
+
+static void random_name(char *name)
+{
+    unsigned length = random_below(10) == 0 ? 20 + random_below(40) : 1 + random_below(8);
+
+    for (unsigned i = 0; i < length; i++)
+        name[i] = (char)('a' + random_below(26));
+    name[length] = '\0';
+}
+
+static bool ok_or_full(long error) { return error >= 0 || error == -ENOSPC; }
+
+static bool make_something(void)
+{
+    int dir = random_dir(), e, node;
+    struct inode *parent = inode_of_dir(dir), *inode;
+    char name[64], type = "ffffddl"[random_below(7)], target[3000];
+
+    random_name(name);
+    if (IS_ERR(parent))
+        return false;
+    if (!S_ISDIR(parent->mode)) { /* of a damaged image */
+        inode_put(parent);
+        return false;
+    }
+    if (find_child(dir, name) >= 0 || entries_full()) {
+        inode_put(parent);
+        return true;
+    }
+    memset(target, 'x', sizeof(target));
+    target[1 + random_below(random_below(2) ? 80 : 1000)] = '\0';
+    inode = type == 'd' ? host_mkdir(parent, name) : type == 'l' ? host_symlink(parent, name, target) : host_create(parent, name, 0644);
+    inode_put(parent);
+    if (IS_ERR(inode))
+        return ok_or_full(PTR_ERR(inode));
+    inode_put(inode);
+    node = new_node(type);
+    e = new_entry(dir, node, name);
+    if (type == 'l') {
+        nodes[node].size = strlen(target);
+        nodes[node].data = (u8 *)strdup(target);
+    } else if (type == 'f') {
+        nodes[node].data = calloc(1, MAX_BYTES);
+    }
+    return e >= 0;
+}
+
+static bool write_something(void)
+{
+    int e = random_entry('f');
+    struct node *node;
+    struct inode *inode;
+    u64 at, n;
+    ssize_t done;
+
+    if (e < 0)
+        return true;
+    node = &nodes[entries[e].node];
+    inode = inode_of_entry(e);
+    if (!IS_ERR(inode) && !S_ISREG(inode->mode)) {
+        inode_put(inode);
+        return false;
+    }
+    if (IS_ERR(inode))
+        return false;
+    n = 1 + random_below(random_below(4) == 0 ? 60000 : 5000);
+    at = random_below(3) == 0 ? random_below(MAX_BYTES) : random_below((u32)node->size + 1);
+    n = MIN(n, MAX_BYTES - at);
+    for (u64 i = 0; i < n; i++)
+        buffer[i] = (u8)random_below(256);
+    done = host_write(inode, at, buffer, n);
+    inode_put(inode);
+    if (done > 0) {
+        memcpy(node->data + at, buffer, (size_t)done);
+        node->size = MAX(node->size, at + (u64)done);
+    }
+    return ok_or_full(done);
+}
+
+static bool truncate_something(void)
+{
+    int e = random_entry('f');
+    struct node *node;
+    struct inode *inode;
+    u64 size;
+    int error;
+
+    if (e < 0)
+        return true;
+    node = &nodes[entries[e].node];
+    inode = inode_of_entry(e);
+    if (!IS_ERR(inode) && !S_ISREG(inode->mode)) {
+        inode_put(inode);
+        return false;
+    }
+    if (IS_ERR(inode))
+        return false;
+    if (random_below(3) == 0 && node->size > 0) {
+        u64 at = random_below((u32)node->size), n = 1 + random_below(20000);
+
+        error = host_punch(inode, at, n);
+        n = MIN(n, node->size - at);
+        memset(node->data + at, 0, n);
+    } else {
+        size = random_below(random_below(2) ? MAX_BYTES : 20000);
+        error = host_truncate(inode, size);
+        if (error == 0 && size < node->size)
+            memset(node->data + size, 0, node->size - size);
+        if (error == 0)
+            node->size = size;
+    }
+    inode_put(inode);
+    return error == 0;
+}
+
+static bool remove_something(void)
+{
+    int e = random_entry(0), node = e < 0 ? -1 : entries[e].node;
+    struct inode *parent;
+    int error;
+
+    if (e < 0)
+        return true;
+    parent = inode_of_dir(entries[e].parent);
+    if (!IS_ERR(parent) && !S_ISDIR(parent->mode)) {
+        inode_put(parent);
+        return false;
+    }
+    if (IS_ERR(parent))
+        return false;
+    error = nodes[node].type == 'd' ? host_rmdir(parent, entries[e].name) : host_unlink(parent, entries[e].name);
+    inode_put(parent);
+    if (nodes[node].type == 'd' && has_children(node))
+        return error == -ENOTEMPTY;
+    if (error == 0)
+        drop_entry(e);
+    return error == 0;
+}
+
+static bool link_something(void)
+{
+    int e = random_entry('f'), dir = random_dir();
+    struct inode *inode, *parent;
+    char name[64];
+    int error;
+
+    random_name(name);
+    if (e < 0 || find_child(dir, name) >= 0 || entries_full())
+        return true;
+    inode = inode_of_entry(e);
+    parent = inode_of_dir(dir);
+    error = IS_ERR(inode) || IS_ERR(parent) || !S_ISDIR(parent->mode) || S_ISDIR(inode->mode) ? -EIO : host_link(parent, name, inode);
+    if (!IS_ERR(inode))
+        inode_put(inode);
+    if (!IS_ERR(parent))
+        inode_put(parent);
+    if (error == 0)
+        new_entry(dir, entries[e].node, name);
+    return ok_or_full(error);
+}
+
+static bool rename_something(void)
+{
+    int e = random_entry(0), dir = random_dir(), target = random_below(2) ? random_entry(0) : -1, node = e < 0 ? -1 : entries[e].node, other;
+    struct inode *from, *to;
+    bool swap = target >= 0 && random_below(4) == 0, moved_dir;
+    char name[64];
+    int error;
+
+    random_name(name);
+    if (target >= 0) {
+        dir = entries[target].parent;
+        snprintf(name, sizeof(name), "%s", entries[target].name);
+    }
+    if (e < 0 || e == target)
+        return true;
+    target = find_child(dir, name);
+    other = target < 0 ? -1 : entries[target].node;
+    moved_dir = nodes[node].type == 'd';
+    if ((moved_dir && is_below(dir, node)) || (other >= 0 && nodes[other].type == 'd' && is_below(entries[e].parent, other)))
+        return true; /* the VFS refuses these */
+    if (!swap && other >= 0 && (nodes[other].type == 'd') != moved_dir)
+        return true;
+    if (other == node)
+        return true;
+    from = inode_of_dir(entries[e].parent);
+    to = inode_of_dir(dir);
+    if (IS_ERR(from) || IS_ERR(to) || !S_ISDIR(from->mode) || !S_ISDIR(to->mode))
+        error = -EIO;
+    else
+        error = host_rename(from, entries[e].name, to, name, swap && other >= 0 ? RENAME_EXCHANGE : 0);
+    if (!IS_ERR(from))
+        inode_put(from);
+    if (!IS_ERR(to))
+        inode_put(to);
+    if (!(swap && other >= 0) && other >= 0 && nodes[other].type == 'd' && has_children(other))
+        return error == -ENOTEMPTY;
+    if (error != 0)
+        return ok_or_full(error);
+    if (swap && other >= 0) {
+        entries[e].node = other;
+        entries[target].node = node;
+        return true;
+    }
+    if (other >= 0)
+        drop_entry(target);
+    entries[e].parent = dir;
+    snprintf(entries[e].name, sizeof(entries[e].name), "%s", name);
+    return true;
+}
+
+static bool (*const operations[])(void) = {make_something, make_something, make_something, write_something, write_something, write_something, write_something,
+                                           truncate_something, remove_something, link_something, rename_something};
+
+/* ---- comparing ---- */
+
+static bool same_file(int e)
+{
+    struct node *node = &nodes[entries[e].node];
+    struct inode *inode = inode_of_entry(e);
+    static char text[PATH_MAX];
+    bool same = !IS_ERR(inode);
+    ssize_t n;
+
+    if (!same)
+        return false;
+    if (node->type == 'd') {
+        same = S_ISDIR(inode->mode);
+    } else if (node->type == 'l') {
+        n = inode->ops->read_link(inode, text, sizeof(text));
+        same = n == (ssize_t)node->size && memcmp(text, node->data, node->size) == 0;
+    } else {
+        memset(buffer, 0xEE, sizeof(buffer));
+        n = host_read(inode, 0, buffer, sizeof(buffer));
+        same = inode->nlink == node->names && n == (ssize_t)node->size && memcmp(buffer, node->data, node->size) == 0;
+    }
+    inode_put(inode);
+    return same;
+}
+
+static void count_name(const char *name, u64 ino, unsigned type, void *arg)
+{
+    if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+        ++*(unsigned *)arg;
+}
+
+static bool agrees(void)
+{
+    for (int e = 0; e < MAX_NODES; e++) {
+        if (entries[e].parent < 0)
+            continue;
+        if (!same_file(e)) {
+            printf("# %s (%c) differs\n", entries[e].name, nodes[entries[e].node].type);
+            return false;
+        }
+        if (nodes[entries[e].node].type == 'd') {
+            struct inode *dir = inode_of_entry(e);
+            unsigned found = 0, expected = 0;
+            int error = host_read_dir(dir, 3, count_name, &found);
+
+            inode_put(dir);
+            for (int c = 0; c < MAX_NODES; c++)
+                expected += entries[c].parent == entries[e].node;
+            if (error != 0 || found != expected) {
+                printf("# directory %s: %u names, not %u, error %d\n", entries[e].name, found, expected, error);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* debugfs, which shares no code with us, reads the same bytes. */
+static bool debugfs_agrees(void)
+{
+    char path[4096], file[128];
+    unsigned checked = 0;
+    bool same = true;
+
+    snprintf(file, sizeof(file), "%s/dump", folder);
+    for (int e = 0; e < MAX_NODES && checked < 12 && same; e++) {
+        struct node *node = entries[e].parent < 0 ? NULL : &nodes[entries[e].node];
+        FILE *f;
+
+        if (node == NULL || node->type != 'f')
+            continue;
+        path_of(entries[e].parent, path, sizeof(path));
+        run("rm -f %s; debugfs -R 'dump %s/%s %s' %s >/dev/null 2>&1", file, path, entries[e].name, file, image);
+        f = fopen(file, "r");
+        same = f != NULL && fread(buffer, 1, sizeof(buffer), f) == node->size && memcmp(buffer, node->data, node->size) == 0;
+        if (f != NULL)
+            fclose(f);
+        checked++;
+    }
+    return same;
+}
+
+static void test_random(unsigned block_size, unsigned inode_size, const char *more, unsigned rounds, unsigned steps)
+{
+    make_image(block_size, inode_size, "12M", more);
+    model_reset();
+    for (unsigned round = 0; round < rounds; round++) {
+        bool good = true, same;
+        unsigned i;
+
+        super = mount_it();
+        for (i = 0; i < steps && good; i++)
+            good = operations[random_below(ARRAY_SIZE(operations))]();
+        CHECK(good, "block size %u, inode size %u, round %u: every operation succeeds (%u of %u done)", block_size, inode_size, round, i, steps);
+        same = agrees();
+        CHECK(same, "... reading gives what was written");
+        if (round % 2) {
+            host_sync(super);
+            CHECK(run("LC_ALL=C e2fsck -fn %s >%s/fsck.log 2>&1", image, folder) == 0, "... clean after sync");
+        }
+        host_unmount(super);
+        CHECK(is_clean(), "... e2fsck calls it clean");
+        super = mount_it();
+        CHECK(agrees(), "... also after mounting again");
+        host_unmount(super);
+        CHECK(debugfs_agrees(), "... debugfs reads the same");
+    }
+}
+
+/* ---- single subjects ---- */
+
+static void test_sparse(unsigned block_size)
+{
+    static const u64 places[] = {0, 13, 300, 70000, 20000000}; /* blocks: direct, indirect, double, triple */
+    char text[64], back[64];
+    struct inode *inode;
+    bool same = true, zero = true;
+    u64 used;
+
+    make_image(block_size, 256, "12M", "");
+    super = mount_it();
+    inode = host_create(super->root, "sparse", 0600);
+    used = ext3_of(inode)->free_blocks;
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        u64 at = places[i] * block_size + 100;
+
+        if (at > super->max_size)
+            continue;
+        snprintf(text, sizeof(text), "piece %u", i);
+        CHECK(host_write(inode, at, text, sizeof(text)) == sizeof(text), "%u: a piece at block %lu", block_size, (unsigned long)places[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        u64 at = places[i] * block_size + 100;
+
+        if (at > super->max_size)
+            continue;
+        snprintf(text, sizeof(text), "piece %u", i);
+        same = same && host_read(inode, at, back, sizeof(text)) == sizeof(text) && strcmp(text, back) == 0;
+        if (host_read(inode, at - 90, back, 64) == 64)
+            for (unsigned k = 0; k < 64; k++)
+                zero = zero && back[k] == 0;
+    }
+    CHECK(same, "... read back");
+    CHECK(zero, "... zeros before them");
+    CHECK(host_seek(inode, 0, 4) == (s64)(block_size), "... the first hole is behind the first block");
+    CHECK(host_seek(inode, block_size, 3) == (s64)(13 * block_size), "... the next data are in block 13");
+    host_sync(super);
+    CHECK(run("LC_ALL=C e2fsck -fn %s >%s/fsck.log 2>&1", image, folder) == 0, "... clean");
+    CHECK(host_punch(inode, 0, 1000ull * block_size) == 0, "... a hole over the first 1000 blocks");
+    CHECK(host_seek(inode, 0, 3) == (s64)(70000ull * block_size), "... then data begin at block 70000");
+    CHECK(host_truncate(inode, 14 * block_size) == 0, "... truncated");
+    CHECK(inode->blocks == 0, "... has no blocks left");
+    CHECK(ext3_of(inode)->free_blocks == used, "... and the disk has them back");
+    inode_put(inode);
+    host_unmount(super);
+    CHECK(is_clean(), "... clean");
+}
+
+struct seen {
+    u8 *flags;
+    unsigned n, twice, strange;
+};
+
+static void see(const char *name, u64 ino, unsigned type, void *arg)
+{
+    struct seen *seen = arg;
+    unsigned i;
+
+    if (name[0] == '.')
+        return;
+    if (sscanf(name, "a-rather-long-name-number-%u", &i) != 1 || i >= seen->n || type != DT_REG) {
+        seen->strange++;
+        return;
+    }
+    seen->twice += seen->flags[i] != 0;
+    seen->flags[i] = 1;
+}
+
+static unsigned count_seen(struct inode *dir, unsigned n, unsigned *twice)
+{
+    struct seen seen = {.flags = calloc(1, n), .n = n};
+    unsigned found = 0;
+    int error = host_read_dir(dir, 7, see, &seen);
+
+    for (unsigned i = 0; i < n; i++)
+        found += seen.flags[i];
+    free(seen.flags);
+    *twice = seen.twice + seen.strange + (error != 0);
+    return found;
+}
+
+static void test_large_directory(unsigned block_size, unsigned n, const char *more)
+{
+    struct inode *dir, *inode;
+    unsigned made = 0, found = 0, twice = 0;
+    char name[64];
+
+    make_image(block_size, 128, "24M", more);
+    super = mount_it();
+    dir = host_mkdir(super->root, "many");
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "a-rather-long-name-number-%u", i);
+        inode = host_create(dir, name, 0644);
+        if (IS_ERR(inode))
+            break;
+        made++;
+        inode_put(inode);
+    }
+    CHECK(made == n, "%u%s: %u names in one directory (%u made)", block_size, more, n, made);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "a-rather-long-name-number-%u", i);
+        inode = host_lookup(dir, name);
+        found += !IS_ERR(inode);
+        if (!IS_ERR(inode))
+            inode_put(inode);
+    }
+    CHECK(found == n, "... all found");
+    CHECK(PTR_ERR(host_lookup(dir, "something-else")) == -ENOENT, "... another is not");
+    CHECK(count_seen(dir, n, &twice) == n && twice == 0, "... each read once");
+    inode_put(dir);
+    host_unmount(super);
+    CHECK(is_clean(), "... clean");
+    super = mount_it();
+    dir = host_path(super, "/many");
+    for (unsigned i = 0; i < n; i += 2) {
+        snprintf(name, sizeof(name), "a-rather-long-name-number-%u", i);
+        made -= host_unlink(dir, name) == 0;
+    }
+    CHECK(made == n / 2, "... half of them removed");
+    CHECK(count_seen(dir, n, &twice) == n / 2 && twice == 0, "... the others are read once each");
+    inode_put(dir);
+    host_unmount(super);
+    CHECK(is_clean(), "... clean");
+}
+
+struct remover {
+    struct inode *dir;
+    char names[64][64];
+    unsigned n;
+};
+static void remember(const char *name, u64 ino, unsigned type, void *arg)
+{
+    struct remover *r = arg;
+
+    if (name[0] != '.' && r->n < 64)
+        strcpy(r->names[r->n++], name);
+}
+
+/* rm -r: read some, remove them, read on from the same position; and insertions while reading. */
+static void test_read_while_changing(unsigned block_size)
+{
+    unsigned n = 800, seen_stable = 0, twice = 0;
+    struct inode *dir, *inode;
+    static u8 flags[2000];
+    struct reader r = {.ctx = {.emit = emit}};
+    struct file file;
+    char name[64];
+
+    make_image(block_size, 128, "24M", "");
+    super = mount_it();
+    dir = host_mkdir(super->root, "many");
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "stable-%u", i);
+        inode_put(host_create(dir, name, 0644));
+    }
+    memset(flags, 0, sizeof(flags));
+    file = (struct file){.inode = dir};
+    for (unsigned step = 0;; step++) {
+        struct remover got = {.dir = dir};
+
+        r.fn = remember;
+        r.arg = &got;
+        r.left = 20;
+        if (dir->file_ops->read_dir(&file, &r.ctx) != 0 || r.left == 20)
+            break;
+        for (unsigned i = 0; i < got.n; i++) {
+            unsigned k;
+
+            if (sscanf(got.names[i], "stable-%u", &k) == 1) {
+                twice += flags[k]++ != 0;
+                seen_stable++;
+            }
+        }
+        for (unsigned i = 0; i < 30; i++) {
+            snprintf(name, sizeof(name), "new-%u-%u", step, i);
+            inode = host_create(dir, name, 0644);
+            if (!IS_ERR(inode))
+                inode_put(inode);
+        }
+        if (step > 2000)
+            break;
+    }
+    CHECK(seen_stable == n && twice == 0, "%u: reading a directory that grows gives every old name once (%u of %u, %u twice)", block_size, seen_stable, n, twice);
+    inode_put(dir);
+    host_unmount(super);
+    CHECK(is_clean(), "... clean");
+}
+
+static void test_full_disk(unsigned block_size)
+{
+    struct inode *inode;
+    u64 at = 0, before;
+    ssize_t done;
+    char name[64];
+    unsigned i;
+
+    make_image(block_size, 256, "3M", "-N 128 -J size=1 -m 0 -O ^has_journal");
+    super = mount_it();
+    before = ((struct ext3 *)super->private)->free_blocks;
+    inode = host_create(super->root, "big", 0644);
+    memset(buffer, 'b', sizeof(buffer));
+    do {
+        done = host_write(inode, at, buffer, sizeof(buffer));
+        at += done > 0 ? (u64)done : 0;
+    } while (done == sizeof(buffer));
+    if (done > 0)
+        done = host_write(inode, at, buffer, sizeof(buffer));
+    CHECK(done == -ENOSPC, "%u: a file fills the disk (%ld)", block_size, (long)done);
+    CHECK(inode_size(inode) == at, "... its size is what was written");
+    CHECK(host_write(inode, 500000000, "x", 1) == -ENOSPC, "... nothing more, far out");
+    for (i = 0; i < 20; i++) { /* the last blocks, which did not suffice for the file and its indirect blocks */
+        struct inode *dir;
+
+        snprintf(name, sizeof(name), "d%u", i);
+        dir = host_mkdir(super->root, name);
+        done = IS_ERR(dir) ? PTR_ERR(dir) : 0;
+        if (done != 0)
+            break;
+        inode_put(dir);
+    }
+    CHECK(done == -ENOSPC && i < 4, "... no directories either, after %u", i);
+    while (i-- > 0) {
+        snprintf(name, sizeof(name), "d%u", i);
+        host_rmdir(super->root, name);
+    }
+    inode_put(inode);
+    host_sync(super);
+    CHECK(run("LC_ALL=C e2fsck -fn %s >%s/fsck.log 2>&1", image, folder) == 0, "... clean while full");
+    host_unlink(super->root, "big");
+    CHECK(((struct ext3 *)super->private)->free_blocks == before, "... removing it gives all blocks back");
+    for (i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        inode = host_create(super->root, name, 0644);
+        if (IS_ERR(inode))
+            break;
+        inode_put(inode);
+    }
+    CHECK(PTR_ERR(inode) == -ENOSPC && i > 50, "... inodes run out after %u files", i);
+    host_unmount(super);
+    CHECK(is_clean(), "... clean");
+}
+
+static void test_orphans(void)
+{
+    struct inode *file, *other;
+    u64 free_before;
+
+    make_image(1024, 256, "12M", "");
+    super = mount_it();
+    host_sync(super);
+    free_before = ((struct ext3 *)super->private)->free_blocks;
+    file = host_create(super->root, "gone", 0644);
+    other = host_create(super->root, "also-gone", 0644);
+    memset(buffer, 'o', sizeof(buffer));
+    host_write(file, 0, buffer, sizeof(buffer));
+    host_write(other, 0, buffer, sizeof(buffer));
+    host_unlink(super->root, "gone");
+    host_unlink(super->root, "also-gone");
+    CHECK(host_read(file, 1000, buffer, 5) == 5 && buffer[0] == 'o', "an unlinked file is there while it is used");
+    host_sync(super);
+    host_crash(super);
+    host_forget_messages();
+    super = mount_it();
+    CHECK(strstr(host_messages, "2 unlinked files deleted") != NULL, "after a power failure they are deleted");
+    CHECK(((struct ext3 *)super->private)->free_blocks == free_before, "... and their blocks free");
+    host_unmount(super);
+    run("debugfs -w -R 'ssv state 1' %s >/dev/null 2>&1", image);
+    CHECK(is_clean(), "... clean");
+}
+
+static void test_foreign(void)
+{
+    static const struct {
+        const char *type, *options, *name;
+    } cases[] = {{"ext4", "", "extent"}, {"ext4", "-O ^extents,^64bit,flex_bg,^metadata_csum", "flex_bg"}, {"ext3", "-O meta_bg,^resize_inode", "meta_bg"}};
+    int error;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        run("rm -f %s; mke2fs -q -F -t %s %s %s 12M >/dev/null 2>&1", image, cases[i].type, cases[i].options, image);
+        host_forget_messages();
+        super = host_mount(image, false, &error);
+        CHECK(super == NULL && error == -EINVAL && strstr(host_messages, cases[i].name) != NULL, "%s is refused by name", cases[i].name);
+    }
+    make_image(1024, 128, "12M", "");
+    run("debugfs -w -R 'feature +needs_recovery' %s >/dev/null 2>&1", image);
+    host_forget_messages();
+    super = host_mount(image, false, &error);
+    CHECK(super == NULL && strstr(host_messages, "run e2fsck") != NULL, "a journal that needs recovery is refused");
+    make_image(1024, 256, "12M", "");
+    run("debugfs -w -R 'feature +metadata_csum' %s >/dev/null 2>&1", image);
+    super = host_mount(image, false, &error);
+    CHECK(super != NULL && super->read_only, "unknown features that allow reading: mounted read-only");
+    if (super != NULL) {
+        CHECK(PTR_ERR(host_create(super->root, "x", 0644)) == -EROFS, "... no file can be made");
+        host_unmount(super);
+    }
+    run("head -c 1000000 /dev/zero >%s", image);
+    super = host_mount(image, false, &error);
+    CHECK(super == NULL && error == -EINVAL, "zeros are no file system");
+}
+
+/* A tree that mke2fs -d made, with a directory large enough to be indexed after e2fsck -D. */
+static void test_read_populated(unsigned block_size, const char *hash)
+{
+    unsigned found = 0, twice;
+    struct inode *dir, *inode;
+    char name[64];
+
+    run("rm -rf %s/tree; mkdir -p %s/tree/many %s/tree/d/e && cd %s/tree/many && i=0; while [ $i -lt 700 ]; do echo $i >a-rather-long-name-number-$i; i=$((i + 1)); done",
+        folder, folder, folder, folder);
+    run("cd %s/tree && seq 1 60000 >d/numbers && ln -s numbers d/link && ln d/numbers d/e/hard && ln -s %0500d d/slow", folder, 7);
+    make_image(block_size, 256, "24M", "");
+    run("rm -f %s; mke2fs -q -F -t ext3 -b %u -d %s/tree %s 24M >/dev/null 2>&1; tune2fs -E hash_alg=%s %s >/dev/null 2>&1; e2fsck -fyD %s >/dev/null 2>&1", image, block_size, folder,
+        image, hash, image, image);
+    super = mount_it();
+    dir = host_path(super, "/many");
+    CHECK(!IS_ERR(dir) && ext3_is_indexed(dir), "%u, %s: e2fsck's directory is indexed", block_size, hash);
+    for (unsigned i = 0; i < 700; i++) {
+        struct ext3_disk_dirent *de;
+        struct buffer *b;
+
+        snprintf(name, sizeof(name), "a-rather-long-name-number-%u", i);
+        b = ext3_htree_find(dir, host_name(name), &de);
+        found += b != NULL && !IS_ERR(b);
+        if (b != NULL && !IS_ERR(b))
+            buffer_put(b);
+    }
+    CHECK(found == 700, "... all names are found through the index (%u)", found);
+    CHECK(count_seen(dir, 700, &twice) == 700 && twice == 0, "... each is read once");
+    for (unsigned i = 0; i < 700; i++) {
+        snprintf(name, sizeof(name), "another-name-%u", i);
+        inode = host_create(dir, name, 0600);
+        if (!IS_ERR(inode))
+            inode_put(inode);
+    }
+    inode_put(dir);
+    inode = host_path(super, "/d/e/hard");
+    CHECK(!IS_ERR(inode) && inode->nlink == 2 && inode_size(inode) == 348894, "... a file with two names");
+    memset(buffer, 0, 32);
+    CHECK(host_read(inode, inode_size(inode) - 6, buffer, 32) == 6 && memcmp(buffer, "60000\n", 6) == 0, "... its last line");
+    inode_put(inode);
+    inode = host_path(super, "/d/slow");
+    CHECK(inode->ops->read_link(inode, (char *)buffer, PATH_MAX) == 500, "... a long symbolic link");
+    inode_put(inode);
+    host_unmount(super);
+    CHECK(is_clean(), "... clean after 700 insertions");
+}
+
+static void test_hashes(void)
+{
+    static const char *const names[] = {"a", "hello", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", "0123456789abcdef", "\303\244\303\266", "x.c"};
+    static const char *const versions[] = {"legacy", "half_md4", "tea"};
+    u32 seed[4] = {0}, hash, expected = 0;
+    bool same = true;
+
+    for (unsigned v = 0; v < 3; v++)
+        for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+            char line[512];
+            FILE *f;
+
+            snprintf(line, sizeof(line), "debugfs -R 'dx_hash -h %s %s' 2>/dev/null | sed -n 's/.* is 0x\\([0-9a-f]*\\).*/\\1/p'", versions[v], names[i]);
+            f = popen(line, "r");
+            if (f == NULL || fscanf(f, "%x", &expected) != 1)
+                same = false;
+            if (f != NULL)
+                pclose(f);
+            ext3_hash(v, seed, names[i], (unsigned)strlen(names[i]), &hash);
+            if (hash != expected) {
+                printf("# %s of %s: %x, not %x\n", versions[v], names[i], hash, expected);
+                same = false;
+            }
+        }
+    CHECK(same, "hashes of names are debugfs's");
+}
+
+/* Random bytes of the metadata are wrong: nothing may be worse than an error. */
+static void test_damage(unsigned images)
+{
+    unsigned mounted = 0;
+
+    for (unsigned n = 0; n < images; n++) {
+        struct inode *inode;
+        int error, fd;
+
+        random_state = n + 1000;
+        if (n % 10 == 0) {
+            make_image(n % 20 ? 1024 : 4096, 256, "4M", "-N 64 -O ^has_journal");
+            super = mount_it();
+            model_reset();
+            for (unsigned i = 0; i < 150; i++)
+                operations[random_below(ARRAY_SIZE(operations))]();
+            host_unmount(super);
+            run("cp %s %s/good", image, folder);
+        } else {
+            run("cp %s/good %s", folder, image);
+        }
+        fd = disk_open(image, NULL);
+        for (unsigned i = 0, hits = 1 + random_below(40); i < hits; i++) {
+            u8 byte = (u8)(random_below(3) == 0 ? 0xff : random_below(256));
+
+            disk_write(fd, &byte, 1, random_below(2) ? 1024 + random_below(3000) : random_below(200 * 1024));
+        }
+        disk_close(fd);
+        host_forget_messages();
+        super = host_mount(image, false, &error);
+        if (super == NULL)
+            continue;
+        mounted++;
+        for (unsigned i = 0; i < 60; i++) {
+            unsigned found = 0;
+
+            operations[random_below(ARRAY_SIZE(operations))]();
+            inode = inode_of_dir(random_dir());
+            if (!IS_ERR(inode)) {
+                if (S_ISDIR(inode->mode))
+                    host_read_dir(inode, 5, count_name, &found);
+                else if (S_ISREG(inode->mode))
+                    host_read(inode, 0, buffer, sizeof(buffer));
+                inode_put(inode);
+            }
+        }
+        host_unmount(super);
+    }
+    CHECK(true, "%u damaged images, %u of them mounted: errors, no more", images, mounted);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned effort = getenv("EFFORT") != NULL ? (unsigned)atoi(getenv("EFFORT")) : 1;
+
+    snprintf(folder, sizeof(folder), "%s/quire-ext3-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    if (mkdtemp(folder) == NULL)
+        panic("no folder for scratch files");
+    setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin", 1);
+    setenv("DEBUGFS_PAGER", "cat", 1);
+    snprintf(image, sizeof(image), "%s/image", folder);
+    host_init();
+    host_quiet = argc < 2;
+    test_hashes();
+    test_random(1024, 128, "", 2 * effort, 600);
+    test_random(2048, 256, "", 2 * effort, 600);
+    test_random(4096, 256, "", 2 * effort, 600);
+    test_random(1024, 256, "-O ^dir_index,^filetype", 1, 600);
+    for (unsigned block_size = 1024; block_size <= 4096; block_size *= 2) {
+        test_sparse(block_size);
+        test_full_disk(block_size);
+    }
+    test_large_directory(1024, 3000, "");
+    test_large_directory(1024, 3000, " -O ^dir_index");
+    test_large_directory(4096, 3000, "");
+    test_read_while_changing(1024);
+    test_read_while_changing(4096);
+    test_orphans();
+    test_foreign();
+    test_read_populated(1024, "half_md4");
+    test_read_populated(4096, "tea");
+    test_read_populated(2048, "legacy");
+    test_damage(60 * effort);
+    model_reset();
+    CHECK(host_io_errors() == 0, "no lock is held at the end");
+    run("rm -rf %s", folder);
+    return tap_done();
+}
