@@ -69,6 +69,7 @@ static void start_first_program(void)
     for (unsigned i = 0; i < ARRAY_SIZE(candidates) && err != 0; i++) {
         const char *argv[] = {path != NULL ? path : candidates[i], NULL};
 
+        kprintf("starting %s", argv[0]);
         err = proc_start_init(argv[0], argv, environment);
         if (path != NULL)
             break;

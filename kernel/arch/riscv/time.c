@@ -30,19 +30,23 @@ static u64 ns_to_ticks(u64 ns)
     return (u64)((unsigned __int128)ns * ticks_factor >> 64) + 1 + time_scale.boot_ticks;
 }
 
+/* Off means masked, not set to the end of time: a simulator that skips idle time would go there. */
 void arch_set_timer(u64 deadline_ns)
 {
-    u64 ticks = deadline_ns == UINT64_MAX ? UINT64_MAX : ns_to_ticks(deadline_ns);
-
+    if (deadline_ns == UINT64_MAX) {
+        csr_clear(sie, SIE_TIMER);
+        return;
+    }
     if (machine.has_sstc)
-        csr_write(CSR_STIMECMP, ticks);
+        csr_write(CSR_STIMECMP, ns_to_ticks(deadline_ns));
     else
-        sbi_set_timer(ticks);
+        sbi_set_timer(ns_to_ticks(deadline_ns));
+    csr_set(sie, SIE_TIMER);
 }
 
 void timer_interrupt(void)
 {
-    arch_set_timer(UINT64_MAX); /* takes the pending bit away; the scheduler sets the next one */
+    arch_set_timer(UINT64_MAX); /* the scheduler sets the next one */
     sched_timer_interrupt();
 }
 

@@ -56,8 +56,7 @@ void hart_init_traps(void)
     csr_write(scounteren, SCOUNTEREN_CYCLE_TIME_INSTRET);
     if (machine.has_zicboz)
         csr_write(CSR_SENVCFG, SENVCFG_CBZE);
-    arch_set_timer(UINT64_MAX);
-    csr_write(sie, SIE_SOFTWARE | SIE_TIMER | SIE_EXTERNAL);
+    csr_write(sie, SIE_SOFTWARE | SIE_EXTERNAL);
 }
 
 void arch_wait_for_interrupt(void) { __asm__ volatile("wfi" ::: "memory"); }
