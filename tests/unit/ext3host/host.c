@@ -121,7 +121,7 @@ void wait_finish(struct waiter *w) {}
 void wake_all(struct wait_queue *q) {}
 int schedule_until(u64 deadline) { return 0; }
 void schedule(void) {}
-void sched_yield(void) { panic("nobody else could run"); }
+void sched_yield(void) {} /* libc's leak checker calls it, too */
 
 /* ---- pages ---- */
 
