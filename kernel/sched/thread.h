@@ -29,8 +29,8 @@ enum thread_state {
 #define THREAD_RESCHED BIT(2) /* give the hart away at the next chance */
 #define THREAD_USER BIT(3)    /* embedded in a struct task */
 
-struct context { /* arch_switch: callee-saved registers */
-    u64 ra, sp, s[12];
+struct context { /* arch_switch: callee-saved registers, and gp, which the kernel leaves to the user */
+    u64 ra, sp, s[12], gp;
 };
 
 struct thread {
