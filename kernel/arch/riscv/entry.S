@@ -4,8 +4,8 @@
  * sscratch tells where a trap comes from: it holds the current thread while user mode runs, 0 while the kernel does (then tp holds
  * the thread). Interrupts are off from the trap on until somebody sets sstatus.SIE.
  *
- * System calls take a short way. The kernel's C code preserves s0-s11 by the calling convention and never touches gp (switch_context keeps it), so at the
- * call's end they still hold the user's values: only the others are saved and loaded. Calls that read or replace the whole context
+ * System calls take a short way. The kernel's C code preserves s0-s11 by the calling convention and never touches gp, and the context
+ * switch keeps them all, so at the call's end they still hold the user's values: only the others are saved and loaded. Calls that read or replace the whole context
  * (fork, exec, sigreturn) are listed at `whole_context_calls` and save everything; so does a call that ends with a signal or a
  * reschedule pending, when it gets there.
  */
@@ -283,7 +283,6 @@ switch_context:
     sd s9, 88(t0)
     sd s10, 96(t0)
     sd s11, 104(t0)
-    sd gp, 112(t0)
     sd gp, 112(t0) /* the user's, live in it during a system call */
     sc.d zero, ra, (t0) /* a reservation must not outlive its thread's turn */
     ld ra, 0(t1)
@@ -300,7 +299,6 @@ switch_context:
     ld s9, 88(t1)
     ld s10, 96(t1)
     ld s11, 104(t1)
-    ld gp, 112(t1)
     ld gp, 112(t1)
     mv tp, a1
     ret
