@@ -433,4 +433,5 @@ void proc_init(void)
 {
     futex_init();
     vdso_init();
+    oom_init();
 }

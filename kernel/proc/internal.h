@@ -135,4 +135,7 @@ void cpu_limit_start(struct process *process);
 void ptimers_delete_all(struct process *process);
 void ptimer_signal_taken(struct ptimer *timer, struct siginfo *info); /* => signal_lock */
 
+/* ---- oom.c ---- */
+void oom_init(void);
+
 #endif

@@ -7,7 +7,6 @@
  *   misaligned           SIGBUS (the firmware emulates what the hart cannot do)
  */
 #include "arch/riscv/arch.h"
-#include "lib/print.h"
 #include "proc/internal.h"
 #include "sched/sched.h"
 #include "vm/space.h"
@@ -41,10 +40,8 @@ static void page_fault(u64 address, enum fault_access access)
         signal_force(SIGBUS, BUS_ADRERR, address);
         break;
     case FAULT_NO_MEMORY:
-        if (fatal_signal_pending())
-            break;
-        kprintf("out of memory: killed process %d (%s)", process_pid(current_process()), current->name);
-        signal_force_kill(SIGKILL);
+        if (!fatal_signal_pending()) /* else it is dying already, for this reason or another */
+            signal_force_kill(SIGKILL);
         break;
     }
 }

@@ -451,10 +451,18 @@ enum fault_result fault_in(struct space *s, u64 address, enum fault_access acces
     }
 }
 
+static void (*out_of_memory)(void);
+
+void vm_set_out_of_memory(void (*handler)(void)) { out_of_memory = handler; }
+
 enum fault_result space_fault(struct space *s, u64 address, enum fault_access access)
 {
+    enum fault_result result;
+
     atomic_add_relaxed(&s->minor_faults, 1);
-    return fault_in(s, address, access, false);
+    while ((result = fault_in(s, address, access, false)) == FAULT_NO_MEMORY && out_of_memory != NULL && !fatal_signal_pending())
+        out_of_memory();
+    return result;
 }
 
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access)
