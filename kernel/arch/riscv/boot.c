@@ -57,6 +57,7 @@ void arch_init_devices(void) { plic_init(); }
 void secondary_main(void)
 {
     hart_init_traps();
+    plic_init_hart();
     atomic_add(&harts_running, 1);
     kernel_main_secondary();
     panic("kernel_main_secondary returned");

@@ -43,6 +43,7 @@ void timer_interrupt(void);
 
 /* plic.c */
 void plic_init(void);
+void plic_init_hart(void); /* on each of the other harts */
 void plic_interrupt(void);
 
 /* platform.c */

@@ -90,6 +90,15 @@ void plic_init(void)
     }
 }
 
+/* Firmware that starts a hart closes its threshold. */
+void plic_init_hart(void)
+{
+    u32 context = context_of[hart_id()];
+
+    if (context != NO_CONTEXT)
+        *plic_register(THRESHOLD(context)) = 0;
+}
+
 int irq_register(unsigned irq, void (*handler)(void *), void *arg)
 {
     unsigned hart = irq % machine.harts;
