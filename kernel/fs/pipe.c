@@ -430,6 +430,12 @@ int fifo_open(struct inode *inode, struct file *file)
     file->pos = p->writers == 0 ? writer_opens : UINT32_MAX;
     mutex_unlock(&fifo_lock);
     wake_all(&p->opened);
+    /* A pipe that is opened again through /proc/PID/fd has had both ends: it waits for nobody. */
+    if (p->name[0] != '\0') {
+        file->anon_name = p->name;
+        file->pos = UINT32_MAX;
+        return 0;
+    }
     if (file->can_read && file->can_write)
         return 0;
     if (file->can_read && !(file->flags & O_NONBLOCK))
