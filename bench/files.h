@@ -1,6 +1,7 @@
 /*
  * Plain system calls, and files: cached reads and writes, the cost of a sync, names made and removed, mapped files scanned and written.
- * What waits for a disk also counts the time in which the hart idles; under icount that time is not instructions.
+ * What waits for a disk also counts the time in which the hart idles. Under icount that is little if QEMU lets real time pass meanwhile
+ * (sleep=on, as `./quire run --icount` does), and means nothing if the idle clock leaps to the next timer (sleep=off).
  */
 #ifndef BENCH_FILES_H
 #define BENCH_FILES_H
