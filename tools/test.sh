@@ -179,8 +179,6 @@ run_programs()
 }
 
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-exec 9>"$OUT/lock"
-! have flock || flock -n 9 || die "another ./quire test is running here"
 [ $# -gt 0 ] || set -- unit front guest programs
 for group; do
     case ${group%%:*} in
@@ -188,6 +186,8 @@ for group; do
     *) die "no group of tests '$group': unit, front, guest, programs or linux" ;;
     esac
 done
+exec 9>"$OUT/lock"
+! have flock || flock -n 9 || die "another ./quire test is running here"
 for group; do
     only=${group#"${group%%:*}"}
     "run_${group%%:*}" "${only#:}"
