@@ -94,14 +94,17 @@ static bool group_has_free(const struct ext3 *fs, u32 g, u32 n)
     return !fs->groups[g].bitmap_is_bad && from_le16(fs->groups[g].disk->free_blocks) >= n;
 }
 
-/* The first run of at least LEAST free blocks in group G, from block FROM of the group on. */
-static bool find_run(struct ext3 *fs, const u8 *bitmap, u32 g, u32 from, const struct ext3_inode *self, u32 least, struct run *run)
+/* How many of the blocks from bit AT on are free: at most MOST are looked at. */
+static u32 free_bits(const u8 *bitmap, u32 len, u32 at, u32 most) { return ext3_find_set(bitmap, MIN(len, at + most), at) - at; }
+
+/* The first run of at least LEAST free blocks in group G, from block FROM of the group on; at most MOST of it. */
+static bool find_run(struct ext3 *fs, const u8 *bitmap, u32 g, u32 from, const struct ext3_inode *self, u32 least, u32 most, struct run *run)
 {
     u32 base = ext3_group_first_block(fs, g), len = ext3_group_blocks(fs, g), next;
 
     for (u32 at = ext3_find_clear(bitmap, len, from); at < len; at = ext3_find_clear(bitmap, len, next - base)) {
         run->first = base + at;
-        run->count = ext3_find_set(bitmap, len, at) - at;
+        run->count = free_bits(bitmap, len, at, MAX(least, most));
         avoid_windows(fs, self, run, &next);
         if (run->count >= least)
             return true;
@@ -112,14 +115,16 @@ static bool find_run(struct ext3 *fs, const u8 *bitmap, u32 g, u32 from, const s
 }
 
 /* Exactly GOAL, if it is free. */
-static bool take_goal(struct ext3 *fs, const u8 *bitmap, u32 g, u32 bit, const struct ext3_inode *self, struct run *run)
+static bool take_goal(struct ext3 *fs, const u8 *bitmap, u32 g, u32 bit, const struct ext3_inode *self, u32 most, struct run *run)
 {
     u32 len = ext3_group_blocks(fs, g), next;
 
-    if (bit >= len || ext3_find_clear(bitmap, len, bit) != bit)
+    if (bit >= len)
         return false;
     run->first = ext3_group_first_block(fs, g) + bit;
-    run->count = ext3_find_set(bitmap, len, bit) - bit;
+    run->count = free_bits(bitmap, len, bit, most);
+    if (run->count == 0)
+        return false;
     avoid_windows(fs, self, run, &next);
     return run->count > 0;
 }
@@ -162,7 +167,7 @@ static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g
         fs->groups[g].bitmap_is_bad = true;
         return (int)PTR_ERR(bitmap) == -ENOMEM ? -ENOMEM : -ENOSPC;
     }
-    if ((goal != 0 && take_goal(fs, bitmap->data, g, bit, self, run)) || find_run(fs, bitmap->data, g, bit, self, least, run))
+    if ((goal != 0 && take_goal(fs, bitmap->data, g, bit, self, max, run)) || find_run(fs, bitmap->data, g, bit, self, least, max, run))
         error = take_run(h, g, bitmap, run, max);
     buffer_put(bitmap);
     return error == -EUCLEAN ? -ENOSPC : error;

@@ -105,21 +105,20 @@ void ext3_free_groups(struct ext3 *fs)
     kfree(fs->groups);
 }
 
-/* The 64 bits from bit AT (a multiple of 8) on; bits from LEN on are those of FILL. */
+/* The 64 bits from bit AT (a multiple of 64; bitmaps are aligned) on; bits from LEN on are those of FILL. */
 static u64 load_bits(const u8 *bitmap, u32 at, u32 len, u64 fill)
 {
     u64 bits = fill;
-    u32 bytes = MIN(8u, (len - at + 7) / 8);
 
-    memcpy(&bits, bitmap + at / 8, bytes);
-    if (len - at < 64)
-        bits = (bits & (BIT(len - at) - 1)) | (fill & ~(BIT(len - at) - 1));
-    return bits;
+    if (likely(len - at >= 64))
+        return *(const u64 *)(bitmap + at / 8);
+    memcpy(&bits, bitmap + at / 8, (len - at + 7) / 8);
+    return (bits & (BIT(len - at) - 1)) | (fill & ~(BIT(len - at) - 1));
 }
 
 static u32 find_bit(const u8 *bitmap, u32 len, u32 from, u64 invert)
 {
-    for (u32 at = from & ~7u; at < len; at += 64) {
+    for (u32 at = from & ~63u; at < len; at += 64) { /* aligned: one load each */
         u64 bits = load_bits(bitmap, at, len, invert) ^ invert;
 
         if (at < from)
