@@ -140,6 +140,11 @@ static void last_put_locked(struct dentry *d)
     struct inode *inode;
 
     while (d != NULL) {
+        if (d->flags & DENTRY_REVALIDATE) { /* may be of a process that is gone: not worth keeping */
+            unhash(d);
+            if (load_relaxed(&d->refs) != DENTRY_CARE) /* found just before */
+                break;
+        }
         if (!(d->flags & (DENTRY_UNHASHED | DENTRY_ROOT))) { /* stays cached, unused */
             list_add_tail(&lru, &d->lru_link);
             atomic_and(&d->refs, ~(u32)DENTRY_CARE);
