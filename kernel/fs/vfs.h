@@ -353,6 +353,8 @@ void path_get(const struct path *path);
 void path_put(const struct path *path);
 /* A memory-only file (shared anonymous memory, memfd, SysV): unlinked, on tmpfs. NAME is what maps shows, e.g. "/dev/zero". */
 struct file *tmpfs_file_create(const char *name, u64 size, u32 flags);
+/* PROT_* that a mapping of FILE may never have: PROT_EXEC on a noexec mount, PROT_WRITE of a shared one of a memfd sealed against writing. */
+unsigned file_forbidden_prot(const struct file *file, bool shared);
 /* Whether a file's mapping counts as shmem (RssShmem). */
 bool file_is_shmem(const struct file *file);
 

@@ -16,12 +16,15 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
 {
     bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
     u64 max = S_ISREG(file->inode->mode) ? file->inode->super->max_size : INT64_MAX;
+    unsigned forbidden = file_forbidden_prot(file, shared);
     struct object *o;
 
     if (m->offset > max || length > max - m->offset)
         return -EOVERFLOW;
     if (!file->can_read || (shared && (prot & PROT_WRITE) && !file->can_write))
         return -EACCES;
+    if (prot & forbidden)
+        return -EPERM;
     if (file->ops->map == NULL)
         return -ENODEV;
     if (flags & MAP_GROWSDOWN)
@@ -30,10 +33,12 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
     if (IS_ERR(o))
         return (int)PTR_ERR(o);
     m->object = o;
-    m->max_prot = shared && !file->can_write ? PROT_READ | PROT_EXEC : PROT_ALL;
+    m->max_prot = (shared && !file->can_write ? PROT_READ | PROT_EXEC : PROT_ALL) & ~forbidden;
     m->file = o != NULL ? file : NULL;
     return 0;
 }
+
+static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags);
 
 static long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
 {
@@ -49,7 +54,9 @@ static long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned fl
         result = -EOPNOTSUPP;
     else
         result = check_file(file, prot, flags, ALIGN_UP(length, PAGE_SIZE), &m);
-    if (result == 0)
+    if (result == 0 && m.object == NULL && (flags & MAP_TYPE) != MAP_PRIVATE) /* /dev/zero: each mapping its own memory */
+        result = map_anonymous(address, length, prot, flags);
+    else if (result == 0)
         result = space_mmap(current->space, address, length, prot, flags, &m);
     file_put(file);
     return result;

@@ -1,5 +1,6 @@
 /* tmpfs: regular files. Their pages are the object's own and count against the instance's size once they are stored to. */
 #include "fs/file.h"
+#include "fs/mount.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "vm/space.h"
 
@@ -206,6 +207,17 @@ const struct file_ops tmpfs_file_ops = {
 /* ---- seals ---- */
 
 static bool is_memory_file(const struct file *file) { return file_is_shmem(file); }
+
+unsigned file_forbidden_prot(const struct file *file, bool shared)
+{
+    unsigned forbidden = 0;
+
+    if (file->path.mount != NULL && (file->path.mount->flags & MS_NOEXEC))
+        forbidden |= PROT_EXEC;
+    if (shared && is_memory_file(file) && (tmpfs_inode(file->inode)->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+        forbidden |= PROT_WRITE;
+    return forbidden;
+}
 
 long tmpfs_get_seals(struct file *file)
 {
