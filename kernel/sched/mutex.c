@@ -15,7 +15,7 @@ bool mutex_trylock(struct mutex *m)
 {
     u32 free = 0;
 
-    if (!atomic_cas(&m->state, &free, 1))
+    if (!atomic_cas_acquire(&m->state, &free, 1))
         return false;
     m->holder = current;
     return true;
@@ -40,10 +40,14 @@ static bool spin_a_while(struct mutex *m)
     return false;
 }
 
-static void lock_contended(struct mutex *m)
+/* Not inlined, so that the usual case saves no registers. */
+static __attribute__((noinline)) void lock_contended(struct mutex *m)
 {
     struct waiter waiter = {.thread = current, .exclusive = true};
 
+    ASSERT(m->holder != current);
+    if (machine.harts > 1 && spin_a_while(m))
+        return;
     list_init(&waiter.link);
     for (;;) {
         wait_prepare(&m->waiters, &waiter, THREAD_SLEEPING);
@@ -57,12 +61,8 @@ static void lock_contended(struct mutex *m)
 
 void mutex_lock(struct mutex *m)
 {
-    ASSERT(m->holder != current);
-    if (likely(mutex_trylock(m)))
-        return;
-    if (machine.harts > 1 && spin_a_while(m))
-        return;
-    lock_contended(m);
+    if (unlikely(!mutex_trylock(m)))
+        lock_contended(m);
 }
 
 void mutex_unlock(struct mutex *m)

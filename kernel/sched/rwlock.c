@@ -30,10 +30,13 @@ bool read_trylock(struct rwlock *l)
     return false;
 }
 
+/* The slow halves are not inlined, so that the usual case saves no registers. */
+static __attribute__((noinline)) void read_lock_contended(struct rwlock *l) { wait_event(&l->waiters, read_trylock(l)); }
+
 void read_lock(struct rwlock *l)
 {
     if (unlikely(!read_trylock(l)))
-        wait_event(&l->waiters, read_trylock(l));
+        read_lock_contended(l);
 }
 
 void read_unlock(struct rwlock *l)
@@ -48,7 +51,7 @@ bool write_trylock(struct rwlock *l)
 {
     u32 free = 0;
 
-    return atomic_cas(&l->state, &free, WRITER);
+    return atomic_cas_acquire(&l->state, &free, WRITER);
 }
 
 /* As trylock, for one who is counted among the waiting writers. */
@@ -57,17 +60,15 @@ static bool take_as_waiter(struct rwlock *l)
     u32 old = load_relaxed(&l->state);
 
     while ((old & (WRITER | READERS)) == 0)
-        if (atomic_cas(&l->state, &old, (old - WAITING_WRITER) | WRITER))
+        if (atomic_cas_acquire(&l->state, &old, (old - WAITING_WRITER) | WRITER))
             return true;
     return false;
 }
 
-void write_lock(struct rwlock *l)
+static __attribute__((noinline)) void write_lock_contended(struct rwlock *l)
 {
     struct waiter waiter = {.thread = current, .exclusive = true};
 
-    if (likely(write_trylock(l)))
-        return;
     list_init(&waiter.link);
     atomic_add(&l->state, WAITING_WRITER);
     for (;;) {
@@ -77,6 +78,12 @@ void write_lock(struct rwlock *l)
         schedule();
     }
     wait_finish(&waiter);
+}
+
+void write_lock(struct rwlock *l)
+{
+    if (unlikely(!write_trylock(l)))
+        write_lock_contended(l);
 }
 
 void write_unlock(struct rwlock *l)

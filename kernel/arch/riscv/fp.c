@@ -26,7 +26,7 @@ static void save_registers(struct thread *t)
     set_fs(thread_regs(t), SSTATUS_FS_CLEAN);
 }
 
-/* => interrupts off */
+/* => interrupts off. Threads with fp_used unset have FS off and need no call. */
 void fp_switch(struct thread *prev, struct thread *next)
 {
     if ((prev->flags & THREAD_USER) && is_dirty(thread_regs(prev)))

@@ -36,6 +36,7 @@ static pte_t stack_table1[STACK_TABLES][PT_ENTRIES] TABLE_ALIGNED;
 static pte_t direct_table1[PT_ENTRIES] TABLE_ALIGNED, direct_table0[IMAGE_TABLES][PT_ENTRIES] TABLE_ALIGNED;
 
 static struct spinlock stack_map_lock;
+static u64 user_address_limit;
 u64 stack_map_generation;
 
 static pte_t table_entry(const pte_t *table) { return pte_make(image_virt_to_phys(table) >> PAGE_SHIFT, PTE_V); }
@@ -101,6 +102,7 @@ static bool try_levels(unsigned levels)
         return false;
     arch_flush_tlb_all();
     machine.paging_levels = levels;
+    user_address_limit = 1ull << (levels == 5 ? 56 : levels == 4 ? 47 : 38);
     return true;
 }
 
@@ -163,12 +165,7 @@ void arch_flush_tlb_page(u64 va, unsigned asid)
 void arch_flush_tlb_asid(unsigned asid) { __asm__ volatile("sfence.vma zero, %0" ::"r"((u64)asid) : "memory"); }
 void arch_flush_tlb_all(void) { __asm__ volatile("sfence.vma" ::: "memory"); }
 
-u64 arch_user_address_limit(void)
-{
-    static const unsigned bits[] = {[3] = 38, [4] = 47, [5] = 56};
-
-    return 1ull << bits[machine.paging_levels];
-}
+u64 arch_user_address_limit(void) { return user_address_limit; }
 
 /* The level-0 entry for VA in the stack area; makes its table if CREATE. => stack_map_lock held */
 static pte_t *stack_entry(u64 va, bool create)

@@ -82,7 +82,8 @@ struct thread *arch_switch(struct thread *prev, struct thread *next)
     struct hart *hart = prev->hart;
     u64 generation = load_relaxed(&stack_map_generation);
 
-    fp_switch(prev, next);
+    if (unlikely(prev->fp_used || next->fp_used))
+        fp_switch(prev, next);
     if (unlikely(hart->stack_generation != generation)) { /* NEXT's stack may be new where this hart's TLB has an older one */
         hart->stack_generation = generation;
         arch_flush_tlb_all();
