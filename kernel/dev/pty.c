@@ -97,6 +97,7 @@ static void slave_closed(struct tty *tty)
 }
 
 static const struct tty_driver slave_driver = {
+    .outlives_sessions = true,
     .write = slave_write,
     .room = slave_room,
     .drop_output = slave_drop_output,

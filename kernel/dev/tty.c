@@ -382,15 +382,13 @@ static const struct file_ops own_tty_file_ops = {.open = own_tty_open};
 
 /* ---- the end of a line ---- */
 
-void tty_hangup(struct tty *tty)
+/* The session and its foreground group lose the terminal, and are told. */
+static void end_session(struct tty *tty)
 {
     u64 flags = spin_lock_irqsave(&tty->lock);
     int session = tty->session, group = tty->foreground;
 
-    tty->hangups++;
     tty->session = tty->foreground = 0;
-    tty->stopped = tty->ldisc.output_held = false;
-    ldisc_flush_input(&tty->ldisc);
     spin_unlock_irqrestore(&tty->lock, flags);
     if (tty_process_ops != NULL && session > 0) {
         tty_process_ops->clear_session_tty(session, tty);
@@ -401,6 +399,17 @@ void tty_hangup(struct tty *tty)
         tty_process_ops->signal_group(group, SIGHUP);
         tty_process_ops->signal_group(group, SIGCONT);
     }
+}
+
+void tty_hangup(struct tty *tty)
+{
+    u64 flags = spin_lock_irqsave(&tty->lock);
+
+    tty->hangups++;
+    tty->stopped = tty->ldisc.output_held = false;
+    ldisc_flush_input(&tty->ldisc);
+    spin_unlock_irqrestore(&tty->lock, flags);
+    end_session(tty);
     wake_all(&tty->readers);
     wake_all(&tty->writers);
     if (tty->driver->room_for_input != NULL)
@@ -409,7 +418,11 @@ void tty_hangup(struct tty *tty)
 
 void tty_session_leader_exits(struct tty *tty, int sid)
 {
-    if (load_relaxed(&tty->session) == sid)
+    if (load_relaxed(&tty->session) != sid)
+        return;
+    if (tty->driver->outlives_sessions)
+        end_session(tty);
+    else
         tty_hangup(tty);
 }
 

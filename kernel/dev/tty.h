@@ -36,8 +36,8 @@ struct tty_process_ops {
 void tty_set_process_ops(const struct tty_process_ops *ops);
 
 /* ---- called by proc/ ---- */
-/* The leader of session SID, which had TTY as its controlling terminal, ends: the foreground group gets SIGHUP and SIGCONT, the line is
- * hung up. => no spinlock held */
+/* The leader of session SID, which had TTY as its controlling terminal, ends: the foreground group gets SIGHUP, and unless it is a
+ * pseudo terminal the line is hung up. => no spinlock held */
 void tty_session_leader_exits(struct tty *tty, int sid);
 /* vhangup(2) for the caller's controlling terminal; nothing if it has none. */
 void tty_hangup_current(void);
@@ -54,6 +54,7 @@ struct tty_driver {
     size_t (*pending)(struct tty *tty);        /* bytes taken but not yet sent (TIOCOUTQ); NULL: none */
     void (*drop_output)(struct tty *tty);      /* TCOFLUSH; NULL: nothing */
     void (*set_break)(struct tty *tty, bool on); /* TCSBRK; NULL: there is no such thing */
+    bool outlives_sessions;                    /* the end of its session hangs nothing up: the master of a pseudo terminal decides */
     void (*room_for_input)(struct tty *tty);   /* the queue that was full has room again; without tty->lock. NULL: nothing */
     void (*opened)(struct tty *tty);           /* NULL: nothing; => open_lock */
     void (*closed)(struct tty *tty);           /* the last file is closed. NULL: nothing; => open_lock */
