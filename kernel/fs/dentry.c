@@ -5,13 +5,8 @@
 #include "vm/page.h"
 #include "vm/reclaim.h"
 
-struct bucket {
-    struct spinlock lock;
-    struct dentry *first;
-};
-
-static struct bucket *buckets;
-static u32 bucket_mask;
+struct dentry_bucket *dentry_buckets;
+u32 dentry_bucket_mask;
 static struct spinlock names_lock;
 static struct list lru = LIST_INIT(lru); /* least recently released first */
 static u64 n_dentries;
@@ -22,36 +17,24 @@ void dentry_unlock_names(void) { spin_unlock(&names_lock); }
 
 /* ---- the hash table ---- */
 
-static u32 full_hash(const struct dentry *parent, u32 hash)
-{
-    u64 key = ((u64)parent >> 6) + hash;
-
-    return (u32)((key * 0x9e3779b97f4a7c15ull) >> 32);
-}
-
-static struct bucket *bucket_of(u32 full) { return &buckets[full & bucket_mask]; }
-
-static bool has_name(const struct dentry *d, const struct dentry *parent, const struct name *name)
-{
-    return d->parent == parent && d->length == name->length && memcmp(d->name, name->s, name->length) == 0;
-}
+static struct dentry_bucket *bucket_of(u32 full) { return &dentry_buckets[full & dentry_bucket_mask]; }
 
 /* => the bucket's lock */
-static struct dentry *chain_find(struct bucket *b, u32 full, const struct dentry *parent, const struct name *name)
+static struct dentry *chain_find(struct dentry_bucket *b, u32 full, const struct dentry *parent, struct name name)
 {
     for (struct dentry *d = b->first; d != NULL; d = d->next_hashed)
-        if (d->hash == full && has_name(d, parent, name))
+        if (d->hash == full && dentry_has_name(d, parent, name))
             return d;
     return NULL;
 }
 
-static void chain_add(struct bucket *b, struct dentry *d)
+static void chain_add(struct dentry_bucket *b, struct dentry *d)
 {
     d->next_hashed = b->first;
     b->first = d;
 }
 
-static void chain_remove(struct bucket *b, struct dentry *d)
+static void chain_remove(struct dentry_bucket *b, struct dentry *d)
 {
     struct dentry **link = &b->first;
 
@@ -60,24 +43,10 @@ static void chain_remove(struct bucket *b, struct dentry *d)
     *link = d->next_hashed;
 }
 
-struct dentry *dentry_find(struct dentry *parent, struct name name, u32 hash)
-{
-    u32 full = full_hash(parent, hash);
-    struct bucket *b = bucket_of(full);
-    struct dentry *d;
-
-    spin_lock(&b->lock);
-    d = chain_find(b, full, parent, &name);
-    if (d != NULL)
-        dentry_get(d);
-    spin_unlock(&b->lock);
-    return d;
-}
-
 /* Out of the table, for good. => names_lock */
 static void unhash(struct dentry *d)
 {
-    struct bucket *b = bucket_of(d->hash);
+    struct dentry_bucket *b = bucket_of(d->hash);
 
     if (d->flags & (DENTRY_UNHASHED | DENTRY_ROOT))
         return;
@@ -159,14 +128,8 @@ static void last_put_locked(struct dentry *d)
     spin_unlock(&names_lock);
 }
 
-void dentry_put(struct dentry *d)
+void dentry_put_last(struct dentry *d)
 {
-    u32 refs = load_relaxed(&d->refs);
-
-    /* Who may be the last one of a dentry that needs care decrements under the lock, so that it cannot be ended twice. */
-    while (refs != (1 | DENTRY_CARE))
-        if (atomic_cas(&d->refs, &refs, refs - 1))
-            return;
     spin_lock(&names_lock);
     if (atomic_sub(&d->refs, 1) == DENTRY_CARE)
         last_put_locked(d);
@@ -207,14 +170,14 @@ struct dentry *dentry_create_unlinked(struct super *super, struct inode *inode)
 struct dentry *dentry_add(struct dentry *parent, struct name name, u32 hash, struct inode *inode)
 {
     struct dentry *d = dentry_alloc(name), *other;
-    struct bucket *b;
+    struct dentry_bucket *b;
 
     if (d == NULL) {
         if (inode != NULL)
             inode_put(inode);
         return ERR_PTR(-ENOMEM);
     }
-    d->hash = full_hash(parent, hash);
+    d->hash = dentry_full_hash(parent, hash);
     d->parent = parent;
     d->inode = inode;
     if (parent->inode->ops->revalidate != NULL)
@@ -222,7 +185,7 @@ struct dentry *dentry_add(struct dentry *parent, struct name name, u32 hash, str
     b = bucket_of(d->hash);
     spin_lock(&names_lock);
     spin_lock(&b->lock);
-    other = chain_find(b, d->hash, parent, &name);
+    other = chain_find(b, d->hash, parent, name);
     if (other != NULL) {
         dentry_get(other);
         spin_unlock(&b->lock);
@@ -318,7 +281,7 @@ static bool only_ours(struct dentry *d) { return (load_relaxed(&d->refs) & ~(u32
 void dentry_delete(struct dentry *d)
 {
     struct inode *inode = NULL;
-    struct bucket *b;
+    struct dentry_bucket *b;
 
     dentry_prune(d);
     spin_lock(&names_lock);
@@ -349,7 +312,7 @@ void dentry_invalidate(struct dentry *d)
 /* D takes the place NAME in PARENT. => names_lock; D is out of the table */
 static void rehash_as(struct dentry *d, struct dentry *parent, const char *name, u32 length, u32 full)
 {
-    struct bucket *b = bucket_of(full);
+    struct dentry_bucket *b = bucket_of(full);
 
     d->name = name;
     d->length = length;
@@ -364,7 +327,7 @@ static void rehash_as(struct dentry *d, struct dentry *parent, const char *name,
 
 static void take_out(struct dentry *d)
 {
-    struct bucket *b = bucket_of(d->hash);
+    struct dentry_bucket *b = bucket_of(d->hash);
 
     spin_lock(&b->lock);
     chain_remove(b, d);
@@ -439,7 +402,7 @@ bool dentry_is_below(const struct dentry *d, const struct dentry *ancestor)
 /* Takes D out of the table if nobody uses it. => names_lock */
 static bool unhash_unused(struct dentry *d)
 {
-    struct bucket *b = bucket_of(d->hash);
+    struct dentry_bucket *b = bucket_of(d->hash);
     bool unused;
 
     if (d->flags & (DENTRY_UNHASHED | DENTRY_ROOT | DENTRY_MOUNTED))
@@ -540,18 +503,18 @@ void dentry_init(void)
 
     while (order < 6 && (page_total_count() >> (order + 11)) > 0) /* a bucket for about 64 KiB of memory */
         order++;
-    while ((buckets = NULL, order > 0)) {
+    while ((dentry_buckets = NULL, order > 0)) {
         struct page *page = page_alloc_order(order, ALLOC_ZERO);
 
         if (page != NULL) {
-            buckets = page_address(page);
+            dentry_buckets = page_address(page);
             break;
         }
         order--;
     }
-    if (buckets == NULL)
-        buckets = kzalloc(PAGE_SIZE);
-    ASSERT_ALWAYS(buckets != NULL);
-    bucket_mask = (u32)((PAGE_SIZE << order) / sizeof(struct bucket)) - 1;
+    if (dentry_buckets == NULL)
+        dentry_buckets = kzalloc(PAGE_SIZE);
+    ASSERT_ALWAYS(dentry_buckets != NULL);
+    dentry_bucket_mask = (u32)((PAGE_SIZE << order) / sizeof(struct dentry_bucket)) - 1;
     shrinker_register(&shrinker);
 }

@@ -51,8 +51,45 @@ static inline struct inode *dentry_inode(const struct dentry *d) { return load_a
 static inline bool dentry_is_unlinked(const struct dentry *d) { return (load_relaxed(&d->flags) & DENTRY_UNHASHED) != 0; }
 static inline struct name dentry_name(const struct dentry *d) { return (struct name){d->name, d->length}; }
 
+/* The table, here only so that finding a name is short. */
+struct dentry_bucket {
+    struct spinlock lock;
+    struct dentry *first;
+};
+extern struct dentry_bucket *dentry_buckets;
+extern u32 dentry_bucket_mask;
+
+static inline u32 dentry_full_hash(const struct dentry *parent, u32 hash)
+{
+    return (u32)(((((u64)parent >> 6) + hash) * 0x9e3779b97f4a7c15ull) >> 32);
+}
+
+static inline bool dentry_has_name(const struct dentry *d, const struct dentry *parent, struct name name)
+{
+    if (d->parent != parent || d->length != name.length)
+        return false;
+    for (unsigned i = 0; i < name.length; i++) /* short ones mostly: not worth a call */
+        if (d->name[i] != name.s[i])
+            return false;
+    return true;
+}
+
 /* HASH of all functions: name_hash() of the name. Results come with a reference. */
-struct dentry *dentry_find(struct dentry *parent, struct name name, u32 hash); /* NULL: not cached */
+static inline struct dentry *dentry_find(struct dentry *parent, struct name name, u32 hash) /* NULL: not cached */
+{
+    u32 full = dentry_full_hash(parent, hash);
+    struct dentry_bucket *b = &dentry_buckets[full & dentry_bucket_mask];
+    struct dentry *d;
+
+    spin_lock(&b->lock);
+    for (d = b->first; d != NULL; d = d->next_hashed)
+        if (d->hash == full && dentry_has_name(d, parent, name)) {
+            atomic_add_relaxed(&d->refs, 1);
+            break;
+        }
+    spin_unlock(&b->lock);
+    return d;
+}
 /* Enters INODE (NULL: negative), whose reference it takes over; what is there already wins. => parent's inode locked. ERR_PTR(-ENOMEM). */
 struct dentry *dentry_add(struct dentry *parent, struct name name, u32 hash, struct inode *inode);
 /* The name in PARENT: from the cache, or asked of the file system. => parent's inode locked. Negative when there is none. ERR_PTR. */
@@ -62,7 +99,17 @@ struct dentry *dentry_create_root(struct inode *inode); /* takes the inode's ref
 /* A dentry in no directory: an O_TMPFILE's. Takes the inode's reference over. */
 struct dentry *dentry_create_unlinked(struct super *super, struct inode *inode);
 static inline void dentry_get(struct dentry *d) { atomic_add_relaxed(&d->refs, 1); }
-void dentry_put(struct dentry *d);
+void dentry_put_last(struct dentry *d);
+static inline void dentry_put(struct dentry *d)
+{
+    u32 refs = load_relaxed(&d->refs);
+
+    /* Who may be the last one of a dentry that needs care decrements under names_lock, so that it cannot be ended twice. */
+    while (likely(refs != (1 | DENTRY_CARE)))
+        if (atomic_cas(&d->refs, &refs, refs - 1))
+            return;
+    dentry_put_last(d);
+}
 void dentry_instantiate(struct dentry *d, struct inode *inode); /* a negative one becomes INODE's, whose reference it takes over */
 void dentry_delete(struct dentry *d);     /* the name is gone: negative, or out of the cache when it is in use */
 void dentry_invalidate(struct dentry *d); /* out of the cache, with all below it that is unused */

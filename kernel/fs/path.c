@@ -140,7 +140,7 @@ void walk_end(struct walk *w)
 
 /* ---- steps ---- */
 
-static int may_search(const struct inode *dir)
+static inline int may_search(const struct inode *dir)
 {
     if (likely((dir->mode & 0111) == 0111))
         return 0;
@@ -269,7 +269,7 @@ static bool pop_frame(struct walk *w)
     return true;
 }
 
-static const char *skip_slashes(const char *s)
+static inline const char *skip_slashes(const char *s)
 {
     while (*s == '/')
         s++;
@@ -349,11 +349,62 @@ static int step(struct walk *w)
     return 0;
 }
 
+/*
+ * The common case, kept short: goes on over components that need nothing but the cache, and stops in front of whatever else there is. True when it
+ * has come to the last one, which is w->last then.
+ */
+static bool walk_cached(struct walk *w)
+{
+    struct dentry *d = w->path.dentry, *next;
+    const char *s = skip_slashes(w->rest), *end, *after;
+    const struct inode *inode = d->inode;
+    struct name name;
+    u32 hash;
+
+    for (;;) {
+        if (!S_ISDIR(inode->mode) || *s == '\0' || *s == '.' || may_search(inode) != 0)
+            break;
+        hash = 0;
+        for (end = s; *end != '/' && *end != '\0'; end++)
+            hash = name_hash_add(hash, (unsigned char)*end);
+        name = (struct name){s, (unsigned)(end - s)};
+        if (*end == '\0') {
+            if (w->frames != NULL)
+                break;
+            w->path.dentry = d;
+            w->rest = end;
+            w->last = name;
+            w->last_hash = hash;
+            w->last_kind = LAST_NORMAL;
+            return true;
+        }
+        after = skip_slashes(end);
+        if (*after == '\0') /* the last one, with slashes behind */
+            break;
+        next = dentry_find(d, name, hash);
+        if (next == NULL)
+            break;
+        inode = dentry_inode(next);
+        if (inode == NULL || !S_ISDIR(inode->mode) || (load_relaxed(&next->flags) & (DENTRY_MOUNTED | DENTRY_REVALIDATE))) {
+            dentry_put(next);
+            break;
+        }
+        dentry_put(d);
+        d = next;
+        s = after;
+    }
+    w->path.dentry = d;
+    w->rest = s;
+    return false;
+}
+
 int walk_parent(struct walk *w)
 {
     int error;
 
     w->must_be_directory = false;
+    if (likely(walk_cached(w)))
+        return 0;
     if (!next_component(w)) { /* "/", "", or a link that led to an open file */
         w->last_kind = LAST_ROOT;
         return 0;
@@ -394,9 +445,14 @@ static int walk_rest(struct walk *w, unsigned lookup)
             error = walk_step_special(w);
             break;
         }
-        d = dentry_lookup(w->path.dentry, w->last, w->last_hash);
-        if (IS_ERR(d))
-            return (int)PTR_ERR(d);
+        d = dentry_find(w->path.dentry, w->last, w->last_hash);
+        if (unlikely(d == NULL || (load_relaxed(&d->flags) & DENTRY_REVALIDATE))) {
+            if (d != NULL)
+                dentry_put(d);
+            d = dentry_lookup(w->path.dentry, w->last, w->last_hash);
+            if (IS_ERR(d))
+                return (int)PTR_ERR(d);
+        }
         if (dentry_inode(d) == NULL) {
             dentry_put(d);
             return -ENOENT;

@@ -315,6 +315,8 @@ static void test_removing(void)
     IS(rmdir_name("/"), -EBUSY, "of the root");
     IS(unlink_name("/a/b/f/"), -ENOTDIR, "unlink with a slash behind");
     IS(unlink_name("/a/none"), -ENOENT, "unlink of nothing");
+    IS(mkdir("/a/slash"), 0, "a directory");
+    IS(rmdir_name("/a/slash//"), 0, "removed by its name with slashes behind");
     IS(mkdir("/gone"), 0, "a directory");
     IS(change_directory("/gone"), 0, "entered");
     IS(rmdir_name("/gone"), 0, "and removed");
