@@ -303,6 +303,8 @@ static long clone(const struct clone_args *a)
     tid = child->pid->number;
     vfork = child->vfork;
     write_ids(child, a, tid);
+    if (!(a->flags & CLONE_THREAD) && child->process->limits.limit[RLIMIT_CPU].soft != RLIM_INFINITY)
+        cpu_limit_start(child->process);
     thread_start(&child->thread);
     if (vfork != NULL) {
         (void)wait_event_killable(&vfork->wait, load_acquire(&vfork->done));

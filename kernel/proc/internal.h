@@ -58,12 +58,6 @@ void group_check_orphaned_child(struct process *child, struct process *old_paren
 void session_leader_exits(struct process *process);
 
 /* ---- signal.c ---- */
-struct sigqueue {
-    struct list link;
-    struct user *user;
-    struct ptimer *ptimer; /* of a timer: its signal is pending only once */
-    struct siginfo info;
-};
 void sigpending_init(struct sigpending *pending);
 void sigpending_flush(struct sigpending *pending);
 /* Entries of the signals in SET go. => signal_lock */
@@ -79,7 +73,7 @@ void signal_recalculate(struct task *task);
 int signal_dequeue(struct task *task, u64 mask, struct siginfo *info);
 int sighand_copy(struct process *to, const struct process *from);
 void sighand_put(struct sighand *sighand);
-void sigqueue_free(struct sigqueue *q); /* takes it out of its queue; an entry that is part of a timer stays. => signal_lock */
+void sigqueue_free(struct sigqueue *q); /* takes it out of its queue; one that was not allocated stays. => signal_lock */
 u64 signal_handler(struct process *process, int sig); /* => signal_lock */
 extern u64 n_sigqueues;
 bool signal_default_is_ignore(int sig);

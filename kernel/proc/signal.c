@@ -26,7 +26,7 @@ void sigpending_init(struct sigpending *pending)
 void sigqueue_free(struct sigqueue *q)
 {
     list_remove(&q->link);
-    if (q->ptimer != NULL) /* part of its timer */
+    if (q->user == NULL)
         return;
     atomic_sub(&q->user->signals, 1);
     user_put(q->user);
@@ -120,6 +120,8 @@ void sighand_put(struct sighand *s)
 void signal_wake(struct task *t, bool fatal)
 {
     atomic_or(&t->thread.flags, fatal ? THREAD_SIGNAL | THREAD_KILLED : THREAD_SIGNAL);
+    if (&t->thread == current && t->thread.state == THREAD_RUNNABLE)
+        return; /* it looks at its flags before it sleeps or leaves the kernel */
     if (!thread_wake(&t->thread, fatal ? WAKE_KILL : WAKE_SIGNAL))
         thread_kick(&t->thread);
 }
@@ -254,7 +256,6 @@ static void queue_forced(struct process *p, struct task *t, const struct siginfo
 {
     int sig = info->signo;
     u64 handler = signal_handler(p, sig);
-    struct sigqueue *q;
 
     if (always_kill || handler == SIG_IGN || (t->blocked & SIGNAL_BIT(sig))) {
         spin_lock(&p->sighand->lock);
@@ -263,11 +264,9 @@ static void queue_forced(struct process *p, struct task *t, const struct siginfo
         t->blocked &= ~SIGNAL_BIT(sig);
     }
     sigpending_remove(&t->pending, SIGNAL_BIT(sig));
-    q = entry_alloc(p, info);
-    if (q != NULL) {
-        q->info = *info;
-        list_add(&t->pending.queue, &q->link);
-    }
+    list_remove(&t->fault.link);
+    t->fault.info = *info;
+    list_add(&t->pending.queue, &t->fault.link);
     t->pending.set |= SIGNAL_BIT(sig);
     wake_taker(p, t, sig);
 }

@@ -85,6 +85,16 @@ struct sigaltstack { /* the ABI's */
     u64 size;
 };
 
+struct ptimer;
+struct user;
+
+struct sigqueue { /* one pending signal */
+    struct list link;
+    struct user *user;     /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer or a task */
+    struct ptimer *ptimer; /* of a timer: its signal is pending only once */
+    struct siginfo info;
+};
+
 struct sigpending {
     u64 set;
     struct list queue; /* struct sigqueue; a signal may be pending without an entry when memory was short */

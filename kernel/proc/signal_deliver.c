@@ -20,6 +20,7 @@
 static void take(struct sigpending *pending, int sig, struct siginfo *info)
 {
     struct sigqueue *q, *next, *found = NULL;
+    struct ptimer *timer;
     bool more = false;
 
     list_for_each_safe(q, next, &pending->queue, link) {
@@ -38,12 +39,10 @@ static void take(struct sigpending *pending, int sig, struct siginfo *info)
         return;
     }
     *info = found->info;
-    list_remove(&found->link);
-    if (found->ptimer != NULL) {
-        ptimer_signal_taken(found->ptimer, info);
-        return;
-    }
+    timer = found->user == NULL ? found->ptimer : NULL;
     sigqueue_free(found);
+    if (timer != NULL)
+        ptimer_signal_taken(timer, info);
 }
 
 int signal_dequeue(struct task *t, u64 mask, struct siginfo *info)

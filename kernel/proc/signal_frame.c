@@ -65,16 +65,49 @@ static u64 frame_address(const struct regs *regs, const struct sigaction *action
 
 static void save_registers(struct ucontext *c, const struct regs *regs)
 {
-    struct thread *t = current;
-
     c->regs[0] = regs->pc;
     memcpy(&c->regs[1], &regs->x[1], 31 * sizeof(u64));
-    memset(&c->fp, 0, sizeof(c->fp));
-    if (!t->fp_used)
-        return;
+}
+
+static void save_fp(struct fp_frame *fp)
+{
+    struct thread *t = current;
+
     arch_fp_save(t);
-    memcpy(c->fp.f, t->fp.f, sizeof(c->fp.f));
-    c->fp.fcsr = t->fp.fcsr;
+    memcpy(fp->f, t->fp.f, sizeof(fp->f));
+    fp->fcsr = t->fp.fcsr;
+    memset(fp->unused, 0, sizeof(*fp) - offsetof(struct fp_frame, unused));
+}
+
+/* Everything of the frame but the floating-point part; no byte of it is left as it was on our stack. */
+static void fill(struct frame *f, const struct regs *regs, const struct siginfo *info, u64 mask)
+{
+    struct task *t = current_task();
+    struct ucontext *c = &f->context;
+
+    f->info = *info;
+    memset(f->info_rest, 0, sizeof(f->info_rest));
+    c->flags = c->link = 0;
+    c->stack = t->altstack;
+    c->stack.flags = (s32)((u32)altstack_state(&t->altstack, regs->x[REG_SP]) | ((u32)t->altstack.flags & SS_AUTODISARM));
+    c->stack.pad = 0;
+    c->mask = mask;
+    memset(c->unused, 0, sizeof(c->unused));
+    save_registers(c, regs);
+}
+
+/* A thread that has used no floating point has all zeros there. */
+static int write_frame(u64 at, struct frame *f)
+{
+    u64 before_fp = offsetof(struct frame, context.fp);
+
+    if (current->fp_used) {
+        save_fp(&f->context.fp);
+        return copy_to_user((void *)at, f, sizeof(*f));
+    }
+    if (copy_to_user((void *)at, f, before_fp) != 0)
+        return -EFAULT;
+    return clear_user((void *)(at + before_fp), sizeof(*f) - before_fp);
 }
 
 int signal_frame_push(struct regs *regs, const struct sigaction *action, const struct siginfo *info, u64 mask)
@@ -83,13 +116,10 @@ int signal_frame_push(struct regs *regs, const struct sigaction *action, const s
     struct frame frame;
     u64 at = frame_address(regs, action);
 
-    frame.info = *info;
-    memset(frame.info_rest, 0, sizeof(frame.info_rest));
-    frame.context = (struct ucontext){.mask = mask};
-    frame.context.stack = t->altstack;
-    frame.context.stack.flags = (s32)((u32)altstack_state(&t->altstack, regs->x[REG_SP]) | ((u32)t->altstack.flags & SS_AUTODISARM));
-    save_registers(&frame.context, regs);
-    if (at == 0 || copy_to_user((void *)at, &frame, sizeof(frame)) != 0)
+    if (at == 0)
+        return -EFAULT;
+    fill(&frame, regs, info, mask);
+    if (write_frame(at, &frame) != 0)
         return -EFAULT;
     if ((u32)t->altstack.flags & SS_AUTODISARM)
         t->altstack = (struct sigaltstack){.flags = SS_DISABLE};

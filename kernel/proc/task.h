@@ -64,6 +64,7 @@ struct task {
     bool restore_mask;
     u64 awaited;             /* sigtimedwait takes these although they are blocked */
     struct sigpending pending;
+    struct sigqueue fault;   /* the entry of a signal that the thread brings upon itself */
     struct sigaltstack altstack;
     struct restart restart;
 
