@@ -19,7 +19,7 @@ enum uart_register { RBR = 0, THR = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR =
 
 #define IER_RECEIVED 0x01
 #define IER_TRANSMIT_EMPTY 0x02
-#define FCR_ENABLE_AND_CLEAR 0x07
+#define FCR_ENABLE 0x01 /* and keep what was typed while booting */
 #define LCR_8_BITS 0x03
 #define LCR_BREAK 0x40
 #define MCR_DTR_RTS_OUT2 0x0b
@@ -236,7 +236,7 @@ struct tty *uart_init(void)
     uart.registers = phys_to_virt(reg);
     set(IER, 0);
     set(LCR, LCR_8_BITS);
-    set(FCR, FCR_ENABLE_AND_CLEAR);
+    set(FCR, FCR_ENABLE);
     set(MCR, MCR_DTR_RTS_OUT2);
     if (irq_register(irq, uart_interrupt, NULL) != 0) {
         kprintf("uart: no interrupt %u", irq);
