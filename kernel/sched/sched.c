@@ -5,8 +5,8 @@
  *   thread_start -----------------v                                          v----------- thread_wake
  *                              [ thread  thread  thread  thread  thread  thread ] ---> runs
  *
- * A thread that wakes goes before the others, and takes the hart at once, as long as something is left of its slice: who sleeps much is
- * served quickly, and nobody gets more than a slice per round. A hart without work takes threads from other harts' queues. The tick (10 ms)
+ * A thread that wakes goes before the others, and takes the hart at once, as long as something is left of its slice (a sleep as long as a
+ * slice fills it up again): who sleeps much is served quickly, and nobody gets more than a slice per round. A hart without work takes threads from other harts' queues. The tick (10 ms)
  * runs only while a hart is not idle: it ends slices and samples whether user mode or the kernel runs.
  *
  * A thread may be switched to only when it is off its old stack (!on_cpu). Who leaves a hart is off when the next thread has called
@@ -118,6 +118,13 @@ static struct hart *lock_hart_of(struct thread *t)
     }
 }
 
+/* Who has slept for a slice or longer has not had more than its share, whatever it used before. */
+static void refill_after_sleep(struct thread *t)
+{
+    if ((s64)(time_ns() - t->slept_at) >= full_slice(t))
+        t->slice_left = full_slice(t);
+}
+
 bool thread_wake(struct thread *t, unsigned state_mask)
 {
     u64 flags = irq_save();
@@ -128,6 +135,8 @@ bool thread_wake(struct thread *t, unsigned state_mask)
         return false;
     }
     t->state = THREAD_RUNNABLE;
+    if (unlikely(t->slice_left <= 0))
+        refill_after_sleep(t);
     if (hart->current_thread == t) { /* it has not given its hart away yet and will not */
         spin_unlock_irqrestore(&hart->queue.lock, flags);
         return true;
@@ -278,10 +287,12 @@ void schedule(void)
     spin_lock(&hart->queue.lock);
     if (load_relaxed(&prev->flags) & THREAD_RESCHED)
         atomic_and(&prev->flags, ~(u32)THREAD_RESCHED);
-    if (prev->state == THREAD_RUNNABLE)
+    if (prev->state == THREAD_RUNNABLE) {
         prev->switches_forced++;
-    else
+    } else {
         prev->switches_voluntary++;
+        prev->slept_at = hart->run_start;
+    }
     next = pick_next(hart, prev);
     hart->current_thread = next;
     spin_unlock(&hart->queue.lock);

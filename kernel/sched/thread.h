@@ -48,6 +48,7 @@ struct thread {
     u64 hart_mask;           /* allowed harts (sched_setaffinity) */
     int nice;                /* -20..19 */
     s64 slice_left;          /* ns that it may run before it goes behind the others */
+    u64 slept_at;            /* time_ns() when it last gave its hart away to sleep */
     u64 user_ns, system_ns;  /* CPU time used */
     u64 switches_voluntary, switches_forced;
     bool sampled_in_user;    /* where the last timer interrupt found it */
