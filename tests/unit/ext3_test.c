@@ -795,6 +795,61 @@ static void test_orphans(void)
     CHECK(is_clean(), "... clean");
 }
 
+#define IN_LOCK(inode, expression) LOCKED(inode, expression)
+
+static void test_xattrs(unsigned block_size, unsigned inode_size)
+{
+    char name[64], value[2000], back[2000], list[4000];
+    struct inode *inode;
+    bool same = true;
+    unsigned made = 0;
+    ssize_t n;
+
+    make_image(block_size, inode_size, "12M", "");
+    run("debugfs -w -R 'ea_set /lost+found user.from debugfs' %s >/dev/null 2>&1", image);
+    super = mount_it();
+    inode = host_path(super, "/lost+found");
+    n = inode->ops->getxattr(inode, "user.from", back, sizeof(back));
+    CHECK(n == 7 && memcmp(back, "debugfs", 7) == 0, "%u, %u: an attribute that debugfs made", block_size, inode_size);
+    inode_put(inode);
+    inode = host_create(super->root, "file", 0644);
+    CHECK(inode->ops->getxattr(inode, "user.none", back, sizeof(back)) == -ENODATA, "... one that is not there");
+    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.none", "x", 1, 2)) == -ENODATA, "... cannot be replaced");
+    for (unsigned i = 0; i < 12; i++) {
+        snprintf(name, sizeof(name), "%s.name%u", i % 3 ? "user" : "trusted", i * 7 % 12);
+        memset(value, 'a' + (int)i, 10 + i * 5);
+        made += IN_LOCK(inode, inode->ops->setxattr(inode, name, value, 10 + i * 5, 1)) == 0;
+    }
+    CHECK(made == 12, "... twelve attributes (%u)", made);
+    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.name7", "x", 1, 1)) == -EEXIST, "... one of them cannot be made again");
+    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.name7", "new", 3, 0)) == 0, "... but set");
+    CHECK(IN_LOCK(inode, inode->ops->removexattr(inode, "trusted.name9")) == 0, "... and another removed");
+    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.big", list, sizeof(list), 0)) == -ENOSPC, "... too large a one has no room");
+    for (unsigned round = 0; round < 2; round++) {
+        n = inode->ops->listxattr(inode, list, sizeof(list));
+        for (ssize_t at = 0, k = 0; at < n || k != 11; at += (ssize_t)strlen(list + at) + 1, k++)
+            if (at >= n) {
+                same = false;
+                break;
+            }
+        n = inode->ops->getxattr(inode, "user.name7", back, sizeof(back));
+        same = same && n == 3 && memcmp(back, "new", 3) == 0;
+        n = inode->ops->getxattr(inode, "user.name11", back, sizeof(back));
+        same = same && n > 10 && back[0] == back[n - 1];
+        inode_put(inode);
+        host_unmount(super);
+        CHECK(same, "... read back%s", round ? " after mounting again" : "");
+        CHECK(is_clean(), "... clean");
+        super = mount_it();
+        inode = host_path(super, "/file");
+    }
+    CHECK(run("debugfs -R 'ea_get /file user.name7' %s 2>/dev/null | grep -q new", image) == 0, "... debugfs reads one");
+    inode_put(inode);
+    host_unlink(super->root, "file");
+    host_unmount(super);
+    CHECK(is_clean(), "... clean when the file is gone");
+}
+
 static void test_foreign(void)
 {
     static const struct {
@@ -978,6 +1033,9 @@ int main(int argc, char **argv)
     test_read_while_changing(1024);
     test_read_while_changing(4096);
     test_orphans();
+    test_xattrs(1024, 128);
+    test_xattrs(4096, 256);
+    test_xattrs(1024, 512);
     test_foreign();
     test_read_populated(1024, "half_md4");
     test_read_populated(4096, "tea");

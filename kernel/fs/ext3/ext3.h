@@ -13,7 +13,7 @@
  * Every change of metadata happens within a handle (handle.c): ext3_begin, then for each buffer ext3_access before and ext3_dirty after the change,
  * ext3_end. Blocks that were metadata are freed through ext3_forget. This is where the journal will sit.
  *
- * Locks (sleeping), after the VFS's inode.lock: handle -> ext3_inode.map_lock -> orphan_lock -> inode_lock -> alloc_lock. Spin: window_lock.
+ * Locks (sleeping), after the VFS's inode.lock: handle -> xattr_lock -> ext3_inode.map_lock -> orphan_lock -> inode_lock -> alloc_lock. Spin: window_lock.
  *
  * Numbers from the disk are checked where they are read: block numbers by ext3_block_is_sane, inode numbers by ext3_ino_is_sane,
  * directory entries by ext3_dirent_is_sane. What is wrong is told in one line (ext3_corrupt) and fails with -EUCLEAN.
@@ -51,6 +51,7 @@ struct ext3 {
     struct mutex alloc_lock; /* block bitmaps, free_blocks of the groups */
     struct mutex inode_lock; /* inode bitmaps, free_inodes and used_dirs of the groups */
     struct mutex orphan_lock;
+    struct mutex xattr_lock; /* reference counts of attribute blocks */
     struct list orphans; /* ext3_inode.orphan_link, in the disk list's order; orphan_lock */
     u64 free_blocks;     /* all groups'; alloc_lock to change */
     u64 free_inodes, used_dirs; /* inode_lock to change */

@@ -30,8 +30,12 @@ int ext3_corrupt(struct ext3 *fs, const char *fmt, ...)
 
 void ext3_update_super(struct ext3 *fs)
 {
-    fs->disk->free_blocks = to_le32((u32)load_relaxed(&fs->free_blocks));
-    fs->disk->free_inodes = to_le32((u32)load_relaxed(&fs->free_inodes));
+    le32 free_blocks = to_le32((u32)load_relaxed(&fs->free_blocks)), free_inodes = to_le32((u32)load_relaxed(&fs->free_inodes));
+
+    if (fs->disk->free_blocks == free_blocks && fs->disk->free_inodes == free_inodes)
+        return; /* an idle disk stays idle */
+    fs->disk->free_blocks = free_blocks;
+    fs->disk->free_inodes = free_inodes;
     fs->disk->write_time = to_le32(now_seconds());
     buffer_mark_dirty(fs->super_buffer);
 }
@@ -151,8 +155,9 @@ static int mark_mounted(struct ext3 *fs)
                 state & EXT3_ERROR_FS ? "errors were found earlier" : "was not cleanly unmounted");
     fs->disk->state = to_le16(state & (u16)~EXT3_VALID_FS);
     fs->disk->mount_count = to_le16((u16)(from_le16(fs->disk->mount_count) + 1));
-    fs->disk->mount_time = to_le32(now_seconds());
+    fs->disk->mount_time = fs->disk->write_time = to_le32(now_seconds());
     ext3_update_super(fs);
+    buffer_mark_dirty(fs->super_buffer);
     error = buffer_write(fs->super_buffer);
     return error != 0 ? error : block_flush(fs->device);
 }
@@ -165,7 +170,9 @@ static int mark_unmounted(struct ext3 *fs)
         error = block_flush(fs->device);
     if (error == 0 && fs->was_valid)
         fs->disk->state |= to_le16(EXT3_VALID_FS);
+    fs->disk->write_time = to_le32(now_seconds());
     ext3_update_super(fs);
+    buffer_mark_dirty(fs->super_buffer);
     result = buffer_write(fs->super_buffer);
     if (result == 0)
         result = block_flush(fs->device);
@@ -206,6 +213,7 @@ static void init_fields(struct ext3 *fs, struct super *super)
     mutex_init(&fs->alloc_lock);
     mutex_init(&fs->inode_lock);
     mutex_init(&fs->orphan_lock);
+    mutex_init(&fs->xattr_lock);
     spin_init(&fs->window_lock);
     list_init(&fs->orphans);
     list_init(&fs->windows);

@@ -3,12 +3,10 @@
  *
  *   inode: ... 128 + extra_isize: magic | entry | entry | 0 ......... value value |          offsets of values count from the first entry
  *   block: header (magic, references) | entry | entry | 0 ........... value value |          ... from the block's start
+ *
+ * The inode's lock guards its attributes; xattr_lock the counts in blocks, which inodes share.
  */
-#include "fs/ext3/ext3.h"
-
-struct area {
-    const u8 *base, *entries, *end; /* values' offsets count from base */
-};
+#include "fs/ext3/xattr.h"
 
 struct prefix {
     u8 index;
@@ -26,11 +24,24 @@ static const char *prefix_text(u8 index)
     return NULL;
 }
 
+u8 ext3_xattr_index(const char *name, const char **rest)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        size_t length = strlen(prefixes[i].text);
+
+        if (strncmp(name, prefixes[i].text, length) == 0) {
+            *rest = name + length;
+            return prefixes[i].index;
+        }
+    }
+    return 0;
+}
+
 static const struct ext3_xattr_entry *entry_at(const u8 *p) { return (const struct ext3_xattr_entry *)p; }
 static u32 entry_size(const struct ext3_xattr_entry *e) { return ALIGN_UP((u32)sizeof(*e) + e->name_length, 4u); }
 
 /* The list ends with four zero bytes, or where no entry fits any more. */
-static bool is_last(const struct area *area, const u8 *p)
+static bool is_last(const struct xattr_area *area, const u8 *p)
 {
     u32 word;
 
@@ -40,15 +51,14 @@ static bool is_last(const struct area *area, const u8 *p)
     return word == 0;
 }
 
-static bool is_sane(const struct area *area, const struct ext3_xattr_entry *e)
+static bool is_sane(const struct xattr_area *area, const struct ext3_xattr_entry *e)
 {
     size_t room = (size_t)(area->end - area->base), size = from_le32(e->value_size), offset = from_le16(e->value_offset);
 
     return (const u8 *)e + entry_size(e) <= area->end && e->value_inode == 0 && (size == 0 || (offset <= room && size <= room - offset));
 }
 
-/* Calls FN for each attribute in AREA until it returns not 0. */
-static ssize_t for_each(struct inode *inode, const struct area *area, ssize_t (*fn)(const struct area *, const struct ext3_xattr_entry *, void *), void *arg)
+ssize_t ext3_xattr_each(struct inode *inode, const struct xattr_area *area, xattr_fn fn, void *arg)
 {
     for (const u8 *p = area->entries; !is_last(area, p); p += entry_size(entry_at(p))) {
         ssize_t result;
@@ -62,7 +72,7 @@ static ssize_t for_each(struct inode *inode, const struct area *area, ssize_t (*
     return 0;
 }
 
-static bool find_in_inode(struct ext3 *fs, const struct ext3_inode *ei, const struct ext3_disk_inode *disk, struct area *area)
+bool ext3_xattr_in_inode(struct ext3 *fs, const struct ext3_inode *ei, const struct ext3_disk_inode *disk, struct xattr_area *area)
 {
     const u8 *start = (const u8 *)disk + EXT3_OLD_INODE_SIZE + ei->extra_isize, *end = (const u8 *)disk + fs->inode_size;
     le32 magic;
@@ -70,11 +80,11 @@ static bool find_in_inode(struct ext3 *fs, const struct ext3_inode *ei, const st
     if (fs->inode_size == EXT3_OLD_INODE_SIZE || ei->extra_isize == 0 || end - start < (ssize_t)sizeof(magic))
         return false;
     memcpy(&magic, start, sizeof(magic));
-    *area = (struct area){start + sizeof(magic), start + sizeof(magic), end};
+    *area = (struct xattr_area){start + sizeof(magic), start + sizeof(magic), end};
     return from_le32(magic) == EXT3_XATTR_MAGIC;
 }
 
-static struct buffer *read_block(struct inode *inode)
+struct buffer *ext3_xattr_block(struct inode *inode)
 {
     struct ext3 *fs = ext3_of(inode);
     u32 block = ext3_i(inode)->file_acl;
@@ -91,27 +101,32 @@ static struct buffer *read_block(struct inode *inode)
     return ERR_PTR(ext3_corrupt(fs, "inode %lu: attribute block %u is damaged", (unsigned long)inode->ino, block));
 }
 
+struct xattr_area ext3_xattr_block_area(const struct buffer *b)
+{
+    return (struct xattr_area){b->data, b->data + sizeof(struct ext3_xattr_header), b->data + b->size};
+}
+
 /* All attributes of INODE. */
-static ssize_t walk(struct inode *inode, ssize_t (*fn)(const struct area *, const struct ext3_xattr_entry *, void *), void *arg)
+static ssize_t walk(struct inode *inode, xattr_fn fn, void *arg)
 {
     struct ext3 *fs = ext3_of(inode);
     struct ext3_disk_inode *disk;
     struct buffer *b = ext3_inode_buffer(fs, inode->ino, &disk);
-    struct area area;
+    struct xattr_area area;
     ssize_t result = 0;
 
     if (IS_ERR(b))
         return PTR_ERR(b);
-    if (find_in_inode(fs, ext3_i(inode), disk, &area))
-        result = for_each(inode, &area, fn, arg);
+    if (ext3_xattr_in_inode(fs, ext3_i(inode), disk, &area))
+        result = ext3_xattr_each(inode, &area, fn, arg);
     buffer_put(b);
     if (result != 0 || ext3_i(inode)->file_acl == 0)
         return result;
-    b = read_block(inode);
+    b = ext3_xattr_block(inode);
     if (IS_ERR(b))
         return PTR_ERR(b);
-    area = (struct area){b->data, b->data + sizeof(struct ext3_xattr_header), b->data + fs->block_size};
-    result = for_each(inode, &area, fn, arg);
+    area = ext3_xattr_block_area(b);
+    result = ext3_xattr_each(inode, &area, fn, arg);
     buffer_put(b);
     return result;
 }
@@ -132,7 +147,7 @@ static bool is_called(const struct ext3_xattr_entry *e, const char *name)
            memcmp(name + length, e->name, e->name_length) == 0;
 }
 
-static ssize_t copy_value(const struct area *area, const struct ext3_xattr_entry *e, void *arg)
+static ssize_t copy_value(const struct xattr_area *area, const struct ext3_xattr_entry *e, void *arg)
 {
     struct lookup *l = arg;
     size_t size = from_le32(e->value_size);
@@ -161,7 +176,7 @@ struct listing {
     size_t size, used;
 };
 
-static ssize_t list_name(const struct area *area, const struct ext3_xattr_entry *e, void *arg)
+static ssize_t list_name(const struct xattr_area *area, const struct ext3_xattr_entry *e, void *arg)
 {
     struct listing *l = arg;
     const char *prefix = prefix_text(e->name_index);
@@ -188,31 +203,36 @@ ssize_t ext3_listxattr(struct inode *inode, char *buf, size_t size)
     return result < 0 ? result : (ssize_t)l.used;
 }
 
-int ext3_setxattr(struct inode *inode, const char *name, const void *value, size_t size, int flags) { return -EOPNOTSUPP; }
-int ext3_removexattr(struct inode *inode, const char *name) { return -EOPNOTSUPP; }
+void ext3_xattr_put_block(struct ext3_handle *h, struct inode *inode, struct buffer *b)
+{
+    struct ext3_inode *ei = ext3_i(inode);
+    struct ext3_xattr_header *header = (struct ext3_xattr_header *)b->data;
+    u32 block = ei->file_acl, references = from_le32(header->refcount);
+
+    write_lock(&ei->map_lock);
+    ei->file_acl = 0;
+    inode->blocks -= MIN(inode->blocks, (u64)ext3_sectors_per_block(h->fs));
+    write_unlock(&ei->map_lock);
+    if (references > 1) {
+        ext3_access(h, b);
+        header->refcount = to_le32(references - 1);
+        ext3_dirty(h, b);
+    } else {
+        ext3_free_blocks(h, block, 1, true);
+    }
+}
 
 void ext3_release_xattrs(struct ext3_handle *h, struct inode *inode)
 {
-    struct ext3_inode *ei = ext3_i(inode);
-    struct ext3_xattr_header *header;
     struct buffer *b;
-    u32 block = ei->file_acl;
 
-    if (block == 0)
+    if (ext3_i(inode)->file_acl == 0)
         return;
-    b = read_block(inode);
+    b = ext3_xattr_block(inode);
     if (IS_ERR(b))
         return;
-    header = (struct ext3_xattr_header *)b->data;
-    ei->file_acl = 0;
-    inode->blocks -= MIN(inode->blocks, (u64)ext3_sectors_per_block(h->fs));
-    if (from_le32(header->refcount) > 1) {
-        ext3_access(h, b);
-        header->refcount = to_le32(from_le32(header->refcount) - 1);
-        ext3_dirty(h, b);
-        buffer_put(b);
-        return;
-    }
+    mutex_lock(&h->fs->xattr_lock);
+    ext3_xattr_put_block(h, inode, b);
+    mutex_unlock(&h->fs->xattr_lock);
     buffer_put(b);
-    ext3_free_blocks(h, block, 1, true);
 }
