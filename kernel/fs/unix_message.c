@@ -1,0 +1,269 @@
+/*
+ * What local sockets send: a message is copied from the sender's memory, then put into the receiver's list as a whole. A stream's messages are only
+ * pieces; a read takes from as many as it can, but stops before one that carries descriptors, unless it is the first.
+ */
+#include "fs/file.h"
+#include "fs/unix_socket.h"
+#include "lib/string.h"
+#include "proc/task.h"
+#include "vm/kmalloc.h"
+
+#define SIGPIPE 13
+#define STREAM_PIECE (16 * KIB)
+
+void message_free(struct message *m)
+{
+    for (unsigned i = 0; i < m->n_files; i++)
+        file_put(m->files[i]);
+    kfree(m->files);
+    kfree(m);
+}
+
+/* ---- sending ---- */
+
+static struct message *message_create(struct unix_socket *s, struct uio *uio, size_t n)
+{
+    struct message *m = kmalloc(sizeof(*m) + n);
+
+    if (m == NULL)
+        return ERR_PTR(-ENOBUFS);
+    memset(m, 0, sizeof(*m));
+    list_init(&m->link);
+    m->length = n;
+    m->cred = (struct unix_cred){task_pid(current_task()), current->cred->uid, current->cred->gid};
+    m->from = s->name;
+    if (uio_copy_in(uio, m->data, n) == n)
+        return m;
+    kfree(m);
+    return ERR_PTR(-EFAULT);
+}
+
+static bool has_room(struct unix_socket *to, size_t n)
+{
+    size_t queued = load_relaxed(&to->queued);
+
+    return queued == 0 || queued + n <= SOCKET_BUFFER || load_acquire(&to->closed);
+}
+
+/* Takes M over on success: 0, -EAGAIN when there is no room. */
+static int deliver(struct unix_socket *to, struct message *m)
+{
+    int error = 0;
+
+    mutex_lock(&to->lock);
+    if (load_acquire(&to->closed) || (load_relaxed(&to->shut) & SHUT_READ))
+        error = to->type == SOCK_DGRAM && to->closed ? -ECONNREFUSED : -EPIPE;
+    else if (!has_room(to, m->length))
+        error = -EAGAIN;
+    if (error == 0) {
+        list_add_tail(&to->messages, &m->link);
+        store_relaxed(&to->queued, to->queued + m->length);
+    }
+    mutex_unlock(&to->lock);
+    if (error == 0)
+        wake_all(&to->readable);
+    return error;
+}
+
+/* Sleeps until TO has room. A stream's reader wakes its peer, S; a datagram's wakes those who wait at the receiver itself. */
+static int wait_for_room(struct unix_socket *s, struct unix_socket *to, size_t n)
+{
+    struct wait_queue *q = s->type == SOCK_DGRAM ? &to->writable : &s->writable;
+
+    return wait_event_interruptible(q, has_room(to, n) || (load_relaxed(&s->shut) & SHUT_WRITE)) != 0 ? -ERESTARTSYS : 0;
+}
+
+static int send_one(struct unix_socket *s, struct unix_socket *to, struct uio *uio, size_t n, struct unix_send *send)
+{
+    struct message *m = message_create(s, uio, n);
+    int error;
+
+    if (IS_ERR(m))
+        return (int)PTR_ERR(m);
+    m->files = send->files;
+    m->n_files = send->n_files;
+    for (;;) {
+        error = load_relaxed(&s->shut) & SHUT_WRITE ? -EPIPE : deliver(to, m);
+        if (error != -EAGAIN || !send->wait)
+            break;
+        error = wait_for_room(s, to, n);
+        if (error != 0)
+            break;
+    }
+    if (error == 0) {
+        send->files = NULL; /* the message's now */
+        send->n_files = 0;
+        return 0;
+    }
+    m->n_files = 0;
+    m->files = NULL;
+    message_free(m);
+    return error;
+}
+
+/* Where a message goes: referenced, or ERR_PTR. */
+static struct unix_socket *destination(struct unix_socket *s, const struct unix_send *send)
+{
+    struct unix_socket *to;
+
+    if (send->to != NULL) {
+        if (s->type != SOCK_DGRAM)
+            return ERR_PTR(s->state == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP);
+        return unix_find(send->to, s->type);
+    }
+    to = unix_get_peer(s);
+    return to != NULL ? to : ERR_PTR(-ENOTCONN);
+}
+
+ssize_t unix_send(struct unix_socket *s, struct uio *uio, struct unix_send *send)
+{
+    bool stream = s->type == SOCK_STREAM;
+    struct unix_socket *to = destination(s, send);
+    ssize_t total = 0;
+    int error = 0;
+
+    if (IS_ERR(to))
+        return PTR_ERR(to);
+    if (!stream && uio->left > SOCKET_BUFFER) {
+        unix_put(to);
+        return -EMSGSIZE;
+    }
+    do {
+        size_t n = stream ? MIN(uio->left, STREAM_PIECE) : uio->left;
+
+        if (stream && n == 0)
+            break;
+        error = send_one(s, to, uio, n, send);
+        if (error == 0)
+            total += (ssize_t)n;
+    } while (error == 0 && uio->left > 0);
+    unix_put(to);
+    if (error == -EPIPE && total == 0 && stream && !send->no_signal)
+        signal_send_current(SIGPIPE);
+    return total > 0 || error == 0 ? total : error;
+}
+
+/* ---- receiving ---- */
+
+/* Copies of M's descriptors, or with PEEK further references. */
+static int give_files(struct message *m, struct unix_receive *r)
+{
+    if (m->n_files == 0)
+        return 0;
+    if (!r->peek) {
+        r->files = m->files;
+        r->n_files = m->n_files;
+        m->files = NULL;
+        m->n_files = 0;
+        return 0;
+    }
+    r->files = kmalloc(m->n_files * sizeof(*r->files));
+    if (r->files == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < m->n_files; i++) {
+        r->files[i] = m->files[i];
+        file_get(r->files[i]);
+    }
+    r->n_files = m->n_files;
+    return 0;
+}
+
+/* => s->lock */
+static void finish(struct unix_socket *s, struct message *m)
+{
+    list_remove(&m->link);
+    message_free(m);
+    (void)s;
+}
+
+static ssize_t receive_packet(struct unix_socket *s, struct uio *uio, struct unix_receive *r)
+{
+    struct message *m = list_first(&s->messages, struct message, link);
+    size_t n = MIN(uio->left, m->length);
+    ssize_t result;
+
+    if (uio_copy_out(uio, m->data, n) != n)
+        return -EFAULT;
+    result = (ssize_t)n;
+    r->from = m->from;
+    r->cred = m->cred;
+    r->full_length = m->length;
+    if (give_files(m, r) != 0)
+        return -ENOMEM;
+    if (!r->peek) {
+        store_relaxed(&s->queued, s->queued - m->length);
+        finish(s, m);
+    }
+    return result;
+}
+
+static ssize_t receive_stream(struct unix_socket *s, struct uio *uio, struct unix_receive *r)
+{
+    struct message *m, *next;
+    size_t total = 0;
+
+    list_for_each_safe(m, next, &s->messages, link) {
+        size_t n = MIN(uio->left, m->length - m->offset), done;
+
+        if (uio->left == 0 || (total > 0 && m->n_files > 0))
+            break;
+        done = uio_copy_out(uio, m->data + m->offset, n);
+        if (total == 0) {
+            r->cred = m->cred;
+            if (done > 0 && give_files(m, r) != 0)
+                return -ENOMEM;
+        }
+        total += done;
+        if (!r->peek) {
+            m->offset += done;
+            store_relaxed(&s->queued, s->queued - done);
+            if (m->offset == m->length)
+                finish(s, m);
+        }
+        if (done < n)
+            return total > 0 ? (ssize_t)total : -EFAULT;
+    }
+    r->full_length = total;
+    return (ssize_t)total;
+}
+
+static int wait_for_message(struct unix_socket *s, bool wait)
+{
+    if (s->type != SOCK_DGRAM && s->state != UNIX_CONNECTED)
+        return s->type == SOCK_STREAM ? -EINVAL : -ENOTCONN;
+    if (!wait)
+        return -EAGAIN;
+    return wait_event_interruptible(&s->readable, !list_empty(&s->messages) || unix_at_end(s)) != 0 ? -ERESTARTSYS : 0;
+}
+
+ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive *r)
+{
+    struct unix_socket *peer;
+    ssize_t result;
+    bool end;
+    int error;
+
+    if (uio->left == 0 && s->type == SOCK_STREAM)
+        return 0;
+    for (;;) {
+        end = unix_at_end(s); /* asked before the list, which what was sent before the end has reached */
+        mutex_lock(&s->lock);
+        if (!list_empty(&s->messages))
+            break;
+        mutex_unlock(&s->lock);
+        if (end)
+            return 0;
+        error = wait_for_message(s, r->wait);
+        if (error != 0)
+            return error;
+    }
+    result = s->type == SOCK_STREAM ? receive_stream(s, uio, r) : receive_packet(s, uio, r);
+    mutex_unlock(&s->lock);
+    peer = s->type == SOCK_DGRAM ? NULL : unix_get_peer(s);
+    if (peer != NULL) {
+        wake_all(&peer->writable);
+        unix_put(peer);
+    }
+    wake_all(&s->writable);
+    return result;
+}

@@ -1,0 +1,543 @@
+/* Local sockets: life, names, connections. Contract in unix_socket.h; what is sent is unix_message.c's matter. Sources: unix(7), connect(2), accept(2). */
+#include "fs/unix_socket.h"
+#include "fs/file.h"
+#include "fs/names.h"
+#include "fs/poll.h"
+#include "lib/string.h"
+#include "proc/task.h"
+#include "vm/kmalloc.h"
+#include "vm/uaccess.h"
+
+#define FIONREAD 0x541B
+
+static struct mutex unix_lock = MUTEX_INIT(unix_lock);
+static struct list bound = LIST_INIT(bound);
+static const struct file_ops socket_ops;
+
+bool file_is_socket(const struct file *file) { return file->ops == &socket_ops; }
+
+/* ---- life ---- */
+
+static struct unix_cred own_cred(void)
+{
+    return (struct unix_cred){task_pid(current_task()), current->cred->euid, current->cred->egid};
+}
+
+static struct unix_socket *socket_alloc(unsigned type)
+{
+    struct unix_socket *s = kzalloc(sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    s->refs = 1;
+    s->type = type;
+    s->cred = own_cred();
+    mutex_init(&s->lock);
+    list_init(&s->bound_link);
+    list_init(&s->backlog);
+    list_init(&s->backlog_link);
+    list_init(&s->messages);
+    wait_queue_init(&s->readable);
+    wait_queue_init(&s->writable);
+    return s;
+}
+
+static void drop_messages(struct unix_socket *s)
+{
+    struct list dropped;
+
+    list_init(&dropped);
+    mutex_lock(&s->lock);
+    list_splice_tail(&dropped, &s->messages);
+    s->queued = 0;
+    mutex_unlock(&s->lock);
+    while (!list_empty(&dropped)) {
+        struct message *m = list_first(&dropped, struct message, link);
+
+        list_remove(&m->link);
+        message_free(m);
+    }
+}
+
+void unix_put(struct unix_socket *s)
+{
+    if (atomic_sub(&s->refs, 1) != 0)
+        return;
+    drop_messages(s);
+    kfree(s);
+}
+
+/* Nobody will read from S or send by it any more: its peer and those who wait to connect learn of it. */
+static void socket_close(struct unix_socket *s)
+{
+    struct unix_socket *peer;
+    struct inode *inode;
+
+    mutex_lock(&unix_lock);
+    store_release(&s->closed, true);
+    peer = s->peer;
+    s->peer = NULL;
+    inode = s->inode;
+    s->inode = NULL;
+    list_remove(&s->bound_link);
+    while (!list_empty(&s->backlog)) {
+        struct unix_socket *waiting = list_first(&s->backlog, struct unix_socket, backlog_link);
+
+        list_remove(&waiting->backlog_link);
+        mutex_unlock(&unix_lock);
+        socket_close(waiting); /* not a listener: no deeper */
+        mutex_lock(&unix_lock);
+    }
+    mutex_unlock(&unix_lock);
+    wake_all(&s->writable);
+    wake_all(&s->readable);
+    if (peer != NULL) {
+        wake_all(&peer->readable);
+        wake_all(&peer->writable);
+        unix_put(peer);
+    }
+    if (inode != NULL)
+        inode_put(inode);
+    drop_messages(s);
+    unix_put(s);
+}
+
+static void socket_release(struct file *file) { socket_close(file->private); }
+
+/* A file for S, whose reference it takes over. */
+static struct file *socket_file(struct unix_socket *s, u32 flags)
+{
+    struct inode *inode = anon_inode(S_IFSOCK | 0777);
+    struct file *file;
+
+    if (IS_ERR(inode))
+        return (struct file *)inode;
+    file = file_create(inode, O_RDWR | flags, &socket_ops);
+    if (IS_ERR(file)) {
+        inode_put(inode);
+        return file;
+    }
+    file->private = s;
+    file->anon_name = "socket:[unix]";
+    return file;
+}
+
+struct file *unix_create(unsigned type, u32 flags)
+{
+    struct unix_socket *s = socket_alloc(type);
+    struct file *file = s != NULL ? socket_file(s, flags) : ERR_PTR(-ENOMEM);
+
+    if (s != NULL && IS_ERR(file))
+        unix_put(s);
+    return file;
+}
+
+/* => unix_lock, or nobody else knows them */
+static void join(struct unix_socket *a, struct unix_socket *b)
+{
+    a->peer = b;
+    b->peer = a;
+    atomic_add_relaxed(&a->refs, 1);
+    atomic_add_relaxed(&b->refs, 1);
+    a->peer_cred = b->cred;
+    b->peer_cred = a->cred;
+    a->state = b->state = UNIX_CONNECTED;
+}
+
+int unix_pair(unsigned type, u32 flags, struct file *files[2])
+{
+    files[0] = unix_create(type, flags);
+    if (IS_ERR(files[0]))
+        return (int)PTR_ERR(files[0]);
+    files[1] = unix_create(type, flags);
+    if (IS_ERR(files[1])) {
+        file_put(files[0]);
+        return (int)PTR_ERR(files[1]);
+    }
+    join(file_socket(files[0]), file_socket(files[1]));
+    return 0;
+}
+
+struct unix_socket *unix_get_peer(struct unix_socket *s)
+{
+    struct unix_socket *peer;
+
+    mutex_lock(&unix_lock);
+    peer = s->peer;
+    if (peer != NULL)
+        atomic_add_relaxed(&peer->refs, 1);
+    mutex_unlock(&unix_lock);
+    return peer;
+}
+
+/* ---- names ---- */
+
+static bool is_abstract(const struct unix_name *name) { return name->path[0] == '\0'; }
+
+/* => unix_lock */
+static struct unix_socket *find_abstract(const struct unix_name *name)
+{
+    struct unix_socket *s;
+
+    list_for_each(s, &bound, bound_link)
+        if (s->inode == NULL && s->name.length == name->length && memcmp(s->name.path, name->path, name->length) == 0)
+            return s;
+    return NULL;
+}
+
+static struct unix_socket *find_inode(const struct inode *inode)
+{
+    struct unix_socket *s;
+
+    list_for_each(s, &bound, bound_link)
+        if (s->inode == inode)
+            return s;
+    return NULL;
+}
+
+static struct unix_socket *checked(struct unix_socket *s, unsigned type)
+{
+    if (s == NULL || s->closed)
+        return ERR_PTR(-ECONNREFUSED);
+    if (s->type != type)
+        return ERR_PTR(-EPROTOTYPE);
+    atomic_add_relaxed(&s->refs, 1);
+    return s;
+}
+
+struct unix_socket *unix_find(const struct unix_name *name, unsigned type)
+{
+    struct unix_socket *s;
+    struct path path;
+    int error;
+
+    if (is_abstract(name)) {
+        mutex_lock(&unix_lock);
+        s = checked(find_abstract(name), type);
+        mutex_unlock(&unix_lock);
+        return s;
+    }
+    error = path_lookup(AT_FDCWD, name->path, LOOKUP_FOLLOW, &path);
+    if (error != 0)
+        return ERR_PTR(error);
+    error = inode_permission(path_inode(&path), current->cred, MAY_WRITE);
+    if (error == 0 && !S_ISSOCK(path_inode(&path)->mode))
+        error = -ECONNREFUSED;
+    mutex_lock(&unix_lock);
+    s = error != 0 ? ERR_PTR(error) : checked(find_inode(path_inode(&path)), type);
+    mutex_unlock(&unix_lock);
+    path_put(&path);
+    return s;
+}
+
+/* The socket file for NAME: its inode, referenced. ERR_PTR(-EADDRINUSE...) */
+static struct inode *make_socket_file(const struct unix_name *name)
+{
+    struct inode *inode;
+    struct path path;
+    int error = names_mknod(AT_FDCWD, name->path, S_IFSOCK | (0777 & ~current_umask()), 0);
+
+    if (error != 0)
+        return ERR_PTR(error == -EEXIST ? -EADDRINUSE : error);
+    error = path_lookup(AT_FDCWD, name->path, 0, &path);
+    if (error != 0)
+        return ERR_PTR(error);
+    inode = path_inode(&path);
+    inode_hold(inode);
+    path_put(&path);
+    return inode;
+}
+
+/* A free abstract name of five hexadecimal digits (unix(7), "Autobind feature"). => unix_lock */
+static void choose_name(struct unix_name *name)
+{
+    static u32 next;
+
+    do {
+        name->length = 6;
+        name->path[0] = '\0';
+        snprintf(name->path + 1, sizeof(name->path) - 1, "%05x", next++ & 0xfffff);
+    } while (find_abstract(name) != NULL);
+}
+
+int unix_bind(struct unix_socket *s, const struct unix_name *name)
+{
+    struct inode *inode = NULL;
+    int error = 0;
+
+    if (s->name.length != 0)
+        return name->length == 0 ? 0 : -EINVAL;
+    if (name->length != 0 && !is_abstract(name)) {
+        inode = make_socket_file(name);
+        if (IS_ERR(inode))
+            return (int)PTR_ERR(inode);
+    }
+    mutex_lock(&unix_lock);
+    if (s->name.length != 0)
+        error = -EINVAL;
+    else if (name->length != 0 && inode == NULL && find_abstract(name) != NULL)
+        error = -EADDRINUSE;
+    if (error == 0) {
+        s->name = *name;
+        if (name->length == 0)
+            choose_name(&s->name);
+        s->inode = inode;
+        list_add(&bound, &s->bound_link);
+    }
+    mutex_unlock(&unix_lock);
+    if (error != 0 && inode != NULL)
+        inode_put(inode);
+    return error;
+}
+
+/* ---- connections ---- */
+
+int unix_listen(struct unix_socket *s, int backlog)
+{
+    int error = 0;
+
+    if (s->type == SOCK_DGRAM)
+        return -EOPNOTSUPP;
+    mutex_lock(&unix_lock);
+    if (s->name.length == 0 || s->state == UNIX_CONNECTED) {
+        error = -EINVAL;
+    } else {
+        s->state = UNIX_LISTENING;
+        s->backlog_max = (unsigned)MIN(MAX(backlog, 0), 4096);
+        s->cred = own_cred();
+    }
+    mutex_unlock(&unix_lock);
+    if (error == 0)
+        wake_all(&s->writable);
+    return error;
+}
+
+/* Whether one more may wait in L's backlog; a listener that is gone lets the waiters find that out. */
+static bool has_room(const struct unix_socket *l) { return load_relaxed(&l->backlog_count) <= load_relaxed(&l->backlog_max) || load_acquire(&l->closed); }
+
+/* Puts FRESH, joined with S, into L's backlog: 0, -EAGAIN when there is no room. */
+static int enqueue(struct unix_socket *s, struct unix_socket *l, struct unix_socket *fresh)
+{
+    int error = 0;
+
+    mutex_lock(&unix_lock);
+    if (s->state == UNIX_CONNECTED)
+        error = -EISCONN;
+    else if (s->state == UNIX_LISTENING)
+        error = -EINVAL;
+    else if (l->closed || l->state != UNIX_LISTENING || (l->shut & SHUT_READ))
+        error = -ECONNREFUSED;
+    else if (l->backlog_count > l->backlog_max)
+        error = -EAGAIN;
+    if (error == 0) {
+        fresh->cred = l->cred;
+        fresh->name = l->name;
+        join(s, fresh);
+        list_add_tail(&l->backlog, &fresh->backlog_link);
+        store_relaxed(&l->backlog_count, l->backlog_count + 1);
+    }
+    mutex_unlock(&unix_lock);
+    if (error == 0)
+        wake_all(&l->readable);
+    return error;
+}
+
+static int connect_stream(struct unix_socket *s, const struct unix_name *name, bool wait)
+{
+    struct unix_socket *l = unix_find(name, s->type), *fresh;
+    int error;
+
+    if (IS_ERR(l))
+        return (int)PTR_ERR(l);
+    fresh = socket_alloc(s->type);
+    error = fresh != NULL ? 0 : -ENOMEM;
+    while (error == 0) {
+        error = enqueue(s, l, fresh);
+        if (error != -EAGAIN || !wait)
+            break;
+        error = wait_event_interruptible(&l->writable, has_room(l)) != 0 ? -ERESTARTSYS : 0;
+    }
+    if (error != 0 && fresh != NULL)
+        unix_put(fresh);
+    unix_put(l);
+    return error;
+}
+
+static int connect_datagram(struct unix_socket *s, const struct unix_name *name)
+{
+    struct unix_socket *peer = name != NULL ? unix_find(name, s->type) : NULL, *old;
+
+    if (IS_ERR(peer))
+        return (int)PTR_ERR(peer);
+    mutex_lock(&unix_lock);
+    old = s->peer;
+    s->peer = peer;
+    s->state = peer != NULL ? UNIX_CONNECTED : UNIX_IDLE;
+    if (peer != NULL)
+        s->peer_cred = peer->cred;
+    mutex_unlock(&unix_lock);
+    if (old != NULL)
+        unix_put(old);
+    return 0;
+}
+
+int unix_connect(struct unix_socket *s, const struct unix_name *name, bool wait)
+{
+    if (s->type == SOCK_DGRAM)
+        return connect_datagram(s, name);
+    return name != NULL ? connect_stream(s, name, wait) : -EINVAL;
+}
+
+static struct unix_socket *take_connection(struct unix_socket *s)
+{
+    struct unix_socket *fresh = NULL;
+
+    mutex_lock(&unix_lock);
+    if (s->state != UNIX_LISTENING) {
+        fresh = ERR_PTR(-EINVAL);
+    } else if (!list_empty(&s->backlog)) {
+        fresh = list_first(&s->backlog, struct unix_socket, backlog_link);
+        list_remove(&fresh->backlog_link);
+        store_relaxed(&s->backlog_count, s->backlog_count - 1);
+    } else if (s->shut & SHUT_READ) {
+        fresh = ERR_PTR(-EINVAL);
+    }
+    mutex_unlock(&unix_lock);
+    return fresh;
+}
+
+struct file *unix_accept(struct unix_socket *s, u32 flags, bool wait)
+{
+    struct unix_socket *fresh;
+    struct file *file;
+
+    if (s->type == SOCK_DGRAM)
+        return ERR_PTR(-EOPNOTSUPP);
+    while ((fresh = take_connection(s)) == NULL) {
+        if (!wait)
+            return ERR_PTR(-EAGAIN);
+        if (wait_event_interruptible(&s->readable, !list_empty(&s->backlog) || (load_relaxed(&s->shut) & SHUT_READ)) != 0)
+            return ERR_PTR(-ERESTARTSYS);
+    }
+    if (IS_ERR(fresh))
+        return (struct file *)fresh;
+    wake_all(&s->writable);
+    file = socket_file(fresh, flags);
+    if (IS_ERR(file))
+        socket_close(fresh);
+    return file;
+}
+
+int unix_shutdown(struct unix_socket *s, int how)
+{
+    struct unix_socket *peer;
+    unsigned bits = how == 0 ? SHUT_READ : how == 1 ? SHUT_WRITE : SHUT_READ | SHUT_WRITE;
+    unsigned mirrored = (bits & SHUT_READ ? SHUT_WRITE : 0) | (bits & SHUT_WRITE ? SHUT_READ : 0);
+
+    if (how < 0 || how > 2)
+        return -EINVAL;
+    mutex_lock(&unix_lock);
+    peer = s->peer;
+    if (s->state == UNIX_IDLE && peer == NULL) {
+        mutex_unlock(&unix_lock);
+        return -ENOTCONN;
+    }
+    store_relaxed(&s->shut, s->shut | bits);
+    if (peer != NULL && s->type != SOCK_DGRAM) {
+        store_relaxed(&peer->shut, peer->shut | mirrored);
+        wake_all(&peer->readable);
+        wake_all(&peer->writable);
+    }
+    mutex_unlock(&unix_lock);
+    wake_all(&s->readable);
+    wake_all(&s->writable);
+    return 0;
+}
+
+bool unix_at_end(struct unix_socket *s)
+{
+    struct unix_socket *peer;
+    bool end;
+
+    if (load_relaxed(&s->shut) & SHUT_READ)
+        return true;
+    if (s->type == SOCK_DGRAM)
+        return false;
+    peer = load_acquire(&s->peer); /* stays while S is open */
+    end = peer != NULL && load_acquire(&peer->closed);
+    return end;
+}
+
+/* ---- the file ---- */
+
+static bool is_writable(struct unix_socket *s)
+{
+    struct unix_socket *peer = load_acquire(&s->peer);
+
+    if (s->type == SOCK_DGRAM)
+        return true;
+    return peer != NULL && (load_relaxed(&peer->queued) < SOCKET_BUFFER || load_acquire(&peer->closed));
+}
+
+static unsigned socket_poll(struct file *file, struct poll_table *table)
+{
+    struct unix_socket *s = file->private;
+    bool end, both_shut;
+    unsigned events = 0;
+
+    if (table != NULL) {
+        poll_wait(table, &s->readable);
+        poll_wait(table, &s->writable);
+    }
+    end = unix_at_end(s);
+    both_shut = load_relaxed(&s->shut) == (SHUT_READ | SHUT_WRITE) || (end && s->type != SOCK_DGRAM && !(load_relaxed(&s->shut) & SHUT_READ));
+    if (!list_empty(&s->messages) || !list_empty(&s->backlog) || end)
+        events |= POLLIN | POLLRDNORM;
+    if (end)
+        events |= POLLRDHUP;
+    if (both_shut || (s->type != SOCK_DGRAM && s->state == UNIX_IDLE))
+        events |= POLLHUP;
+    if (s->state != UNIX_LISTENING && is_writable(s))
+        events |= POLLOUT | POLLWRNORM;
+    return events;
+}
+
+static ssize_t socket_read(struct file *file, struct uio *uio, u64 *pos)
+{
+    struct unix_receive receive = {.wait = !(file->flags & O_NONBLOCK)};
+    ssize_t n = unix_receive(file->private, uio, &receive);
+
+    (void)pos;
+    for (unsigned i = 0; i < receive.n_files; i++)
+        file_put(receive.files[i]);
+    kfree(receive.files);
+    return n;
+}
+
+static ssize_t socket_write(struct file *file, struct uio *uio, u64 *pos)
+{
+    struct unix_send send = {.wait = !(file->flags & O_NONBLOCK)};
+
+    (void)pos;
+    return unix_send(file->private, uio, &send);
+}
+
+static long socket_ioctl(struct file *file, unsigned command, u64 argument)
+{
+    struct unix_socket *s = file->private;
+    u32 bytes = 0;
+
+    if (command != FIONREAD)
+        return -ENOTTY;
+    mutex_lock(&s->lock);
+    if (!list_empty(&s->messages)) {
+        const struct message *first = list_first(&s->messages, struct message, link);
+
+        bytes = (u32)(s->type == SOCK_STREAM ? s->queued : first->length - first->offset);
+    }
+    mutex_unlock(&s->lock);
+    return put_user_u32(bytes, (u32 *)argument);
+}
+
+static const struct file_ops socket_ops = {
+    .release = socket_release, .read = socket_read, .write = socket_write, .ioctl = socket_ioctl, .poll = socket_poll};

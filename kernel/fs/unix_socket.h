@@ -1,0 +1,112 @@
+/*
+ * Local sockets (unix(7)): stream, datagram, seqpacket.
+ *
+ *     client  --peer-->  server side          each holds a reference to the other's struct until its own file is closed
+ *        messages <--------- send             what was sent waits in the receiver's list
+ *     listener: backlog = server sides that accept(2) has not taken yet
+ *
+ * Locks: unix_lock (mutex: names, peers, backlogs, states) -> socket->lock (mutex: messages). One socket's lock at a time.
+ */
+#ifndef FS_UNIX_SOCKET_H
+#define FS_UNIX_SOCKET_H
+
+#include "fs/path.h"
+
+#define AF_UNIX 1
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_SEQPACKET 5
+#define UNIX_PATH_MAX 108
+#define SOCKET_BUFFER 212992 /* bytes that may wait in one socket */
+#define SHUT_READ 1
+#define SHUT_WRITE 2
+#define MAX_RIGHTS 253 /* descriptors in one message */
+
+#define MSG_PEEK 2
+#define MSG_CTRUNC 8
+#define MSG_TRUNC 0x20
+#define MSG_DONTWAIT 0x40
+#define MSG_EOR 0x80
+#define MSG_WAITALL 0x100
+#define MSG_NOSIGNAL 0x4000
+#define MSG_CMSG_CLOEXEC 0x40000000
+
+struct unix_name { /* as in struct sockaddr_un; abstract ones begin with NUL */
+    unsigned length; /* 0: none */
+    char path[UNIX_PATH_MAX];
+};
+
+struct unix_cred { /* the ABI's struct ucred */
+    s32 pid;
+    u32 uid, gid;
+};
+
+struct message {
+    struct list link;
+    size_t length, offset; /* bytes from OFFSET are unread */
+    struct unix_cred cred;
+    struct unix_name from;
+    unsigned n_files;
+    struct file **files; /* referenced */
+    char data[];
+};
+
+enum unix_state { UNIX_IDLE, UNIX_LISTENING, UNIX_CONNECTED };
+
+struct unix_socket {
+    u32 refs;
+    unsigned type;
+    enum unix_state state;   /* unix_lock */
+    struct unix_socket *peer; /* referenced; unix_lock */
+    bool closed;             /* its file is gone */
+    unsigned shut;           /* SHUT_*; unix_lock */
+    bool pass_cred;
+    struct unix_cred cred, peer_cred;
+    struct unix_name name;
+    struct inode *inode;     /* of a bound path, referenced */
+    struct list bound_link;
+    struct list backlog, backlog_link;
+    unsigned backlog_count, backlog_max;
+    struct mutex lock;
+    struct list messages;
+    size_t queued;
+    struct wait_queue readable, writable;
+};
+
+/* unix_socket.c */
+bool file_is_socket(const struct file *file);
+static inline struct unix_socket *file_socket(const struct file *file) { return file->private; }
+struct file *unix_create(unsigned type, u32 flags); /* O_NONBLOCK */
+int unix_pair(unsigned type, u32 flags, struct file *files[2]);
+int unix_bind(struct unix_socket *s, const struct unix_name *name);
+int unix_listen(struct unix_socket *s, int backlog);
+int unix_connect(struct unix_socket *s, const struct unix_name *name, bool wait);
+struct file *unix_accept(struct unix_socket *s, u32 flags, bool wait);
+int unix_shutdown(struct unix_socket *s, int how);
+/* The peer, referenced: NULL, none. */
+struct unix_socket *unix_get_peer(struct unix_socket *s);
+/* The bound socket of NAME, referenced, of the right type: ERR_PTR(-ECONNREFUSED, -EPROTOTYPE...). */
+struct unix_socket *unix_find(const struct unix_name *name, unsigned type);
+void unix_put(struct unix_socket *s);
+bool unix_at_end(struct unix_socket *s); /* no more messages will come */
+
+/* unix_message.c */
+struct unix_send {
+    const struct unix_name *to; /* NULL: the peer */
+    struct file **files;        /* their references are taken over on success */
+    unsigned n_files;
+    bool wait, no_signal;
+};
+ssize_t unix_send(struct unix_socket *s, struct uio *uio, struct unix_send *send);
+struct unix_receive {
+    bool wait, peek;
+    size_t full_length;     /* out: of the datagram */
+    struct unix_name from;  /* out */
+    struct unix_cred cred;
+    struct file **files;    /* out: the caller's now; kfree */
+    unsigned n_files;
+};
+ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive *receive);
+void message_free(struct message *m);
+
+#endif

@@ -1,0 +1,685 @@
+/*
+ * Socket calls: socket(2), socketpair(2), bind(2), listen(2), accept4(2), connect(2), send(2), recv(2), sendmsg(2), recvmsg(2), getsockopt(2)...
+ * There is one family, AF_UNIX; others are EAFNOSUPPORT. On descriptors that are no sockets all of them say ENOTSOCK.
+ */
+#include "fs/fdtable.h"
+#include "fs/unix_socket.h"
+#include "lib/string.h"
+#include "sys/syscall.h"
+#include "vm/kmalloc.h"
+#include "vm/uaccess.h"
+
+#define TYPE_MASK 0xf
+#define SOCKET_FLAGS (O_NONBLOCK | O_CLOEXEC)
+#define IOV_MAX 1024
+#define MAX_CONTROL 8192
+
+struct sockaddr_un { /* the ABI's */
+    u16 family;
+    char path[UNIX_PATH_MAX];
+};
+
+struct msghdr {
+    u64 name;
+    u32 name_length, pad1;
+    u64 vec, vec_count;
+    u64 control, control_length;
+    u32 flags, pad2;
+};
+static_assert(sizeof(struct msghdr) == 56, "the ABI's struct msghdr");
+
+struct cmsghdr {
+    u64 length;
+    s32 level, type;
+};
+#define SOL_SOCKET 1
+#define SCM_RIGHTS 1
+#define SCM_CREDENTIALS 2
+
+/* The socket of FD with a reference to its file: ERR_PTR(-EBADF, -ENOTSOCK). */
+static struct file *socket_get(u64 fd)
+{
+    struct file *file = fd_get((int)fd);
+
+    if (file == NULL)
+        return ERR_PTR(-EBADF);
+    if (file_is_socket(file))
+        return file;
+    file_put(file);
+    return ERR_PTR(-ENOTSOCK);
+}
+
+static bool may_wait(const struct file *file, unsigned flags) { return !(file->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT); }
+
+/* ---- addresses ---- */
+
+static int name_from_user(struct unix_name *name, u64 user, u64 length)
+{
+    struct sockaddr_un address;
+    unsigned n;
+
+    if ((int)length < 0 || length > 128)
+        return -EINVAL;
+    length = MIN(length, sizeof(address));
+    memset(&address, 0, sizeof(address));
+    if (copy_from_user(&address, (void *)user, length) != 0)
+        return -EFAULT;
+    if (length < sizeof(u16) || address.family != AF_UNIX)
+        return -EINVAL;
+    n = (unsigned)length - (unsigned)sizeof(u16);
+    memset(name, 0, sizeof(*name));
+    memcpy(name->path, address.path, n);
+    if (n > 0 && address.path[0] != '\0') {
+        n = (unsigned)strnlen(address.path, n);
+        if (n == UNIX_PATH_MAX)
+            return -EINVAL; /* no room for the NUL that path calls need */
+        n++;
+    }
+    name->length = n;
+    return 0;
+}
+
+static int name_to_user(const struct unix_name *name, u64 user, u64 user_length)
+{
+    struct sockaddr_un address = {.family = AF_UNIX};
+    u32 room, length = (u32)sizeof(u16) + name->length;
+
+    if (user == 0)
+        return 0;
+    memcpy(address.path, name->path, name->length);
+    if (get_user_u32(&room, (u32 *)user_length) != 0)
+        return -EFAULT;
+    if ((s32)room < 0)
+        return -EINVAL;
+    if (copy_to_user((void *)user, &address, MIN(room, length)) != 0)
+        return -EFAULT;
+    return put_user_u32(length, (u32 *)user_length);
+}
+
+/* ---- making ---- */
+
+static int check_kind(int family, int type, int protocol)
+{
+    int kind = type & TYPE_MASK;
+
+    if (type & ~(TYPE_MASK | SOCKET_FLAGS))
+        return -EINVAL;
+    if (family != AF_UNIX)
+        return -EAFNOSUPPORT;
+    if (protocol != 0 && protocol != AF_UNIX)
+        return -EPROTONOSUPPORT;
+    return kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET ? 0 : -ESOCKTNOSUPPORT;
+}
+
+static long install(struct file *file, bool cloexec)
+{
+    int fd;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    fd = fd_install(file, cloexec);
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}
+
+DEFINE_SYSCALL(sys_socket)
+{
+    int error = check_kind((int)a0, (int)a1, (int)a2);
+
+    return error != 0 ? error : install(unix_create(a1 & TYPE_MASK, (u32)a1 & O_NONBLOCK), (a1 & O_CLOEXEC) != 0);
+}
+
+DEFINE_SYSCALL(sys_socketpair)
+{
+    int error = check_kind((int)a0, (int)a1, (int)a2), fds[2];
+    bool cloexec = (a1 & O_CLOEXEC) != 0;
+    struct file *files[2];
+
+    if (error == 0)
+        error = unix_pair(a1 & TYPE_MASK, (u32)a1 & O_NONBLOCK, files);
+    if (error != 0)
+        return error;
+    fds[0] = (int)install(files[0], cloexec);
+    fds[1] = (int)install(files[1], cloexec);
+    error = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : copy_to_user((void *)a3, fds, sizeof(fds));
+    if (error != 0) {
+        for (unsigned i = 0; i < 2; i++)
+            if (fds[i] >= 0)
+                fd_close(fds[i]);
+    }
+    return error;
+}
+
+/* ---- names and connections ---- */
+
+DEFINE_SYSCALL(sys_bind)
+{
+    struct file *file = socket_get(a0);
+    struct unix_name name;
+    int error;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    error = name_from_user(&name, a1, a2);
+    if (error == 0)
+        error = unix_bind(file_socket(file), &name);
+    file_put(file);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_listen)
+{
+    struct file *file = socket_get(a0);
+    int error;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    error = unix_listen(file_socket(file), (int)a1);
+    file_put(file);
+    return error;
+}
+
+/* A datagram socket is disconnected by an address of family AF_UNSPEC, 0. */
+static bool is_unspecified(u64 user, u64 length)
+{
+    u16 family = AF_UNIX;
+
+    return length >= sizeof(family) && copy_from_user(&family, (void *)user, sizeof(family)) == 0 && family == 0;
+}
+
+DEFINE_SYSCALL(sys_connect)
+{
+    struct file *file = socket_get(a0);
+    struct unix_name name;
+    int error;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    if (is_unspecified(a1, a2)) {
+        error = unix_connect(file_socket(file), NULL, false);
+    } else {
+        error = name_from_user(&name, a1, a2);
+        if (error == 0 && name.length == 0)
+            error = -EINVAL;
+        if (error == 0)
+            error = unix_connect(file_socket(file), &name, may_wait(file, 0));
+    }
+    file_put(file);
+    return error;
+}
+
+static long accept_one(u64 fd, u64 user_address, u64 user_length, unsigned flags)
+{
+    struct file *file, *fresh;
+    struct unix_socket *peer;
+    long result;
+
+    if (flags & ~(unsigned)SOCKET_FLAGS)
+        return -EINVAL;
+    file = socket_get(fd);
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    fresh = unix_accept(file_socket(file), flags & O_NONBLOCK, may_wait(file, 0));
+    file_put(file);
+    if (IS_ERR(fresh))
+        return PTR_ERR(fresh);
+    peer = unix_get_peer(file_socket(fresh));
+    result = peer != NULL ? name_to_user(&peer->name, user_address, user_length) : 0;
+    if (peer != NULL)
+        unix_put(peer);
+    if (result != 0) {
+        file_put(fresh);
+        return result;
+    }
+    return install(fresh, (flags & O_CLOEXEC) != 0);
+}
+
+DEFINE_SYSCALL(sys_accept)
+{
+    return accept_one(a0, a1, a2, 0);
+}
+
+DEFINE_SYSCALL(sys_accept4)
+{
+    return accept_one(a0, a1, a2, (unsigned)a3);
+}
+
+DEFINE_SYSCALL(sys_getsockname)
+{
+    struct file *file = socket_get(a0);
+    int error;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    error = name_to_user(&file_socket(file)->name, a1, a2);
+    file_put(file);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_getpeername)
+{
+    struct file *file = socket_get(a0);
+    struct unix_socket *peer;
+    int error = -ENOTCONN;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    peer = unix_get_peer(file_socket(file));
+    if (peer != NULL) {
+        error = name_to_user(&peer->name, a1, a2);
+        unix_put(peer);
+    }
+    file_put(file);
+    return error;
+}
+
+DEFINE_SYSCALL(sys_shutdown)
+{
+    struct file *file = socket_get(a0);
+    int error;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    error = unix_shutdown(file_socket(file), (int)a1);
+    file_put(file);
+    return error;
+}
+
+/* ---- sending and receiving one buffer ---- */
+
+DEFINE_SYSCALL(sys_sendto)
+{
+    struct file *file = socket_get(a0);
+    struct unix_send send = {.no_signal = (a3 & MSG_NOSIGNAL) != 0};
+    struct unix_name to;
+    struct uio uio;
+    ssize_t result = 0;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    if (a4 != 0) {
+        result = name_from_user(&to, a4, a5);
+        send.to = &to;
+    }
+    if (result == 0) {
+        send.wait = may_wait(file, (unsigned)a3);
+        uio_init_user(&uio, (void *)a1, MIN(a2, 0x7ffff000ul));
+        result = unix_send(file_socket(file), &uio, &send);
+    }
+    file_put(file);
+    return result;
+}
+
+/* unix_receive, again and again for MSG_WAITALL on streams. */
+static ssize_t receive(struct file *file, struct uio *uio, struct unix_receive *r, unsigned flags)
+{
+    struct unix_socket *s = file_socket(file);
+    ssize_t total = 0, n;
+
+    r->wait = may_wait(file, flags);
+    r->peek = (flags & MSG_PEEK) != 0;
+    do {
+        n = unix_receive(s, uio, r);
+        if (n > 0)
+            total += n;
+    } while (n > 0 && uio->left > 0 && (flags & MSG_WAITALL) && s->type == SOCK_STREAM && !r->peek && r->n_files == 0);
+    return total > 0 ? total : n;
+}
+
+static void drop_files(struct unix_receive *r)
+{
+    for (unsigned i = 0; i < r->n_files; i++)
+        file_put(r->files[i]);
+    kfree(r->files);
+    r->files = NULL;
+    r->n_files = 0;
+}
+
+DEFINE_SYSCALL(sys_recvfrom)
+{
+    struct file *file = socket_get(a0);
+    struct unix_receive r = {.files = NULL};
+    struct uio uio;
+    ssize_t result;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    uio_init_user(&uio, (void *)a1, MIN(a2, 0x7ffff000ul));
+    result = receive(file, &uio, &r, (unsigned)a3);
+    drop_files(&r);
+    if (result >= 0 && (a3 & MSG_TRUNC) && file_socket(file)->type != SOCK_STREAM)
+        result = (ssize_t)r.full_length;
+    if (result >= 0 && a4 != 0 && name_to_user(&r.from, a4, a5) != 0)
+        result = -EFAULT;
+    file_put(file);
+    return result;
+}
+
+/* ---- sendmsg, recvmsg ---- */
+
+static int vector_get(struct uio *uio, struct iovec **vec, const struct msghdr *header)
+{
+    int error;
+
+    if (header->vec_count > IOV_MAX)
+        return -EMSGSIZE;
+    *vec = kmalloc(header->vec_count * sizeof(struct iovec) + 1);
+    if (*vec == NULL)
+        return -ENOMEM;
+    error = copy_from_user(*vec, (void *)header->vec, header->vec_count * sizeof(struct iovec));
+    if (error == 0)
+        error = uio_init_vector(uio, *vec, (unsigned)header->vec_count);
+    if (error != 0)
+        kfree(*vec);
+    return error;
+}
+
+/* The descriptors of one SCM_RIGHTS as files. */
+static int take_rights(struct unix_send *send, const s32 *fds, unsigned n)
+{
+    if (n > MAX_RIGHTS || send->files != NULL)
+        return -EINVAL;
+    if (n == 0)
+        return 0;
+    send->files = kmalloc(n * sizeof(*send->files));
+    if (send->files == NULL)
+        return -ENOMEM;
+    for (; send->n_files < n; send->n_files++) {
+        send->files[send->n_files] = fd_get_any(fds[send->n_files]);
+        if (send->files[send->n_files] == NULL)
+            return -EBADF;
+    }
+    return 0;
+}
+
+static int take_control(struct unix_send *send, const char *control, size_t length)
+{
+    size_t at = 0;
+    int error = 0;
+
+    while (error == 0 && length - at >= sizeof(struct cmsghdr)) {
+        const struct cmsghdr *c = (const struct cmsghdr *)(control + at);
+        size_t room = length - at;
+
+        if (c->length < sizeof(*c) || c->length > room)
+            return -EINVAL;
+        if (c->level == SOL_SOCKET && c->type == SCM_RIGHTS)
+            error = take_rights(send, (const s32 *)(c + 1), (unsigned)((c->length - sizeof(*c)) / sizeof(s32)));
+        else if (c->level != SOL_SOCKET || c->type != SCM_CREDENTIALS) /* the sender's own are sent in any case */
+            error = -EINVAL;
+        at += MIN(ALIGN_UP(c->length, sizeof(u64)), room);
+    }
+    return error;
+}
+
+static int read_control(struct unix_send *send, const struct msghdr *header)
+{
+    char *control;
+    int error;
+
+    if (header->control == 0 || header->control_length == 0)
+        return 0;
+    if (header->control_length > MAX_CONTROL)
+        return -ENOBUFS;
+    control = kmalloc(header->control_length);
+    if (control == NULL)
+        return -ENOMEM;
+    error = copy_from_user(control, (void *)header->control, header->control_length);
+    if (error == 0)
+        error = take_control(send, control, header->control_length);
+    kfree(control);
+    return error;
+}
+
+static ssize_t send_message(struct file *file, const struct msghdr *header, unsigned flags)
+{
+    struct unix_send send = {.wait = may_wait(file, flags), .no_signal = (flags & MSG_NOSIGNAL) != 0};
+    struct unix_name to;
+    struct iovec *vec;
+    struct uio uio;
+    ssize_t result = vector_get(&uio, &vec, header);
+
+    if (result != 0)
+        return result;
+    if (header->name != 0 && header->name_length != 0) {
+        result = name_from_user(&to, header->name, header->name_length);
+        send.to = &to;
+    }
+    if (result == 0)
+        result = read_control(&send, header);
+    if (result == 0)
+        result = unix_send(file_socket(file), &uio, &send);
+    for (unsigned i = 0; i < send.n_files; i++) /* those that were not sent */
+        file_put(send.files[i]);
+    kfree(send.files);
+    kfree(vec);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_sendmsg)
+{
+    struct file *file = socket_get(a0);
+    struct msghdr header;
+    ssize_t result;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    if (copy_from_user(&header, (void *)a1, sizeof(header)) != 0)
+        result = -EFAULT;
+    else
+        result = send_message(file, &header, (unsigned)a2);
+    file_put(file);
+    return result;
+}
+
+/* One control message into what is left of the buffer: false when it does not fit. */
+static bool put_control(struct msghdr *header, u64 *used, int type, const void *data, size_t n)
+{
+    struct cmsghdr c = {sizeof(c) + n, SOL_SOCKET, type};
+
+    if (header->control_length < *used + c.length)
+        return false;
+    if (copy_to_user((void *)(header->control + *used), &c, sizeof(c)) != 0 ||
+        copy_to_user((void *)(header->control + *used + sizeof(c)), data, n) != 0)
+        return false;
+    *used = MIN(*used + ALIGN_UP(c.length, sizeof(u64)), header->control_length);
+    return true;
+}
+
+/* The received files become descriptors, as many as fit. */
+static bool put_rights(struct msghdr *header, u64 *used, struct unix_receive *r, bool cloexec)
+{
+    u64 room = header->control_length > *used + sizeof(struct cmsghdr) ? (header->control_length - *used - sizeof(struct cmsghdr)) / sizeof(s32) : 0;
+    unsigned n = (unsigned)MIN(room, (u64)r->n_files), done = 0;
+    s32 fds[MAX_RIGHTS];
+
+    for (; done < n; done++) {
+        fds[done] = fd_install(r->files[done], cloexec);
+        if (fds[done] < 0)
+            break;
+        file_get(r->files[done]); /* drop_files puts all */
+    }
+    return (done == 0 || put_control(header, used, SCM_RIGHTS, fds, done * sizeof(s32))) && done == r->n_files;
+}
+
+static void write_control(struct unix_socket *s, struct msghdr *header, struct unix_receive *r, unsigned flags)
+{
+    u64 used = 0;
+    bool complete = true;
+
+    if (s->pass_cred)
+        complete = put_control(header, &used, SCM_CREDENTIALS, &r->cred, sizeof(r->cred));
+    if (r->n_files > 0)
+        complete = put_rights(header, &used, r, (flags & MSG_CMSG_CLOEXEC) != 0) && complete;
+    if (!complete)
+        header->flags |= MSG_CTRUNC;
+    header->control_length = used;
+}
+
+static ssize_t receive_message(struct file *file, u64 user_header, struct msghdr *header, unsigned flags)
+{
+    struct unix_socket *s = file_socket(file);
+    struct unix_receive r = {.files = NULL};
+    struct iovec *vec;
+    struct uio uio;
+    u64 user_length = user_header + offsetof(struct msghdr, name_length);
+    ssize_t result = vector_get(&uio, &vec, header);
+
+    if (result != 0)
+        return result;
+    result = receive(file, &uio, &r, flags);
+    header->flags = 0;
+    if (result >= 0) {
+        if (s->type != SOCK_STREAM && r.full_length > (size_t)result) {
+            header->flags |= MSG_TRUNC;
+            if (flags & MSG_TRUNC)
+                result = (ssize_t)r.full_length;
+        }
+        write_control(s, header, &r, flags);
+        if (header->name != 0 && name_to_user(&r.from, header->name, user_length) != 0)
+            result = -EFAULT;
+    }
+    if (result >= 0 && (copy_to_user((char *)user_header + offsetof(struct msghdr, control_length), &header->control_length, sizeof(u64)) != 0 ||
+                        copy_to_user((char *)user_header + offsetof(struct msghdr, flags), &header->flags, sizeof(u32)) != 0))
+        result = -EFAULT;
+    drop_files(&r);
+    kfree(vec);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_recvmsg)
+{
+    struct file *file = socket_get(a0);
+    struct msghdr header;
+    ssize_t result;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    if (copy_from_user(&header, (void *)a1, sizeof(header)) != 0)
+        result = -EFAULT;
+    else
+        result = receive_message(file, a1, &header, (unsigned)a2);
+    file_put(file);
+    return result;
+}
+
+/* ---- options ---- */
+
+#define SO_REUSEADDR 2
+#define SO_TYPE 3
+#define SO_ERROR 4
+#define SO_SNDBUF 7
+#define SO_RCVBUF 8
+#define SO_KEEPALIVE 9
+#define SO_PASSCRED 16
+#define SO_PEERCRED 17
+#define SO_ACCEPTCONN 30
+#define SO_PROTOCOL 38
+#define SO_DOMAIN 39
+
+static int option_value(struct unix_socket *s, int option, s32 *value)
+{
+    switch (option) {
+    case SO_TYPE:
+        *value = (s32)s->type;
+        return 0;
+    case SO_DOMAIN:
+        *value = AF_UNIX;
+        return 0;
+    case SO_ERROR:
+    case SO_PROTOCOL:
+    case SO_REUSEADDR:
+    case SO_KEEPALIVE:
+        *value = 0;
+        return 0;
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        *value = SOCKET_BUFFER;
+        return 0;
+    case SO_PASSCRED:
+        *value = s->pass_cred;
+        return 0;
+    case SO_ACCEPTCONN:
+        *value = s->state == UNIX_LISTENING;
+        return 0;
+    }
+    return -ENOPROTOOPT;
+}
+
+static long get_option(struct unix_socket *s, int level, int option, u64 user, u64 user_length)
+{
+    struct unix_cred nobody = {0, UINT32_MAX, UINT32_MAX};
+    const void *data;
+    s32 value = 0;
+    u32 room, n;
+    int error = 0;
+
+    if (get_user_u32(&room, (u32 *)user_length) != 0)
+        return -EFAULT;
+    if ((s32)room < 0)
+        return -EINVAL;
+    if (level != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    if (option == SO_PEERCRED) {
+        data = s->state == UNIX_CONNECTED ? &s->peer_cred : &nobody;
+        n = sizeof(nobody);
+    } else {
+        error = option_value(s, option, &value);
+        data = &value;
+        n = sizeof(value);
+    }
+    if (error != 0)
+        return error;
+    n = MIN(n, room);
+    if (copy_to_user((void *)user, data, n) != 0)
+        return -EFAULT;
+    return put_user_u32(n, (u32 *)user_length);
+}
+
+DEFINE_SYSCALL(sys_getsockopt)
+{
+    struct file *file = socket_get(a0);
+    long result;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    result = get_option(file_socket(file), (int)a1, (int)a2, a3, a4);
+    file_put(file);
+    return result;
+}
+
+static long set_option(struct unix_socket *s, int level, int option, u64 user, u64 length)
+{
+    s32 value;
+
+    if (level != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    if (length < sizeof(value))
+        return -EINVAL;
+    if (copy_from_user(&value, (void *)user, sizeof(value)) != 0)
+        return -EFAULT;
+    switch (option) {
+    case SO_PASSCRED:
+        s->pass_cred = value != 0;
+        return 0;
+    case SO_SNDBUF: /* hints: the buffers have one size */
+    case SO_RCVBUF:
+    case SO_REUSEADDR:
+    case SO_KEEPALIVE:
+        return 0;
+    }
+    return -ENOPROTOOPT;
+}
+
+DEFINE_SYSCALL(sys_setsockopt)
+{
+    struct file *file = socket_get(a0);
+    long result;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    result = set_option(file_socket(file), (int)a1, (int)a2, a3, a4);
+    file_put(file);
+    return result;
+}
