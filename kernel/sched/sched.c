@@ -1,13 +1,14 @@
 /*
  * The scheduler: a queue of runnable threads per hart, round robin by time slices.
  *
- *                       tail: slice used up, new                    head: woken, slice not used up
- *   thread_start -----------------v                                          v----------- thread_wake
+ *                       tail: slice used up                          head: new or woken, slice not used up
+ *   schedule ---------------------v                                          v----------- thread_start, thread_wake
  *                              [ thread  thread  thread  thread  thread  thread ] ---> runs
  *
  * A thread that wakes goes before the others, and takes the hart at once, as long as something is left of its slice (a sleep as long as a
- * slice fills it up again): who sleeps much is served quickly, and nobody gets more than a slice per round. A hart without work takes threads from other harts' queues. The tick (10 ms)
- * runs only while a hart is not idle: it ends slices and samples whether user mode or the kernel runs.
+ * slice fills it up again): who sleeps much is served quickly, and nobody gets more than a slice per round. A new thread starts with half of
+ * what its parent has left. A hart without work takes threads from other harts' queues. The tick (10 ms) runs only while a hart is not
+ * idle: it ends slices and samples whether user mode or the kernel runs.
  *
  * A thread may be switched to only when it is off its old stack (!on_cpu). Who leaves a hart is off when the next thread has called
  * sched_finish_switch there; until then a wake-up puts it into that same hart's queue, where it cannot be picked earlier, and thieves pass it by.
@@ -92,11 +93,10 @@ static struct hart *choose_hart(const struct thread *t)
     return may_run_on(t, last) || fallback == NULL ? last : fallback;
 }
 
-/* Puts T, RUNNABLE, off its stack and in no queue, into one. => interrupts off */
-static void place(struct thread *t)
+/* Puts T, RUNNABLE, off its stack and in no queue, into one; PREEMPT: it may take the hart at once. => interrupts off */
+static void place(struct thread *t, bool preempt)
 {
     struct hart *hart = choose_hart(t);
-    bool preempt = t->slice_left > 0;
 
     spin_lock(&hart->queue.lock);
     t->hart = hart;
@@ -150,7 +150,7 @@ bool thread_wake(struct thread *t, unsigned state_mask)
         return true;
     }
     spin_unlock(&hart->queue.lock);
-    place(t);
+    place(t, t->slice_left > 0);
     irq_restore(flags);
     return true;
 }
@@ -160,8 +160,8 @@ void thread_start(struct thread *t)
     u64 flags = irq_save();
 
     t->state = THREAD_RUNNABLE;
-    t->slice_left = 0; /* to the tail: the parent goes on */
-    place(t);
+    t->slice_left = current->slice_left / 2; /* what an interactive program starts answers quickly, too */
+    place(t, false);                         /* but the parent goes on */
     irq_restore(flags);
 }
 
@@ -309,7 +309,7 @@ void sched_finish_switch(struct thread *prev)
     if (unlikely(hart->emigrant == prev)) {
         hart->emigrant = NULL;
         store_release(&prev->on_cpu, false);
-        place(prev);
+        place(prev, false);
         return;
     }
     store_release(&prev->on_cpu, false); /* from here on PREV may run elsewhere, or be freed */
@@ -351,7 +351,7 @@ int sched_set_affinity(struct thread *t, u64 mask)
         dequeue(&hart->queue, t);
     spin_unlock(&hart->queue.lock);
     if (move)
-        place(t);
+        place(t, false);
     irq_restore(flags);
     if (t == current)
         cond_resched();
