@@ -87,8 +87,8 @@ static void dentry_free(struct dentry *d)
     atomic_sub(&n_dentries, 1);
 }
 
-/* Ends D, which has no references: its parent loses one and is returned if that was its last (then it is to be ended too), *INODE is the
- * reference that the caller must put. => names_lock; D is unhashed */
+/* Ends D, which has no references. The caller must put its parent, which is returned (NULL: it was its own), and *INODE. => names_lock; D is
+ * unhashed */
 static struct dentry *dentry_kill_locked(struct dentry *d, struct inode **inode)
 {
     struct dentry *parent = d->parent;
@@ -98,9 +98,7 @@ static struct dentry *dentry_kill_locked(struct dentry *d, struct inode **inode)
     list_remove(&d->alias_link);
     *inode = d->inode;
     dentry_free(d);
-    if (parent == d || atomic_sub(&parent->refs, 1) != DENTRY_CARE)
-        return NULL;
-    return parent;
+    return parent != d ? parent : NULL;
 }
 
 /* D's last reference is gone, with CARE set. => names_lock, which is released */
@@ -108,7 +106,7 @@ static void last_put_locked(struct dentry *d)
 {
     struct inode *inode;
 
-    while (d != NULL) {
+    for (;;) {
         if (d->flags & DENTRY_REVALIDATE) { /* may be of a process that is gone: not worth keeping */
             unhash(d);
             if (load_relaxed(&d->refs) != DENTRY_CARE) /* found just before */
@@ -123,7 +121,11 @@ static void last_put_locked(struct dentry *d)
         spin_unlock(&names_lock);
         if (inode != NULL)
             inode_put(inode);
+        if (d == NULL)
+            return;
         spin_lock(&names_lock);
+        if (atomic_sub(&d->refs, 1) != DENTRY_CARE)
+            break;
     }
     spin_unlock(&names_lock);
 }
@@ -424,7 +426,7 @@ static void end_unused(struct dentry *d)
     struct inode *inode;
     struct dentry *parent = dentry_kill_locked(d, &inode);
 
-    if (parent != NULL)
+    if (parent != NULL && atomic_sub(&parent->refs, 1) == DENTRY_CARE)
         last_put_locked(parent);
     else
         spin_unlock(&names_lock);

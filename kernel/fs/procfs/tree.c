@@ -124,14 +124,18 @@ static void set_operations(struct inode *inode, const struct proc_entry *entry)
 struct inode *proc_inode_create(struct inode *dir, const struct proc_entry *entry, struct task *task)
 {
     const struct proc_inode *parent = proc_inode(dir);
-    struct inode *inode = inode_new(dir->super);
+    int tid = task != NULL ? task_tid(task) : parent->tid;
+    struct inode *inode;
     struct proc_inode *p;
 
+    if (task != NULL && tid == 0)
+        return ERR_PTR(-ENOENT); /* it was reaped just now */
+    inode = inode_new(dir->super);
     if (IS_ERR(inode))
         return inode;
     p = proc_inode(inode);
     p->entry = entry;
-    p->tid = task != NULL ? task_tid(task) : parent->tid;
+    p->tid = tid;
     p->start_ns = task != NULL ? task->start_ns : parent->start_ns;
     p->is_thread = parent->is_thread;
     p->fd = parent->fd;
