@@ -18,8 +18,8 @@ void tree_refresh(struct tree *tree, struct tree_node *node)
 {
     if (tree->update == NULL)
         return;
-    for (; node != NULL; node = node->parent)
-        tree->update(node);
+    while (node != NULL && tree->update(node))
+        node = node->parent;
 }
 
 /* Puts NEW (may be NULL) where OLD hangs under PARENT (NULL: the root). */
@@ -110,7 +110,8 @@ void tree_insert(struct tree *tree, struct tree_node *node, struct tree_node *pa
     node->left = node->right = NULL;
     node->red = true;
     *link = node;
-    tree_refresh(tree, node);
+    update(tree, node);
+    tree_refresh(tree, parent);
     fix_insert(tree, node);
 }
 
@@ -165,7 +166,7 @@ static void fix_remove(struct tree *tree, struct tree_node *n, struct tree_node 
 
 void tree_remove(struct tree *tree, struct tree_node *node)
 {
-    struct tree_node *child, *parent;
+    struct tree_node *child, *parent, *moved = NULL;
     bool removed_red;
 
     if (node->left == NULL || node->right == NULL) {
@@ -192,8 +193,13 @@ void tree_remove(struct tree *tree, struct tree_node *node)
         next->left = node->left;
         next->left->parent = next;
         next->red = node->red;
+        moved = next;
     }
     tree_refresh(tree, parent);
+    if (moved != NULL) { /* its old value says nothing about the place where it is now */
+        update(tree, moved);
+        tree_refresh(tree, moved->parent);
+    }
     if (!removed_red && tree->root != NULL)
         fix_remove(tree, child, parent);
     node->parent = node->left = node->right = NULL;

@@ -5,16 +5,17 @@ static struct vma *vma_of(const struct tree_node *node) { return container_of(no
 static bool reaches(const struct tree_node *node, u64 first) { return node != NULL && vma_of(node)->max_last_page >= first; }
 
 /* tree.update: the largest last page of a subtree. */
-static void update_last(struct tree_node *node)
+static bool update_last(struct tree_node *node)
 {
     struct vma *v = vma_of(node);
-    u64 max = vma_last_page(v);
+    u64 max = vma_last_page(v), old = v->max_last_page;
 
     if (node->left != NULL)
         max = MAX(max, vma_of(node->left)->max_last_page);
     if (node->right != NULL)
         max = MAX(max, vma_of(node->right)->max_last_page);
     v->max_last_page = max;
+    return max != old;
 }
 
 void mappings_init(struct tree *mappings)

@@ -64,7 +64,7 @@ static void protect_leaves(struct pt_walk *w, const struct vma *v, unsigned prot
 static int mark_span(struct pt_walk *w, pte_t mark)
 {
     if (!pt_walk_whole(w)) {
-        if (!pt_push_down(w->space, w->table, w->pte, w->level))
+        if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level))
             return -ENOMEM;
         w->next = w->va;
         return 0;

@@ -16,7 +16,7 @@ static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tl
     for (struct pt_walk w = {.space = s, .va = from, .end = from + length}; pt_step(&w); w.va = w.next) {
         unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0;
 
-        if (w.level > 0 && *w.pte != 0 && !pt_push_down(s, w.table, w.pte, w.level))
+        if (w.level > 0 && *w.pte != 0 && !pt_push_down(s, w.table, w.pte, w.va, w.level))
             return -ENOMEM;
         if (w.level > 0 && pte_is_present(*w.pte)) {
             w.next = w.va;

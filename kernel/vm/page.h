@@ -27,7 +27,7 @@ struct page {
             u32 table_lock;
             u16 table_live; /* entries that are not 0 */
             u16 table_level;
-            u64 table_unused;
+            u64 table_span; /* leaf tables: address >> 21 of what it covers */
         };
     };
     u64 private; /* the owner's: slab, file system */

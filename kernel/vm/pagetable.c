@@ -43,10 +43,33 @@ pte_t *pt_create_root(void)
 
 static pte_t *table_of(pte_t entry) { return phys_to_virt(pte_pfn(entry) << PAGE_SHIFT); }
 
+#define SPAN_SHIFT (PAGE_SHIFT + PT_LEVEL_BITS)
+
+/* Most look-ups stay in the 2 MiB of the one before. */
+static inline pte_t *find_in_last_leaf(struct space *s, u64 address, struct page **table)
+{
+    struct page *leaf = load_acquire(&s->last_leaf);
+
+    if (unlikely(leaf == NULL || leaf->table_span != address >> SPAN_SHIFT))
+        return NULL;
+    *table = leaf;
+    return (pte_t *)page_address(leaf) + pt_index(address, 0);
+}
+
+/* => lock or tables_lock: the table is not about to be freed */
+static inline pte_t *remember_leaf(struct space *s, pte_t *t, u64 address, struct page **table)
+{
+    *table = address_page(t);
+    store_relaxed(&s->last_leaf, *table);
+    return &t[pt_index(address, 0)];
+}
+
 pte_t *pt_find(struct space *s, u64 address, struct page **table)
 {
-    pte_t *t = s->root;
+    pte_t *t = s->root, *entry = find_in_last_leaf(s, address, table);
 
+    if (likely(entry != NULL))
+        return entry;
     for (unsigned level = machine.paging_levels - 1; level > 0; level--) {
         pte_t e = load_acquire(&t[pt_index(address, level)]);
 
@@ -58,7 +81,7 @@ pte_t *pt_find(struct space *s, u64 address, struct page **table)
     return &t[pt_index(address, 0)];
 }
 
-bool pt_push_down(struct space *s, struct page *table, pte_t *entry, unsigned level)
+bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address, unsigned level)
 {
     struct page *child = table_create(level - 1);
     pte_t *t, old;
@@ -66,6 +89,7 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, unsigned le
     if (child == NULL)
         return false;
     t = page_address(child);
+    child->table_span = address >> SPAN_SHIFT;
     table_lock(table);
     old = *entry;
     if (pte_is_present(old)) { /* somebody else was faster */
@@ -86,15 +110,19 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, unsigned le
 
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table)
 {
-    pte_t *t = s->root;
+    pte_t *t = s->root, *found = to_level == 0 ? find_in_last_leaf(s, address, table) : NULL;
 
+    if (likely(found != NULL))
+        return found;
     for (unsigned level = machine.paging_levels - 1; level > to_level; level--) {
         pte_t *entry = &t[pt_index(address, level)];
 
-        if (unlikely(!pte_is_present(load_acquire(entry))) && !pt_push_down(s, address_page(t), entry, level))
+        if (unlikely(!pte_is_present(load_acquire(entry))) && !pt_push_down(s, address_page(t), entry, address, level))
             return NULL;
         t = table_of(load_acquire(entry));
     }
+    if (to_level == 0)
+        return remember_leaf(s, t, address, table);
     *table = address_page(t);
     return &t[pt_index(address, to_level)];
 }
@@ -106,7 +134,7 @@ int pt_split_spans(struct space *s, u64 address)
     if (!s->has_spans || address >= arch_user_address_limit())
         return 0;
     while (pt_step(&w) && w.level > 0 && *w.pte != 0 && !IS_ALIGNED(address, level_size(w.level)))
-        if (!pt_push_down(s, w.table, w.pte, w.level))
+        if (!pt_push_down(s, w.table, w.pte, w.va, w.level))
             return -ENOMEM;
     return 0;
 }
@@ -118,6 +146,11 @@ bool pt_step(struct pt_walk *w)
 
     if (w->va >= w->end)
         return false;
+    w->level = 0;
+    w->next = MIN(ALIGN_DOWN(w->va, level_size(1)) + level_size(1), w->end);
+    w->pte = find_in_last_leaf(w->space, w->va, &w->table);
+    if (likely(w->pte != NULL))
+        return true;
     for (; level > 0; level--) {
         pte_t *entry = &t[pt_index(w->va, level)];
         pte_t e = load_acquire(entry);
@@ -131,10 +164,7 @@ bool pt_step(struct pt_walk *w)
         }
         t = table_of(e);
     }
-    w->level = 0;
-    w->table = address_page(t);
-    w->pte = &t[pt_index(w->va, 0)];
-    w->next = MIN(ALIGN_DOWN(w->va, level_size(1)) + level_size(1), w->end);
+    w->pte = remember_leaf(w->space, t, w->va, &w->table);
     return true;
 }
 
@@ -159,6 +189,7 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
         table_lock(parent);
         pte_set(parent, &path[level + 1][pt_index(address, level + 1)], 0);
         table_unlock(parent);
+        store_release(&s->last_leaf, NULL);
         spin_unlock(&s->tables_lock);
         atomic_sub(&s->n_tables, 1);
         atomic_sub(&n_tables, 1);
@@ -200,6 +231,7 @@ void pt_destroy(struct space *s)
 
     destroy_table(s, root, top, PT_ENTRIES / 2);
     s->n_tables = 0;
+    s->last_leaf = NULL;
     pt_free_root(s->root);
     s->root = NULL;
 }

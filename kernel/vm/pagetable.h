@@ -77,7 +77,7 @@ pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **ta
 /* Marked spans that ADDRESS would cut are pushed down. -ENOMEM */
 int pt_split_spans(struct space *s, u64 address);
 /* Replaces the upper-level entry (0 or a mark) by a table that says the same: false = no memory. */
-bool pt_push_down(struct space *s, struct page *table, pte_t *entry, unsigned level);
+bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address, unsigned level);
 
 /*
  * Walks [va, end) in steps: each gives either the entries of one leaf table that cover [va, next), or one upper-level entry that is no table

@@ -10,16 +10,17 @@ u64 vma_count(void) { return load_relaxed(&n_vmas); }
 static struct vma *vma_of(const struct tree_node *node) { return node ? container_of(node, struct vma, node) : NULL; }
 
 /* tree.update: the largest gap of a subtree. */
-static void update_gap(struct tree_node *node)
+static bool update_gap(struct tree_node *node)
 {
     struct vma *v = vma_of(node);
-    u64 max = v->gap;
+    u64 max = v->gap, old = v->max_gap;
 
     if (node->left != NULL)
         max = MAX(max, vma_of(node->left)->max_gap);
     if (node->right != NULL)
         max = MAX(max, vma_of(node->right)->max_gap);
     v->max_gap = max;
+    return max != old;
 }
 
 void vma_tree_init(struct tree *tree)

@@ -61,6 +61,7 @@ struct space {
     unsigned n_vmas;
 
     pte_t *root;
+    struct page *last_leaf; /* the leaf table that was used last; a hint. NULL before tables are freed */
     struct spinlock tables_lock;
     bool has_spans; /* marks above the leaf level may exist */
     unsigned asid;  /* 0: none was free, the TLB is flushed at every switch */

@@ -28,7 +28,13 @@ static unsigned expected_largest(struct tree_node *n)
     return MAX(children, to_item(n)->value);
 }
 
-static void update_largest(struct tree_node *n) { to_item(n)->largest = expected_largest(n); }
+static bool update_largest(struct tree_node *n)
+{
+    unsigned old = to_item(n)->largest;
+
+    to_item(n)->largest = expected_largest(n);
+    return to_item(n)->largest != old;
+}
 
 static struct tree tree = {NULL, update_largest};
 
