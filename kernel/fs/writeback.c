@@ -2,6 +2,7 @@
  * Writing dirty files back: sync(2) and its relatives, and the thread that does it by itself, so that what was written reaches the disk within
  * about half a minute, earlier when much is dirty.
  */
+#include "dev/block.h"
 #include "fs/super.h"
 #include "sched/wait.h"
 #include "vm/page.h"
@@ -70,6 +71,7 @@ int sync_all(bool wait)
     struct request request = {.since_before = time_ns(), .wait = wait};
 
     super_for_each(sync_one, &request);
+    note(&request, block_files_sync(wait));
     return request.error;
 }
 

@@ -1,5 +1,6 @@
 /* The files of /proc about the whole machine, in the formats of proc(5) that ps, top, free, mount, df and their like parse. */
 #include "dev/block.h"
+#include "fs/buffer.h"
 #include "fs/procfs/internal.h"
 #include "lib/cmdline.h"
 #include "lib/string.h"
@@ -23,7 +24,7 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
         u64 n_pages;
     } lines[] = {
         {"MemTotal:", m.total},        {"MemFree:", m.free},         {"MemAvailable:", MIN(pages_available, m.total)},
-        {"Buffers:", 0},               {"Cached:", m.cached},        {"SwapCached:", 0},
+        {"Buffers:", buffer_pages()},  {"Cached:", m.cached},        {"SwapCached:", 0},
         {"Active:", m.anon},           {"Inactive:", file_pages},    {"Active(anon):", m.anon},
         {"Inactive(anon):", 0},        {"Active(file):", 0},         {"Inactive(file):", file_pages},
         {"Unevictable:", 0},           {"Mlocked:", 0},              {"SwapTotal:", 0},

@@ -85,6 +85,7 @@ void dentry_unlock_names(void) {}
 void rmap_zap(struct object *o, u64 first, u64 last) {}
 void rmap_write_protect(struct object *o, u64 first, u64 last) {}
 int block_file_add(struct block_device *device) { return 0; }
+int block_files_sync(bool wait) { return 0; }
 
 /* Locks must be free when taken, for nobody else is there. */
 static int locks_held;
