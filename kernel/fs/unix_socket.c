@@ -260,13 +260,24 @@ static void choose_name(struct unix_name *name)
     } while (find_abstract(name) != NULL);
 }
 
+/* A name that exists is the first thing that Linux finds wrong. */
+static int refuse_second_name(const struct unix_name *name)
+{
+    struct path path;
+
+    if (is_abstract(name) || path_lookup(AT_FDCWD, name->path, 0, &path) != 0)
+        return -EINVAL;
+    path_put(&path);
+    return -EADDRINUSE;
+}
+
 int unix_bind(struct unix_socket *s, const struct unix_name *name)
 {
     struct inode *inode = NULL;
     int error = 0;
 
     if (s->name.length != 0)
-        return name->length == 0 ? 0 : -EINVAL;
+        return name->length == 0 ? 0 : refuse_second_name(name);
     if (name->length != 0 && !is_abstract(name)) {
         inode = make_socket_file(name);
         if (IS_ERR(inode))

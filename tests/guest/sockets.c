@@ -1,0 +1,284 @@
+/*
+ * Local sockets: pairs, streams with listen and accept, datagrams, abstract names, descriptors and credentials in messages, shutdown, polling.
+ * Source: unix(7), socket(2), connect(2), recv(2), cmsg(3).
+ */
+#include "tap.h"
+
+#include <poll.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+static char buffer[65536];
+
+static socklen_t set_name(struct sockaddr_un *address, const char *path, size_t n)
+{
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, n);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+}
+
+static int events_of(int fd, short wanted)
+{
+    struct pollfd p = {.fd = fd, .events = wanted};
+
+    return poll(&p, 1, 0) < 0 ? -1 : p.revents;
+}
+
+static void kinds(void)
+{
+    FAILS(socket(AF_UNIX, 77, 0), EINVAL, "no such type");
+    FAILS(socket(AF_UNIX, SOCK_STREAM, 77), EPROTONOSUPPORT, "no such protocol");
+    FAILS(socket(12345, SOCK_STREAM, 0), EAFNOSUPPORT, "no such family");
+    FAILS(recv(0, buffer, 1, 0), ENOTSOCK, "a file that is no socket");
+    FAILS(recv(999, buffer, 1, 0), EBADF, "no file");
+}
+
+static void pairs(void)
+{
+    int s[2], value;
+    socklen_t length = sizeof(value);
+
+    OKAY(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), "a pair");
+    CHECK(fcntl(s[0], F_GETFD) == FD_CLOEXEC, "SOCK_CLOEXEC");
+    OKAY(getsockopt(s[0], SOL_SOCKET, SO_TYPE, &value, &length), "SO_TYPE");
+    IS(value, SOCK_STREAM, "says stream");
+    IS(events_of(s[0], POLLIN | POLLOUT), POLLOUT, "writable, nothing to read");
+    IS(write(s[0], "hello", 5), 5, "write");
+    IS(write(s[0], "world", 5), 5, "and again");
+    IS(events_of(s[1], POLLIN | POLLOUT), POLLIN | POLLOUT, "readable on the other side");
+    IS(recv(s[1], buffer, 3, MSG_PEEK), 3, "a look");
+    IS(read(s[1], buffer, 100), 10, "a stream has no borders");
+    CHECK(memcmp(buffer, "helloworld", 10) == 0, "and keeps the order");
+    FAILS(recv(s[1], buffer, 1, MSG_DONTWAIT), EAGAIN, "empty");
+    OKAY(shutdown(s[0], SHUT_WR), "shutdown of one direction");
+    IS(read(s[1], buffer, 1), 0, "is the end for the other side");
+    IS(write(s[1], "back", 4), 4, "which may still write");
+    IS(read(s[0], buffer, 100), 4, "and be read");
+    FAILS(send(s[0], "x", 1, MSG_NOSIGNAL), EPIPE, "the shut direction is a broken pipe");
+    close(s[1]);
+    CHECK(events_of(s[0], POLLIN | POLLOUT) & POLLHUP, "hang-up when the other side closes");
+    IS(read(s[0], buffer, 1), 0, "and the end");
+    close(s[0]);
+}
+
+static int write_to_closed(void *argument)
+{
+    int *s = argument;
+
+    close(s[1]);
+    return write(s[0], "x", 1) == 1;
+}
+
+static void broken(void)
+{
+    int s[2];
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+    close(s[1]);
+    signal(SIGPIPE, SIG_IGN);
+    FAILS(write(s[0], "x", 1), EPIPE, "write to a closed side");
+    signal(SIGPIPE, SIG_DFL);
+    close(s[0]);
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+    close(s[1]);
+    DIES(write_to_closed, s, SIGPIPE, ANY_CODE, NULL, "SIGPIPE");
+    close(s[0]);
+}
+
+static void full(void)
+{
+    int s[2];
+    ssize_t n, total = 0, got = 0;
+    pid_t child;
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s));
+    while ((n = write(s[0], buffer, sizeof(buffer))) > 0)
+        total += n;
+    CHECK(n < 0 && errno == EAGAIN && total > 65536, "a full socket is EAGAIN");
+    IS(events_of(s[0], POLLOUT), 0, "and not writable");
+    while ((n = read(s[1], buffer, sizeof(buffer))) > 0)
+        got += n;
+    IS(got, total, "all of it comes out");
+    IS(events_of(s[0], POLLOUT), POLLOUT, "and it is writable again");
+    fcntl(s[0], F_SETFL, 0);
+    fcntl(s[1], F_SETFL, 0);
+    child = fork();
+    if (child == 0) {
+        close(s[1]);
+        for (int i = 0; i < 40; i++)
+            if (write(s[0], buffer, 50000) != 50000)
+                _exit(1);
+        _exit(0);
+    }
+    close(s[0]);
+    for (got = 0; (n = read(s[1], buffer, 30000)) > 0;)
+        got += n;
+    IS(got, 2000000, "a writer that must wait gives everything");
+    waitpid(child, NULL, 0);
+    close(s[1]);
+}
+
+static int connect_and_talk(void *argument)
+{
+    struct sockaddr_un *address = argument;
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (connect(s, (void *)address, sizeof(*address)) != 0 || write(s, "ping", 4) != 4 || read(s, buffer, 4) != 4)
+        return 1;
+    return memcmp(buffer, "pong", 4) != 0;
+}
+
+static void streams(void)
+{
+    struct sockaddr_un address, got;
+    struct ucred cred;
+    struct stat st;
+    socklen_t length = set_name(&address, "sock", 5), n;
+    int listener, connection, status;
+    pid_t child;
+
+    NEED(listener = socket(AF_UNIX, SOCK_STREAM, 0));
+    FAILS(listen(listener, 5), EINVAL, "listen without a name");
+    OKAY(bind(listener, (void *)&address, length), "bind");
+    FAILS(bind(listener, (void *)&address, length), EADDRINUSE, "twice");
+    set_name(&got, "sock2", 6);
+    FAILS(bind(listener, (void *)&got, length + 1), EINVAL, "to another name");
+    CHECK(stat("sock", &st) == 0 && S_ISSOCK(st.st_mode), "makes a socket file");
+    FAILS(open("sock", O_RDWR), ENXIO, "that cannot be opened");
+    NEED(connection = socket(AF_UNIX, SOCK_STREAM, 0));
+    FAILS(bind(connection, (void *)&address, length), EADDRINUSE, "whose name is in use");
+    FAILS(connect(connection, (void *)&address, length), ECONNREFUSED, "nobody listens yet");
+    FAILS(read(connection, buffer, 1), EINVAL, "not connected");
+    close(connection);
+    OKAY(listen(listener, 1), "listen");
+    IS(events_of(listener, POLLIN), 0, "nobody is there");
+    child = fork();
+    if (child == 0)
+        _exit(connect_and_talk(&address));
+    n = sizeof(got);
+    OKAY(connection = accept4(listener, (void *)&got, &n, SOCK_CLOEXEC), "accept");
+    IS(n, 2, "from a nameless one");
+    IS(read(connection, buffer, 100), 4, "what was sent");
+    n = sizeof(cred);
+    OKAY(getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &cred, &n), "SO_PEERCRED");
+    IS(cred.pid, child, "tells who connected");
+    n = sizeof(got);
+    OKAY(getsockname(connection, (void *)&got, &n), "its name");
+    CHECK(strcmp(got.sun_path, "sock") == 0, "is the listener's");
+    IS(write(connection, "pong", 4), 4, "an answer");
+    waitpid(child, &status, 0);
+    IS(status, 0, "was got");
+    IS(read(connection, buffer, 1), 0, "the client is gone");
+    close(connection);
+    OKAY(fcntl(listener, F_SETFL, O_NONBLOCK), "not blocking");
+    FAILS(accept(listener, NULL, NULL), EAGAIN, "nobody to accept");
+    close(listener);
+    NEED(connection = socket(AF_UNIX, SOCK_STREAM, 0));
+    FAILS(connect(connection, (void *)&address, length), ECONNREFUSED, "the file without its socket");
+    unlink("sock");
+    FAILS(connect(connection, (void *)&address, length), ENOENT, "nothing at all");
+    close(connection);
+}
+
+static void datagrams(void)
+{
+    struct sockaddr_un a, b, from;
+    socklen_t length_a = set_name(&a, "\0quire-test-a", 13), length_b = set_name(&b, "\0quire-test-b", 13), n = sizeof(from);
+    int one, two;
+
+    NEED(one = socket(AF_UNIX, SOCK_DGRAM, 0));
+    NEED(two = socket(AF_UNIX, SOCK_DGRAM, 0));
+    OKAY(bind(one, (void *)&a, length_a), "an abstract name");
+    FAILS(bind(two, (void *)&a, length_a), EADDRINUSE, "in use");
+    OKAY(bind(two, (void *)&b, length_b), "another");
+    FAILS(send(one, "x", 1, 0), ENOTCONN, "send needs a peer");
+    IS(sendto(one, "first", 5, 0, (void *)&b, length_b), 5, "sendto");
+    IS(sendto(one, "", 0, 0, (void *)&b, length_b), 0, "an empty one");
+    IS(sendto(one, "third", 5, 0, (void *)&b, length_b), 5, "and one more");
+    IS(recvfrom(two, buffer, 3, MSG_TRUNC, (void *)&from, &n), 5, "MSG_TRUNC tells the full length");
+    CHECK(n == length_a && memcmp(from.sun_path, "\0quire-test-a", 13) == 0, "and the sender is named");
+    IS(read(two, buffer, 100), 0, "borders are kept, of nothing too");
+    IS(read(two, buffer, 100), 5, "and the rest of a short read is gone");
+    OKAY(connect(two, (void *)&a, length_a), "connected");
+    IS(write(two, "x", 1), 1, "write");
+    IS(read(one, buffer, 100), 1, "read");
+    close(one);
+    FAILS(write(two, "x", 1), ECONNREFUSED, "the receiver is gone");
+    close(two);
+}
+
+static void packets(void)
+{
+    int s[2];
+
+    OKAY(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s), "SOCK_SEQPACKET");
+    IS(write(s[0], "abc", 3), 3, "a packet");
+    IS(write(s[0], "defgh", 5), 5, "another");
+    IS(read(s[1], buffer, 100), 3, "come as they were sent");
+    IS(read(s[1], buffer, 2), 2, "and are cut");
+    close(s[0]);
+    IS(read(s[1], buffer, 100), 0, "then the end");
+    close(s[1]);
+}
+
+static void rights(void)
+{
+    int s[2], fds[2], got[2];
+    char byte = 'x';
+    char control[CMSG_SPACE(2 * sizeof(int))] __attribute__((aligned(8)));
+    struct iovec vec = {&byte, 1};
+    struct msghdr message = {.msg_iov = &vec, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct cmsghdr *c;
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+    NEED(pipe(fds));
+    memset(control, 0, sizeof(control));
+    c = (struct cmsghdr *)control;
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(2 * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, sizeof(fds));
+    IS(sendmsg(s[0], &message, 0), 1, "two descriptors are sent");
+    close(fds[0]);
+    memset(control, 0, sizeof(control));
+    message.msg_controllen = sizeof(control);
+    IS(recvmsg(s[1], &message, MSG_CMSG_CLOEXEC), 1, "and received");
+    c = (struct cmsghdr *)control;
+    CHECK(message.msg_controllen > 0 && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)), "as SCM_RIGHTS");
+    memcpy(got, CMSG_DATA(c), sizeof(got));
+    CHECK(fcntl(got[0], F_GETFD) == FD_CLOEXEC, "closed at exec");
+    IS(write(fds[1], "through", 7), 7, "into the pipe");
+    IS(read(got[0], buffer, 100), 7, "out of the received end");
+    close(got[0]);
+    close(got[1]);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    *(int *)CMSG_DATA(c) = 999;
+    message.msg_controllen = CMSG_SPACE(sizeof(int));
+    FAILS(sendmsg(s[0], &message, 0), EBADF, "a descriptor that is not open");
+    *(int *)CMSG_DATA(c) = fds[1];
+    IS(sendmsg(s[0], &message, 0), 1, "one on its way");
+    close(fds[1]);
+    close(s[0]);
+    close(s[1]); /* it must not be lost: the count of files tells */
+}
+
+static void body(void)
+{
+    kinds();
+    pairs();
+    broken();
+    full();
+    streams();
+    datagrams();
+    packets();
+    rights();
+}
+
+int main(int argc, char **argv)
+{
+    return tap_main(argc, argv, body);
+}
