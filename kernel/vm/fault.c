@@ -425,8 +425,12 @@ static enum fault_result prepare_page(struct fault *f)
 
 enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force)
 {
-    struct fault f = {.space = s, .va = ALIGN_DOWN(address, PAGE_SIZE), .access = access, .force = force};
+    struct fault f; /* the rest is set as the fault finds it out */
 
+    f.space = s;
+    f.va = ALIGN_DOWN(address, PAGE_SIZE);
+    f.access = access;
+    f.force = force;
     if (address >= arch_user_address_limit())
         return FAULT_MAPERR;
     for (;;) {

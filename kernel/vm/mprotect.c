@@ -6,58 +6,77 @@
  *      protect two        [  0   0   r   r   0   0   0   0  ]        r: a mark, or a present entry with R
  *      protect six to r   [  w   w   0   0   0   0   0   0  ]        default r--, the first two are marked rw-
  *
- * So the cost is that of the smaller part's entries; untouched spans of 2 MiB, 1 GiB... are one entry. Source: mprotect(2).
+ * A few pages change their entries even if they are all of the vma. So the cost is that of the smaller part's entries; untouched spans of 2 MiB, 1 GiB... are one entry. Source: mprotect(2).
  */
 #include "sched/thread.h"
 #include "vm/tlb.h"
 
 /* May a store go ahead without a fault when the page gets write permission? */
-static bool is_store_ready(const struct vma *v, const struct page *page)
+static inline bool is_store_ready(bool shared, const struct page *page)
 {
     u32 flags = load_relaxed(&page->flags);
 
-    if (vma_is_shared(v))
+    if (shared)
         return (flags & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
     return (flags & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
 }
 
-/* The entry E with protection PROT. */
-static pte_t reprotect(const struct vma *v, pte_t e, unsigned prot)
+/* What a protect operation does to every entry. */
+struct protection {
+    unsigned prot;
+    bool shared;
+    pte_t present; /* bits of a present entry, W left out */
+    pte_t absent;  /* an entry without a page */
+};
+
+static struct protection protection_of(const struct vma *v, unsigned prot)
 {
-    pte_t kept = e & (PTE_PPN_MASK | PTE_A | PTE_D);
+    return (struct protection){
+        .prot = prot, .shared = vma_is_shared(v), .present = prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot), .absent = prot == v->prot ? 0 : pte_mark(prot),
+    };
+}
+
+static inline pte_t reprotect(pte_t e, const struct protection *p)
+{
+    pte_t new;
 
     if (!pte_has_page(e))
-        return prot == v->prot ? 0 : pte_mark(prot);
-    if (prot == PROT_NONE)
-        return kept | PTE_RESIDENT;
-    kept |= pte_bits(prot);
-    if ((prot & PROT_WRITE) && ((e & PTE_W) || is_store_ready(v, pte_page(e))))
-        kept |= PTE_W | PTE_D;
-    return kept;
+        return p->absent;
+    new = (e & (PTE_PPN_MASK | PTE_A | PTE_D)) | p->present;
+    if ((p->prot & PROT_WRITE) && ((e & PTE_W) || is_store_ready(p->shared, pte_page(e))))
+        new |= PTE_W | PTE_D;
+    return new;
 }
 
-static bool takes_away(pte_t old, pte_t new)
+/* Entries of one leaf table. What may be in TLBs and is no longer allowed goes into the batch; what is newly allowed only this hart hears of, others
+ * find out by a fault. */
+static void protect_leaves(struct pt_walk *w, const struct protection *p, struct tlb_batch *batch)
 {
-    return pte_is_present(old) && (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X)) != 0;
-}
-
-static void protect_leaves(struct pt_walk *w, const struct vma *v, unsigned prot, struct tlb_batch *batch)
-{
-    unsigned n = pt_walk_pages(w);
+    u64 va = w->va, first_lost = UINT64_MAX, last_lost = 0;
+    pte_t *pte = w->pte, *end = pte + pt_walk_pages(w);
 
     table_lock(w->table);
-    for (unsigned i = 0; i < n; i++) {
-        pte_t old = w->pte[i], new = reprotect(v, old, prot);
+    for (; pte < end; pte++, va += PAGE_SIZE) {
+        pte_t old = *pte, new = reprotect(old, p);
 
         if (old == new)
             continue;
-        pte_set(w->table, &w->pte[i], new);
-        if (takes_away(old, new))
-            tlb_note(batch, w->va + i * PAGE_SIZE);
-        else if (pte_is_present(new))
-            tlb_flush_local(w->space, w->va + i * PAGE_SIZE);
+        if (old == 0 || new == 0)
+            pte_set(w->table, pte, new);
+        else
+            store_relaxed(pte, new);
+        if (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X) && pte_is_present(old)) {
+            last_lost = va;
+            first_lost = MIN(first_lost, va);
+        } else if (pte_is_present(new)) {
+            tlb_flush_local(w->space, va);
+        }
     }
     table_unlock(w->table);
+    if (first_lost != UINT64_MAX) {
+        tlb_note(batch, first_lost);
+        tlb_note(batch, last_lost);
+    }
 }
 
 /* Gives an upper-level entry MARK if the walk covers its whole span, else pushes it down to be walked again. */
@@ -83,18 +102,18 @@ static int mark_span(struct pt_walk *w, pte_t mark)
 /* Entries of [start, end) in V get PROT. */
 static int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
 {
-    pte_t mark = prot == v->prot ? 0 : pte_mark(prot);
+    struct protection p = protection_of(v, prot);
     struct tlb_batch batch;
     int result = 0;
 
-    if (mark != 0 && !(load_relaxed(&v->flags) & VMA_MARKED))
+    if (p.absent != 0 && !(load_relaxed(&v->flags) & VMA_MARKED))
         atomic_or(&v->flags, VMA_MARKED);
     tlb_begin(&batch, s);
     for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level == 0)
-            protect_leaves(&w, v, prot, &batch);
-        else if (load_relaxed(w.pte) != mark)
-            result = mark_span(&w, mark);
+            protect_leaves(&w, &p, &batch);
+        else if (load_relaxed(w.pte) != p.absent)
+            result = mark_span(&w, p.absent);
     }
     tlb_flush(&batch);
     return result;
@@ -121,12 +140,22 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
     return result;
 }
 
+#define FEW_PAGES 32
+
+/* Changing entries is enough: few of them, or fewer than those that would have to keep the old default. */
+static inline bool is_minor_part(const struct vma *v, u64 start, u64 end)
+{
+    u64 length = end - start;
+
+    return length <= FEW_PAGES * PAGE_SIZE || length < (v->end - v->start) - length;
+}
+
 /* => write lock; [start, end) lies in V */
 static int protect_in_vma(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
 {
     int result = 0;
 
-    if (end - start < (v->end - v->start) - (end - start))
+    if (is_minor_part(v, start, end))
         return protect_entries(s, v, start, end, prot);
     if (start > v->start)
         result = pin_default(s, v, v->start, start);
@@ -182,7 +211,7 @@ static bool protect_part(struct space *s, u64 address, u64 end, unsigned prot, i
 
     read_lock(&s->lock);
     v = vma_at(s, address);
-    is_part = v != NULL && end <= v->end && end - address < (v->end - v->start) - (end - address) && !(prot & ~v->max_prot);
+    is_part = v != NULL && end <= v->end && !(prot & ~v->max_prot) && is_minor_part(v, address, end);
     if (is_part)
         *result = protect_entries(s, v, address, end, prot);
     read_unlock(&s->lock);
