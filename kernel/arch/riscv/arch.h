@@ -122,7 +122,8 @@ void arch_console_putc(char c);
 /* ---- called by arch/ (implemented above it) ---- */
 /* System calls are dispatched by entry.S itself through syscall_table; there REGS holds the callee-saved registers only for the calls listed at
  * whole_context_calls in entry.S (clone, clone3, execve, execveat, rt_sigreturn), and a0 gets the handler's result when it returns. */
-void user_trap(struct regs *regs);                    /* sys/trap.c: any other trap from user mode but interrupts; interrupts on */
+/* sys/trap.c: any other trap from user mode but interrupts. Interrupts on; the callee-saved registers are not in REGS. */
+void user_trap(struct regs *regs);
 /* sys/trap.c: before every return to user mode with THREAD_SIGNAL, THREAD_KILLED or THREAD_RESCHED set in current->flags, again until all are
  * clear. Interrupts on; all of REGS valid; REGS->cause is 8 after a system call. */
 void user_return_work(struct regs *regs);

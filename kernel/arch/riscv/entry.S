@@ -4,10 +4,10 @@
  * sscratch tells where a trap comes from: it holds the current thread while user mode runs, 0 while the kernel does (then tp holds
  * the thread). Interrupts are off from the trap on until somebody sets sstatus.SIE.
  *
- * System calls take a short way. The kernel's C code preserves s0-s11 by the calling convention and never touches gp, and the context
- * switch keeps them all, so at the call's end they still hold the user's values: only the others are saved and loaded. Calls that read or replace the whole context
- * (fork, exec, sigreturn) are listed at `whole_context_calls` and save everything; so does a call that ends with a signal or a
- * reschedule pending, when it gets there.
+ * System calls and faults take a short way. The kernel's C code preserves s0-s11 by the calling convention and never touches gp, and the
+ * context switch keeps them all, so at the end they still hold the user's values: only the others are saved and loaded. Calls that read or
+ * replace the whole context (fork, exec, sigreturn) are listed at `whole_context_calls` and save everything; so does whatever ends with
+ * a signal or a reschedule pending, when it gets there.
  */
 #include "arch/riscv/csr.h"
 #include "arch/riscv/layout.h"
@@ -182,16 +182,29 @@ whole_context_call:
     j return_to_user
 
 user_trap_or_interrupt:
-    sd t3, REGS_PC(sp)
-    SAVE_CALLEE_SAVED
     csrr t0, stval
+    sd t3, REGS_PC(sp)
     sd t0, REGS_TVAL(sp)
     mv a0, sp
     bltz t4, 1f
     csrsi sstatus, SSTATUS_SIE
     call user_trap
-    j return_to_user
+    j 2f
 1:  call handle_interrupt
+2:  csrci sstatus, SSTATUS_SIE
+    lw t0, THREAD_FLAGS(tp)
+    andi t0, t0, THREAD_WORK
+    bnez t0, trap_done_with_work
+    LOAD_STATUS
+    csrw sscratch, tp
+    LOAD_CALLER_SAVED
+    ld a0, X(10)(sp)
+    ld tp, X(4)(sp)
+    ld sp, X(2)(sp)
+    sret
+
+trap_done_with_work:
+    SAVE_CALLEE_SAVED
 
 /* sp = struct regs of user mode, all of it valid. */
 return_to_user:
