@@ -239,9 +239,9 @@ void buffer_forget(struct block_device *device, u64 block)
     if (b == NULL)
         return;
     for (;;) {
-        wait_while(b, BUFFER_WRITING);
+        wait_while(b, BUFFER_WRITING | BUFFER_READING);
         flags = spin_lock_irqsave(&cache.lock);
-        if (!(b->state & BUFFER_WRITING))
+        if (!(b->state & (BUFFER_WRITING | BUFFER_READING)))
             break;
         spin_unlock_irqrestore(&cache.lock, flags);
     }

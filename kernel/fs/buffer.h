@@ -46,7 +46,7 @@ static inline bool buffer_is_uptodate(const struct buffer *b) { return (load_acq
 /* The caller has filled in all of it. */
 static inline void buffer_set_uptodate(struct buffer *b) { atomic_or(&b->state, (u32)BUFFER_UPTODATE); }
 void buffer_mark_dirty(struct buffer *b);
-/* The block is free: what the buffer holds must never reach the disk any more, where it may be another's by then. Waits for a write under way. */
+/* The block is free: what the buffer holds must never reach the disk any more, where it may be another's by then. Waits for I/O under way. */
 void buffer_forget(struct block_device *device, u64 block);
 /* Writes all dirty buffers of DEVICE in order; WAIT: until they are on the disk (its cache). 0, -EIO. */
 int buffer_sync(struct block_device *device, bool wait);

@@ -154,8 +154,8 @@ static void release(struct file *file)
 
     if (!file->can_write)
         return;
-    if (load_relaxed(&ext3_i(inode)->past_end) != 0) {
-        write_lock(&inode->lock);
+    /* Perhaps called from munmap: no waiting for the lock, whose holder may wait for the address space. Who has it is writing, and trims. */
+    if (load_relaxed(&ext3_i(inode)->past_end) != 0 && write_trylock(&inode->lock)) {
         ext3_trim(inode);
         write_unlock(&inode->lock);
     }

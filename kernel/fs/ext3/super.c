@@ -238,7 +238,7 @@ static int load_root(struct super *super)
         return (int)PTR_ERR(root);
     if (!S_ISDIR(root->mode) || root->nlink == 0 || inode_size(root) == 0) {
         inode_put(root);
-        return ext3_corrupt(ext3_of(root), "the root directory is damaged");
+        return ext3_corrupt(super->private, "the root directory is damaged");
     }
     super->root = root;
     return 0;
