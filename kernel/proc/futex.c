@@ -462,6 +462,24 @@ long futex_unlock_pi(u32 *user, bool is_private)
 
 /* ---- robust lists; struct robust_list_head { next; long futex_offset; pending } in user memory ---- */
 
+/* All who wait for the lock at USER try again to take it. */
+static void wake_pi_waiters(u32 *user)
+{
+    struct futex_waiter *w, *next;
+    struct user_key key;
+    struct bucket *b;
+
+    if (user_memory_key(user, false, &key) != 0)
+        return;
+    b = bucket_of(&key);
+    spin_lock(&b->lock);
+    list_for_each_safe(w, next, &b->waiters, link) {
+        if (w->is_pi && is_same(&w->key, &key))
+            wake_waiter(w);
+    }
+    spin_unlock(&b->lock);
+}
+
 /* The word at USER, held by the dying thread, is marked, and a waiter woken. */
 static int owner_died(u32 *user, bool is_pi, bool is_pending)
 {
@@ -477,7 +495,9 @@ static int owner_died(u32 *user, bool is_pi, bool is_pending)
         if (cmpxchg_user_u32(user, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen) != 0)
             return -EFAULT;
         if (seen == value) {
-            if (value & FUTEX_WAITERS)
+            if (is_pi)
+                wake_pi_waiters(user);
+            else if (value & FUTEX_WAITERS)
                 (void)futex_wake(user, false, 1, FUTEX_BITSET_ANY);
             return 0;
         }
