@@ -263,27 +263,27 @@ size_t copy_string(char *dst, const char *src, size_t size)
     return length;
 }
 
-/* 128 stores and two more instructions a round: 520 instructions a page, near the least that 8-byte stores allow. */
+/* 256 stores (as far as their offsets reach) and two more instructions a round: 516 a page, near the least that 8-byte stores allow. */
 static void clear_page_by_words(void *page)
 {
     void *end = (char *)page + PAGE_SIZE;
 
     __asm__ volatile("1:\n"
                      ".set offset, 0\n"
-                     ".rept 128\n"
+                     ".rept 256\n"
                      "sd zero, offset(%0)\n"
                      ".set offset, offset + 8\n"
                      ".endr\n"
-                     "addi %0, %0, 1024\n"
+                     "add %0, %0, %2\n"
                      "bltu %0, %1, 1b\n"
                      : "+r"(page)
-                     : "r"(end)
+                     : "r"(end), "r"(256 * WORD)
                      : "memory");
 }
 
 void clear_page(void *page)
 {
-    if (!machine.has_zicboz) {
+    if (likely(!machine.has_zicboz)) {
         clear_page_by_words(page);
         return;
     }
