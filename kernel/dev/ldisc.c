@@ -1,14 +1,16 @@
 /*
- * The line discipline; dev/ldisc.h has its picture. Sources: termios(3), POSIX.1-2017 chapter 11 (General Terminal Interface).
+ * The line discipline; dev/ldisc.h has its picture. Sources: termios(3), POSIX.1-2017 chapter 11 (General Terminal
+ * Interface).
  *
  * A byte passes these stations; each may keep it:
  *
- *     ISTRIP, IUCLC -> quoted? -> IXON -> ISIG -> IGNCR, ICRNL, INLCR -> canonical: editing keys, end of line -> echo, queue
+ *     ISTRIP, IUCLC -> quoted? -> IXON -> ISIG -> IGNCR, ICRNL, INLCR
+ *        -> canonical: editing keys, end of line -> echo, queue
  */
 #include "dev/ldisc.h"
 #include "lib/string.h"
 
-#define CONTROL(c) ((c) & 0x1f)
+#define CONTROL(c) ((c)&0x1f)
 #define DELETE 0x7f
 #define END_OF_FILE 0 /* with a mark: no data */
 #define TAB_WIDTH 8
@@ -16,9 +18,11 @@
 void ldisc_default_termios(struct termios *t)
 {
     static const u8 cc[NCCS] = {
-        [VINTR] = CONTROL('C'), [VQUIT] = CONTROL('\\'), [VERASE] = DELETE, [VKILL] = CONTROL('U'), [VEOF] = CONTROL('D'),
-        [VMIN] = 1, [VSTART] = CONTROL('Q'), [VSTOP] = CONTROL('S'), [VSUSP] = CONTROL('Z'), [VREPRINT] = CONTROL('R'),
-        [VDISCARD] = CONTROL('O'), [VWERASE] = CONTROL('W'), [VLNEXT] = CONTROL('V'),
+        [VINTR] = CONTROL('C'),    [VQUIT] = CONTROL('\\'),   [VERASE] = DELETE,
+        [VKILL] = CONTROL('U'),    [VEOF] = CONTROL('D'),     [VMIN] = 1,
+        [VSTART] = CONTROL('Q'),   [VSTOP] = CONTROL('S'),    [VSUSP] = CONTROL('Z'),
+        [VREPRINT] = CONTROL('R'), [VDISCARD] = CONTROL('O'), [VWERASE] = CONTROL('W'),
+        [VLNEXT] = CONTROL('V'),
     };
 
     *t = (struct termios){
@@ -50,14 +54,18 @@ static bool has_lflag(const struct ldisc *l, u32 flag) { return (l->termios.lfla
 
 /* Is BYTE the key that c_cc[INDEX] names? 0 there names none. */
 static bool is_key(const struct ldisc *l, unsigned index, u8 byte) { return byte != 0 && l->termios.cc[index] == byte; }
-static bool is_extended_key(const struct ldisc *l, unsigned index, u8 byte) { return has_lflag(l, IEXTEN) && is_key(l, index, byte); }
+static bool is_extended_key(const struct ldisc *l, unsigned index, u8 byte)
+{
+    return has_lflag(l, IEXTEN) && is_key(l, index, byte);
+}
 
 static bool is_control(u8 byte) { return byte < 0x20 || byte == DELETE; }
 static bool is_utf8_tail(u8 byte) { return (byte & 0xc0) == 0x80; }
 static bool continues_character(const struct ldisc *l, u8 byte) { return has_iflag(l, IUTF8) && is_utf8_tail(byte); }
 static bool is_word(u8 byte)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '_' || byte >= 0x80;
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+           byte == '_' || byte >= 0x80;
 }
 
 /* ---- the queue ---- */

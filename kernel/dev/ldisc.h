@@ -1,8 +1,9 @@
 /*
- * The line discipline: canonical line editing, echo, signals from keys, and output processing, as termios(3) defines them.
+ * The line discipline: canonical line editing, echo, signals from keys, and output processing, as termios(3) defines
+ * them.
  *
- * A pure machine without locks or sleep (the tty's lock serialises calls), so that the host can test it: bytes in by ldisc_receive, out by
- * ldisc_read; echo and output leave through `emit`.
+ * A pure machine without locks or sleep (the tty's lock serialises calls), so that the host can test it: bytes in by
+ * ldisc_receive, out by ldisc_read; echo and output leave through `emit`.
  *
  *   queue of input bytes, a ring; positions only grow:
  *
@@ -10,7 +11,8 @@
  *         | complete lines    |  the line being edited |
  *   canonical: reads see [tail, line_end); otherwise line_end follows head.
  *
- * Each byte of the queue has a mark: a marked byte ends a line ("\n", EOL), a marked 0 is an end of file that is not part of the data.
+ * Each byte of the queue has a mark: a marked byte ends a line ("\n", EOL), a marked 0 is an end of file that is not
+ * part of the data.
  */
 #ifndef DEV_LDISC_H
 #define DEV_LDISC_H
@@ -18,7 +20,12 @@
 #include "lib/types.h"
 
 /* c_cc indices */
-enum { VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN, VSWTC, VSTART, VSTOP, VSUSP, VEOL, VREPRINT, VDISCARD, VWERASE, VLNEXT, VEOL2 };
+/* clang-format off */
+enum {
+    VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN, VSWTC, VSTART, VSTOP, VSUSP, VEOL, VREPRINT, VDISCARD, VWERASE,
+    VLNEXT, VEOL2
+};
+/* clang-format on */
 #define NCCS 19
 
 /* c_iflag */
@@ -90,7 +97,7 @@ static_assert(sizeof(struct termios) == 44, "the ABI's size");
 struct ldisc {
     struct termios termios;
     u8 *queue;
-    u8 *marks; /* a bit per byte of the queue */
+    u8 *marks;   /* a bit per byte of the queue */
     size_t size; /* a power of two */
     u64 tail, line_end, head;
     unsigned column;      /* of the cursor, as far as known */
@@ -111,7 +118,8 @@ void ldisc_receive(struct ldisc *l, u8 byte);
 void ldisc_receive_break(struct ldisc *l);
 /* How many bytes ldisc_receive will surely keep, or drop for reasons of its own, not for lack of room. */
 size_t ldisc_room(const struct ldisc *l);
-/* Canonical: at most one line; *END is set when the line's end (or an end of file) was consumed. Else: what is there. Bytes. */
+/* Canonical: at most one line; *END is set when the line's end (or an end of file) was consumed. Else: what is there.
+ * Bytes. */
 size_t ldisc_read(struct ldisc *l, u8 *buffer, size_t n, bool *end);
 /* Is there something that a read would return at once (MIN bytes in raw mode)? */
 bool ldisc_is_readable(const struct ldisc *l, size_t min);

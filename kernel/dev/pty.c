@@ -1,12 +1,15 @@
 /*
- * Pseudo terminals (pty(7), pts(4)): /dev/ptmx opens the master of a fresh pair, /dev/pts/N is its slave, an ordinary tty.
+ * Pseudo terminals (pty(7), pts(4)): /dev/ptmx opens the master of a fresh pair, /dev/pts/N is its slave, an ordinary
+ * tty.
  *
  *   master's write -> tty_receive -> line discipline -> slave's read
  *   master's read  <- [output ring] <- line discipline <- slave's write, echo
  *
- * A pair is in use from the opening of the master until it and every slave are closed; the struct stays and is used again.
+ * A pair is in use from the opening of the master until it and every slave are closed; the struct stays and is used
+ * again.
  *
- * Locks: pairs_lock (sleeping) guards the table and `in_use`; the slave's tty->lock guards the output ring and the master's flags.
+ * Locks: pairs_lock (sleeping) guards the table and `in_use`; the slave's tty->lock guards the output ring and the
+ * master's flags.
  */
 #include "dev/tty.h"
 #include "lib/string.h"
@@ -14,8 +17,8 @@
 #include "vm/uaccess.h"
 
 #define MAX_PAIRS 256
-#define QUEUE_SIZE 8192u  /* each way; a power of two, more than two of the longest lines */
-#define RESERVE 512u      /* of the output ring: for echo */
+#define QUEUE_SIZE 8192u /* each way; a power of two, more than two of the longest lines */
+#define RESERVE 512u     /* of the output ring: for echo */
 #define CHUNK 256
 #define SLAVE_MAJOR 136
 
@@ -34,9 +37,9 @@ struct pty {
     unsigned number;
     bool in_use;
     bool master_open, locked, packet_mode;
-    bool slave_was_open;       /* the master sees a hang-up only after somebody was there */
+    bool slave_was_open; /* the master sees a hang-up only after somebody was there */
     struct wait_queue master_readers, master_writers;
-    u64 head, tail;            /* of the ring; they only grow */
+    u64 head, tail; /* of the ring; they only grow */
     u8 ring[QUEUE_SIZE];
 };
 

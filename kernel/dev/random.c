@@ -1,11 +1,12 @@
 /*
- * Random numbers. ChaCha20 (RFC 8439, 2.3) runs on a key that each request replaces before it hands bytes out ("fast key erasure"), so that
- * a later look into memory does not tell earlier numbers.
+ * Random numbers. ChaCha20 (RFC 8439, 2.3) runs on a key that each request replaces before it hands bytes out ("fast
+ * key erasure"), so that a later look into memory does not tell earlier numbers.
  *
  *   device tree's rng-seed, clocks, event times --> pool --(every 256 requests, or when asked to)--> key --> bytes
  *                                              random_add                                        ChaCha20
  *
- * The pool is a ChaCha20 state that absorbs 32 bytes at a time, by exclusive or into its key and a run of the block function.
+ * The pool is a ChaCha20 state that absorbs 32 bytes at a time, by exclusive or into its key and a run of the block
+ * function.
  *
  * Lock: `lock` (spin, irqsave), a leaf.
  */

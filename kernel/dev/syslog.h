@@ -4,7 +4,8 @@
 
 #include "vm/uio.h"
 
-/* Messages not yet read, as "<level>[seconds.micros] text" lines; waits for one unless NON_BLOCK. Bytes, -EAGAIN, -ERESTARTSYS, -EFAULT. */
+/* Messages not yet read, as "<level>[seconds.micros] text" lines; waits for one unless NON_BLOCK. Bytes, -EAGAIN,
+ * -ERESTARTSYS, -EFAULT. */
 ssize_t syslog_read(struct uio *uio, bool non_block);
 bool syslog_has_unread(void);
 /* The newest messages since the last clear that fit into the uio: bytes. CLEAR: the next call starts behind them. */

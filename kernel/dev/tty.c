@@ -7,9 +7,9 @@
 #include "proc/signal.h" /* the numbers */
 #include "vm/kmalloc.h"
 
-#define WRITE_CHUNK 1024                 /* bytes of one write(2) that reach the line together */
+#define WRITE_CHUNK 1024 /* bytes of one write(2) that reach the line together */
 #define READ_CHUNK 256
-#define TIME_UNIT (NSEC_PER_SEC / 10)    /* of VTIME */
+#define TIME_UNIT (NSEC_PER_SEC / 10) /* of VTIME */
 
 const struct tty_process_ops *tty_process_ops;
 
@@ -18,7 +18,10 @@ void tty_set_process_ops(const struct tty_process_ops *ops) { tty_process_ops = 
 /* ---- making ---- */
 
 static struct tty *ldisc_tty(struct ldisc *l) { return container_of(l, struct tty, ldisc); }
-static void emit_echo(struct ldisc *l, const u8 *bytes, size_t n) { ldisc_tty(l)->driver->write(ldisc_tty(l), bytes, n); }
+static void emit_echo(struct ldisc *l, const u8 *bytes, size_t n)
+{
+    ldisc_tty(l)->driver->write(ldisc_tty(l), bytes, n);
+}
 static void drop_output(struct ldisc *l)
 {
     struct tty *tty = ldisc_tty(l);
@@ -81,7 +84,8 @@ static void act_on(struct tty *tty, u32 events)
         wake_all(&tty->writers);
 }
 
-/* IXOFF: asks the other side to stop when the queue is nearly full, and to go on when half of it is free. => tty->lock */
+/* IXOFF: asks the other side to stop when the queue is nearly full, and to go on when half of it is free. => tty->lock
+ */
 static void pace_sender(struct tty *tty)
 {
     const struct ldisc *l = &tty->ldisc;
@@ -131,9 +135,15 @@ void tty_output_possible(struct tty *tty) { wake_all(&tty->writers); }
 
 /* ---- open, close ---- */
 
-static bool is_hung_up(const struct tty_file *f) { return !f->survives_hangup && f->hangups != load_relaxed(&f->tty->hangups); }
+static bool is_hung_up(const struct tty_file *f)
+{
+    return !f->survives_hangup && f->hangups != load_relaxed(&f->tty->hangups);
+}
 
-static bool is_refused_as_exclusive(const struct tty *tty) { return tty->exclusive && !capable(current->cred, CAP_SYS_ADMIN); }
+static bool is_refused_as_exclusive(const struct tty *tty)
+{
+    return tty->exclusive && !capable(current->cred, CAP_SYS_ADMIN);
+}
 
 static int open_tty(struct tty *tty, struct file *file, bool as_console)
 {

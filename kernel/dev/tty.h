@@ -1,15 +1,18 @@
 /*
- * Terminals: what programs see of a line (termios(3), tty_ioctl(4)), above a driver that moves bytes, with the line discipline between.
+ * Terminals: what programs see of a line (termios(3), tty_ioctl(4)), above a driver that moves bytes, with the line
+ * discipline between.
  *
  *   read(2)  <- [input queue] <- dev/ldisc.c <- tty_receive()  <- driver (interrupts; the master's write)
  *   write(2) -> OPOST in dev/ldisc.c ------------> driver->write()
  *                                     echo  ----->
  *
- * A struct tty lives for ever once it is made (pseudo terminals are made again from used ones), so a process may keep a pointer to its
- * controlling terminal without a reference: the pointer counts only while tty->session is the process's own session.
+ * A struct tty lives for ever once it is made (pseudo terminals are made again from used ones), so a process may keep a
+ * pointer to its controlling terminal without a reference: the pointer counts only while tty->session is the process's
+ * own session.
  *
- * Lock: tty->lock (spin, irqsave) guards the line discipline and all fields below it in the struct. It comes before a driver's lock and
- * before wait queues; signals are sent without it. open_lock (sleeping) orders opens, closes and hang-ups.
+ * Lock: tty->lock (spin, irqsave) guards the line discipline and all fields below it in the struct. It comes before a
+ * driver's lock and before wait queues; signals are sent without it. open_lock (sleeping) orders opens, closes and
+ * hang-ups.
  */
 #ifndef DEV_TTY_H
 #define DEV_TTY_H
@@ -24,24 +27,24 @@ struct tty_process_ops {
     int (*current_pgid)(void);
     int (*current_sid)(void);
     bool (*current_is_session_leader)(void);
-    struct tty *(*current_tty)(void);           /* the controlling terminal of the caller's session, or NULL */
-    void (*set_current_tty)(struct tty *tty);   /* of the caller's session */
+    struct tty *(*current_tty)(void);                    /* the controlling terminal of the caller's session, or NULL */
+    void (*set_current_tty)(struct tty *tty);            /* of the caller's session */
     void (*clear_session_tty)(int sid, struct tty *tty); /* the session has TTY no more */
-    int (*session_of_group)(int pgid);          /* -ESRCH when there is no such group */
+    int (*session_of_group)(int pgid);                   /* -ESRCH when there is no such group */
     bool (*group_is_orphaned)(int pgid);
-    bool (*current_ignores)(int sig);           /* blocked or ignored by the caller */
-    int (*signal_group)(int pgid, int sig);     /* from the kernel; callable in interrupts */
+    bool (*current_ignores)(int sig);       /* blocked or ignored by the caller */
+    int (*signal_group)(int pgid, int sig); /* from the kernel; callable in interrupts */
     void (*signal_session_leader)(int sid, int sig);
 };
 void tty_set_process_ops(const struct tty_process_ops *ops);
 
 /* ---- called by proc/ ---- */
-/* The leader of session SID, which had TTY as its controlling terminal, ends: the foreground group gets SIGHUP, and unless it is a
- * pseudo terminal the line is hung up. => no spinlock held */
+/* The leader of session SID, which had TTY as its controlling terminal, ends: the foreground group gets SIGHUP, and
+ * unless it is a pseudo terminal the line is hung up. => no spinlock held */
 void tty_session_leader_exits(struct tty *tty, int sid);
 /* vhangup(2) for the caller's controlling terminal; nothing if it has none. */
 void tty_hangup_current(void);
-u32 tty_dev(const struct tty *tty); /* tty_nr of /proc/PID/stat; 0 for NULL */
+u32 tty_dev(const struct tty *tty);  /* tty_nr of /proc/PID/stat; 0 for NULL */
 int tty_foreground(struct tty *tty); /* tpgid: the foreground group, -1 for NULL */
 /* Waits, at most a second, until everything written to the console has left the machine: before power-off. */
 void console_drain(void);
@@ -51,14 +54,16 @@ struct tty_driver {
     /* Takes bytes of the N, as many as fit; room() says how many that will be at least. => tty->lock held */
     size_t (*write)(struct tty *tty, const u8 *bytes, size_t n);
     size_t (*room)(struct tty *tty);
-    size_t (*pending)(struct tty *tty);        /* bytes taken but not yet sent (TIOCOUTQ); NULL: none */
-    void (*drop_output)(struct tty *tty);      /* TCOFLUSH; NULL: nothing */
+    size_t (*pending)(struct tty *tty);          /* bytes taken but not yet sent (TIOCOUTQ); NULL: none */
+    void (*drop_output)(struct tty *tty);        /* TCOFLUSH; NULL: nothing */
     void (*set_break)(struct tty *tty, bool on); /* TCSBRK; NULL: there is no such thing */
-    bool outlives_sessions;                    /* the end of its session hangs nothing up: the master of a pseudo terminal decides */
-    void (*room_for_input)(struct tty *tty);   /* the queue that was full has room again; without tty->lock. NULL: nothing */
-    void (*opened)(struct tty *tty);           /* NULL: nothing; => open_lock */
-    void (*closed)(struct tty *tty);           /* the last file is closed. NULL: nothing; => open_lock */
-    long (*ioctl)(struct tty *tty, unsigned command, u64 argument); /* before the common ones; -ENOIOCTL: not its own. NULL */
+    bool outlives_sessions; /* the end of its session hangs nothing up: the master of a pseudo terminal decides */
+    /* The queue that was full has room again; without tty->lock. NULL: nothing */
+    void (*room_for_input)(struct tty *tty);
+    void (*opened)(struct tty *tty); /* NULL: nothing; => open_lock */
+    void (*closed)(struct tty *tty); /* the last file is closed. NULL: nothing; => open_lock */
+    /* Before the common ones; -ENOIOCTL: not its own. NULL: none */
+    long (*ioctl)(struct tty *tty, unsigned command, u64 argument);
 };
 #define ENOIOCTL 515 /* never leaves the kernel */
 
@@ -72,22 +77,22 @@ struct tty {
     const struct tty_driver *driver;
     void *private;
     struct mutex open_lock;
-    unsigned opens;       /* under open_lock */
+    unsigned opens; /* under open_lock */
     struct wait_queue readers, writers;
     struct spinlock lock; /* the rest */
     struct ldisc ldisc;
     struct winsize winsize;
     int session, foreground; /* 0: none */
-    u32 hangups;          /* files opened before the last hang-up are dead */
-    bool stopped;         /* output is held by TCOOFF; by ^S: ldisc.output_held */
-    bool exclusive;       /* TIOCEXCL */
-    bool sender_stopped;  /* IXOFF: the other side was sent STOP and no START since */
+    u32 hangups;             /* files opened before the last hang-up are dead */
+    bool stopped;            /* output is held by TCOOFF; by ^S: ldisc.output_held */
+    bool exclusive;          /* TIOCEXCL */
+    bool sender_stopped;     /* IXOFF: the other side was sent STOP and no START since */
 };
 
 /* What file->private is for an open tty. */
 struct tty_file {
     struct tty *tty;
-    u32 hangups;       /* tty->hangups at open */
+    u32 hangups;          /* tty->hangups at open */
     bool survives_hangup; /* opened as /dev/console */
 };
 
@@ -112,10 +117,12 @@ long tty_ioctl(struct file *file, unsigned command, u64 argument);
 long tty_master_ioctl(struct tty *tty, unsigned command, u64 argument);
 /* As TIOCSWINSZ. Signals SIGWINCH when it changed. */
 void tty_set_winsize(struct tty *tty, const struct winsize *size);
-/* tty_jobs.c. May the caller, perhaps a background process, read (SIGTTIN) or change things (SIGTTOU)? 0, -EIO, -ERESTARTSYS. */
+/* tty_jobs.c. May the caller, perhaps a background process, read (SIGTTIN) or change things (SIGTTOU)? 0, -EIO,
+ * -ERESTARTSYS. */
 int tty_check_background(struct tty *tty, int sig);
 long tty_jobs_ioctl(struct file *file, unsigned command, u64 argument); /* sessions and groups; -ENOIOCTL */
-void tty_claim_as_controlling(struct tty *tty); /* at open without O_NOCTTY, when the caller leads a session that has none */
+/* At open without O_NOCTTY: TTY becomes the caller's if it leads a session that has none. */
+void tty_claim_as_controlling(struct tty *tty);
 
 /* Boot: /dev/console, /dev/tty, /dev/ttyS0, /dev/ptmx. After vfs_init. */
 void tty_init(void);

@@ -1,6 +1,6 @@
 /*
- * ioctl(2) on terminals: attributes, window size, flow control, queues. Sources: tty_ioctl(4), ioctl_tty(2), termios(3).
- * What belongs to virtual consoles and modems (KD*, VT_*, TIOCM*) is ENOTTY: there are none.
+ * ioctl(2) on terminals: attributes, window size, flow control, queues. Sources: tty_ioctl(4), ioctl_tty(2),
+ * termios(3). What belongs to virtual consoles and modems (KD*, VT_*, TIOCM*) is ENOTTY: there are none.
  */
 #include "dev/tty.h"
 #include "lib/string.h"
@@ -59,7 +59,10 @@ static long get_termios(struct tty *tty, void *user, size_t size)
     return copy_to_user(user, &t, size);
 }
 
-static bool everything_is_sent(struct tty *tty) { return tty->driver->pending == NULL || tty->driver->pending(tty) == 0; }
+static bool everything_is_sent(struct tty *tty)
+{
+    return tty->driver->pending == NULL || tty->driver->pending(tty) == 0;
+}
 
 static int drain(struct tty *tty)
 {
@@ -249,8 +252,19 @@ static long set_discipline(const u32 *user)
 static bool is_change(unsigned command)
 {
     switch (command) {
-    case TCSETS: case TCSETSW: case TCSETSF: case TCSETS2: case TCSETSW2: case TCSETSF2:
-    case TCSBRK: case TCSBRKP: case TIOCSBRK: case TIOCCBRK: case TCXONC: case TCFLSH: case TIOCSETD:
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+    case TCSETS2:
+    case TCSETSW2:
+    case TCSETSF2:
+    case TCSBRK:
+    case TCSBRKP:
+    case TIOCSBRK:
+    case TIOCCBRK:
+    case TCXONC:
+    case TCFLSH:
+    case TIOCSETD:
         return true;
     default:
         return false;

@@ -1,6 +1,6 @@
 /*
- * Terminals and job control: which session a terminal controls, which of its groups is in the foreground, and what background processes
- * may do. Sources: POSIX.1-2017 11.1.2 to 11.1.4, tty_ioctl(4), credentials(7), setsid(2).
+ * Terminals and job control: which session a terminal controls, which of its groups is in the foreground, and what
+ * background processes may do. Sources: POSIX.1-2017 11.1.2 to 11.1.4, tty_ioctl(4), credentials(7), setsid(2).
  */
 #include "dev/tty.h"
 #include "proc/signal.h" /* the numbers */
@@ -15,7 +15,8 @@
 
 static bool is_controlling(const struct tty *tty)
 {
-    return tty_process_ops != NULL && tty_process_ops->current_tty() == tty && load_relaxed(&tty->session) == tty_process_ops->current_sid();
+    return tty_process_ops != NULL && tty_process_ops->current_tty() == tty &&
+           load_relaxed(&tty->session) == tty_process_ops->current_sid();
 }
 
 int tty_check_background(struct tty *tty, int sig)
@@ -48,7 +49,8 @@ static void make_controlling(struct tty *tty)
 
 void tty_claim_as_controlling(struct tty *tty)
 {
-    if (tty_process_ops == NULL || !tty_process_ops->current_is_session_leader() || tty_process_ops->current_tty() != NULL)
+    if (tty_process_ops == NULL || !tty_process_ops->current_is_session_leader() ||
+        tty_process_ops->current_tty() != NULL)
         return;
     mutex_lock(&tty->open_lock);
     if (tty->session == 0)

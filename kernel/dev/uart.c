@@ -1,12 +1,13 @@
 /*
- * The 16550A serial port, the machine's console. Source: National Semiconductor PC16550D data sheet. Registers are one byte apart.
+ * The 16550A serial port, the machine's console. Source: National Semiconductor PC16550D data sheet. Registers are one
+ * byte apart.
  *
  *   tty output, echo, kernel messages -> [ring] -> transmit FIFO -> line        in the order in which they came
  *   line -> receive FIFO -> tty_receive()
  *
- * Nothing is lost either way. Out: writers wait for room (echo and kernel messages have a reserve beyond that), and a kernel message that
- * finds the ring full sends it by polling. In: while the tty's queue is full the receive interrupt is off and bytes stay in the FIFO, and
- * behind it with the sender if it knows flow control, as QEMU does.
+ * Nothing is lost either way. Out: writers wait for room (echo and kernel messages have a reserve beyond that), and a
+ * kernel message that finds the ring full sends it by polling. In: while the tty's queue is full the receive interrupt
+ * is off and bytes stay in the FIFO, and behind it with the sender if it knows flow control, as QEMU does.
  *
  * Lock: uart.lock (irqsave), behind tty->lock. Only the interrupt handler receives, so bytes keep their order.
  */
@@ -27,11 +28,11 @@ enum uart_register { RBR = 0, THR = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR =
 #define LSR_BREAK 0x10
 #define LSR_TRANSMIT_EMPTY 0x20
 
-#define RING_SIZE 16384u  /* a power of two */
-#define RESERVE 2048u     /* of the ring: not for writers */
+#define RING_SIZE 16384u /* a power of two */
+#define RESERVE 2048u    /* of the ring: not for writers */
 #define FIFO_SIZE 16
 #define RECEIVE_BATCH 64
-#define SEND_BATCH 256    /* bytes sent in one go with interrupts off */
+#define SEND_BATCH 256 /* bytes sent in one go with interrupts off */
 #define INPUT_QUEUE_SIZE (64 * KIB)
 #define FLUSH_TIMEOUT_NS NSEC_PER_SEC
 
@@ -60,13 +61,16 @@ static void set_interrupts(u8 interrupts)
 static size_t ring_used(void) { return (size_t)(load_relaxed(&uart.head) - load_relaxed(&uart.tail)); }
 static size_t ring_room(void) { return RING_SIZE - ring_used(); }
 
-/* Fills the FIFO each time it is empty, until SEND_BATCH bytes have gone or the line needs time; then an interrupt tells when to go on. */
+/* Fills the FIFO each time it is empty, until SEND_BATCH bytes have gone or the line needs time; then an interrupt
+ * tells when to go on. */
 static void send(void)
 {
-    for (unsigned sent = 0; sent < SEND_BATCH && uart.tail != uart.head && (get(LSR) & LSR_TRANSMIT_EMPTY); sent += FIFO_SIZE)
+    for (unsigned sent = 0; sent < SEND_BATCH && uart.tail != uart.head && (get(LSR) & LSR_TRANSMIT_EMPTY);
+         sent += FIFO_SIZE)
         for (unsigned i = 0; i < FIFO_SIZE && uart.tail != uart.head; i++)
             set(THR, uart.ring[uart.tail++ % RING_SIZE]);
-    set_interrupts(uart.tail != uart.head ? uart.interrupts | IER_TRANSMIT_EMPTY : uart.interrupts & (u8)~IER_TRANSMIT_EMPTY);
+    set_interrupts(uart.tail != uart.head ? uart.interrupts | IER_TRANSMIT_EMPTY
+                                          : uart.interrupts & (u8)~IER_TRANSMIT_EMPTY);
 }
 
 static void send_polled(void)

@@ -15,7 +15,8 @@ static inline u64 random_u64(void)
     random_bytes(&value, sizeof(value));
     return value;
 }
-/* Mixes bytes in that somebody might not know (a device's times, a write to /dev/urandom). They never make things worse. Callable anywhere. */
+/* Mixes bytes in that somebody might not know (a device's times, a write to /dev/urandom). They never make things
+ * worse. Callable anywhere. */
 void random_add(const void *bytes, size_t n);
 /* An event whose exact time is hard to guess happened; cheap enough for interrupt handlers. */
 void random_add_event(u64 what);

@@ -1,6 +1,6 @@
 /*
- * Terminals: line editing, raw reads with MIN and TIME, echo and output processing, flow control, queues, polling, the window's size, and
- * that nothing is lost under load. On a pseudo-terminal. Sources: termios(3), tty_ioctl(4), pty(7).
+ * Terminals: line editing, raw reads with MIN and TIME, echo and output processing, flow control, queues, polling, the
+ * window's size, and that nothing is lost under load. On a pseudo-terminal. Sources: termios(3), tty_ioctl(4), pty(7).
  */
 #include "tap.h"
 
@@ -29,10 +29,7 @@ static void close_pair(void)
     close(master);
 }
 
-static void type(const char *keys)
-{
-    NEED(write(master, keys, strlen(keys)));
-}
+static void type(const char *keys) { NEED(write(master, keys, strlen(keys))); }
 
 /* What the other side reads within a moment, as a string: "" is end of file, "(none)" nothing. */
 static const char *read_from(int fd)
@@ -104,7 +101,8 @@ static void lines(void)
     CHECK(!strcmp(read_from(slave), "not yet\n"), "Enter ends it");
     CHECK(!strcmp(read_from(slave), "two\n"), "a read is one line");
     CHECK(brings(master, "not yet\r\ntwo\r\n"), "both were echoed");
-    type("ab\x7f" "c\n");
+    type("ab\x7f"
+         "c\n");
     CHECK(!strcmp(read_from(slave), "ac\n"), "erase");
     CHECK(brings(master, "ab\b \bc\r\n"), "and its picture");
     type("one two\x17three\n");
@@ -120,7 +118,8 @@ static void lines(void)
     tcflush(master, TCIOFLUSH);
     set_flags(0, ECHO);
     type("secret\n");
-    CHECK(!strcmp(read_from(slave), "secret\n") && !strcmp(read_from(master), "(none)"), "without ECHO nothing is shown");
+    CHECK(!strcmp(read_from(slave), "secret\n") && !strcmp(read_from(master), "(none)"),
+          "without ECHO nothing is shown");
     type("gone");
     tcflush(slave, TCIFLUSH);
     type("kept\n");
@@ -332,7 +331,4 @@ static void body(void)
     load();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,4 +1,5 @@
-/* The line discipline: editing, echo, signals, flow control, modes, output; then random bytes against its invariants. */
+/* The line discipline: editing, echo, signals, flow control, modes, output; then random bytes against its invariants.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,8 +145,9 @@ static void test_quoting(void)
 
     type(&l, "a\x16\x03"
              "b\n");
-    READS(&l, "a\x03"
-              "b\n",
+    READS(&l,
+          "a\x03"
+          "b\n",
           "^V makes ^C data");
     CHECK(l.events == 0, "and no signal");
     SHOWS("a^\b^Cb\r\n", "with the usual picture");
@@ -286,7 +288,8 @@ static void test_output(void)
     CHECK(ldisc_output(&l, '\n', out) == 1 && out[0] == '\n', "without OPOST nothing changes");
 }
 
-/* Whatever comes in, in whatever mode: positions stay in order, nothing overflows, nothing leaves the buffers (ASan). */
+/* Whatever comes in, in whatever mode: positions stay in order, nothing overflows, nothing leaves the buffers (ASan).
+ */
 static void test_random_input(void)
 {
     struct ldisc l = fresh();

@@ -7,7 +7,8 @@
 
 static const struct proc_entry fd_entry = {
     .name = "", .mode = S_IFLNK | 0700, .flags = PROC_GUARDED, .read_link = read_fd_link, .follow = follow_fd};
-static const struct proc_entry fdinfo_entry = {.name = "", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_fdinfo};
+static const struct proc_entry fdinfo_entry = {
+    .name = "", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_fdinfo};
 
 /* ---- descriptors ---- */
 
@@ -170,8 +171,14 @@ static bool emit_fds(struct inode *dir, struct dir_context *ctx, u64 first, unsi
     return room;
 }
 
-static bool emit_fd_links(struct inode *dir, struct dir_context *ctx, u64 first) { return emit_fds(dir, ctx, first, DT_LNK); }
-static bool emit_fdinfos(struct inode *dir, struct dir_context *ctx, u64 first) { return emit_fds(dir, ctx, first, DT_REG); }
+static bool emit_fd_links(struct inode *dir, struct dir_context *ctx, u64 first)
+{
+    return emit_fds(dir, ctx, first, DT_LNK);
+}
+static bool emit_fdinfos(struct inode *dir, struct dir_context *ctx, u64 first)
+{
+    return emit_fds(dir, ctx, first, DT_REG);
+}
 
 const struct proc_dir_ops fd_dir_ops = {.lookup = lookup_fd, .emit = emit_fd_links};
 const struct proc_dir_ops fdinfo_dir_ops = {.lookup = lookup_fdinfo, .emit = emit_fdinfos};

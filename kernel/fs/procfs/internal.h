@@ -1,6 +1,6 @@
 /*
- * What the files of procfs share. The tree is described by static tables of entries; what is below a process, a thread or a descriptor is
- * looked up anew each time by number, so no inode keeps a process alive.
+ * What the files of procfs share. The tree is described by static tables of entries; what is below a process, a thread
+ * or a descriptor is looked up anew each time by number, so no inode keeps a process alive.
  *
  *   root [system_entries, sys/...] / PID [process_entries] / task / TID [thread_entries]
  *                                       / fd / N
@@ -40,14 +40,15 @@ struct proc_target {
 
 struct proc_dir_ops {
     struct inode *(*lookup)(struct inode *dir, struct name name); /* what is not in `children`; ERR_PTR(-ENOENT) */
-    /* Emits those from cookie FROM on; their cookies are FROM + something the directory chooses. False: the buffer is full. */
+    /* Emits those from cookie FROM on; their cookies are FROM + something the directory chooses. False: the buffer is
+     * full. */
     bool (*emit)(struct inode *dir, struct dir_context *ctx, u64 first_cookie);
 };
 
 struct proc_entry {
     const char *name;
-    u32 mode;       /* type and permissions */
-    u32 flags;      /* PROC_* */
+    u32 mode;  /* type and permissions */
+    u32 flags; /* PROC_* */
     int (*show)(struct seq *s, const struct proc_target *t);
     /* Long files, part after part: *CURSOR begins at 0; false: that was the last part. */
     bool (*show_part)(struct seq *s, const struct proc_target *t, u64 *cursor);
@@ -64,8 +65,14 @@ struct proc_entry {
 extern const struct proc_entry system_entries[], sys_entries[], process_entries[], thread_entries[];
 extern const struct proc_dir_ops root_dir_ops, task_dir_ops, fd_dir_ops, fdinfo_dir_ops;
 
-#define PROC_FILE(name_, permissions, show_) {.name = name_, .mode = S_IFREG | (permissions), .show = show_}
-#define PROC_DIRECTORY(name_, children_) {.name = name_, .mode = S_IFDIR | 0555, .children = children_}
+#define PROC_FILE(name_, permissions, show_)                          \
+    {                                                                 \
+        .name = name_, .mode = S_IFREG | (permissions), .show = show_ \
+    }
+#define PROC_DIRECTORY(name_, children_)                             \
+    {                                                                \
+        .name = name_, .mode = S_IFDIR | 0555, .children = children_ \
+    }
 
 /* ---- inodes ---- */
 struct proc_inode {
@@ -76,7 +83,10 @@ struct proc_inode {
     bool is_thread;
     int fd;
 };
-static inline struct proc_inode *proc_inode(struct inode *inode) { return container_of(inode, struct proc_inode, inode); }
+static inline struct proc_inode *proc_inode(struct inode *inode)
+{
+    return container_of(inode, struct proc_inode, inode);
+}
 /* The inode of ENTRY in DIR, for the same process as DIR; of TASK when that is not NULL. */
 struct inode *proc_inode_create(struct inode *dir, const struct proc_entry *entry, struct task *task);
 /* Fills a super block whose root is ENTRY, a directory: /proc, and /sys, which is made of the same stuff. */

@@ -3,7 +3,10 @@
 #include "fs/procfs/internal.h"
 #include "lib/kmsg.h"
 
-static int kmsg_open(struct inode *inode, struct file *file) { return capable(current->cred, CAP_SYS_ADMIN) ? 0 : -EPERM; }
+static int kmsg_open(struct inode *inode, struct file *file)
+{
+    return capable(current->cred, CAP_SYS_ADMIN) ? 0 : -EPERM;
+}
 
 static ssize_t kmsg_file_read(struct file *file, struct uio *uio, u64 *pos)
 {

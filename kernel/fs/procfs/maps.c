@@ -1,4 +1,5 @@
-/* /proc/PID/maps, smaps and mem: a process's address space. Sources: proc_pid_maps(5), proc_pid_smaps(5), proc_pid_mem(5). */
+/* /proc/PID/maps, smaps and mem: a process's address space. Sources: proc_pid_maps(5), proc_pid_smaps(5),
+ * proc_pid_mem(5). */
 #include "fs/procfs/internal.h"
 #include "vm/kmalloc.h"
 #include "vm/space.h"
@@ -14,8 +15,8 @@ static void show_line(struct seq *s, const struct space_range *r)
     u32 dev = inode != NULL ? inode->super->dev : 0;
 
     seq_printf(s, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", r->start, r->end, r->prot & PROT_READ ? 'r' : '-',
-               r->prot & PROT_WRITE ? 'w' : '-', r->prot & PROT_EXEC ? 'x' : '-', r->shared ? 's' : 'p', r->offset, dev_major(dev),
-               dev_minor(dev), inode != NULL ? inode->ino : 0ul);
+               r->prot & PROT_WRITE ? 'w' : '-', r->prot & PROT_EXEC ? 'x' : '-', r->shared ? 's' : 'p', r->offset,
+               dev_major(dev), dev_minor(dev), inode != NULL ? inode->ino : 0ul);
     if (r->file != NULL || r->name != NULL)
         seq_pad(s, start, NAME_COLUMN);
     if (r->file != NULL)
@@ -33,10 +34,21 @@ static void show_sizes(struct seq *s, const struct space_range *r)
         const char *name;
         u64 n_pages;
     } lines[] = {
-        {"Size:", (r->end - r->start) / PAGE_SIZE}, {"KernelPageSize:", 1}, {"MMUPageSize:", 1}, {"Rss:", r->rss}, {"Pss:", r->rss},
-        {"Shared_Clean:", r->shared ? clean : 0}, {"Shared_Dirty:", r->shared ? r->dirty : 0}, {"Private_Clean:", r->shared ? 0 : clean},
-        {"Private_Dirty:", r->shared ? 0 : r->dirty}, {"Referenced:", r->rss}, {"Anonymous:", r->anon}, {"AnonHugePages:", 0},
-        {"Swap:", 0}, {"SwapPss:", 0}, {"Locked:", 0},
+        {"Size:", (r->end - r->start) / PAGE_SIZE},
+        {"KernelPageSize:", 1},
+        {"MMUPageSize:", 1},
+        {"Rss:", r->rss},
+        {"Pss:", r->rss},
+        {"Shared_Clean:", r->shared ? clean : 0},
+        {"Shared_Dirty:", r->shared ? r->dirty : 0},
+        {"Private_Clean:", r->shared ? 0 : clean},
+        {"Private_Dirty:", r->shared ? 0 : r->dirty},
+        {"Referenced:", r->rss},
+        {"Anonymous:", r->anon},
+        {"AnonHugePages:", 0},
+        {"Swap:", 0},
+        {"SwapPss:", 0},
+        {"Locked:", 0},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)

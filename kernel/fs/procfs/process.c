@@ -1,4 +1,5 @@
-/* The files of /proc/PID and /proc/PID/task/TID that tell of a process or thread. Source: proc(5); stat and status have files of their own. */
+/* The files of /proc/PID and /proc/PID/task/TID that tell of a process or thread. Source: proc(5); stat and status have
+ * files of their own. */
 #include "fs/procfs/internal.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
@@ -111,8 +112,8 @@ static int show_statm(struct seq *s, const struct proc_target *t)
         space_stats(space, &m);
         space_put(space);
     }
-    seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", m.total, m.rss_anon + m.rss_file + m.rss_shmem, m.rss_file + m.rss_shmem, m.exec,
-               m.data + m.stack);
+    seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", m.total, m.rss_anon + m.rss_file + m.rss_shmem, m.rss_file + m.rss_shmem,
+               m.exec, m.data + m.stack);
     return 0;
 }
 
@@ -129,22 +130,14 @@ static int show_limits(struct seq *s, const struct proc_target *t)
     static const struct {
         const char *name, *unit;
     } lines[RLIMIT_COUNT] = {
-        [RLIMIT_CPU] = {"Max cpu time", "seconds"},
-        [RLIMIT_FSIZE] = {"Max file size", "bytes"},
-        [RLIMIT_DATA] = {"Max data size", "bytes"},
-        [RLIMIT_STACK] = {"Max stack size", "bytes"},
-        [RLIMIT_CORE] = {"Max core file size", "bytes"},
-        [RLIMIT_RSS] = {"Max resident set", "bytes"},
-        [RLIMIT_NPROC] = {"Max processes", "processes"},
-        [RLIMIT_NOFILE] = {"Max open files", "files"},
-        [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},
-        [RLIMIT_AS] = {"Max address space", "bytes"},
-        [RLIMIT_LOCKS] = {"Max file locks", "locks"},
-        [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
-        [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"},
-        [RLIMIT_NICE] = {"Max nice priority", ""},
-        [RLIMIT_RTPRIO] = {"Max realtime priority", ""},
-        [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
+        [RLIMIT_CPU] = {"Max cpu time", "seconds"},         [RLIMIT_FSIZE] = {"Max file size", "bytes"},
+        [RLIMIT_DATA] = {"Max data size", "bytes"},         [RLIMIT_STACK] = {"Max stack size", "bytes"},
+        [RLIMIT_CORE] = {"Max core file size", "bytes"},    [RLIMIT_RSS] = {"Max resident set", "bytes"},
+        [RLIMIT_NPROC] = {"Max processes", "processes"},    [RLIMIT_NOFILE] = {"Max open files", "files"},
+        [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},  [RLIMIT_AS] = {"Max address space", "bytes"},
+        [RLIMIT_LOCKS] = {"Max file locks", "locks"},       [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
+        [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"}, [RLIMIT_NICE] = {"Max nice priority", ""},
+        [RLIMIT_RTPRIO] = {"Max realtime priority", ""},    [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
     };
 
     seq_printf(s, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
@@ -238,33 +231,41 @@ static int write_oom_score_adj(const struct proc_target *t, char *text, size_t n
     return 0;
 }
 
-/* ---- the tables ---- */
+/* ---- the tables: what processes and single threads have alike, and what only processes have ---- */
 
-/* What processes and single threads have alike. */
-#define COMMON_ENTRIES                                                                                                                   \
-    {.name = "auxv", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_auxv},                                                  \
-    PROC_FILE("cgroup", 0444, show_cgroup),                                                                                              \
-    PROC_FILE("cmdline", 0444, show_cmdline),                                                                                            \
-    {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .write = write_comm},                                                    \
-    {.name = "cwd", .mode = S_IFLNK | 0777, .flags = PROC_GUARDED, .read_link = read_cwd_link, .follow = follow_cwd},                    \
-    {.name = "environ", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_environ},                                            \
-    {.name = "exe", .mode = S_IFLNK | 0777, .flags = PROC_GUARDED, .read_link = read_exe_link, .follow = follow_exe},                    \
-    {.name = "fd", .mode = S_IFDIR | 0500, .dir = &fd_dir_ops},                                                                          \
-    {.name = "fdinfo", .mode = S_IFDIR | 0500, .dir = &fdinfo_dir_ops},                                                                  \
-    PROC_FILE("limits", 0444, show_limits),                                                                                              \
-    {.name = "maps", .mode = S_IFREG | 0444, .flags = PROC_GUARDED, .show_part = show_maps},                                             \
-    {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &proc_mem_ops},                                                                  \
-    PROC_FILE("mountinfo", 0444, show_mountinfo),                                                                                        \
-    PROC_FILE("mounts", 0444, show_mounts),                                                                                              \
-    PROC_FILE("oom_score", 0444, show_oom_score),                                                                                        \
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj, .write = write_oom_score_adj},                         \
-    {.name = "personality", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_personality},                                    \
-    {.name = "root", .mode = S_IFLNK | 0777, .flags = PROC_GUARDED, .read_link = read_root_link, .follow = follow_root},                 \
-    {.name = "smaps", .mode = S_IFREG | 0444, .flags = PROC_GUARDED, .show_part = show_smaps},                                           \
-    PROC_FILE("stat", 0444, show_process_stat),                                                                                          \
-    PROC_FILE("statm", 0444, show_statm),                                                                                                \
-    PROC_FILE("status", 0444, show_process_status),                                                                                      \
-    PROC_FILE("wchan", 0444, show_wchan)
+#define GUARDED_FILE(name_, permissions, show_)                                              \
+    {                                                                                        \
+        .name = name_, .mode = S_IFREG | (permissions), .flags = PROC_GUARDED, .show = show_ \
+    }
+#define GUARDED_PARTS(name_, show_)                                                      \
+    {                                                                                    \
+        .name = name_, .mode = S_IFREG | 0444, .flags = PROC_GUARDED, .show_part = show_ \
+    }
+#define WRITABLE_FILE(name_, show_, write_)                                   \
+    {                                                                         \
+        .name = name_, .mode = S_IFREG | 0644, .show = show_, .write = write_ \
+    }
+#define GUARDED_LINK(name_, read_, follow_)                                                                 \
+    {                                                                                                       \
+        .name = name_, .mode = S_IFLNK | 0777, .flags = PROC_GUARDED, .read_link = read_, .follow = follow_ \
+    }
+
+/* clang-format off: a line an entry */
+#define COMMON_ENTRIES                                                                                              \
+    GUARDED_FILE("auxv", 0400, show_auxv), PROC_FILE("cgroup", 0444, show_cgroup),                                  \
+        PROC_FILE("cmdline", 0444, show_cmdline), WRITABLE_FILE("comm", show_comm, write_comm),                     \
+        GUARDED_LINK("cwd", read_cwd_link, follow_cwd), GUARDED_FILE("environ", 0400, show_environ),                \
+        GUARDED_LINK("exe", read_exe_link, follow_exe), {.name = "fd", .mode = S_IFDIR | 0500, .dir = &fd_dir_ops}, \
+        {.name = "fdinfo", .mode = S_IFDIR | 0500, .dir = &fdinfo_dir_ops}, PROC_FILE("limits", 0444, show_limits), \
+        GUARDED_PARTS("maps", show_maps), {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &proc_mem_ops},       \
+        PROC_FILE("mountinfo", 0444, show_mountinfo), PROC_FILE("mounts", 0444, show_mounts),                       \
+        PROC_FILE("oom_score", 0444, show_oom_score),                                                               \
+        WRITABLE_FILE("oom_score_adj", show_oom_score_adj, write_oom_score_adj),                                    \
+        GUARDED_FILE("personality", 0400, show_personality), GUARDED_LINK("root", read_root_link, follow_root),     \
+        GUARDED_PARTS("smaps", show_smaps), PROC_FILE("stat", 0444, show_process_stat),                             \
+        PROC_FILE("statm", 0444, show_statm), PROC_FILE("status", 0444, show_process_status),                       \
+        PROC_FILE("wchan", 0444, show_wchan)
+/* clang-format on */
 
 const struct proc_entry process_entries[] = {
     COMMON_ENTRIES,

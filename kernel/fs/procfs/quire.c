@@ -1,6 +1,6 @@
 /*
- * /proc/quire: counts of what is alive in the kernel, a line "name value" each. Tests compare them before and after: what comes back higher
- * has leaked. Caches (inodes, names, file pages) may grow; the other counts may not.
+ * /proc/quire: counts of what is alive in the kernel, a line "name value" each. Tests compare them before and after:
+ * what comes back higher has leaked. Caches (inodes, names, file pages) may grow; the other counts may not.
  */
 #include "fs/procfs/internal.h"
 #include "vm/kmalloc.h"

@@ -63,10 +63,11 @@ int show_process_stat(struct seq *s, const struct proc_target *t)
     const struct space_layout *l = &f.layout;
 
     gather(t, &f);
-    seq_printf(s, "%d (%s) %c %d %d %d %d %d 0", t->is_thread ? task_tid(task) : process_pid(process), task->thread.name,
-               task_state(task), process_parent_id(process), process_group_id(process), process_session_id(process),
-               (int)tty_dev(tty), tty_foreground(tty));
-    seq_printf(s, " %lu %lu %lu %lu", f.usage.minor_faults, f.children.minor_faults, f.usage.major_faults, f.children.major_faults);
+    seq_printf(s, "%d (%s) %c %d %d %d %d %d 0", t->is_thread ? task_tid(task) : process_pid(process),
+               task->thread.name, task_state(task), process_parent_id(process), process_group_id(process),
+               process_session_id(process), (int)tty_dev(tty), tty_foreground(tty));
+    seq_printf(s, " %lu %lu %lu %lu", f.usage.minor_faults, f.children.minor_faults, f.usage.major_faults,
+               f.children.major_faults);
     seq_printf(s, " %lu %lu %lu %lu", ns_to_ticks(f.usage.time.user_ns), ns_to_ticks(f.usage.time.system_ns),
                ns_to_ticks(f.children.time.user_ns), ns_to_ticks(f.children.time.system_ns));
     seq_printf(s, " %d %d %u 0 %lu", PRIORITY_OF_NICE_0 + task->thread.nice, task->thread.nice, process->n_threads,
@@ -74,13 +75,13 @@ int show_process_stat(struct seq *s, const struct proc_target *t)
     seq_printf(s, " %lu %lu %lu", f.memory.total * PAGE_SIZE, resident(&f.memory),
                process->limits.limit[RLIMIT_RSS].soft);
     show_stat_addresses(s, &f, may_see);
-    seq_printf(s, " %lu %lu %lu %lu", f.signals.pending & INT32_MAX, f.signals.blocked & INT32_MAX, f.signals.ignored & INT32_MAX,
-               f.signals.caught & INT32_MAX);
-    seq_printf(s, " 0 0 0 %d %u %u %u 0 0 0", t->is_thread ? -1 : process->exit_signal, task->thread.hart->id, task->rt_priority,
-               task->policy);
+    seq_printf(s, " %lu %lu %lu %lu", f.signals.pending & INT32_MAX, f.signals.blocked & INT32_MAX,
+               f.signals.ignored & INT32_MAX, f.signals.caught & INT32_MAX);
+    seq_printf(s, " 0 0 0 %d %u %u %u 0 0 0", t->is_thread ? -1 : process->exit_signal, task->thread.hart->id,
+               task->rt_priority, task->policy);
     if (may_see)
-        seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %d\n", l->start_data, l->end_data, l->start_brk, l->arg_start, l->arg_end,
-                   l->env_start, l->env_end, process->exit_code);
+        seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %d\n", l->start_data, l->end_data, l->start_brk, l->arg_start,
+                   l->arg_end, l->env_start, l->env_end, process->exit_code);
     else
         seq_puts(s, " 0 0 0 0 0 0 0 0\n");
     return 0;
@@ -91,13 +92,20 @@ int show_process_stat(struct seq *s, const struct proc_target *t)
 static const char *state_name(char state)
 {
     switch (state) {
-    case 'R': return "R (running)";
-    case 'S': return "S (sleeping)";
-    case 'D': return "D (disk sleep)";
-    case 'T': return "T (stopped)";
-    case 't': return "t (tracing stop)";
-    case 'Z': return "Z (zombie)";
-    default: return "X (dead)";
+    case 'R':
+        return "R (running)";
+    case 'S':
+        return "S (sleeping)";
+    case 'D':
+        return "D (disk sleep)";
+    case 'T':
+        return "T (stopped)";
+    case 't':
+        return "t (tracing stop)";
+    case 'Z':
+        return "Z (zombie)";
+    default:
+        return "X (dead)";
     }
 }
 
@@ -112,8 +120,8 @@ static void show_ids(struct seq *s, const struct proc_target *t)
             fd_size = (unsigned)fd + 1;
         fd_table_put(files);
     }
-    seq_printf(s, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", cred->uid, cred->euid, cred->suid, cred->fsuid, cred->gid, cred->egid,
-               cred->sgid, cred->fsgid);
+    seq_printf(s, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", cred->uid, cred->euid, cred->suid, cred->fsuid,
+               cred->gid, cred->egid, cred->sgid, cred->fsgid);
     seq_printf(s, "FDSize:\t%u\nGroups:\t", ALIGN_UP(MAX(fd_size, 1u), 64u));
     for (unsigned i = 0; i < cred->n_groups; i++)
         seq_printf(s, "%u ", cred->groups[i]);
@@ -128,9 +136,21 @@ static void show_memory(struct seq *s, const struct facts *f)
         const char *name;
         u64 n_pages;
     } lines[] = {
-        {"VmPeak", m->peak_total}, {"VmSize", m->total}, {"VmLck", m->locked}, {"VmPin", 0}, {"VmHWM", m->peak_rss},
-        {"VmRSS", resident(m)}, {"RssAnon", m->rss_anon}, {"RssFile", m->rss_file}, {"RssShmem", m->rss_shmem}, {"VmData", m->data},
-        {"VmStk", m->stack}, {"VmExe", m->exec}, {"VmLib", 0}, {"VmPTE", m->tables_bytes / PAGE_SIZE}, {"VmSwap", m->swap},
+        {"VmPeak", m->peak_total},
+        {"VmSize", m->total},
+        {"VmLck", m->locked},
+        {"VmPin", 0},
+        {"VmHWM", m->peak_rss},
+        {"VmRSS", resident(m)},
+        {"RssAnon", m->rss_anon},
+        {"RssFile", m->rss_file},
+        {"RssShmem", m->rss_shmem},
+        {"VmData", m->data},
+        {"VmStk", m->stack},
+        {"VmExe", m->exec},
+        {"VmLib", 0},
+        {"VmPTE", m->tables_bytes / PAGE_SIZE},
+        {"VmSwap", m->swap},
     };
 
     for (unsigned i = 0; f->has_space && i < ARRAY_SIZE(lines); i++)
@@ -140,16 +160,16 @@ static void show_memory(struct seq *s, const struct facts *f)
 static void show_signals(struct seq *s, const struct signal_state *g)
 {
     seq_printf(s, "SigQ:\t%lu/%lu\n", g->queued, g->queue_limit);
-    seq_printf(s, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", g->pending, g->shared_pending,
-               g->blocked, g->ignored, g->caught);
+    seq_printf(s, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", g->pending,
+               g->shared_pending, g->blocked, g->ignored, g->caught);
 }
 
 static void show_capabilities(struct seq *s, struct task *task)
 {
     struct cred *c = task_cred(task);
 
-    seq_printf(s, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", c->cap_inheritable,
-               c->cap_permitted, c->cap_effective, c->cap_bounding, c->cap_ambient);
+    seq_printf(s, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n",
+               c->cap_inheritable, c->cap_permitted, c->cap_effective, c->cap_bounding, c->cap_ambient);
     cred_put(c);
     seq_printf(s, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", task->no_new_privs);
 }
@@ -195,7 +215,9 @@ int show_process_status(struct seq *s, const struct proc_target *t)
     show_capabilities(s, task);
     seq_printf(s, "Cpus_allowed:\t%02lx\nCpus_allowed_list:\t", mask);
     show_hart_list(s, mask);
-    seq_printf(s, "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
-               f.usage.switches_voluntary, f.usage.switches_forced);
+    seq_printf(
+        s,
+        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
+        f.usage.switches_voluntary, f.usage.switches_forced);
     return 0;
 }

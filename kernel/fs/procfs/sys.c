@@ -1,4 +1,5 @@
-/* /proc/sys: the settings of sysctl(8) that programs ask for. Those that cannot be changed here are read-only. Source: proc(5), proc_sys(5). */
+/* /proc/sys: the settings of sysctl(8) that programs ask for. Those that cannot be changed here are read-only. Source:
+ * proc(5), proc_sys(5). */
 #include "fs/procfs/internal.h"
 #include "lib/random.h"
 #include "lib/string.h"
@@ -14,7 +15,7 @@ static int show_constant(struct seq *s, const char *text)
     return 0;
 }
 
-#define CONSTANT(function, text)                                                                                                         \
+#define CONSTANT(function, text) \
     static int function(struct seq *s, const struct proc_target *t) { return show_constant(s, text); }
 
 CONSTANT(show_ostype, UNAME_SYSNAME)
@@ -43,7 +44,10 @@ CONSTANT(show_nr_open, "1048576")
 CONSTANT(show_pipe_max_size, "1048576")
 CONSTANT(show_aio_max, "65536")
 
-static int show_randomize(struct seq *s, const struct proc_target *t) { return show_constant(s, space_is_randomised() ? "2" : "0"); }
+static int show_randomize(struct seq *s, const struct proc_target *t)
+{
+    return show_constant(s, space_is_randomised() ? "2" : "0");
+}
 
 static int show_threads_max(struct seq *s, const struct proc_target *t)
 {
@@ -78,9 +82,15 @@ static int write_host_name(enum host_name which, const char *text)
 }
 
 static int show_hostname(struct seq *s, const struct proc_target *t) { return show_host_name(s, HOST_NAME); }
-static int write_hostname(const struct proc_target *t, char *text, size_t n) { return write_host_name(HOST_NAME, text); }
+static int write_hostname(const struct proc_target *t, char *text, size_t n)
+{
+    return write_host_name(HOST_NAME, text);
+}
 static int show_domainname(struct seq *s, const struct proc_target *t) { return show_host_name(s, HOST_DOMAIN); }
-static int write_domainname(const struct proc_target *t, char *text, size_t n) { return write_host_name(HOST_DOMAIN, text); }
+static int write_domainname(const struct proc_target *t, char *text, size_t n)
+{
+    return write_host_name(HOST_DOMAIN, text);
+}
 
 /* ---- random ---- */
 

@@ -1,4 +1,5 @@
-/* The files of /proc about the whole machine, in the formats of proc(5) that ps, top, free, mount, df and their like parse. */
+/* The files of /proc about the whole machine, in the formats of proc(5) that ps, top, free, mount, df and their like
+ * parse. */
 #include "dev/block.h"
 #include "fs/buffer.h"
 #include "fs/procfs/internal.h"
@@ -23,17 +24,38 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
         const char *name;
         u64 n_pages;
     } lines[] = {
-        {"MemTotal:", m.total},        {"MemFree:", m.free},         {"MemAvailable:", MIN(pages_available, m.total)},
-        {"Buffers:", buffer_pages()},  {"Cached:", m.cached},        {"SwapCached:", 0},
-        {"Active:", m.anon},           {"Inactive:", file_pages},    {"Active(anon):", m.anon},
-        {"Inactive(anon):", 0},        {"Active(file):", 0},         {"Inactive(file):", file_pages},
-        {"Unevictable:", 0},           {"Mlocked:", 0},              {"SwapTotal:", 0},
-        {"SwapFree:", 0},              {"Dirty:", m.dirty},          {"Writeback:", m.writeback},
-        {"AnonPages:", m.anon},        {"Mapped:", 0},               {"Shmem:", m.shmem},
-        {"KReclaimable:", 0},          {"Slab:", m.slab},            {"SReclaimable:", 0},
-        {"SUnreclaim:", m.slab},       {"KernelStack:", 0},          {"PageTables:", m.tables},
-        {"CommitLimit:", m.total / 2}, {"Committed_AS:", m.anon},    {"VmallocTotal:", 0},
-        {"VmallocUsed:", 0},           {"VmallocChunk:", 0},
+        {"MemTotal:", m.total},
+        {"MemFree:", m.free},
+        {"MemAvailable:", MIN(pages_available, m.total)},
+        {"Buffers:", buffer_pages()},
+        {"Cached:", m.cached},
+        {"SwapCached:", 0},
+        {"Active:", m.anon},
+        {"Inactive:", file_pages},
+        {"Active(anon):", m.anon},
+        {"Inactive(anon):", 0},
+        {"Active(file):", 0},
+        {"Inactive(file):", file_pages},
+        {"Unevictable:", 0},
+        {"Mlocked:", 0},
+        {"SwapTotal:", 0},
+        {"SwapFree:", 0},
+        {"Dirty:", m.dirty},
+        {"Writeback:", m.writeback},
+        {"AnonPages:", m.anon},
+        {"Mapped:", 0},
+        {"Shmem:", m.shmem},
+        {"KReclaimable:", 0},
+        {"Slab:", m.slab},
+        {"SReclaimable:", 0},
+        {"SUnreclaim:", m.slab},
+        {"KernelStack:", 0},
+        {"PageTables:", m.tables},
+        {"CommitLimit:", m.total / 2},
+        {"Committed_AS:", m.anon},
+        {"VmallocTotal:", 0},
+        {"VmallocUsed:", 0},
+        {"VmallocChunk:", 0},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
@@ -58,7 +80,8 @@ static struct hart_times hart_times(const struct hart *hart)
 
 static void show_hart_line(struct seq *s, const char *name, const struct hart_times *t)
 {
-    seq_printf(s, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, ns_to_ticks(t->user), ns_to_ticks(t->system), ns_to_ticks(t->idle));
+    seq_printf(s, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, ns_to_ticks(t->user), ns_to_ticks(t->system),
+               ns_to_ticks(t->idle));
 }
 
 static int show_stat(struct seq *s, const struct proc_target *t)
@@ -83,8 +106,8 @@ static int show_stat(struct seq *s, const struct proc_target *t)
         snprintf(name, sizeof(name), "cpu%u", i);
         show_hart_line(s, name, &times);
     }
-    seq_printf(s, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n", interrupts, switches,
-               time_realtime_offset() / NSEC_PER_SEC, fork_count(), sched_runnable());
+    seq_printf(s, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n", interrupts,
+               switches, time_realtime_offset() / NSEC_PER_SEC, fork_count(), sched_runnable());
     seq_puts(s, "softirq 0 0 0 0 0 0 0 0 0 0 0\n");
     return 0;
 }
@@ -140,8 +163,9 @@ static int show_vmstat(struct seq *s, const struct proc_target *t)
     struct memory_stats m;
 
     memory_stats(&m);
-    seq_printf(s, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_dirty %lu\nnr_writeback %lu\nnr_shmem %lu\n", m.free, m.anon,
-               m.cached, m.dirty, m.writeback, m.shmem);
+    seq_printf(
+        s, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_dirty %lu\nnr_writeback %lu\nnr_shmem %lu\n",
+        m.free, m.anon, m.cached, m.dirty, m.writeback, m.shmem);
     seq_printf(s, "nr_page_table_pages %lu\nnr_slab_unreclaimable %lu\npswpin 0\npswpout 0\n", m.tables, m.slab);
     return 0;
 }
@@ -199,9 +223,9 @@ static int show_partitions(struct seq *s, const struct proc_target *t)
 static int show_diskstats(struct seq *s, const struct proc_target *t)
 {
     for (struct block_device *b = block_next(NULL); b != NULL; b = block_next(b))
-        seq_printf(s, "%4u %7u %s %lu 0 %lu 0 %lu 0 %lu 0 0 0 0 0 0 0 0 %lu 0\n", dev_major(b->dev), dev_minor(b->dev), b->name,
-                   load_relaxed(&b->reads), load_relaxed(&b->sectors_read), load_relaxed(&b->writes), load_relaxed(&b->sectors_written),
-                   load_relaxed(&b->flushes));
+        seq_printf(s, "%4u %7u %s %lu 0 %lu 0 %lu 0 %lu 0 0 0 0 0 0 0 0 %lu 0\n", dev_major(b->dev), dev_minor(b->dev),
+                   b->name, load_relaxed(&b->reads), load_relaxed(&b->sectors_read), load_relaxed(&b->writes),
+                   load_relaxed(&b->sectors_written), load_relaxed(&b->flushes));
     return 0;
 }
 
@@ -213,7 +237,8 @@ static int show_swaps(struct seq *s, const struct proc_target *t)
 
 static int show_devices(struct seq *s, const struct proc_target *t)
 {
-    seq_puts(s, "Character devices:\n  1 mem\n  4 ttyS\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n254 virtblk\n");
+    seq_puts(s, "Character devices:\n  1 mem\n  4 ttyS\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\n");
+    seq_puts(s, "Block devices:\n254 virtblk\n");
     return 0;
 }
 
@@ -231,7 +256,10 @@ static ssize_t read_thread_self(const struct proc_target *t, char *buf, size_t s
     return snprintf(buf, size, "%d/task/%d", task_pid(current_task()), task_tid(current_task()));
 }
 
-static ssize_t read_mounts_link(const struct proc_target *t, char *buf, size_t size) { return snprintf(buf, size, "self/mounts"); }
+static ssize_t read_mounts_link(const struct proc_target *t, char *buf, size_t size)
+{
+    return snprintf(buf, size, "self/mounts");
+}
 
 const struct proc_entry system_entries[] = {
     PROC_FILE("cmdline", 0444, show_cmdline),

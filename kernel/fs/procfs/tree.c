@@ -1,4 +1,5 @@
-/* The tree of /proc: inodes made from the tables of entries, directories, and who may look. Sources: proc(5), ptrace(2). */
+/* The tree of /proc: inodes made from the tables of entries, directories, and who may look. Sources: proc(5),
+ * ptrace(2). */
 #include "fs/procfs/internal.h"
 #include "fs/procfs/procfs.h"
 #include "lib/string.h"
@@ -17,7 +18,8 @@
 static const struct inode_ops proc_file_inode_ops, proc_link_inode_ops, proc_magic_link_inode_ops;
 static const struct file_ops proc_dir_file_ops;
 
-static const struct proc_entry root_entry = {.name = "", .mode = S_IFDIR | 0555, .children = system_entries, .dir = &root_dir_ops};
+static const struct proc_entry root_entry = {
+    .name = "", .mode = S_IFDIR | 0555, .children = system_entries, .dir = &root_dir_ops};
 static const struct proc_entry pid_entry = {.name = "", .mode = S_IFDIR | 0555, .children = process_entries};
 static const struct proc_entry tid_entry = {.name = "", .mode = S_IFDIR | 0555, .children = thread_entries};
 
@@ -68,8 +70,8 @@ void proc_target_put(struct proc_target *t)
 
 static bool has_same_ids(const struct cred *mine, const struct cred *theirs)
 {
-    return mine->fsuid == theirs->uid && mine->fsuid == theirs->euid && mine->fsuid == theirs->suid && mine->fsgid == theirs->gid &&
-           mine->fsgid == theirs->egid && mine->fsgid == theirs->sgid;
+    return mine->fsuid == theirs->uid && mine->fsuid == theirs->euid && mine->fsuid == theirs->suid &&
+           mine->fsgid == theirs->gid && mine->fsgid == theirs->egid && mine->fsgid == theirs->sgid;
 }
 
 bool may_trace(struct task *task)
@@ -104,8 +106,8 @@ static u64 entry_ino(const struct proc_inode *p)
 {
     u64 entry = (u64)p->entry & (BIT(INO_ENTRY_BITS) - 1);
 
-    return (u64)p->tid << (INO_ENTRY_BITS + INO_FD_BITS) | ((u64)(p->fd + 1) & (BIT(INO_FD_BITS) - 1)) << INO_ENTRY_BITS | entry |
-           (p->is_thread && p->tid != 0);
+    return (u64)p->tid << (INO_ENTRY_BITS + INO_FD_BITS) |
+           ((u64)(p->fd + 1) & (BIT(INO_FD_BITS) - 1)) << INO_ENTRY_BITS | entry | (p->is_thread && p->tid != 0);
 }
 
 static void set_operations(struct inode *inode, const struct proc_entry *entry)
@@ -171,7 +173,10 @@ static int proc_setattr(struct inode *inode, const struct attributes *attr)
 
 /* ---- directories ---- */
 
-static bool name_is(struct name name, const char *s) { return strlen(s) == name.length && memcmp(name.s, s, name.length) == 0; }
+static bool name_is(struct name name, const char *s)
+{
+    return strlen(s) == name.length && memcmp(name.s, s, name.length) == 0;
+}
 
 static struct inode *lookup_child(struct inode *dir, struct name name)
 {
@@ -385,7 +390,8 @@ static const struct inode_ops proc_link_inode_ops = {
     .read_link = proc_read_link, .getattr = proc_getattr, .setattr = proc_setattr};
 static const struct inode_ops proc_magic_link_inode_ops = {
     .read_link = proc_read_link, .follow_link = proc_follow_link, .getattr = proc_getattr, .setattr = proc_setattr};
-static const struct file_ops proc_dir_file_ops = {.open = proc_dir_open, .read_dir = proc_read_dir, .seek = generic_seek};
+static const struct file_ops proc_dir_file_ops = {
+    .open = proc_dir_open, .read_dir = proc_read_dir, .seek = generic_seek};
 
 static struct inode *proc_alloc_inode(struct super *super)
 {

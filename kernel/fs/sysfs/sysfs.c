@@ -39,8 +39,9 @@ static int show_huge_page_size(struct seq *s, const struct proc_target *t)
 }
 
 static const struct proc_entry cpu_entries[] = {
-    PROC_FILE("kernel_max", 0444, show_kernel_max), PROC_FILE("offline", 0444, show_offline),   PROC_FILE("online", 0444, show_harts),
-    PROC_FILE("possible", 0444, show_harts),        PROC_FILE("present", 0444, show_harts), {0},
+    PROC_FILE("kernel_max", 0444, show_kernel_max), PROC_FILE("offline", 0444, show_offline),
+    PROC_FILE("online", 0444, show_harts),          PROC_FILE("possible", 0444, show_harts),
+    PROC_FILE("present", 0444, show_harts),         {0},
 };
 static const struct proc_entry system_devices[] = {PROC_DIRECTORY("cpu", cpu_entries), {0}};
 static const struct proc_entry device_entries[] = {PROC_DIRECTORY("system", system_devices), {0}};
@@ -48,7 +49,8 @@ static const struct proc_entry huge_page_entries[] = {
     PROC_FILE("enabled", 0444, show_huge_pages), PROC_FILE("hpage_pmd_size", 0444, show_huge_page_size), {0}};
 static const struct proc_entry mm_entries[] = {PROC_DIRECTORY("transparent_hugepage", huge_page_entries), {0}};
 static const struct proc_entry kernel_entries[] = {PROC_DIRECTORY("mm", mm_entries), {0}};
-static const struct proc_entry top_entries[] = {PROC_DIRECTORY("devices", device_entries), PROC_DIRECTORY("kernel", kernel_entries), {0}};
+static const struct proc_entry top_entries[] = {
+    PROC_DIRECTORY("devices", device_entries), PROC_DIRECTORY("kernel", kernel_entries), {0}};
 static const struct proc_entry root_entry = {.name = "", .mode = S_IFDIR | 0555, .children = top_entries};
 
 static int sysfs_mount(struct super *super, const char *options) { return proc_mount_tree(super, &root_entry); }
