@@ -228,6 +228,9 @@ void uart_flush(void)
     spin_unlock_irqrestore(&uart.lock, flags);
 }
 
+/* In a panic: whoever held the lock has been stopped. */
+static void flush_in_panic(void) { send_polled(); }
+
 struct tty *uart_init(void)
 {
     u64 reg, size;
@@ -246,7 +249,7 @@ struct tty *uart_init(void)
         kprintf("uart: no interrupt %u", irq);
         return NULL;
     }
-    console_register(console_write);
+    console_register(console_write, flush_in_panic);
     set_interrupts(IER_RECEIVED);
     return &uart.tty;
 }

@@ -29,9 +29,10 @@ extern struct wait_queue kmsg_readers;
 /* Called by the timer interrupt and the idle loop: wakes readers that kprintf could not. */
 void kmsg_wake_readers(void);
 
-/* The console's driver takes over from arch_console_putc; WRITE is callable anywhere (NULL: back to polled output). It gets lines,
- * perhaps in pieces, and adds "\r" to "\n" itself. */
-void console_register(void (*write)(const char *text, size_t length));
+/* The console's driver takes over from arch_console_putc; WRITE is callable anywhere (NULL: back to polled output). It gets
+ * lines ending in "\n" and adds "\r" itself. FLUSH (NULL: nothing) sends what is queued by polling, without locks: a panic
+ * calls it once before it writes. */
+void console_register(void (*write)(const char *text, size_t length), void (*flush)(void));
 /* Straight to the machine's console by polling, for panics. */
 void console_emergency_write(const char *text, size_t length);
 void console_emergency_printf(const char *fmt, ...) printf_like(1, 2);

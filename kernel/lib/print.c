@@ -34,6 +34,7 @@ static struct {
 struct wait_queue kmsg_readers = WAIT_QUEUE_INIT(kmsg_readers);
 static u32 readers_due; /* 0 or 1 */
 static void (*console_write)(const char *text, size_t length);
+static void (*console_flush)(void);
 static struct spinlock console_lock; /* irqsave; keeps lines whole */
 
 static struct header *header_at(size_t offset) { return (struct header *)(ring.bytes + offset); }
@@ -203,9 +204,20 @@ void kprintf(const char *fmt, ...)
     kmsg_write(DEFAULT_LEVEL, text, MIN((size_t)n, sizeof(text) - 1));
 }
 
-void console_register(void (*write)(const char *text, size_t length)) { store_release(&console_write, write); }
+void console_register(void (*write)(const char *text, size_t length), void (*flush)(void))
+{
+    console_flush = flush;
+    store_release(&console_write, write);
+}
 
-void console_emergency_write(const char *text, size_t length) { write_polled(text, length); }
+void console_emergency_write(const char *text, size_t length)
+{
+    void (*flush)(void) = atomic_swap(&console_flush, NULL);
+
+    if (flush != NULL)
+        flush();
+    write_polled(text, length);
+}
 
 void console_emergency_printf(const char *fmt, ...)
 {
