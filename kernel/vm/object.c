@@ -152,9 +152,12 @@ static int add_zero_page(struct object *o, u64 index, bool below_size)
     return error == -EEXIST ? 0 : error;
 }
 
+/* A page whose reading fails at once, without I/O, is gone before the next look; so is, very rarely, one that reclaim took. */
+#define READ_ATTEMPTS 4
+
 static struct page *get_page(struct object *o, u64 index, struct readahead *ra, bool below_size)
 {
-    for (;;) {
+    for (unsigned attempt = 0;; attempt++) {
         struct page *page = lookup(o, index);
         u64 first;
         int error;
@@ -168,6 +171,8 @@ static struct page *get_page(struct object *o, u64 index, struct readahead *ra, 
         }
         if (object_is_memory(o)) {
             error = add_zero_page(o, index, below_size);
+        } else if (attempt == READ_ATTEMPTS) {
+            error = -EIO;
         } else {
             unsigned n = readahead_miss(o, ra, index, &first);
 

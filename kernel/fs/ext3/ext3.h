@@ -45,6 +45,7 @@ struct ext3 {
     unsigned hash_unsigned; /* 3 when names' bytes count as unsigned in hashes: added to the version, else 0 */
     bool was_valid;       /* state to go back to at unmount */
     bool told_corrupt;    /* EXT3_ERROR_FS is set already */
+    char last_complaint[128]; /* of ext3_corrupt; racing writers only garble it */
     u32 reserved_uid;
     struct buffer **descriptors;
     struct ext3_group *groups;

@@ -13,13 +13,15 @@ static u32 now_seconds(void) { return (u32)((time_ns() + time_realtime_offset())
 
 int ext3_corrupt(struct ext3 *fs, const char *fmt, ...)
 {
-    char text[160];
+    char text[sizeof(fs->last_complaint)];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    kprintf("ext3 %s: %s; run e2fsck", fs->device->name, text);
+    if (strncmp(fs->last_complaint, text, sizeof(fs->last_complaint)) != 0) /* the same is not told again and again */
+        kprintf("ext3 %s: %s; run e2fsck", fs->device->name, text);
+    copy_string(fs->last_complaint, text, sizeof(fs->last_complaint));
     if (!fs->super->read_only && !fs->told_corrupt) {
         fs->told_corrupt = true;
         fs->disk->state |= to_le16(EXT3_ERROR_FS);
