@@ -30,21 +30,31 @@ static u64 to_ns(const struct timespec64 *t)
 
 static struct timespec64 from_ns(u64 ns) { return (struct timespec64){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC)}; }
 
-/* In the timer interrupt. */
-static void fire(struct timer *timer)
+/* Count the expirations until NOW. => t->lock */
+static void catch_up(struct timerfd *t, u64 now)
 {
-    struct timerfd *t = container_of(timer, struct timerfd, timer);
-    u64 now = time_ns(), periods = 1, flags = spin_lock_irqsave(&t->lock);
+    u64 periods = 1;
 
+    if (t->deadline == 0 || now < t->deadline)
+        return;
     if (t->interval != 0) {
-        if (now > t->deadline)
-            periods += (now - t->deadline) / t->interval;
+        periods += (now - t->deadline) / t->interval;
         t->deadline += periods * t->interval;
-        timer_start(&t->timer, t->deadline);
     } else {
         t->deadline = 0;
     }
     store_relaxed(&t->count, t->count + periods);
+}
+
+/* In the timer interrupt. */
+static void fire(struct timer *timer)
+{
+    struct timerfd *t = container_of(timer, struct timerfd, timer);
+    u64 now = time_ns(), flags = spin_lock_irqsave(&t->lock), hold = t->count != 0 ? now + TIMER_UNHEARD_NS : 0;
+
+    catch_up(t, now);
+    if (t->deadline != 0)
+        timer_start(&t->timer, MAX(t->deadline, hold));
     spin_unlock_irqrestore(&t->lock, flags);
     wake_all(&t->expired);
 }
@@ -105,6 +115,11 @@ static ssize_t timerfd_read(struct file *file, struct uio *uio, u64 *pos)
         return -EINVAL;
     for (;;) {
         flags = spin_lock_irqsave(&t->lock);
+        if (t->interval != 0) {
+            catch_up(t, time_ns());
+            if (t->deadline != 0 && t->timer.deadline > t->deadline)
+                timer_start(&t->timer, t->deadline); /* it was held back while nobody read */
+        }
         count = t->count;
         t->count = 0;
         spin_unlock_irqrestore(&t->lock, flags);
@@ -132,7 +147,7 @@ static void timerfd_release(struct file *file)
     struct timerfd *t = file->private;
     u64 flags = spin_lock_irqsave(&t->lock);
 
-    t->interval = 0; /* it does not start itself again */
+    t->interval = t->deadline = 0; /* it does not start itself again */
     spin_unlock_irqrestore(&t->lock, flags);
     timer_stop(&t->timer);
     kfree(t);

@@ -10,38 +10,46 @@
 #include "proc/itimer.h"
 
 #define LOOK_MIN_NS (4 * NSEC_PER_MSEC)
+#define LOOK_MAX_NS (3600 * NSEC_PER_SEC)
 
 static const int signals[] = {[ITIMER_REAL] = SIGALRM, [ITIMER_VIRTUAL] = SIGVTALRM, [ITIMER_PROF] = SIGPROF};
 
 /* The clock of timer WHICH. => signal_lock not held */
 static u64 clock_now(struct process *p, int which) { return which == ITIMER_REAL ? time_ns() : process_cpu_ns(p, true, which == ITIMER_PROF); }
 
-/* When to look: LEFT ns of the timer's clock are left. */
-u64 cpu_timer_next_look(u64 left) { return time_ns() + MAX(left / machine.harts, LOOK_MIN_NS); }
+/* When to look: LEFT ns of the timer's clock are left, which may be nearly all that 64 bits hold. */
+u64 cpu_timer_next_look(u64 left) { return time_ns() + MIN(MAX(left / machine.harts, LOOK_MIN_NS), LOOK_MAX_NS); }
 
-/* => signal_lock */
-static void arm(struct itimer *i, u64 now)
+/* Not before NOT_BEFORE, though it be due earlier. => signal_lock */
+static void arm(struct itimer *i, u64 now, u64 not_before)
 {
     if (i->value == 0)
         return;
-    timer_start(&i->timer, i->which == ITIMER_REAL ? i->value : cpu_timer_next_look(i->value > now ? i->value - now : 0));
+    if (i->which == ITIMER_REAL)
+        timer_start(&i->timer, MAX(i->value, not_before));
+    else
+        timer_start(&i->timer, cpu_timer_next_look(i->value > now ? i->value - now : 0));
 }
 
 static void expired(struct timer *timer)
 {
     struct itimer *i = container_of(timer, struct itimer, timer);
     struct process *p = i->process;
-    u64 now = clock_now(p, i->which), flags = spin_lock_irqsave(&p->signal_lock);
+    u64 now = clock_now(p, i->which), flags = spin_lock_irqsave(&p->signal_lock), not_before = 0;
     struct siginfo info = {.signo = signals[i->which], .code = SI_KERNEL};
 
     if (i->value != 0 && now >= i->value) {
+        bool was_pending = p->pending.set & SIGNAL_BIT(info.signo);
+
         signal_queue_locked(p, NULL, &info, NULL);
+        if (was_pending || !(p->pending.set & SIGNAL_BIT(info.signo)))
+            not_before = time_ns() + TIMER_UNHEARD_NS;
         if (i->interval == 0)
             i->value = 0;
         else
             i->value += DIV_ROUND_UP(now - i->value + 1, i->interval) * i->interval;
     }
-    arm(i, now);
+    arm(i, now, not_before);
     spin_unlock_irqrestore(&p->signal_lock, flags);
 }
 
@@ -65,7 +73,7 @@ void itimer_set(struct process *p, int which, u64 value, u64 interval)
     flags = spin_lock_irqsave(&p->signal_lock);
     i->interval = interval;
     i->value = value == 0 ? 0 : now + value < now ? UINT64_MAX - 1 : now + value;
-    arm(i, now);
+    arm(i, now, 0);
     spin_unlock_irqrestore(&p->signal_lock, flags);
 }
 

@@ -106,13 +106,15 @@ u64 clock_read(const struct clock *c)
 
 /* ---- expiry; => signal_lock ---- */
 
-static void arm(struct ptimer *t, u64 now)
+/* In HOLD ns at the earliest. */
+static void arm(struct ptimer *t, u64 now, u64 hold)
 {
     u64 left;
 
     if (t->value == 0)
         return;
     left = t->value > now ? t->value - now : 0;
+    left = MAX(left, hold);
     timer_start(&t->timer, t->clock.is_cpu ? cpu_timer_next_look(left) : time_ns() + left);
 }
 
@@ -134,9 +136,11 @@ static void notify(struct ptimer *t, u64 expirations)
 static void expired(struct timer *timer)
 {
     struct ptimer *t = container_of(timer, struct ptimer, timer);
-    u64 now = clock_read(&t->clock), flags = spin_lock_irqsave(&t->process->signal_lock), expirations = 1;
+    u64 now = clock_read(&t->clock), flags = spin_lock_irqsave(&t->process->signal_lock), expirations = 1, hold = 0;
 
     if (t->value != 0 && now >= t->value) {
+        bool was_queued = is_queued(t);
+
         if (t->interval == 0) {
             t->value = 0;
         } else {
@@ -144,9 +148,10 @@ static void expired(struct timer *timer)
             t->value += expirations * t->interval;
         }
         notify(t, expirations);
+        hold = was_queued || !is_queued(t) ? TIMER_UNHEARD_NS : 0;
     }
     if (!list_empty(&t->link))
-        arm(t, now);
+        arm(t, now, hold);
     spin_unlock_irqrestore(&t->process->signal_lock, flags);
 }
 
@@ -390,7 +395,7 @@ int ptimer_set(int id, bool is_absolute, u64 value, u64 interval, u64 *old_left,
         t->value = 0;
     } else {
         t->value = is_absolute ? value : now + value < now ? UINT64_MAX : now + value;
-        arm(t, now);
+        arm(t, now, 0);
     }
     spin_unlock_irqrestore(&current_process()->signal_lock, flags);
     return 0;
