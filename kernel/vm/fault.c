@@ -72,12 +72,12 @@ static bool install(struct fault *f, pte_t new, struct page *page)
 }
 
 /* A present entry, or (ptrace looks at a PROT_NONE page) a resident one. */
-static pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
+static inline pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
 {
     return prot == PROT_NONE ? pte_make(pfn, PTE_RESIDENT) : pte_make(pfn, pte_bits(prot) | more);
 }
 
-static pte_t writable_entry(const struct page *page, unsigned prot)
+static inline pte_t writable_entry(const struct page *page, unsigned prot)
 {
     return page_entry(page_pfn(page), prot, prot & PROT_WRITE ? PTE_W | PTE_D : 0);
 }

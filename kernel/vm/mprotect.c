@@ -48,35 +48,32 @@ static inline pte_t reprotect(pte_t e, const struct protection *p)
     return new;
 }
 
-/* Entries of one leaf table. What may be in TLBs and is no longer allowed goes into the batch; what is newly allowed only this hart hears of, others
- * find out by a fault. */
-static void protect_leaves(struct pt_walk *w, const struct protection *p, struct tlb_batch *batch)
-{
-    u64 va = w->va, first_lost = UINT64_MAX, last_lost = 0;
-    pte_t *pte = w->pte, *end = pte + pt_walk_pages(w);
+/* Addresses whose old entries may be in TLBs and allowed more; none if end == 0. */
+struct lost {
+    u64 start, end;
+};
 
-    table_lock(w->table);
-    for (; pte < end; pte++, va += PAGE_SIZE) {
+/* N entries of one leaf table, from VA on. What is newly allowed only this hart hears of; others find out by a fault. */
+static void protect_leaves(struct space *s, struct page *table, pte_t *pte, unsigned n, u64 va, const struct protection *p, struct lost *lost)
+{
+    table_lock(table);
+    for (pte_t *end = pte + n; pte < end; pte++, va += PAGE_SIZE) {
         pte_t old = *pte, new = reprotect(old, p);
 
         if (old == new)
             continue;
         if (old == 0 || new == 0)
-            pte_set(w->table, pte, new);
+            pte_set(table, pte, new);
         else
             store_relaxed(pte, new);
-        if (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X) && pte_is_present(old)) {
-            last_lost = va;
-            first_lost = MIN(first_lost, va);
+        if (pte_is_present(old) && (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X))) {
+            lost->start = lost->end == 0 ? va : lost->start;
+            lost->end = va + PAGE_SIZE;
         } else if (pte_is_present(new)) {
-            tlb_flush_local(w->space, va);
+            tlb_flush_local(s, va);
         }
     }
-    table_unlock(w->table);
-    if (first_lost != UINT64_MAX) {
-        tlb_note(batch, first_lost);
-        tlb_note(batch, last_lost);
-    }
+    table_unlock(table);
 }
 
 /* Gives an upper-level entry MARK if the walk covers its whole span, else pushes it down to be walked again. */
@@ -103,19 +100,19 @@ static int mark_span(struct pt_walk *w, pte_t mark)
 static int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
 {
     struct protection p = protection_of(v, prot);
-    struct tlb_batch batch;
+    struct lost lost = {0, 0};
     int result = 0;
 
     if (p.absent != 0 && !(load_relaxed(&v->flags) & VMA_MARKED))
         atomic_or(&v->flags, VMA_MARKED);
-    tlb_begin(&batch, s);
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && pt_step(&w); w.va = w.next) {
+    for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && w.va < end && pt_step(&w); w.va = w.next) {
         if (w.level == 0)
-            protect_leaves(&w, &p, &batch);
+            protect_leaves(s, w.table, w.pte, pt_walk_pages(&w), w.va, &p, &lost);
         else if (load_relaxed(w.pte) != p.absent)
             result = mark_span(&w, p.absent);
     }
-    tlb_flush(&batch);
+    if (lost.end != 0)
+        tlb_flush_range(s, lost.start, lost.end);
     return result;
 }
 

@@ -19,7 +19,8 @@
 
 #define MAX_ORDER 10
 #define HART_STACK 64
-#define HART_BATCH 16
+#define HART_BATCH_ORDER 4
+#define HART_BATCH (1u << HART_BATCH_ORDER)
 #define ZEROED_KEEP 32 /* how many an idle hart prepares */
 
 struct hart_pages {
@@ -129,13 +130,13 @@ static bool refill(struct hart_pages *h, unsigned alloc_flags)
 {
     spin_lock(&buddy.lock);
     if (buddy.n_free > reserve_for(alloc_flags)) {
-        for (unsigned i = 0; i < HART_BATCH; i++) {
-            struct page *p = buddy_alloc(0);
+        struct page *block = buddy_alloc(HART_BATCH_ORDER), *p;
 
-            if (p == NULL)
-                break;
+        if (block != NULL)
+            for (unsigned i = HART_BATCH; i-- > 0;) /* the lowest on top: a fresh run of pages is used in order */
+                h->free[h->n_free++] = block + i;
+        else if ((p = buddy_alloc(0)) != NULL)
             h->free[h->n_free++] = p;
-        }
     }
     spin_unlock(&buddy.lock);
     reclaim_kick();

@@ -94,7 +94,7 @@ struct space_layout *space_layout(struct space *space);
 /* Random offsets for a new space (0 with `norandmaps`): where mmap starts, the stack's top, the PIE base, brk's gap. */
 struct space_random { u64 mmap_base, stack_top, pie_base, brk_gap; };
 bool space_is_randomised(void);
-void space_randomise(struct space *space, struct space_random *r); /* also sets where SPACE's mmaps go */
+void space_randomise(struct space *space, struct space_random *r, bool randomise); /* also sets where SPACE's mmaps go */
 
 /* Counters for /proc: pages. */
 struct space_stats { u64 total, rss_anon, rss_file, rss_shmem, peak_rss, peak_total, data, stack, exec, locked, tables_bytes, swap; u64 minor_faults, major_faults; };

@@ -97,31 +97,34 @@ void tlb_leave_space(struct space *s)
         arch_call_harts(running, leave, s);
 }
 
-/* On the hart itself. */
-static void flush_here(void *arg)
-{
-    const struct tlb_batch *b = arg;
+struct flush {
+    struct space *space;
+    u64 start, end;
+};
 
-    if (b->tables || b->end - b->start > FLUSH_PAGES * PAGE_SIZE) {
-        arch_flush_tlb_asid(b->space->asid);
+/* On the hart itself. */
+static void flush_here(const struct flush *f)
+{
+    if (f->end - f->start > FLUSH_PAGES * PAGE_SIZE) {
+        arch_flush_tlb_asid(f->space->asid);
         return;
     }
-    for (u64 va = b->start; va < b->end; va += PAGE_SIZE)
-        arch_flush_tlb_page(va, b->space->asid);
+    for (u64 va = f->start; va < f->end; va += PAGE_SIZE)
+        arch_flush_tlb_page(va, f->space->asid);
 }
 
 static void flush_interrupted(void *arg)
 {
-    const struct tlb_batch *b = arg;
+    const struct flush *f = arg;
 
-    flush_here(arg);
-    atomic_and(&b->space->stale, ~(1u << hart_id()));
+    flush_here(f);
+    atomic_and(&f->space->stale, ~(1u << hart_id()));
 }
 
 /* Interrupts stay on, but a thread that does not sleep keeps its hart. */
-static void flush_all_harts(struct tlb_batch *b)
+static void flush_other_harts(struct flush *f)
 {
-    struct space *s = b->space;
+    struct space *s = f->space;
     u32 own = 1u << hart_id(), running, idle;
 
     memory_barrier();
@@ -131,16 +134,23 @@ static void flush_all_harts(struct tlb_batch *b)
         atomic_or(&s->stale, idle);
     memory_barrier();
     running |= load_relaxed(&s->running);
-    if (this_hart()->space == s || s->asid != 0)
-        flush_here(b);
     if (running & ~own)
-        arch_call_harts(running & ~own, flush_interrupted, b);
+        arch_call_harts(running & ~own, flush_interrupted, f);
+}
+
+void tlb_flush_range(struct space *s, u64 start, u64 end)
+{
+    struct flush f = {s, start, end};
+
+    flush_here(&f);
+    if (machine.harts > 1)
+        flush_other_harts(&f);
 }
 
 void tlb_flush(struct tlb_batch *b)
 {
     if (b->end != 0)
-        flush_all_harts(b);
+        tlb_flush_range(b->space, b->tables ? 0 : b->start, b->tables ? UINT64_MAX : b->end);
     for (unsigned i = 0; i < b->n_pages; i++)
         page_put(b->pages[i]);
     tlb_begin(b, b->space);

@@ -9,11 +9,15 @@ u64 vma_count(void) { return load_relaxed(&n_vmas); }
 
 static struct vma *vma_of(const struct tree_node *node) { return node ? container_of(node, struct vma, node) : NULL; }
 
+/* Gaps count as no larger than this, so that the huge one that new mappings are cut from does not change every node above it each time. There are few
+ * such gaps; who looks for more looks at them one by one. */
+#define GAP_CAP (16 * GIB)
+
 /* tree.update: the largest gap of a subtree. */
 static bool update_gap(struct tree_node *node)
 {
     struct vma *v = vma_of(node);
-    u64 max = v->gap, old = v->max_gap;
+    u64 max = MIN(v->gap, GAP_CAP), old = v->max_gap;
 
     if (node->left != NULL)
         max = MAX(max, vma_of(node->left)->max_gap);
@@ -264,7 +268,7 @@ static u64 highest_gap(struct tree_node *node, u64 length, u64 top)
     struct vma *v = vma_of(node);
     u64 found, low, high;
 
-    if (node == NULL || v->max_gap < length)
+    if (node == NULL || v->max_gap < MIN(length, GAP_CAP))
         return 0;
     if (v->start < top) { /* the right subtree's gaps begin at or above v->end */
         found = highest_gap(node->right, length, top);

@@ -31,7 +31,7 @@ struct vma {
     struct tree_node node;
     u64 start, end;
     u64 gap;     /* free bytes between the vma below and this one */
-    u64 max_gap; /* the largest `gap` in this subtree */
+    u64 max_gap; /* the largest `gap` in this subtree, up to a cap */
     struct space *space;
     struct object *object;   /* NULL: private anonymous memory (or the vDSO) */
     struct file *file;       /* referenced; not NULL when object is not */
