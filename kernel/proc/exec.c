@@ -22,6 +22,7 @@
 #define AT_FDCWD (-100)
 #define AT_EMPTY_PATH 0x1000
 #define AT_SYMLINK_NOFOLLOW 0x100
+#define ADDR_NO_RANDOMIZE 0x0040000 /* personality(2) */
 
 /* ---- prepare ---- */
 
@@ -84,7 +85,7 @@ static int prepare(struct exec *x, int dirfd, const char *name, int at_flags, bo
     x->space = space_create();
     if (x->space == NULL)
         return -ENOMEM;
-    space_randomise(x->space, &x->random);
+    space_randomise(x->space, &x->random, !(x->personality & ADDR_NO_RANDOMIZE) || x->set_uid || x->set_gid);
     error = space_set_up_stack(x->space, x->random.stack_top, wants_executable_stack(x));
     if (error == 0)
         error = exec_push_strings(x);
@@ -273,6 +274,7 @@ static long exec(int dirfd, u64 user_path, u64 user_argv, u64 user_envp, int at_
         x->args.user = user_argv;
         x->environment.user = user_envp;
         x->limits = current->limits;
+        x->personality = t->process->personality;
         error = strncpy_from_user(path, (const char *)user_path, PATH_MAX);
         if (error == 0 && !(at_flags & AT_EMPTY_PATH))
             error = -ENOENT;

@@ -26,6 +26,7 @@ struct exec {
     u32 file_uid, file_gid;
     struct exec_strings args, environment;
     const struct rlimits *limits;
+    unsigned personality;      /* of the process */
     struct cred *cred;         /* of the new program */
 
     struct space *space;
