@@ -21,7 +21,7 @@ struct file *file_alloc(u32 flags)
     if (file == NULL)
         return NULL;
     file->refs = 1;
-    file->flags = flags & ~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+    file->flags = flags & ~(u32)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
     file->can_read = access != O_WRONLY && !(flags & O_PATH);
     file->can_write = (access == O_WRONLY || access == O_RDWR) && !(flags & O_PATH);
     mutex_init(&file->pos_lock);

@@ -105,8 +105,10 @@ static struct file *open_path(struct path *path, u32 flags, bool created)
     file->path = *path;
     file->ops = &no_file_ops;
     file->error_seen = load_relaxed(&inode->object.error_sequence);
-    if (flags & O_PATH)
+    if (flags & O_PATH) {
+        file->flags &= ~(u32)O_NOCTTY;
         return file;
+    }
     if (S_ISREG(inode->mode) && (file->can_write || (flags & O_TRUNC))) {
         error = inode_allow_write(inode);
         file->counts_write = error == 0;
@@ -119,6 +121,7 @@ static struct file *open_path(struct path *path, u32 flags, bool created)
     } else {
         file->ops = &no_file_ops; /* what was not opened is not released */
     }
+    file->flags &= ~(u32)O_NOCTTY; /* it speaks to the driver's open only */
     if (error == 0)
         return file;
     file_put(file);

@@ -231,6 +231,33 @@ static int hears_resize(void *unused UNUSED)
     return ioctl(slave, TIOCSWINSZ, &size) || resized ? 3 : 0;
 }
 
+/* A session leader that opens a terminal gets it as its own, unless it says O_NOCTTY. */
+static int claims(void *flags)
+{
+    char name[64];
+    int number, tty;
+
+    if (setsid() < 0 || ioctl(master, TIOCGPTN, &number))
+        return 1;
+    snprintf(name, sizeof(name), "/dev/pts/%d", number);
+    if (open(name, O_RDWR | *(int *)flags) < 0)
+        return 2;
+    tty = open("/dev/tty", O_RDWR);
+    return tty >= 0 ? 10 : errno == ENXIO ? 11 : 3;
+}
+
+static void owners(void)
+{
+    int flags = O_NOCTTY;
+
+    open_pair();
+    EXITS(claims, &flags, 11, "O_NOCTTY: it stays nobody's");
+    IS(fcntl(slave, F_GETFL) & O_NOCTTY, 0, "and F_GETFL does not show it");
+    flags = 0;
+    EXITS(claims, &flags, 10, "without it becomes the session's");
+    close_pair();
+}
+
 static void sizes(void)
 {
     struct winsize size = {.ws_row = 24, .ws_col = 80}, seen;
@@ -326,6 +353,7 @@ static void body(void)
     lines();
     raw_reads();
     output();
+    owners();
     sizes();
     polling();
     load();
