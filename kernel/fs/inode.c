@@ -498,8 +498,12 @@ int inode_write(struct inode *inode, bool wait)
     u32 state = atomic_and(&inode->state, ~(u32)(INODE_DIRTY | INODE_DIRTY_PAGES));
     int error = 0, result;
 
-    if (inode->nlink == 0 && !wait)
-        return 0; /* its blocks are about to be freed */
+    if (inode->nlink == 0 && !wait) { /* its blocks are probably about to be freed; if not, it may get a name again */
+        for (u32 bit = INODE_DIRTY; bit <= INODE_DIRTY_PAGES; bit <<= 1)
+            if (state & bit)
+                mark(inode, bit);
+        return 0;
+    }
     if ((state & INODE_DIRTY_PAGES) || load_relaxed(&inode->object.nr_dirty) != 0 || wait)
         error = object_writeback(&inode->object, 0, OBJECT_END, wait);
     if (load_relaxed(&inode->object.nr_dirty) != 0)
