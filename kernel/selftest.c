@@ -1,5 +1,6 @@
 /*
- * The self-test: kernel threads that use every part of sched/ and arch/ against each other on all harts, and say what they found as TAP.
+ * The self-test: kernel threads that use every part of sched/ and arch/ against each other on all harts, and say what
+ * they found as TAP.
  */
 #include "selftest.h"
 #include "lib/print.h"
@@ -105,7 +106,8 @@ static void test_locks(void)
     check(guarded == N_WORKERS * ROUNDS, "a mutex keeps counters exact");
     guarded = 0;
     run_workers(N_WORKERS, read_or_write);
-    check(torn_reads == 0 && guarded == N_WORKERS / 4 * ROUNDS && mirror == guarded, "a reader-writer lock separates readers from writers");
+    check(torn_reads == 0 && guarded == N_WORKERS / 4 * ROUNDS && mirror == guarded,
+          "a reader-writer lock separates readers from writers");
 }
 
 /* ---- wake-ups: pairs that hand a token to and fro ---- */

@@ -14,10 +14,11 @@
 #define atomic_or(p, v) __atomic_fetch_or(p, v, __ATOMIC_ACQ_REL)   /* returns the old value */
 #define atomic_and(p, v) __atomic_fetch_and(p, v, __ATOMIC_ACQ_REL) /* returns the old value */
 #define atomic_swap(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL)
-/* True when *P was *EXPECTED and is V now; else *EXPECTED is what *P held. The plain one orders both ways: asked for acquire and release, GCC 12
- * derives the fence before it from the failure's order and leaves it out. */
-#define atomic_cas(p, expected, v) __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
-#define atomic_cas_acquire(p, expected, v) __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)
+/* True when *P was *EXPECTED and is V now; else *EXPECTED is what *P held. The plain one orders both ways: asked for
+ * acquire and release, GCC 12 derives the fence before it from the failure's order and leaves it out. */
+#define CAS_ORDERED(p, expected, v, order) __atomic_compare_exchange_n(p, expected, v, false, order, order)
+#define atomic_cas(p, expected, v) CAS_ORDERED(p, expected, v, __ATOMIC_SEQ_CST)
+#define atomic_cas_acquire(p, expected, v) CAS_ORDERED(p, expected, v, __ATOMIC_ACQUIRE)
 #define memory_barrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 /* Takes a reference unless the count is 0 (the thing is being freed). */

@@ -1,4 +1,5 @@
-/* What the compiler calls for operations that the base instruction set lacks (it would be libgcc's, which is built for another ABI). */
+/* What the compiler calls for operations that the base instruction set lacks (it would be libgcc's, which is built for
+ * another ABI). */
 #include "lib/types.h"
 
 u32 __bswapsi2(u32 v);
@@ -23,8 +24,9 @@ u64 __bswapdi2(u64 v)
 int __ctzdi2(u64 v)
 {
     static const u8 position[64] = {
-        0, 1, 48, 2, 57, 49, 28, 3, 61, 58, 50, 42, 38, 29, 17, 4, 62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
-        63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9, 13, 8, 7, 6,
+        0,  1,  48, 2,  57, 49, 28, 3,  61, 58, 50, 42, 38, 29, 17, 4,  62, 55, 59, 36, 53, 51,
+        43, 22, 45, 39, 33, 30, 24, 18, 12, 5,  63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21,
+        44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,  13, 8,  7,  6,
     };
 
     return position[(v & -v) * DE_BRUIJN >> 58];

@@ -1,6 +1,6 @@
 /*
- * vsnprintf as C99 has it, without floating point and %n: flags "-+ #0", width, precision (both may be *), lengths hh h l ll j z t,
- * conversions d i u x X o c s p %. Also compiled on the host.
+ * vsnprintf as C99 has it, without floating point and %n: flags "-+ #0", width, precision (both may be *), lengths hh h
+ * l ll j z t, conversions d i u x X o c s p %. Also compiled on the host.
  */
 #include "lib/print.h"
 #include "lib/string.h"
@@ -84,12 +84,23 @@ static const char *parse_flags(const char *p, struct spec *s)
 {
     for (;; p++) {
         switch (*p) {
-        case '-': s->left = true; break;
-        case '+': s->plus = true; break;
-        case ' ': s->space = true; break;
-        case '#': s->alternate = true; break;
-        case '0': s->zero = true; break;
-        default: return p;
+        case '-':
+            s->left = true;
+            break;
+        case '+':
+            s->plus = true;
+            break;
+        case ' ':
+            s->space = true;
+            break;
+        case '#':
+            s->alternate = true;
+            break;
+        case '0':
+            s->zero = true;
+            break;
+        default:
+            return p;
         }
     }
 }
@@ -116,20 +127,28 @@ static const char *parse_length(const char *p, struct spec *s)
 static s64 narrow_signed(s64 v, char length)
 {
     switch (length) {
-    case 'l': return v;
-    case 'h': return (s16)v;
-    case 'H': return (s8)v;
-    default: return (s32)v;
+    case 'l':
+        return v;
+    case 'h':
+        return (s16)v;
+    case 'H':
+        return (s8)v;
+    default:
+        return (s32)v;
     }
 }
 
 static u64 narrow_unsigned(u64 v, char length)
 {
     switch (length) {
-    case 'l': return v;
-    case 'h': return (u16)v;
-    case 'H': return (u8)v;
-    default: return (u32)v;
+    case 'l':
+        return v;
+    case 'h':
+        return (u16)v;
+    case 'H':
+        return (u8)v;
+    default:
+        return (u32)v;
     }
 }
 

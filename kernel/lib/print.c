@@ -1,9 +1,11 @@
 /*
- * Kernel messages. Records lie one after the other in a ring of bytes, header first, each at a multiple of 8 bytes and none
- * across the end (a header with PADDING fills the rest); the oldest are overwritten. `klog=ram` keeps them off the console.
+ * Kernel messages. Records lie one after the other in a ring of bytes, header first, each at a multiple of 8 bytes and
+ * none across the end (a header with PADDING fills the rest); the oldest are overwritten. `klog=ram` keeps them off the
+ * console.
  *
- * Locks: ring.lock, console_lock (irqsave; only the console driver's own is taken under the latter). Readers of /dev/kmsg are woken from kprintf itself only when interrupts are on, since a caller
- * with interrupts off may hold a run queue's lock; otherwise by the next timer interrupt.
+ * Locks: ring.lock, console_lock (irqsave; only the console driver's own is taken under the latter). Readers of
+ * /dev/kmsg are woken from kprintf itself only when interrupts are on, since a caller with interrupts off may hold a
+ * run queue's lock; otherwise by the next timer interrupt.
  */
 #include "lib/print.h"
 #include "lib/cmdline.h"
@@ -44,7 +46,8 @@ static size_t record_size(size_t length) { return ALIGN_UP(sizeof(struct header)
 static size_t next_record(size_t offset)
 {
     offset += record_size(header_at(offset)->length);
-    if (offset + sizeof(struct header) > KMSG_RING_SIZE || (offset != ring.next && header_at(offset)->length == PADDING))
+    if (offset + sizeof(struct header) > KMSG_RING_SIZE ||
+        (offset != ring.next && header_at(offset)->length == PADDING))
         offset = 0;
     return offset;
 }
@@ -164,7 +167,8 @@ static void write_console_line(const char *text, size_t length)
     void (*write)(const char *, size_t) = load_acquire(&console_write);
     char stamp[24];
     u64 now = time_ns(), flags;
-    size_t n = (size_t)snprintf(stamp, sizeof(stamp), "[%5lu.%06lu] ", now / NSEC_PER_SEC, now % NSEC_PER_SEC / NSEC_PER_USEC);
+    size_t n =
+        (size_t)snprintf(stamp, sizeof(stamp), "[%5lu.%06lu] ", now / NSEC_PER_SEC, now % NSEC_PER_SEC / NSEC_PER_USEC);
 
     if (write == NULL)
         write = write_polled;

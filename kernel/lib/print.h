@@ -12,8 +12,8 @@ int snprintf(char *buf, size_t size, const char *fmt, ...) printf_like(3, 4);
  * Callable anywhere, also with locks held and in interrupts. */
 void kprintf(const char *fmt, ...) printf_like(1, 2);
 
-/* Says why, prints registers and a backtrace on the console after the line "@@PANIC@@", stops the other harts and ends the
- * machine with status 3. Never for user input. */
+/* Says why, prints registers and a backtrace on the console after the line "@@PANIC@@", stops the other harts and
+ * ends the machine with status 3. Never for user input. */
 noreturn_fn void panic(const char *fmt, ...) printf_like(1, 2);
 
 #define ASSERT_ALWAYS(cond)                                                                                            \

@@ -3,9 +3,9 @@
  *
  *     height 2:   root --slot[i >> 6]--> node --slot[i & 63]--> entry
  *
- * Each node keeps two bitmaps: `present`, which slots are used, and `tagged`, which of them lead to a tagged entry, so that a search
- * skips what it does not want 64 slots at a time. Invariants: no node but the root is empty; a node's bit in its parent's `tagged`
- * is set exactly when its own `tagged` is not 0.
+ * Each node keeps two bitmaps: `present`, which slots are used, and `tagged`, which of them lead to a tagged entry, so
+ * that a search skips what it does not want 64 slots at a time. Invariants: no node but the root is empty; a node's bit
+ * in its parent's `tagged` is set exactly when its own `tagged` is not 0.
  */
 #include "lib/radix.h"
 #include "lib/errno.h"

@@ -1,6 +1,6 @@
 /*
- * Radix tree from a 64-bit index to a pointer, 64 slots a node, with one tag bit per entry ("dirty") that can be searched.
- * The caller serialises all calls (the page cache holds object->lock); lookups may not run beside changes.
+ * Radix tree from a 64-bit index to a pointer, 64 slots a node, with one tag bit per entry ("dirty") that can be
+ * searched. The caller serialises all calls (the page cache holds object->lock); lookups may not run beside changes.
  */
 #ifndef LIB_RADIX_H
 #define LIB_RADIX_H

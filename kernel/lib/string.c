@@ -1,7 +1,7 @@
 /*
  * Memory and string functions. The copies work in whole words: both sides aligned alike is a plain loop, otherwise each
- * destination word is put together from two aligned source words, so that nothing depends on misaligned accesses being fast
- * (on many harts the firmware emulates them).
+ * destination word is put together from two aligned source words, so that nothing depends on misaligned accesses being
+ * fast (on many harts the firmware emulates them).
  *
  * An aligned word that holds at least one byte of the source lies in the source's pages, so reading all of it is safe.
  */
@@ -263,7 +263,8 @@ size_t copy_string(char *dst, const char *src, size_t size)
     return length;
 }
 
-/* 256 stores (as far as their offsets reach) and two more instructions a round: 516 a page, near the least that 8-byte stores allow. */
+/* 256 stores (as far as their offsets reach) and two more instructions a round: 516 a page, near the least that 8-byte
+ * stores allow. */
 static void clear_page_by_words(void *page)
 {
     void *end = (char *)page + PAGE_SIZE;

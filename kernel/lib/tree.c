@@ -1,8 +1,9 @@
 /*
  * Red-black trees (Cormen, Leiserson, Rivest, Stein: Introduction to Algorithms, chapter 13) with augmentation.
  *
- * Invariants: the root is black; a red node has no red child; every path from a node down to a missing child has the same number of
- * black nodes. NULL children count as black. After each operation every node's augmented value agrees with its children.
+ * Invariants: the root is black; a red node has no red child; every path from a node down to a missing child has the
+ * same number of black nodes. NULL children count as black. After each operation every node's augmented value agrees
+ * with its children.
  */
 #include "lib/tree.h"
 

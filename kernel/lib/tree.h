@@ -2,9 +2,9 @@
  * Intrusive balanced binary search tree (red-black), with an optional augmented value per node.
  *
  * The tree knows no keys: the caller descends from `root` by its own comparison and links the new node at the place it
- * found. `update` (may be NULL) recomputes a node's augmented value from its own key and its children and says whether it
- * changed; the tree calls it bottom-up wherever the shape under a node changed, until a value stays what it was. When a key changes in place, the caller calls tree_refresh.
- * No locks of its own. All operations O(log n).
+ * found. `update` (may be NULL) recomputes a node's augmented value from its own key and its children and says whether
+ * it changed; the tree calls it bottom-up wherever the shape under a node changed, until a value stays what it was.
+ * When a key changes in place, the caller calls tree_refresh. No locks of its own. All operations O(log n).
  */
 #ifndef LIB_TREE_H
 #define LIB_TREE_H

@@ -1,6 +1,7 @@
 /*
- * The load averages of 1, 5 and 15 minutes: exponentially fading means of the number of runnable threads, sampled every 5 seconds.
- * Idle harts have no tick; the intervals that were slept through are made up for at the next update, as intervals without load.
+ * The load averages of 1, 5 and 15 minutes: exponentially fading means of the number of runnable threads, sampled every
+ * 5 seconds. Idle harts have no tick; the intervals that were slept through are made up for at the next update, as
+ * intervals without load.
  */
 #include "sched/internal.h"
 

@@ -1,6 +1,7 @@
 /*
- * Mutexes: 0 free, 1 held, 2 held and perhaps waited for. Taking a free one and releasing one that nobody waits for is one atomic
- * operation each. Who has slept takes it as 2, since others may still sleep: then the release looks at the queue.
+ * Mutexes: 0 free, 1 held, 2 held and perhaps waited for. Taking a free one and releasing one that nobody waits for is
+ * one atomic operation each. Who has slept takes it as 2, since others may still sleep: then the release looks at the
+ * queue.
  */
 #include "sched/wait.h"
 

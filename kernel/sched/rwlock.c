@@ -3,8 +3,9 @@
  *
  *     state:  | 31: a writer holds it | 30..16: waiting writers | 15..0: readers |
  *
- * A reader gets in while the upper half is 0; a writer when all but the waiting writers is. Whoever makes a change that lets others in wakes
- * the readers at the queue's front and one writer; those who find that they may not after all go back to sleep.
+ * A reader gets in while the upper half is 0; a writer when all but the waiting writers is. Whoever makes a change that
+ * lets others in wakes the readers at the queue's front and one writer; those who find that they may not after all go
+ * back to sleep.
  */
 #include "sched/wait.h"
 
@@ -31,7 +32,10 @@ bool read_trylock(struct rwlock *l)
 }
 
 /* The slow halves are not inlined, so that the usual case saves no registers. */
-static __attribute__((noinline)) void read_lock_contended(struct rwlock *l) { wait_event(&l->waiters, read_trylock(l)); }
+static __attribute__((noinline)) void read_lock_contended(struct rwlock *l)
+{
+    wait_event(&l->waiters, read_trylock(l));
+}
 
 void read_lock(struct rwlock *l)
 {

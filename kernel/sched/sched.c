@@ -5,16 +5,19 @@
  *   schedule ---------------------v                                          v----------- thread_start, thread_wake
  *                              [ thread  thread  thread  thread  thread  thread ] ---> runs
  *
- * A thread that wakes goes before the others, and takes the hart at once, as long as something is left of its slice (a sleep as long as a
- * slice fills it up again): who sleeps much is served quickly, and nobody gets more than a slice per round. A new thread starts with half of
- * what its parent has left. A hart without work takes threads from other harts' queues. The tick (10 ms) runs only while a hart is not
- * idle: it ends slices and samples whether user mode or the kernel runs.
+ * A thread that wakes goes before the others, and takes the hart at once, as long as something is left of its slice (a
+ * sleep as long as a slice fills it up again): who sleeps much is served quickly, and nobody gets more than a slice per
+ * round. A new thread starts with half of what its parent has left. A hart without work takes threads from other harts'
+ * queues. The tick (10 ms) runs only while a hart is not idle: it ends slices and samples whether user mode or the
+ * kernel runs.
  *
- * A thread may be switched to only when it is off its old stack (!on_cpu). Who leaves a hart is off when the next thread has called
- * sched_finish_switch there; until then a wake-up puts it into that same hart's queue, where it cannot be picked earlier, and thieves pass it by.
+ * A thread may be switched to only when it is off its old stack (!on_cpu). Who leaves a hart is off when the next
+ * thread has called sched_finish_switch there; until then a wake-up puts it into that same hart's queue, where it
+ * cannot be picked earlier, and thieves pass it by.
  *
- * Locks: hart->queue.lock (irqsave) guards the queue, current_thread and the state and `hart` of the threads that belong to that hart; a
- * thread's hart changes only while it is in no queue or under the lock. Never two queue locks at once.
+ * Locks: hart->queue.lock (irqsave) guards the queue, current_thread and the state and `hart` of the threads that
+ * belong to that hart; a thread's hart changes only while it is in no queue or under the lock. Never two queue locks at
+ * once.
  */
 #include "sched/internal.h"
 #include "lib/errno.h"
@@ -35,8 +38,14 @@ static s64 full_slice(const struct thread *t)
     return (s64)TICK_NS - t->nice * step;
 }
 
-static bool may_run_on(const struct thread *t, const struct hart *hart) { return (load_relaxed(&t->hart_mask) & BIT(hart->id)) != 0; }
-static bool is_free(const struct hart *hart) { return load_relaxed(&hart->is_idle) && load_relaxed(&hart->queue.count) == 0; }
+static bool may_run_on(const struct thread *t, const struct hart *hart)
+{
+    return (load_relaxed(&t->hart_mask) & BIT(hart->id)) != 0;
+}
+static bool is_free(const struct hart *hart)
+{
+    return load_relaxed(&hart->is_idle) && load_relaxed(&hart->queue.count) == 0;
+}
 
 /* ---- queues; => the queue's lock held ---- */
 
@@ -93,7 +102,7 @@ static struct hart *choose_hart(const struct thread *t)
     return may_run_on(t, last) || fallback == NULL ? last : fallback;
 }
 
-/* Puts T, RUNNABLE, off its stack and in no queue, into one; PREEMPT: it may take the hart at once. => interrupts off */
+/* Puts T, RUNNABLE, off its stack and in no queue, into one; PREEMPT: it may take the hart. => interrupts off */
 static void place(struct thread *t, bool preempt)
 {
     struct hart *hart = choose_hart(t);
@@ -410,10 +419,7 @@ void sched_idle(void)
     }
 }
 
-void sched_init_hart(void)
-{
-    this_hart()->run_start = time_ns();
-}
+void sched_init_hart(void) { this_hart()->run_start = time_ns(); }
 
 void sched_init(void)
 {

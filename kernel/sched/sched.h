@@ -1,6 +1,7 @@
 /*
  * The scheduler: one run queue per hart, round robin by time slices that nice values stretch; idle harts take work from
- * busy ones. Not preemptible in the kernel: a thread gives its hart away when it sleeps, at cond_resched() and on the way to user mode.
+ * busy ones. Not preemptible in the kernel: a thread gives its hart away when it sleeps, at cond_resched() and on the
+ * way to user mode.
  */
 #ifndef SCHED_SCHED_H
 #define SCHED_SCHED_H
@@ -43,7 +44,8 @@ static inline void cond_resched(void)
     if (unlikely(load_relaxed(&current->flags) & THREAD_RESCHED))
         schedule();
 }
-/* Makes T runnable if it sleeps in a state of MASK (BIT(THREAD_SLEEPING) | ...). True if it did. Callable in interrupts. */
+/* Makes T runnable if it sleeps in a state of MASK (BIT(THREAD_SLEEPING) | ...). True if it did. Callable in
+ * interrupts. */
 bool thread_wake(struct thread *t, unsigned state_mask);
 #define WAKE_ANY (BIT(THREAD_SLEEPING) | BIT(THREAD_KILLABLE) | BIT(THREAD_INTERRUPTIBLE))
 #define WAKE_SIGNAL BIT(THREAD_INTERRUPTIBLE)

@@ -26,7 +26,8 @@ void spin_lock(struct spinlock *l)
     start = time_ns();
     while (!spin_trylock(l))
         if (time_ns() - start > PATIENCE_NS)
-            panic("spinlock %p has been held for %lu s, by hart %u", (void *)l, PATIENCE_NS / NSEC_PER_SEC, l->locked - 1);
+            panic("spinlock %p has been held for %lu s, by hart %u", (void *)l, PATIENCE_NS / NSEC_PER_SEC,
+                  l->locked - 1);
 }
 
 void spin_unlock(struct spinlock *l)

@@ -1,6 +1,7 @@
 /*
- * Threads and their kernel stacks. A stack is the upper half of a slot in the kernel-stack area; the lower half is never mapped, so that an
- * overflow faults. Slots are handed out in order and reused; the stacks of dead threads stay mapped in a small cache.
+ * Threads and their kernel stacks. A stack is the upper half of a slot in the kernel-stack area; the lower half is
+ * never mapped, so that an overflow faults. Slots are handed out in order and reused; the stacks of dead threads stay
+ * mapped in a small cache.
  *
  * Lock: stacks.lock (irqsave).
  */
@@ -19,7 +20,7 @@ static struct {
     struct spinlock lock;
     unsigned n_cached;
     void *cached[CACHE_SIZE]; /* mapped, but nobody's */
-    u64 first_free; /* no slot below it is free */
+    u64 first_free;           /* no slot below it is free */
     u64 used[N_SLOTS / 64];
 } stacks;
 

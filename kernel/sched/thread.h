@@ -1,6 +1,7 @@
 /*
- * A thread: a kernel stack and a saved context that a hart can run. User threads are `struct task` (proc/task.h), which begins
- * with one. The pointers below the line belong to the layers above; sched/ switches `space` and looks at nothing else of theirs.
+ * A thread: a kernel stack and a saved context that a hart can run. User threads are `struct task` (proc/task.h), which
+ * begins with one. The pointers below the line belong to the layers above; sched/ switches `space` and looks at nothing
+ * else of theirs.
  *
  *  States:   RUNNING <-> RUNNABLE -> (RUNNING) -> SLEEPING / INTERRUPTIBLE / STOPPED -> RUNNABLE ... -> DEAD
  *

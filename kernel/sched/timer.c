@@ -1,8 +1,9 @@
 /*
- * One-shot timers: a tree per hart, ordered by deadline, and the hart's hardware timer set to the earlier of its first timer and the
- * scheduler's next tick.
+ * One-shot timers: a tree per hart, ordered by deadline, and the hart's hardware timer set to the earlier of its first
+ * timer and the scheduler's next tick.
  *
- * Lock: timer_queue.lock (irqsave) guards the tree, timer->hart of the timers in it, and `running`. Functions run without it.
+ * Lock: timer_queue.lock (irqsave) guards the tree, timer->hart of the timers in it, and `running`. Functions run
+ * without it.
  */
 #include "sched/timer.h"
 #include "sched/internal.h"

@@ -88,7 +88,10 @@ struct sleep_timer {
     struct thread *thread;
 };
 
-static void sleep_is_over(struct timer *t) { thread_wake(container_of(t, struct sleep_timer, timer)->thread, WAKE_ANY); }
+static void sleep_is_over(struct timer *t)
+{
+    thread_wake(container_of(t, struct sleep_timer, timer)->thread, WAKE_ANY);
+}
 
 int schedule_until(u64 deadline)
 {

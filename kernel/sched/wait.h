@@ -1,7 +1,7 @@
 /*
  * Wait queues, and sleeping locks built on them.
  *
- *   wait_event(&pipe->readers, pipe_has_data(pipe));        the waker changes the condition, then wake_all(&pipe->readers)
+ *   wait_event(&pipe->readers, pipe_has_data(pipe));    the waker changes the condition, then wake_all(&pipe->readers)
  *
  * Conditions are evaluated without the queue's lock, possibly many times, and must not sleep. A waiter is also how poll
  * learns of events: its `wake` function runs under the queue's lock, in interrupts too.
@@ -29,9 +29,10 @@ struct waiter {
 #define NO_DEADLINE UINT64_MAX
 
 void wait_queue_init(struct wait_queue *q);
-void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state); /* enqueue (once) and set own state */
-void wait_finish(struct waiter *w);                                                /* dequeue, state RUNNABLE */
-void wait_add(struct wait_queue *q, struct waiter *w);                             /* enqueue only, for poll */
+/* Enqueues W, unless it is already, and sets the own state. */
+void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state);
+void wait_finish(struct waiter *w);                    /* dequeue, state RUNNABLE */
+void wait_add(struct wait_queue *q, struct waiter *w); /* enqueue only, for poll */
 /* Sleeps until woken or the monotonic clock reaches DEADLINE (ns): 0 or -ETIMEDOUT. */
 int schedule_until(u64 deadline);
 void wake_all(struct wait_queue *q);

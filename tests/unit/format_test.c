@@ -15,24 +15,25 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list args);
 static char ours[200], theirs[200];
 static int our_length, their_length;
 
-#define FORMAT(size, ...)                                                                                              \
-    do {                                                                                                               \
-        memset(ours, 'x', sizeof(ours));                                                                               \
-        memset(theirs, 'x', sizeof(theirs));                                                                           \
-        our_length = quire_snprintf(ours, size, __VA_ARGS__);                                                          \
-        their_length = snprintf(theirs, size, __VA_ARGS__);                                                            \
+#define FORMAT(size, ...)                                     \
+    do {                                                      \
+        memset(ours, 'x', sizeof(ours));                      \
+        memset(theirs, 'x', sizeof(theirs));                  \
+        our_length = quire_snprintf(ours, size, __VA_ARGS__); \
+        their_length = snprintf(theirs, size, __VA_ARGS__);   \
     } while (0)
-#define AGREE(name, ...)                                                                                               \
-    do {                                                                                                               \
-        FORMAT(sizeof(ours), __VA_ARGS__);                                                                             \
-        CHECK(our_length == their_length && strcmp(ours, theirs) == 0, "%s: '%s'", name, theirs);                       \
+#define AGREE(name, ...)                                                                          \
+    do {                                                                                          \
+        FORMAT(sizeof(ours), __VA_ARGS__);                                                        \
+        CHECK(our_length == their_length && strcmp(ours, theirs) == 0, "%s: '%s'", name, theirs); \
     } while (0)
 
 int main(void)
 {
-    static const char *const formats[] = {"%d",    "%5d",    "%-5d|",  "%05d",   "%+d",    "% d",     "%.3d",  "%8.3d", "%-8.3d|", "%+.0d",
-                                          "%u",    "%x",     "%#x",    "%X",     "%#010x", "%o",      "%#o",   "%hhd",  "%hd",     "%hhu",
-                                          "%#.4x", "%+05d",  "%-+6d|", "%08.3d", "%#8x",   "%-#8x|",  "%.0u",  "%3u%%", "%+5u",    "%i"};
+    static const char *const formats[] = {"%d",      "%5d",    "%-5d|", "%05d",  "%+d",   "% d",   "%.3d",   "%8.3d",
+                                          "%-8.3d|", "%+.0d",  "%u",    "%x",    "%#x",   "%X",    "%#010x", "%o",
+                                          "%#o",     "%hhd",   "%hd",   "%hhu",  "%#.4x", "%+05d", "%-+6d|", "%08.3d",
+                                          "%#8x",    "%-#8x|", "%.0u",  "%3u%%", "%+5u",  "%i"};
     static const int values[] = {0, 1, -1, 42, 65535, 1 << 30, -2147483647 - 1};
 
     for (unsigned f = 0; f < ARRAY_SIZE(formats); f++)

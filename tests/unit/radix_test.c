@@ -1,4 +1,5 @@
-/* Radix trees: random changes against a plain model, tags and searches, indices up to the largest, running out of memory. */
+/* Radix trees: random changes against a plain model, tags and searches, indices up to the largest, running out of
+ * memory. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,7 +98,8 @@ static void test_limits(void)
     char low, high;
 
     CHECK(radix_get(&r, 0) == NULL && radix_next(&r, &index) == NULL, "an empty tree has nothing");
-    CHECK(radix_insert(&r, UINT64_MAX, &high) == 0 && radix_insert(&r, 0, &low) == 0, "the largest and the smallest index");
+    CHECK(radix_insert(&r, UINT64_MAX, &high) == 0 && radix_insert(&r, 0, &low) == 0,
+          "the largest and the smallest index");
     CHECK(radix_get(&r, UINT64_MAX) == &high && radix_get(&r, UINT64_MAX - 1) == NULL, "only what was put in is there");
     index = 1;
     CHECK(radix_next(&r, &index) == &high && index == UINT64_MAX, "a search crosses the whole range");

@@ -1,4 +1,5 @@
-/* Red-black trees with augmentation: random insertions and removals against a sorted array, all invariants after each step. */
+/* Red-black trees with augmentation: random insertions and removals against a sorted array, all invariants after each
+ * step. */
 #include <stdlib.h>
 #include <string.h>
 

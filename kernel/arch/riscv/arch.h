@@ -1,5 +1,6 @@
 /*
- * What the rest of the kernel may ask of the machine. Implemented in arch/riscv; nothing else there is called from outside.
+ * What the rest of the kernel may ask of the machine. Implemented in arch/riscv; nothing else there is called from
+ * outside.
  */
 #ifndef ARCH_RISCV_ARCH_H
 #define ARCH_RISCV_ARCH_H
@@ -48,20 +49,22 @@ void arch_wait_for_interrupt(void); /* called with interrupts off and nothing to
 
 /* ---- time ---- */
 u64 time_ns(void);                    /* monotonic, since boot */
-/* How time_ns comes from the time CSR, for the vDSO: (time - boot_ticks) * factor >> 32, in 128 bits. Constant after boot. */
+/* How time_ns comes from the time CSR, for the vDSO: (time - boot_ticks) * factor >> 32, in 128 bits. Constant after
+ * boot. */
 struct time_scale {
     u64 boot_ticks, factor;
 };
 extern struct time_scale time_scale;
-u64 time_realtime_offset(void);       /* what to add for CLOCK_REALTIME, ns (Goldfish RTC at boot, then clock_settime) */
+u64 time_realtime_offset(void);       /* what to add for CLOCK_REALTIME, ns: the RTC's at boot, then clock_settime's */
 void time_set_realtime(u64 ns);
-void arch_set_timer(u64 deadline_ns); /* this hart's one-shot; UINT64_MAX = none. Expiry calls sched_timer_interrupt(). */
+void arch_set_timer(u64 deadline_ns); /* this hart's one-shot, UINT64_MAX = none; expiry: sched_timer_interrupt() */
 
 /* ---- other harts ---- */
 /* Makes hart N run sched_ipi() soon (it takes a software interrupt). */
 void arch_kick(unsigned hart_id);
-/* Runs FN(ARG) on every hart in MASK (bit = hart id) and waits until all have; on the own hart directly. FN runs with interrupts off and may
- * not sleep or take locks. => interrupts on, no spinlock held. While waiting, requests to this hart are served. */
+/* Runs FN(ARG) on every hart in MASK (bit = hart id) and waits until all have; on the own hart directly. FN runs
+ * with interrupts off and may not sleep or take locks. => interrupts on, no spinlock held. While waiting, requests
+ * to this hart are served. */
 void arch_call_harts(u64 mask, void (*fn)(void *), void *arg);
 
 /* ---- address translation ---- */
@@ -77,13 +80,15 @@ void arch_flush_tlb_asid(unsigned asid);
 void arch_flush_tlb_all(void);
 /* Fills the kernel's part of a fresh user root table. */
 void arch_init_root(u64 *root);
-/* Maps/unmaps one page of the kernel-stack area; -ENOMEM. Unmap returns the pfn that was there and has flushed no TLB. */
+/* Maps/unmaps one page of the kernel-stack area; -ENOMEM. Unmap returns the pfn that was there and has flushed no
+ * TLB. */
 int arch_map_kernel_page(u64 va, u64 pfn);
 u64 arch_unmap_kernel_page(u64 va);
 u64 arch_user_address_limit(void); /* first address past user space: 1 << 38, 1 << 47, 1 << 56 */
 
 /* ---- threads ---- */
-/* Saves callee-saved registers of PREV and continues NEXT; returns (in NEXT) the thread that ran before on this hart. */
+/* Saves callee-saved registers of PREV and continues NEXT; returns (in NEXT) the thread that ran before on this
+ * hart. */
 struct thread *arch_switch(struct thread *prev, struct thread *next);
 /* Prepares NEW's context so that its first switch calls fn(arg) (kernel thread; fn may not return) */
 void arch_init_kernel_thread(struct thread *t, void (*fn)(void *), void *arg);
@@ -94,7 +99,8 @@ void arch_init_user_thread(struct thread *t);
 void arch_fp_save(struct thread *t);
 void arch_fp_changed(struct thread *t);
 void arch_fp_drop(struct thread *t); /* exec, exit: start from zero; state in registers is forgotten */
-/* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers; it will work now. */
+/* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers;
+ * it will work now. */
 bool arch_fp_trap(struct regs *regs);
 /* sstatus with which a fresh user context starts. */
 u64 arch_user_status(void);
@@ -112,7 +118,8 @@ void arch_stop_other_harts(void);
 /* ---- devices and interrupts ---- */
 /* Interrupt line IRQ of the platform's controller (PLIC) calls handler(arg) with interrupts off. 0 or -errno. */
 int irq_register(unsigned irq, void (*handler)(void *), void *arg);
-/* The n-th device-tree node compatible with NAME that is okay: its first register range and interrupt. False when there is none. */
+/* The n-th device-tree node compatible with NAME that is okay: its first register range and interrupt. False when
+ * there is none. */
 bool fdt_device(const char *compatible, unsigned n, u64 *reg, u64 *size, unsigned *irq);
 /* Unpredictable bytes that the firmware left for us (the device tree's rng-seed); NULL when there are none. */
 const void *arch_random_seed(unsigned *length);
@@ -120,12 +127,14 @@ const void *arch_random_seed(unsigned *length);
 void arch_console_putc(char c);
 
 /* ---- called by arch/ (implemented above it) ---- */
-/* System calls are dispatched by entry.S itself through syscall_table; there REGS holds the callee-saved registers only for the calls listed at
- * whole_context_calls in entry.S (clone, clone3, execve, execveat, rt_sigreturn), and a0 gets the handler's result when it returns. */
-/* sys/trap.c: any other trap from user mode but interrupts. Interrupts on; the callee-saved registers are not in REGS. */
+/* System calls are dispatched by entry.S itself through syscall_table; there REGS holds the callee-saved registers
+ * only for the calls listed at whole_context_calls in entry.S (clone, clone3, execve, execveat, rt_sigreturn), and
+ * a0 gets the handler's result when it returns. */
+/* sys/trap.c: any other trap from user mode but interrupts. Interrupts on; the callee-saved registers are not in
+ * REGS. */
 void user_trap(struct regs *regs);
-/* sys/trap.c: before every return to user mode with THREAD_SIGNAL, THREAD_KILLED or THREAD_RESCHED set in current->flags, again until all are
- * clear. Interrupts on; all of REGS valid; REGS->cause is 8 after a system call. */
+/* sys/trap.c: before every return to user mode with THREAD_SIGNAL, THREAD_KILLED or THREAD_RESCHED set in
+ * current->flags, again until all are clear. Interrupts on; all of REGS valid; REGS->cause is 8 after a system call. */
 void user_return_work(struct regs *regs);
 bool kernel_fault_fixup(struct regs *regs);           /* sys/trap.c: a fault in the kernel; false = panic */
 void kernel_main(void);                               /* init.c: the boot hart, on its idle thread, interrupts off */

@@ -1,6 +1,6 @@
 /*
- * From the first instructions to kernel_main: the boot hart runs boot_main on boot_thread, which becomes its idle thread; it starts
- * the other harts later (arch_start_harts), each on an idle thread of its own.
+ * From the first instructions to kernel_main: the boot hart runs boot_main on boot_thread, which becomes its idle
+ * thread; it starts the other harts later (arch_start_harts), each on an idle thread of its own.
  */
 #include "arch/riscv/boot.h"
 #include "arch/riscv/internal.h"
@@ -71,7 +71,8 @@ void arch_start_harts(void)
     for (unsigned i = 1; i < machine.harts; i++) {
         hart_starts[i] = (struct hart_start){.satp = kernel_satp(), .thread = harts[i].idle};
         memory_barrier();
-        if (sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i])) != 0)
+        if (sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i])) !=
+            0)
             panic("hart %lu does not start", harts[i].sbi_id);
         expected++;
     }

@@ -1,4 +1,5 @@
-/* Control and status registers of supervisor mode (RISC-V privileged specification) and their bits. Also for assembly. */
+/* Control and status registers of supervisor mode (RISC-V privileged specification) and their bits. Also for
+ * assembly. */
 #ifndef ARCH_RISCV_CSR_H
 #define ARCH_RISCV_CSR_H
 

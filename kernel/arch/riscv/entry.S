@@ -1,13 +1,14 @@
 /*
  * Traps: how user mode and interrupts enter the kernel and leave it, and the context switch.
  *
- * sscratch tells where a trap comes from: it holds the current thread while user mode runs, 0 while the kernel does (then tp holds
- * the thread). Interrupts are off from the trap on until somebody sets sstatus.SIE.
+ * sscratch tells where a trap comes from: it holds the current thread while user mode runs, 0 while the kernel does
+ * (then tp holds the thread). Interrupts are off from the trap on until somebody sets sstatus.SIE.
  *
- * System calls and faults take a short way. The kernel's C code preserves s0-s11 by the calling convention and never touches gp, and the
- * context switch keeps them all, so at the end they still hold the user's values: only the others are saved and loaded. Calls that read or
- * replace the whole context (fork, exec, sigreturn) are listed at `whole_context_calls` and save everything; so does whatever ends with
- * a signal or a reschedule pending, when it gets there.
+ * System calls and faults take a short way. The kernel's C code preserves s0-s11 by the calling convention and never
+ * touches gp, and the context switch keeps them all, so at the end they still hold the user's values: only the others
+ * are saved and loaded. Calls that read or replace the whole context (fork, exec, sigreturn) are listed at
+ * `whole_context_calls` and save everything; so does whatever ends with a signal or a reschedule pending, when it gets
+ * there.
  */
 #include "arch/riscv/csr.h"
 #include "arch/riscv/layout.h"

@@ -1,6 +1,6 @@
 /*
- * Reading the flattened device tree that the firmware hands over (Devicetree Specification 0.4, chapter 5). Only for arch/; others ask
- * fdt_device (arch.h). Nodes are visited in document order; nothing is unpacked.
+ * Reading the flattened device tree that the firmware hands over (Devicetree Specification 0.4, chapter 5). Only for
+ * arch/; others ask fdt_device (arch.h). Nodes are visited in document order; nothing is unpacked.
  */
 #ifndef ARCH_RISCV_FDT_H
 #define ARCH_RISCV_FDT_H
@@ -22,7 +22,8 @@ u64 fdt_size(void);
 void fdt_root(struct fdt_node *node);
 /* The next node in document order, whatever its depth. */
 bool fdt_next(struct fdt_node *node);
-/* The next node below the one at PATH's depth DEPTH (a sibling sub-tree ends it): for `while (fdt_next_below(&n, depth))`. */
+/* The next node below the one at PATH's depth DEPTH (a sibling sub-tree ends it): for `while (fdt_next_below(&n,
+ * depth))`. */
 bool fdt_next_below(struct fdt_node *node, unsigned depth);
 bool fdt_find_path(struct fdt_node *node, const char *name); /* child of the root; matches up to '@' */
 bool fdt_find_compatible(struct fdt_node *node, const char *compatible); /* from behind NODE on */

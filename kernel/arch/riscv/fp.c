@@ -2,13 +2,16 @@
  * User floating-point state. A thread that uses none costs nothing.
  *
  * sstatus.FS in a thread's saved status says how its state stands:
- *   Off    the hart's registers are not this thread's; its first FP instruction traps (arch_fp_trap), loads them and goes on
+ *
+ *   Off    the hart's registers are not this thread's: its first FP instruction traps (arch_fp_trap) and loads them
+ *
  *   Clean  the registers hold the state, and thread->fp has the same
+ *
  *   Dirty  the registers hold newer state than thread->fp; only while the thread runs
  *
- * When a dirty thread leaves its hart its registers are saved, so thread->fp of a thread that does not run is always current and it may
- * go on anywhere. They are not cleared: if it comes back to the same hart and nobody else loaded the registers meanwhile
- * (hart->fp_owner is the thread and thread->fp_hart the hart), it finds them and needs no trap.
+ * When a dirty thread leaves its hart its registers are saved, so thread->fp of a thread that does not run is always
+ * current and it may go on anywhere. They are not cleared: if it comes back to the same hart and nobody else loaded the
+ * registers meanwhile (hart->fp_owner is the thread and thread->fp_hart the hart), it finds them and needs no trap.
  */
 #include "arch/riscv/internal.h"
 #include "lib/string.h"
@@ -16,7 +19,10 @@
 
 static bool is_dirty(const struct regs *regs) { return (regs->status & SSTATUS_FS) == SSTATUS_FS_DIRTY; }
 static void set_fs(struct regs *regs, u64 fs) { regs->status = (regs->status & ~(u64)SSTATUS_FS) | fs; }
-static bool registers_are_of(const struct hart *hart, const struct thread *t) { return hart->fp_owner == t && t->fp_hart == hart; }
+static bool registers_are_of(const struct hart *hart, const struct thread *t)
+{
+    return hart->fp_owner == t && t->fp_hart == hart;
+}
 
 /* T runs on this hart, with dirty registers. */
 static void save_registers(struct thread *t)
@@ -31,7 +37,8 @@ void fp_switch(struct thread *prev, struct thread *next)
 {
     if ((prev->flags & THREAD_USER) && is_dirty(thread_regs(prev)))
         save_registers(prev);
-    if ((next->flags & THREAD_USER) && (thread_regs(next)->status & SSTATUS_FS) != 0 && !registers_are_of(prev->hart, next))
+    if ((next->flags & THREAD_USER) && (thread_regs(next)->status & SSTATUS_FS) != 0 &&
+        !registers_are_of(prev->hart, next))
         set_fs(thread_regs(next), 0);
 }
 

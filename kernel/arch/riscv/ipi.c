@@ -4,8 +4,8 @@
  *     inbox[target], bit SOURCE   run calls[SOURCE], then take the own bit out of its `remaining`
  *     kicked[target]              look at the scheduler (sched_ipi)
  *
- * A hart has one call under way at most, since it waits for the end and does not give itself away meanwhile. While waiting it serves its own
- * inbox, so two harts that call each other cannot hang, even with interrupts off.
+ * A hart has one call under way at most, since it waits for the end and does not give itself away meanwhile. While
+ * waiting it serves its own inbox, so two harts that call each other cannot hang, even with interrupts off.
  */
 #include "arch/riscv/internal.h"
 #include "arch/riscv/sbi.h"

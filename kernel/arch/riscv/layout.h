@@ -1,13 +1,15 @@
 /*
- * The kernel's address space. It fits the upper half of Sv39 (256 GiB), so that one layout serves Sv39, Sv48 and Sv57; the
- * wider formats reach it through one further root entry each.
+ * The kernel's address space. It fits the upper half of Sv39 (256 GiB), so that one layout serves Sv39, Sv48 and Sv57;
+ * the wider formats reach it through one further root entry each.
  *
- *   0xffffffc0_00000000  direct map: physical address p is at DIRECT_MAP + p, 128 GiB, huge pages, read-write, no execute.
+ *   0xffffffc0_00000000  direct map: physical address p is at DIRECT_MAP + p, 128 GiB, huge pages, read-write, no
+ *                        execute.
  *                        Device registers are reached through it too.
  *   0xffffffe0_00000000  kernel stacks: STACK_SLOT bytes each, the lower part unmapped (guard), 4 GiB: 131072 threads
  *   0xffffffff_80000000  the kernel image: text read-execute, rodata read-only, data read-write
  *
- * Root entries (Sv39: the root's upper half; wider: the next level's) never change after boot: every space copies them once.
+ * Root entries (Sv39: the root's upper half; wider: the next level's) never change after boot: every space copies them
+ * once.
  */
 #ifndef ARCH_RISCV_LAYOUT_H
 #define ARCH_RISCV_LAYOUT_H

@@ -1,15 +1,16 @@
 /*
- * The kernel's own page tables. start.S has made a first Sv39 map; here the image gets its final permissions, page by page (text read-
- * execute, constants read-only, data read-write), in the direct map too, where text and constants lose their W; then the widest format
- * is switched on. All of the kernel lives in the upper half of Sv39 (layout.h), so the wider formats only need a root above it:
+ * The kernel's own page tables. start.S has made a first Sv39 map; here the image gets its final permissions, page by
+ * page (text read-execute, constants read-only, data read-write), in the direct map too, where text and constants lose
+ * their W; then the widest format is switched on. All of the kernel lives in the upper half of Sv39 (layout.h), so the
+ * wider formats only need a root above it:
  *
  *     Sv57: kernel_table5[511] -> Sv48: kernel_table4[511] -> Sv39: kernel_table3[256..511]
  *
- * and writing satp with another mode changes nothing about where the kernel is mapped. A mode that the hart does not have leaves satp
- * as it was (privileged specification, "Supervisor Address Translation and Protection Register").
+ * and writing satp with another mode changes nothing about where the kernel is mapped. A mode that the hart does not
+ * have leaves satp as it was (privileged specification, "Supervisor Address Translation and Protection Register").
  *
- * The kernel-stack area's tables exist from the start for STACK_AREA_SIZE, so that spaces may copy the root entries once; its lowest level
- * is made as stacks come. Lock: stack_map_lock.
+ * The kernel-stack area's tables exist from the start for STACK_AREA_SIZE, so that spaces may copy the root entries
+ * once; its lowest level is made as stacks come. Lock: stack_map_lock.
  */
 #include "arch/riscv/internal.h"
 #include "lib/cmdline.h"
@@ -81,7 +82,10 @@ static void protect_direct_map(void)
     kernel_table3[pt_index((u64)phys_to_virt(gib), 2)] = table_entry(direct_table1);
 }
 
-static u64 *root_for(unsigned levels) { return levels == 5 ? kernel_table5 : levels == 4 ? kernel_table4 : kernel_table3; }
+static u64 *root_for(unsigned levels)
+{
+    return levels == 5 ? kernel_table5 : levels == 4 ? kernel_table4 : kernel_table3;
+}
 
 static u64 satp_for(unsigned levels, u64 root_pfn, u64 asid)
 {

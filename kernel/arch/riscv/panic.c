@@ -1,10 +1,10 @@
 /*
- * The end after a bug in the kernel: a marker line for tools, the reason, registers and a symbolised backtrace by polled output, then the
- * machine goes off with status 3.
+ * The end after a bug in the kernel: a marker line for tools, the reason, registers and a symbolised backtrace by
+ * polled output, then the machine goes off with status 3.
  *
- * Backtraces need no frame pointers and no unwind tables: the prologue of the function at hand is read from its first instruction on, to find how
- * far it moved sp and where it put ra. Where that fails (hand-written code, a damaged stack) every word of the stack that looks like a
- * return address is listed, marked with "?".
+ * Backtraces need no frame pointers and no unwind tables: the prologue of the function at hand is read from its first
+ * instruction on, to find how far it moved sp and where it put ra. Where that fails (hand-written code, a damaged
+ * stack) every word of the stack that looks like a return address is listed, marked with "?".
  */
 #include "arch/riscv/internal.h"
 #include "lib/kmsg.h"
@@ -19,8 +19,8 @@ extern char boot_stacks[], boot_stack_top[], emergency_stack_top[];
 static u32 panicking; /* hart id + 1 */
 
 static const char *const register_names[32] = {
-    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5",
-    "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
+    "a6",   "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
 };
 
 static bool is_stack_address(u64 a)
@@ -59,7 +59,8 @@ static s64 sp_change(u32 in)
     if (in >> 16 == 0 && (in & 0xef83) == 0x0101) /* c.addi sp, imm */
         return (s64)((u64)((in >> 2 & 31) | (in >> 12 & 1) << 5) << 58) >> 58;
     if (in >> 16 == 0 && (in & 0xef83) == 0x6101) { /* c.addi16sp */
-        u64 imm = (in >> 6 & 1) << 4 | (in >> 2 & 1) << 5 | (in >> 5 & 1) << 6 | (in >> 3 & 3) << 7 | (in >> 12 & 1) << 9;
+        u64 imm =
+            (in >> 6 & 1) << 4 | (in >> 2 & 1) << 5 | (in >> 5 & 1) << 6 | (in >> 3 & 3) << 7 | (in >> 12 & 1) << 9;
 
         return (s64)(imm << 54) >> 54;
     }
@@ -200,7 +201,8 @@ static noreturn_fn void end_with(const struct regs *regs, const char *fmt, va_li
     vsnprintf(reason, sizeof(reason), fmt, args);
     console_emergency_printf("\n@@PANIC@@\n");
     console_emergency_printf("kernel panic: %s\n", reason);
-    console_emergency_printf("hart %u, thread %s, %lu us after boot\n", self - 1, current->name, time_ns() / NSEC_PER_USEC);
+    console_emergency_printf("hart %u, thread %s, %lu us after boot\n", self - 1, current->name,
+                             time_ns() / NSEC_PER_USEC);
     if (regs != NULL)
         print_registers(regs);
     arch_print_backtrace(regs);

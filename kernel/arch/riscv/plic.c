@@ -1,7 +1,8 @@
 /*
- * The platform-level interrupt controller (RISC-V PLIC specification 1.0). Each hart has a context for supervisor mode; which one, the
- * device tree's "interrupts-extended" tells: it lists a pair (the hart's own interrupt controller, interrupt number) per context.
- * Interrupt N is routed to one hart, number N modulo the harts, so that no two harts race for one claim.
+ * The platform-level interrupt controller (RISC-V PLIC specification 1.0). Each hart has a context for supervisor mode;
+ * which one, the device tree's "interrupts-extended" tells: it lists a pair (the hart's own interrupt controller,
+ * interrupt number) per context. Interrupt N is routed to one hart, number N modulo the harts, so that no two harts
+ * race for one claim.
  */
 #include "arch/riscv/fdt.h"
 #include "arch/riscv/internal.h"
@@ -9,10 +10,10 @@
 #include "sched/sched.h"
 
 #define MAX_IRQS 128
-#define PRIORITY(irq) ((irq) * 4)
-#define ENABLE(context) (0x2000 + (context) * 0x80)
-#define THRESHOLD(context) (0x200000 + (context) * 0x1000)
-#define CLAIM(context) (0x200004 + (context) * 0x1000)
+#define PRIORITY(irq) ((irq)*4)
+#define ENABLE(context) (0x2000 + (context)*0x80)
+#define THRESHOLD(context) (0x200000 + (context)*0x1000)
+#define CLAIM(context) (0x200004 + (context)*0x1000)
 #define NO_CONTEXT UINT32_MAX
 
 struct irq_handler {

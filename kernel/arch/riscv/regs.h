@@ -1,6 +1,6 @@
 /*
- * The registers of an interrupted context as entry.S saves them: at the top of the thread's kernel stack for a trap from
- * user mode, wherever the stack was for one from the kernel. x[0] is unused (x0 is zero); x[n] is register n.
+ * The registers of an interrupted context as entry.S saves them: at the top of the thread's kernel stack for a trap
+ * from user mode, wherever the stack was for one from the kernel. x[0] is unused (x0 is zero); x[n] is register n.
  */
 #ifndef ARCH_RISCV_REGS_H
 #define ARCH_RISCV_REGS_H

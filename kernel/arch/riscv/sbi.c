@@ -23,7 +23,10 @@ static long sbi_call(u64 extension, u64 function, u64 arg0, u64 arg1, u64 arg2)
     return (long)a0;
 }
 
-long sbi_hart_start(u64 sbi_hart, u64 start_pa, u64 opaque) { return sbi_call(EXTENSION_HSM, 0, sbi_hart, start_pa, opaque); }
+long sbi_hart_start(u64 sbi_hart, u64 start_pa, u64 opaque)
+{
+    return sbi_call(EXTENSION_HSM, 0, sbi_hart, start_pa, opaque);
+}
 void sbi_set_timer(u64 ticks) { sbi_call(EXTENSION_TIME, 0, ticks, 0, 0); }
 void sbi_send_ipi(u64 sbi_hart) { sbi_call(EXTENSION_IPI, 0, 1, sbi_hart, 0); }
 void sbi_reboot(void) { sbi_call(EXTENSION_RESET, 0, RESET_COLD_REBOOT, 0, 0); }

@@ -1,10 +1,11 @@
 /*
- * The first instructions of every hart. The firmware jumps here in physical addresses with paging off: a0 = hart id, a1 = the device
- * tree's physical address (the boot hart) or what arch_start_harts gave (the others).
+ * The first instructions of every hart. The firmware jumps here in physical addresses with paging off: a0 = hart id, a1
+ * = the device tree's physical address (the boot hart) or what arch_start_harts gave (the others).
  *
- * The boot hart makes a first Sv39 map: the image (8 MiB, read-write-execute for now) at KERNEL_IMAGE and the direct map in 1 GiB
- * leaves. Sv39 exists wherever a wider format does; paging.c goes on from here. Writing satp makes the next fetch fault, as the
- * physical address is not mapped, and the trap vector is where we want to be: no identity map is needed.
+ * The boot hart makes a first Sv39 map: the image (8 MiB, read-write-execute for now) at KERNEL_IMAGE and the direct
+ * map in 1 GiB leaves. Sv39 exists wherever a wider format does; paging.c goes on from here. Writing satp makes the
+ * next fetch fault, as the physical address is not mapped, and the trap vector is where we want to be: no identity map
+ * is needed.
  */
 #include "arch/riscv/csr.h"
 #include "arch/riscv/layout.h"

@@ -1,4 +1,5 @@
-/* Which function an address belongs to, by the table that symbols.awk made: offsets from image_start in ascending order. */
+/* Which function an address belongs to, by the table that symbols.awk made: offsets from image_start in ascending
+ * order. */
 #include "arch/riscv/internal.h"
 
 extern const u32 symbol_count, symbol_offsets[], symbol_name_starts[];

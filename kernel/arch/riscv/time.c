@@ -1,7 +1,7 @@
 /*
- * The clock is the `time` CSR, which counts at machine.timebase_hz; user mode may read it too. Nanoseconds are ticks times a 64-bit fixed-point
- * factor with 32 fraction bits (128-bit product: no overflow). Wall time is an offset, read once from the Goldfish RTC (64-bit nanoseconds since
- * 1970; reading the low half latches the high one).
+ * The clock is the `time` CSR, which counts at machine.timebase_hz; user mode may read it too. Nanoseconds are ticks
+ * times a 64-bit fixed-point factor with 32 fraction bits (128-bit product: no overflow). Wall time is an offset, read
+ * once from the Goldfish RTC (64-bit nanoseconds since 1970; reading the low half latches the high one).
  *
  * The timer is Sstc's stimecmp where every hart has it, else the firmware's.
  */
@@ -25,10 +25,7 @@ u64 time_realtime_offset(void) { return load_relaxed(&realtime_offset); }
 void time_set_realtime(u64 ns) { store_relaxed(&realtime_offset, ns - time_ns()); }
 
 /* Rounded up: the interrupt must not come early. */
-static u64 ns_to_ticks(u64 ns)
-{
-    return (u64)((unsigned __int128)ns * ticks_factor >> 64) + 1 + time_scale.boot_ticks;
-}
+static u64 ns_to_ticks(u64 ns) { return (u64)((unsigned __int128)ns * ticks_factor >> 64) + 1 + time_scale.boot_ticks; }
 
 /* Off means masked, not set to the end of time: a simulator that skips idle time would go there. */
 void arch_set_timer(u64 deadline_ns)

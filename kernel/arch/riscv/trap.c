@@ -1,6 +1,6 @@
 /*
- * Traps, the C side: interrupts of either mode, and traps in the kernel itself (a bug, but for what kernel_fault_fixup knows).
- * Traps of user mode go to sys/trap.c; entry.S calls it.
+ * Traps, the C side: interrupts of either mode, and traps in the kernel itself (a bug, but for what kernel_fault_fixup
+ * knows). Traps of user mode go to sys/trap.c; entry.S calls it.
  */
 #include "arch/riscv/internal.h"
 #include "sched/sched.h"
@@ -9,9 +9,10 @@ void handle_interrupt(struct regs *regs);
 void kernel_trap(struct regs *regs);
 
 static const char *const cause_names[] = {
-    "misaligned fetch", "fetch access fault", "illegal instruction", "breakpoint", "misaligned load", "load access fault",
-    "misaligned store", "store access fault", "user call", "supervisor call", "reserved", "machine call", "fetch page fault",
-    "load page fault", "reserved", "store page fault",
+    "misaligned fetch",  "fetch access fault", "illegal instruction", "breakpoint",      "misaligned load",
+    "load access fault", "misaligned store",   "store access fault",  "user call",       "supervisor call",
+    "reserved",          "machine call",       "fetch page fault",    "load page fault", "reserved",
+    "store page fault",
 };
 
 /* => interrupts off, and they stay off */
@@ -47,7 +48,8 @@ void kernel_trap(struct regs *regs)
     if (kernel_fault_fixup(regs))
         return;
     if (is_in_guard(regs->tval) || (regs->x[REG_SP] & KERNEL_STACK_SIZE) == 0)
-        panic_with_regs(regs, "kernel stack overflow: %s at %p, address %p", name, (void *)regs->pc, (void *)regs->tval);
+        panic_with_regs(regs, "kernel stack overflow: %s at %p, address %p", name, (void *)regs->pc,
+                        (void *)regs->tval);
     panic_with_regs(regs, "%s in the kernel at %p, address %p", name, (void *)regs->pc, (void *)regs->tval);
 }
 
@@ -84,7 +86,8 @@ struct thread *arch_switch(struct thread *prev, struct thread *next)
 
     if (unlikely(prev->fp_used || next->fp_used))
         fp_switch(prev, next);
-    if (unlikely(hart->stack_generation != generation)) { /* NEXT's stack may be new where this hart's TLB has an older one */
+    if (unlikely(hart->stack_generation != generation)) {
+        /* NEXT's stack may be new where this hart's TLB has an older one. */
         hart->stack_generation = generation;
         arch_flush_tlb_all();
     }
