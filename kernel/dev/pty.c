@@ -21,6 +21,7 @@
 #define RESERVE 512u     /* of the output ring: for echo */
 #define CHUNK 256
 #define SLAVE_MAJOR 136
+#define GROUP_TTY 5 /* Debian's: its members may write to others' terminals (wall(1)) */
 
 #define FIONREAD 0x541b
 #define TIOCPKT 0x5420
@@ -361,6 +362,7 @@ static int master_open(struct inode *inode, struct file *file)
         mutex_unlock(&pairs_lock);
         return error;
     }
+    devfs_set_owner(p->slave.name, current->cred->fsuid, GROUP_TTY);
     file->private = p;
     file->ops = &master_file_ops;
     return 0;

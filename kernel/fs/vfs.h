@@ -1,15 +1,17 @@
 /*
  * The virtual file system: what file systems provide (super_ops, inode_ops, file_ops), and the objects they share.
  *
- *   fd table -> file (open description: offset, flags) -> inode (the file; embeds its page cache `object`) -> super (a mounted file system)
+ *   fd table -> file (open description: offset, flags) -> inode (the file; embeds its page cache `object`) -> super
  *   path -> dentry (a name in the name cache; fs/dentry.h) -> inode
  *
- * File systems know inodes and names, never dentries or paths. Errors are negative errnos.
+ * A super is a mounted file system. File systems know inodes and names, never dentries or paths. Errors are negative
+ * errnos.
  *
- * Locks (all sleeping): super.rename_lock (moves of directories) -> inode.lock of directories (parent first, else by address) -> inode.lock of files
- * -> the file system's own. VFS holds dir->lock for writing around create...rename, for reading around lookup and readdir; the file's lock
- * for writing around write, setattr, fallocate. No inode lock is held while user memory is touched, except by write(): its source may be a mapping,
- * so page faults never take inode.lock (object.h's prepare_write neither).
+ * Locks (all sleeping): super.rename_lock (moves of directories) -> inode.lock of directories (parent first, else by
+ * address) -> inode.lock of files -> the file system's own. VFS holds dir->lock for writing around create...rename, for
+ * reading around lookup and readdir; the file's lock for writing around write, setattr, fallocate. No inode lock is
+ * held while user memory is touched, except by write(): its source may be a mapping, so page faults never take
+ * inode.lock (object.h's prepare_write neither).
  */
 #ifndef FS_VFS_H
 #define FS_VFS_H
@@ -85,7 +87,7 @@ struct mount;
 #define PATH_MAX 4096
 
 /* A device number as the kernel's stat structures have it (32 bits: 12-bit major, 20-bit minor). */
-#define makedev(major, minor) ((u32)(((minor)&0xff) | ((major) << 8) | (((minor)&~0xffu) << 12)))
+#define makedev(major, minor) ((u32)(((minor)&0xff) | ((major) << 8) | (((minor) & ~0xffu) << 12)))
 #define dev_major(dev) (((dev) >> 8) & 0xfff)
 #define dev_minor(dev) (((dev)&0xff) | (((dev) >> 12) & 0xfff00))
 
@@ -106,7 +108,7 @@ struct inode {
     u32 mode; /* type and permissions */
     u32 uid, gid;
     u32 nlink;
-    u32 rdev;   /* devices */
+    u32 rdev; /* devices */
     u32 generation;
     u64 blocks; /* 512-byte units */
     struct timespec64 atime, mtime, ctime;
@@ -119,19 +121,19 @@ struct inode {
     u32 refs;
     u32 state; /* INODE_* */
     struct list hash_link, lru_link, dirty_link, super_link;
-    struct list dentries; /* aliases */
-    struct pipe *pipe;    /* FIFOs */
+    struct list dentries;    /* aliases */
+    struct pipe *pipe;       /* FIFOs */
     struct lock_list *locks; /* fcntl, flock */
-    u32 write_opens;      /* files open for writing; negative counts deny (ETXTBSY) are kept in exec_opens */
+    u32 write_opens;         /* files open for writing; negative counts deny (ETXTBSY) are kept in exec_opens */
     u32 exec_opens;
-    const char *link;     /* symlinks held in memory: the target; else ops->read_link */
-    u64 dirty_since;      /* time_ns() of the first change since it was clean */
+    const char *link; /* symlinks held in memory: the target; else ops->read_link */
+    u64 dirty_since;  /* time_ns() of the first change since it was clean */
 };
 #define INODE_NEW BIT(0)         /* being filled in; look-ups wait */
 #define INODE_DIRTY BIT(1)       /* super_ops.write_inode is due (attributes) */
 #define INODE_DIRTY_PAGES BIT(2) /* object has dirty pages */
 #define INODE_FREEING BIT(3)
-#define INODE_HASHED BIT(4)      /* inode_get finds it */
+#define INODE_HASHED BIT(4) /* inode_get finds it */
 
 static inline struct inode *object_inode(struct object *o) { return container_of(o, struct inode, object); }
 static inline u64 inode_size(const struct inode *inode) { return load_relaxed(&inode->object.size); }
@@ -153,8 +155,8 @@ struct attributes { /* what setattr changes: the fields of `valid` */
 #define RENAME_NOREPLACE 1
 #define RENAME_EXCHANGE 2
 
-/* NEW inodes come back with one reference. The VFS has checked names, types, permissions, mounts, and that source and target are what the man
- * page wants (EEXIST, ENOTDIR, ENOTEMPTY is the file system's: is_empty_dir below). */
+/* NEW inodes come back with one reference. The VFS has checked names, types, permissions, mounts, and that source and
+ * target are what the man page wants (EEXIST, ENOTDIR, ENOTEMPTY is the file system's: is_empty_dir below). */
 struct inode_ops {
     /* The inode that NAME means in DIR: ERR_PTR(-ENOENT, -EIO...). Never "." or "..". */
     struct inode *(*lookup)(struct inode *dir, struct name name);
@@ -167,15 +169,16 @@ struct inode_ops {
     int (*unlink)(struct inode *dir, struct name name, struct inode *inode);
     int (*rmdir)(struct inode *dir, struct name name, struct inode *inode); /* -ENOTEMPTY */
     /* TARGET is what is there under the new name, or NULL. FLAGS: RENAME_EXCHANGE or 0. */
-    int (*rename)(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir, struct name new_name,
-                  struct inode *target, unsigned flags);
+    int (*rename)(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
+                  struct name new_name, struct inode *target, unsigned flags);
     /* Symlink's target into BUF (PATH_MAX bytes, NUL added): length. */
     ssize_t (*read_link)(struct inode *inode, char *buf, size_t size);
     /* Changes attributes (all checks done), object_set_size included; NULL: inode_setattr. */
     int (*setattr)(struct inode *inode, const struct attributes *attr);
     /* Refreshes fields that are computed (procfs) before stat; NULL: nothing to do. */
     void (*getattr)(struct inode *inode);
-    /* procfs: a "magic" link that leads to an open file, not a path (fd, exe, cwd): *PATH referenced. NULL: ordinary. */
+    /* procfs: a "magic" link that leads to an open file, not a path (fd, exe, cwd): *PATH referenced. NULL:
+     * ordinary. */
     int (*follow_link)(struct inode *inode, struct path *path);
     /* procfs: may a cached name still be used? NULL: yes. */
     bool (*revalidate)(struct inode *dir, struct name name, struct inode *inode);
@@ -208,11 +211,12 @@ struct file {
     u64 pos;
     struct mutex pos_lock; /* read, write, lseek, getdents of one offset */
     struct readahead readahead;
-    u32 error_seen;        /* object.error_sequence that fsync has reported */
+    u32 error_seen; /* object.error_sequence that fsync has reported */
     void *private;
     bool counts_write, denies_write; /* part of inode->write_opens, inode->exec_opens until the last reference goes */
-    struct list epoll_links; /* fs/epoll.c */
-    const char *anon_name;  /* "pipe:[12]", "anon_inode:[eventfd]" ...: what /proc/PID/fd shows without a dentry; static or kmalloc'ed by the owner */
+    struct list epoll_links;         /* fs/epoll.c */
+    /* "pipe:[12]", "anon_inode:[eventfd]"...: what /proc/PID/fd shows without a dentry; the owner's memory. */
+    const char *anon_name;
 };
 
 #define POLLIN 0x1
@@ -234,41 +238,49 @@ struct file_ops {
     /* Bytes or -errno; *POS advances. Non-blocking when file->flags & O_NONBLOCK. NULL: -EINVAL. */
     ssize_t (*read)(struct file *file, struct uio *uio, u64 *pos);
     ssize_t (*write)(struct file *file, struct uio *uio, u64 *pos);
-    s64 (*seek)(struct file *file, s64 offset, int whence); /* NULL: -ESPIPE; generic_seek */
-    int (*read_dir)(struct file *file, struct dir_context *ctx); /* "." and ".." too. NULL: -ENOTDIR */
+    s64 (*seek)(struct file *file, s64 offset, int whence);           /* NULL: -ESPIPE; generic_seek */
+    int (*read_dir)(struct file *file, struct dir_context *ctx);      /* "." and ".." too. NULL: -ENOTDIR */
     long (*ioctl)(struct file *file, unsigned command, u64 argument); /* NULL: -ENOTTY */
-    /* Ready events; with TABLE not NULL, first poll_wait() on each queue that tells of changes. NULL: always readable and writable. */
+    /* Ready events; with TABLE not NULL, first poll_wait() on each queue that tells of changes. NULL: always readable
+     * and writable. */
     unsigned (*poll)(struct file *file, struct poll_table *table);
-    /* What mmap maps: the object (no reference given; FILE keeps it), NULL for private anonymous memory (/dev/zero), ERR_PTR(-ENODEV). Op NULL: -ENODEV. */
+    /* What mmap maps: the object (no reference given; FILE keeps it), NULL for private anonymous memory (/dev/zero),
+     * ERR_PTR(-ENODEV). Op NULL: -ENODEV. */
     struct object *(*map)(struct file *file, bool shared);
-    int (*fsync)(struct file *file, u64 from, u64 to, bool data_only); /* NULL: -EINVAL */
+    int (*fsync)(struct file *file, u64 from, u64 to, bool data_only);     /* NULL: -EINVAL */
     int (*fallocate)(struct file *file, int mode, u64 offset, u64 length); /* NULL: -EOPNOTSUPP */
 };
 
 /* Ready-made operations for files that live in the page cache. */
 ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos);
-/* All of write(2): takes inode->lock, appends, keeps to limits, strips setuid bits, stamps times, object_write, and ops->fsync for O_SYNC. */
+/* All of write(2): takes inode->lock, appends, keeps to limits, strips setuid bits, stamps times, object_write, and
+ * ops->fsync for O_SYNC. */
 ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos);
 /* Writes the file's pages and, unless DATA_ONLY, its attributes back, then super_ops.sync: 0 or the first error. */
 int generic_fsync(struct file *file, u64 from, u64 to, bool data_only);
-/* Something was read: updates atime as the mount's options and O_NOATIME say (relatime). generic_read does it itself. */
+/* Something was read: updates atime as the mount's options and O_NOATIME say (relatime). generic_read does it
+ * itself. */
 void file_accessed(struct file *file);
 s64 generic_seek(struct file *file, s64 offset, int whence); /* 0..max size; SEEK_DATA/HOLE treat all as data */
 struct object *generic_map(struct file *file, bool shared);
 
 /* ---- super block ---- */
-struct statfs_info { u64 type, block_size, blocks, free, available, files, files_free, name_max, fragment_size, fsid, flags; };
+struct statfs_info {
+    u64 type, block_size, blocks, free, available, files, files_free, name_max, fragment_size, fsid, flags;
+};
 
 struct super_ops {
-    struct inode *(*alloc_inode)(struct super *super); /* the file system's struct that embeds an inode, zeroed */
-    void (*free_inode)(struct inode *inode);           /* its memory only */
+    struct inode *(*alloc_inode)(struct super *super);  /* the file system's struct that embeds an inode, zeroed */
+    void (*free_inode)(struct inode *inode);            /* its memory only */
     int (*write_inode)(struct inode *inode, bool wait); /* attributes to the buffers/disk. NULL: nothing on disk */
-    /* Last reference gone (and nlink 0, or the cache lets go): with nlink 0, free the blocks and the disk inode. VFS destroys the object afterwards. NULL: nothing. */
+    /* Last reference gone (and nlink 0, or the cache lets go): with nlink 0, free the blocks and the disk inode. VFS
+     * destroys the object afterwards. NULL: nothing. */
     void (*evict_inode)(struct inode *inode);
-    int (*sync)(struct super *super, bool wait); /* metadata, after VFS wrote all dirty inodes and pages; WAIT: on the medium */
+    /* Metadata, after VFS wrote all dirty inodes and pages; WAIT: on the medium. */
+    int (*sync)(struct super *super, bool wait);
     void (*statfs)(struct super *super, struct statfs_info *info);
     int (*remount)(struct super *super, bool read_only, const char *options);
-    void (*put_super)(struct super *super); /* unmount: everything is synced and evicted */
+    void (*put_super)(struct super *super);                            /* unmount: everything is synced and evicted */
     void (*show_options)(struct super *super, char *buf, size_t size); /* for /proc/mounts, "" or ",name=value..." */
 };
 
@@ -279,11 +291,11 @@ struct super {
     u32 dev;                     /* st_dev */
     unsigned block_size;
     bool read_only;
-    bool keep_unused;            /* inodes with no references stay cached (disk file systems) */
-    bool case_exact_names;       /* unused, 0 */
-    unsigned time_granularity;   /* ns: 1 or NSEC_PER_SEC */
+    bool keep_unused;          /* inodes with no references stay cached (disk file systems) */
+    bool case_exact_names;     /* unused, 0 */
+    unsigned time_granularity; /* ns: 1 or NSEC_PER_SEC */
     u64 max_size;
-    struct inode *root;          /* referenced */
+    struct inode *root; /* referenced */
     struct mutex rename_lock;
     void *private;
     /* fs/inode.c, fs/mount.c */
@@ -299,26 +311,29 @@ struct fs_type {
     /* Fills SUPER (type, device, read_only are set): 0 or -errno. OPTIONS: mount(2)'s data, "" when none. */
     int (*mount)(struct super *super, const char *options);
     struct fs_type *next;
-    bool single;           /* all mounts show the same instance (devtmpfs) */
+    bool single; /* all mounts show the same instance (devtmpfs) */
 };
 void fs_register(struct fs_type *type);
 
 /* ---- inode cache (fs/inode.c) ---- */
-/* The inode of (SUPER, INO) with a reference. *IS_NEW: it was not cached; fill it in, then inode_ready() or inode_failed(). ERR_PTR(-ENOMEM). */
+/* The inode of (SUPER, INO) with a reference. *IS_NEW: it was not cached; fill it in, then inode_ready() or
+ * inode_failed(). ERR_PTR(-ENOMEM). */
 struct inode *inode_get(struct super *super, u64 ino, bool *is_new);
-struct inode *inode_new(struct super *super); /* not in the cache yet (ino unknown, or never looked up); one reference, owner/time from current */
-void inode_insert(struct inode *inode);       /* enters a new one under its ino */
+/* Not in the cache yet (ino unknown, or never looked up); one reference, owner and times from current. ERR_PTR. */
+struct inode *inode_new(struct super *super);
+void inode_insert(struct inode *inode); /* enters a new one under its ino */
 void inode_ready(struct inode *inode);
 void inode_failed(struct inode *inode); /* drops the reference too */
 static inline void inode_hold(struct inode *inode) { atomic_add_relaxed(&inode->refs, 1); }
 void inode_put(struct inode *inode);
-void inode_mark_dirty(struct inode *inode);      /* attributes changed; callable under spinlocks */
-void inode_dirty_pages(struct object *o);        /* for object_ops.dirtied */
+void inode_mark_dirty(struct inode *inode); /* attributes changed; callable under spinlocks */
+void inode_dirty_pages(struct object *o);   /* for object_ops.dirtied */
 int inode_setattr(struct inode *inode, const struct attributes *attr); /* copies fields, marks dirty; not the size */
 /* A fresh inode's owner, group (setgid directories), mode and times, as creat(2) wants. */
 void inode_init_owner(struct inode *inode, const struct inode *dir, u32 mode);
 struct timespec64 current_time(const struct inode *inode); /* realtime, cut to the file system's granularity */
-void inode_touch(struct inode *inode, unsigned attr_times);  /* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME := now; marks dirty when changed */
+/* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME := now; marks dirty. */
+void inode_touch(struct inode *inode, unsigned attr_times);
 int inode_write_now(struct inode *inode); /* its dirty attributes, at once: 0 or -errno */
 int super_sync(struct super *super, bool wait);
 int sync_all(bool wait);
@@ -342,18 +357,22 @@ void file_put(struct file *file);
 /* Opens PATH in the kernel's own name or the current thread's (exec, init): permissions are checked against CRED. */
 struct file *file_open(const char *path, u32 flags, u32 mode);
 struct file *file_open_at(int dirfd, const char *path, u32 flags, u32 mode);
-struct file *file_open_exec(int dirfd, const char *path, int at_flags); /* regular, executable, not noexec; denies writing until file_put_exec */
+/* Regular, executable, not noexec; nobody may write it as long as the file (also a mapping's) is there. */
+struct file *file_open_exec(int dirfd, const char *path, int at_flags);
 void file_put_exec(struct file *file);
 ssize_t file_read(struct file *file, void *buf, size_t n, u64 pos); /* into kernel memory */
 ssize_t file_write(struct file *file, const void *buf, size_t n, u64 pos);
-/* What a path to FILE is from the root of the current thread, into BUF from its end: pointer into BUF; " (deleted)" appended as Linux does. */
+/* What a path to FILE is from the root of the current thread, into BUF from its end: pointer into BUF; " (deleted)"
+ * appended as Linux does. */
 char *file_path(struct file *file, char *buf, size_t size);
 char *path_name(const struct path *path, char *buf, size_t size);
 void path_get(const struct path *path);
 void path_put(const struct path *path);
-/* A memory-only file (shared anonymous memory, memfd, SysV): unlinked, on tmpfs. NAME is what maps shows, e.g. "/dev/zero". */
+/* A memory-only file (shared anonymous memory, memfd, SysV): unlinked, on tmpfs. NAME is what maps shows, e.g.
+ * "/dev/zero". */
 struct file *tmpfs_file_create(const char *name, u64 size, u32 flags);
-/* PROT_* that a mapping of FILE may never have: PROT_EXEC on a noexec mount, PROT_WRITE of a shared one of a memfd sealed against writing. */
+/* PROT_* that a mapping of FILE may never have: PROT_EXEC on a noexec mount, PROT_WRITE of a shared one of a memfd
+ * sealed against writing. */
 unsigned file_forbidden_prot(const struct file *file, bool shared);
 /* Whether a file's mapping counts as shmem (RssShmem). */
 bool file_is_shmem(const struct file *file);
@@ -362,10 +381,10 @@ bool file_is_shmem(const struct file *file);
 struct fd_table *fd_table_create(void);
 struct fd_table *fd_table_copy(struct fd_table *from); /* fork; ERR_PTR(-ENOMEM) */
 void fd_table_get(struct fd_table *t);
-void fd_table_put(struct fd_table *t);        /* the last one closes all */
+void fd_table_put(struct fd_table *t);           /* the last one closes all */
 int fd_table_unshare_for_exec(struct thread *t); /* private copy if shared, then closes close-on-exec ones */
-struct file *fd_get(int fd);                  /* current's; with a reference; NULL = EBADF (also for O_PATH: fd_get_path_too) */
-struct file *fd_get_any(int fd);              /* O_PATH descriptors too */
+struct file *fd_get(int fd);     /* current's; with a reference; NULL = EBADF (also for O_PATH: fd_get_path_too) */
+struct file *fd_get_any(int fd); /* O_PATH descriptors too */
 struct file *fd_table_file(struct fd_table *t, int fd); /* another process's (procfs): with a reference, or NULL */
 int fd_table_next(struct fd_table *t, int fd);          /* lowest open descriptor >= FD, or -1 */
 bool fd_table_cloexec(struct fd_table *t, int fd);
@@ -386,20 +405,23 @@ void fs_context_put(struct fs_context *c);
 void poll_wait(struct poll_table *table, struct wait_queue *queue);
 
 /* ---- devices (fs/devfs) ---- */
-/* Makes /dev/NAME (may contain '/') with OPS for opened files; they find PRIVATE in file->private. MODE includes S_IFCHR or S_IFBLK. */
+/* Makes /dev/NAME (may contain '/') with OPS for opened files; they find PRIVATE in file->private. MODE includes
+ * S_IFCHR or S_IFBLK. */
 int devfs_add(const char *name, u32 mode, u32 dev, const struct file_ops *ops, void *private);
 void devfs_remove(const char *name);
+void devfs_set_owner(const char *name, u32 uid, u32 gid); /* a new node is root's */
 
 /* ---- mounts (fs/mount.c) ---- */
-/* The line of /proc/mounts (or, with INFO, of /proc/PID/mountinfo) for the next mount after *ID (0 at first), seen from the current root:
- * its length, or 0 after the last one. */
+/* The line of /proc/mounts (or, with INFO, of /proc/PID/mountinfo) for the next mount after *ID (0 at first), seen from
+ * the current root: its length, or 0 after the last one. */
 size_t mount_line(unsigned *id, bool info, char *buf, size_t size);
 /* The NUMBERth registered file system type, or NULL: /proc/filesystems. */
 const struct fs_type *fs_type_nth(unsigned number);
 
 /* ---- boot ---- */
-void vfs_init(void);                                    /* caches, tmpfs, devfs, pipefs */
-int vfs_mount_root(const char *device, const char *fs_type, bool read_only); /* "/dev/vda", "ext3"; and /dev, /proc, /tmp, /dev/shm where the directories exist */
-void vfs_shutdown(void);                                /* sync, unmount everything; called once nothing runs any more */
+void vfs_init(void); /* caches, tmpfs, devfs, pipefs */
+/* "/dev/vda", "ext3"; and /dev, /proc, /sys, /tmp, /dev/shm where the directories exist. */
+int vfs_mount_root(const char *device, const char *fs_type, bool read_only);
+void vfs_shutdown(void); /* sync, unmount everything; called once nothing runs any more */
 
 #endif

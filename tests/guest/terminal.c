@@ -246,6 +246,21 @@ static int claims(void *flags)
     return tty >= 0 ? 10 : errno == ENXIO ? 11 : 3;
 }
 
+/* An ordinary user's terminal is the user's own. */
+static int opens_as_user(void *unused UNUSED)
+{
+    char name[64];
+    int number, unlock = 0, fd;
+
+    if (setgid(1000) || setuid(1000))
+        return 1;
+    fd = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+    if (fd < 0 || ioctl(fd, TIOCSPTLCK, &unlock) || ioctl(fd, TIOCGPTN, &number))
+        return 2;
+    snprintf(name, sizeof(name), "/dev/pts/%d", number);
+    return open(name, O_RDWR | O_NOCTTY) < 0 ? 3 : 0;
+}
+
 static void owners(void)
 {
     int flags = O_NOCTTY;
@@ -256,6 +271,7 @@ static void owners(void)
     flags = 0;
     EXITS(claims, &flags, 10, "without it becomes the session's");
     close_pair();
+    EXITS(opens_as_user, NULL, 0, "a user's terminal belongs to the user");
 }
 
 static void sizes(void)

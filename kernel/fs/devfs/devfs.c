@@ -1,6 +1,7 @@
 /*
- * /dev: one tmpfs instance that the kernel populates and programs may change. A node is found by its number (fs/device.c), so removing and
- * making it again by mknod works. Drivers that start before there is a file system are remembered until devfs_init.
+ * /dev: one tmpfs instance that the kernel populates and programs may change. A node is found by its number
+ * (fs/device.c), so removing and making it again by mknod works. Drivers that start before there is a file system are
+ * remembered until devfs_init.
  */
 #include "fs/devfs/devfs.h"
 #include "fs/dentry.h"
@@ -39,7 +40,8 @@ static struct dentry *lookup_locked(struct dentry *dir, struct name name)
     return dentry_lookup_locked(dir, name, name_hash(name.s, name.length));
 }
 
-/* NAME in DIR, a positive dentry: made by the file system if it is not there: as a directory, a link to TARGET, or a device. ERR_PTR. */
+/* NAME in DIR, a positive dentry: made by the file system if it is not there: as a directory, a link to TARGET, or a
+ * device. ERR_PTR. */
 static struct dentry *find_or_make(struct dentry *dir, struct name name, u32 mode, u32 dev, const char *target)
 {
     struct inode *d_inode = dir->inode, *inode;
@@ -125,6 +127,25 @@ int devfs_add(const char *name, u32 mode, u32 dev, const struct file_ops *ops, v
     if (error != 0)
         return error;
     return root != NULL ? make_node(name, mode, dev, NULL) : remember(name, mode, dev);
+}
+
+void devfs_set_owner(const char *name, u32 uid, u32 gid)
+{
+    struct name last;
+    struct dentry *dir = root != NULL ? parent_of(name, &last) : NULL, *d;
+
+    if (dir == NULL || IS_ERR(dir))
+        return;
+    write_lock(&dir->inode->lock);
+    d = lookup_locked(dir, last);
+    if (!IS_ERR(d) && d->inode != NULL) {
+        d->inode->uid = uid;
+        d->inode->gid = gid;
+    }
+    write_unlock(&dir->inode->lock);
+    if (!IS_ERR(d))
+        dentry_put(d);
+    dentry_put(dir);
 }
 
 void devfs_remove(const char *name)
