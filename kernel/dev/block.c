@@ -1,5 +1,6 @@
 /*
- * The registry of block devices, and synchronous transfers. Devices are registered at boot and never leave, so readers need no lock.
+ * The registry of block devices, and synchronous transfers. Devices are registered at boot and never leave, so readers
+ * need no lock.
  */
 #include "dev/block.h"
 #include "lib/print.h"
@@ -10,8 +11,8 @@ static struct list devices = LIST_INIT(devices);
 int block_register(struct block_device *device)
 {
     list_add_tail(&devices, &device->link);
-    kprintf("%s: %lu MiB%s%s", device->name, (unsigned long)(device->sectors / (MIB / SECTOR_SIZE)), device->read_only ? ", read-only" : "",
-            device->write_cache ? ", write cache" : "");
+    kprintf("%s: %lu MiB%s%s", device->name, (unsigned long)(device->sectors / (MIB / SECTOR_SIZE)),
+            device->read_only ? ", read-only" : "", device->write_cache ? ", write cache" : "");
     return block_file_add(device);
 }
 
@@ -67,7 +68,8 @@ void block_submit(struct block_request *r)
 {
     struct block_device *d = r->device;
     u64 sectors = r->op == BLOCK_FLUSH ? 0 : sectors_of(r);
-    bool impossible = r->sector > d->sectors || sectors > d->sectors - r->sector || (r->op == BLOCK_WRITE && d->read_only);
+    bool impossible =
+        r->sector > d->sectors || sectors > d->sectors - r->sector || (r->op == BLOCK_WRITE && d->read_only);
 
     if (r->op != BLOCK_FLUSH && impossible) {
         r->error = -EIO;
@@ -83,8 +85,8 @@ void block_submit(struct block_request *r)
     d->submit(r);
 }
 
-/* Those who wait for a transfer of their own. A request that waits lies on its thread's stack, which may go as soon as is_done is seen: so the queue
- * is not part of it. */
+/* Those who wait for a transfer of their own. A request that waits lies on its thread's stack, which may go as soon as
+ * is_done is seen: so the queue is not part of it. */
 #define WAIT_BUCKETS 16
 static struct wait_queue wait_queues[WAIT_BUCKETS];
 
@@ -109,9 +111,12 @@ static void wake_waiter(struct block_request *r)
     wake_all(queue);
 }
 
-static int submit_and_wait(struct block_device *device, enum block_op op, u64 sector, struct block_segment *segment, unsigned n)
+static int submit_and_wait(struct block_device *device, enum block_op op, u64 sector, struct block_segment *segment,
+                           unsigned n)
 {
-    struct waited_request w = {.request = {.device = device, .op = op, .sector = sector, .segments = segment, .n_segments = n, .done = wake_waiter}};
+    struct waited_request w = {
+        .request = {
+            .device = device, .op = op, .sector = sector, .segments = segment, .n_segments = n, .done = wake_waiter}};
 
     w.queue = &wait_queues[(u64)&w / sizeof(w) % WAIT_BUCKETS];
     list_init(&w.request.link);

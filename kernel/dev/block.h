@@ -24,8 +24,8 @@ struct block_request {
     bool fua; /* writes: durable when done */
     u64 sector;
     unsigned n_segments;
-    struct block_segment *segments; /* the caller's, until done */
-    int error;                      /* at done: 0 or -EIO */
+    struct block_segment *segments;              /* the caller's, until done */
+    int error;                                   /* at done: 0 or -EIO */
     void (*done)(struct block_request *request); /* in interrupt context */
     void *private;
     struct list link; /* the driver's */
@@ -38,17 +38,20 @@ struct block_device {
     bool read_only, write_cache;
     unsigned max_segments;
     unsigned logical_block; /* bytes: requests are aligned to and multiples of it */
-    void (*submit)(struct block_request *request); /* never fails; errors come through done. May sleep when the queue is full. */
+    void (*submit)(
+        struct block_request *request); /* never fails; errors come through done. May sleep when the queue is full. */
     void *private;
     struct list link;
     u64 reads, writes, flushes, sectors_read, sectors_written; /* /proc/diskstats */
 };
 
 void block_init(void); /* before the first device */
-int block_register(struct block_device *device); /* also /dev/NAME (its own page cache; BLKGETSIZE64...): devfs must be there */
-struct block_device *block_next(struct block_device *after); /* all devices in order of registration: NULL gives the first, the last gives NULL */
-void block_submit(struct block_request *request); /* counts, checks the range, hands to the driver */
-struct block_device *block_find(const char *name);  /* "vda" */
+int block_register(
+    struct block_device *device); /* also /dev/NAME (its own page cache; BLKGETSIZE64...): devfs must be there */
+struct block_device *block_next(
+    struct block_device *after); /* all devices in order of registration: NULL gives the first, the last gives NULL */
+void block_submit(struct block_request *request);  /* counts, checks the range, hands to the driver */
+struct block_device *block_find(const char *name); /* "vda" */
 struct block_device *block_by_dev(u32 dev);
 /* Synchronous helpers: one contiguous buffer. 0 or -EIO. */
 int block_transfer(struct block_device *device, enum block_op op, u64 sector, void *buffer, u32 length);

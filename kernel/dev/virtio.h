@@ -1,6 +1,6 @@
 /*
- * Virtio devices behind memory-mapped registers, and their queues ("Virtual I/O Device (VIRTIO) Version 1.2": 2.7 split virtqueues,
- * 4.2 virtio over MMIO; the legacy interface, version 1 of the transport, too).
+ * Virtio devices behind memory-mapped registers, and their queues ("Virtual I/O Device (VIRTIO) Version 1.2": 2.7 split
+ * virtqueues, 4.2 virtio over MMIO; the legacy interface, version 1 of the transport, too).
  *
  *   driver                              device
  *     table of buffers  -> descriptors -> reads, writes them in any order
@@ -48,7 +48,7 @@ struct virtio_device {
     u32 id;
     unsigned irq;
     bool legacy;
-    u64 features; /* negotiated */
+    u64 features;                                    /* negotiated */
     void (*interrupt)(struct virtio_device *device); /* a queue has used buffers; interrupts off */
     void *driver;
 };
@@ -67,8 +67,9 @@ void virtio_fail(struct virtio_device *device);
 u32 virtio_config32(struct virtio_device *device, unsigned offset);
 u64 virtio_config64(struct virtio_device *device, unsigned offset);
 
-/* Offers the N buffers of TABLE (address, length, WRITE flag are set; what the device reads comes first). INDIRECT: the device reads TABLE itself, which
- * must stay until it is used and lie in the direct map. -ENOSPC: no descriptors left. */
+/* Offers the N buffers of TABLE (address, length, WRITE flag are set; what the device reads comes first). INDIRECT: the
+ * device reads TABLE itself, which must stay until it is used and lie in the direct map. -ENOSPC: no descriptors left.
+ */
 int virtqueue_add(struct virtqueue *q, struct virtq_desc *table, unsigned n, bool indirect, void *token);
 /* Tells the device of what was added. */
 void virtqueue_kick(struct virtqueue *q);

@@ -1,6 +1,6 @@
 /*
- * Disks behind virtio (VIRTIO 1.2, 5.2). A request in flight occupies a slot: header, status byte and its table of buffers. Requests that find no
- * slot wait in order on a list, which completions empty; submitting never sleeps.
+ * Disks behind virtio (VIRTIO 1.2, 5.2). A request in flight occupies a slot: header, status byte and its table of
+ * buffers. Requests that find no slot wait in order on a list, which completions empty; submitting never sleeps.
  *
  *   | header: type, sector | segment | segment | ... | status |      one chain per request
  *
@@ -68,14 +68,17 @@ static unsigned build(struct slot *s)
     const struct block_request *r = s->request;
     unsigned n = 0;
 
-    s->header.type = to_le32(s->flushing || r->op == BLOCK_FLUSH ? BLK_T_FLUSH : r->op == BLOCK_READ ? BLK_T_IN : BLK_T_OUT);
+    s->header.type = to_le32(s->flushing || r->op == BLOCK_FLUSH ? BLK_T_FLUSH
+                             : r->op == BLOCK_READ               ? BLK_T_IN
+                                                                 : BLK_T_OUT);
     s->header.reserved = 0;
     s->header.sector = to_le64(from_le32(s->header.type) == BLK_T_FLUSH ? 0 : r->sector);
     s->status = 0xff;
     set_buffer(&s->table[n++], &s->header, sizeof(s->header), 0);
     if (from_le32(s->header.type) != BLK_T_FLUSH)
         for (unsigned i = 0; i < r->n_segments; i++)
-            set_buffer(&s->table[n++], r->segments[i].address, r->segments[i].length, r->op == BLOCK_READ ? VIRTQ_DESC_WRITE : 0);
+            set_buffer(&s->table[n++], r->segments[i].address, r->segments[i].length,
+                       r->op == BLOCK_READ ? VIRTQ_DESC_WRITE : 0);
     set_buffer(&s->table[n++], &s->status, 1, VIRTQ_DESC_WRITE);
     return n;
 }
@@ -195,7 +198,8 @@ int virtio_blk_start(struct virtio_device *virtio)
     disk->virtio = virtio;
     virtio->driver = disk;
     list_init(&disk->waiting);
-    error = virtio_negotiate(virtio, BLK_F_SEG_MAX | BLK_F_READ_ONLY | BLK_F_BLK_SIZE | BLK_F_FLUSH | VIRTIO_F_INDIRECT);
+    error =
+        virtio_negotiate(virtio, BLK_F_SEG_MAX | BLK_F_READ_ONLY | BLK_F_BLK_SIZE | BLK_F_FLUSH | VIRTIO_F_INDIRECT);
     if (error == 0)
         error = virtio_queue_init(virtio, &disk->queue, 0, QUEUE_SIZE);
     if (error == 0)
@@ -206,7 +210,8 @@ int virtio_blk_start(struct virtio_device *virtio)
     read_config(disk);
     copy_string(disk->block.name, "vda", sizeof(disk->block.name));
     disk->block.name[2] = (char)('a' + n_disks);
-    disk->block.dev = (BLOCK_MAJOR << 8) | (n_disks * MINORS_PER_DISK & 0xff) | (n_disks * MINORS_PER_DISK & ~0xffu) << 12;
+    disk->block.dev =
+        (BLOCK_MAJOR << 8) | (n_disks * MINORS_PER_DISK & 0xff) | (n_disks * MINORS_PER_DISK & ~0xffu) << 12;
     disk->block.submit = submit;
     disk->block.private = disk;
     n_disks++;

@@ -1,7 +1,9 @@
 /*
- * The virtio transport over memory-mapped registers (VIRTIO 1.2, 4.2), versions 2 and 1 (legacy), and split queues (2.7).
+ * The virtio transport over memory-mapped registers (VIRTIO 1.2, 4.2), versions 2 and 1 (legacy), and split queues
+ * (2.7).
  *
- * A queue's three parts lie in one block of pages as the legacy interface prescribes; version 2 takes their addresses one by one:
+ * A queue's three parts lie in one block of pages as the legacy interface prescribes; version 2 takes their addresses
+ * one by one:
  *
  *   | descriptors: 16 * size | available: 6 + 2 * size | padding to 4096 | used: 6 + 8 * size |
  */
@@ -15,11 +17,29 @@
 #include "vm/page.h"
 
 enum { /* register offsets, 4.2.2 and 4.2.4 */
-    REG_MAGIC = 0x000, REG_VERSION = 0x004, REG_DEVICE_ID = 0x008, REG_DEVICE_FEATURES = 0x010, REG_DEVICE_FEATURES_SEL = 0x014,
-    REG_DRIVER_FEATURES = 0x020, REG_DRIVER_FEATURES_SEL = 0x024, REG_GUEST_PAGE_SIZE = 0x028, REG_QUEUE_SEL = 0x030,
-    REG_QUEUE_NUM_MAX = 0x034, REG_QUEUE_NUM = 0x038, REG_QUEUE_ALIGN = 0x03c, REG_QUEUE_PFN = 0x040, REG_QUEUE_READY = 0x044,
-    REG_QUEUE_NOTIFY = 0x050, REG_INTERRUPT_STATUS = 0x060, REG_INTERRUPT_ACK = 0x064, REG_STATUS = 0x070, REG_QUEUE_DESC = 0x080,
-    REG_QUEUE_AVAIL = 0x090, REG_QUEUE_USED = 0x0a0, REG_CONFIG_GENERATION = 0x0fc, REG_CONFIG = 0x100,
+       REG_MAGIC = 0x000,
+       REG_VERSION = 0x004,
+       REG_DEVICE_ID = 0x008,
+       REG_DEVICE_FEATURES = 0x010,
+       REG_DEVICE_FEATURES_SEL = 0x014,
+       REG_DRIVER_FEATURES = 0x020,
+       REG_DRIVER_FEATURES_SEL = 0x024,
+       REG_GUEST_PAGE_SIZE = 0x028,
+       REG_QUEUE_SEL = 0x030,
+       REG_QUEUE_NUM_MAX = 0x034,
+       REG_QUEUE_NUM = 0x038,
+       REG_QUEUE_ALIGN = 0x03c,
+       REG_QUEUE_PFN = 0x040,
+       REG_QUEUE_READY = 0x044,
+       REG_QUEUE_NOTIFY = 0x050,
+       REG_INTERRUPT_STATUS = 0x060,
+       REG_INTERRUPT_ACK = 0x064,
+       REG_STATUS = 0x070,
+       REG_QUEUE_DESC = 0x080,
+       REG_QUEUE_AVAIL = 0x090,
+       REG_QUEUE_USED = 0x0a0,
+       REG_CONFIG_GENERATION = 0x0fc,
+       REG_CONFIG = 0x100,
 };
 #define VIRTIO_MAGIC 0x74726976 /* "virt" */
 enum { STATUS_ACKNOWLEDGE = 1, STATUS_DRIVER = 2, STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8, STATUS_FAILED = 128 };
@@ -38,9 +58,18 @@ struct virtq_used {
 #define VIRTQ_USED_NO_NOTIFY 1
 #define LEGACY_ALIGN 4096
 
-static u32 read_register(const struct virtio_device *d, unsigned offset) { return *(volatile u32 *)(d->registers + offset); }
-static void write_register(struct virtio_device *d, unsigned offset, u32 value) { *(volatile u32 *)(d->registers + offset) = value; }
-static void add_status(struct virtio_device *d, u32 bits) { write_register(d, REG_STATUS, read_register(d, REG_STATUS) | bits); }
+static u32 read_register(const struct virtio_device *d, unsigned offset)
+{
+    return *(volatile u32 *)(d->registers + offset);
+}
+static void write_register(struct virtio_device *d, unsigned offset, u32 value)
+{
+    *(volatile u32 *)(d->registers + offset) = value;
+}
+static void add_status(struct virtio_device *d, u32 bits)
+{
+    write_register(d, REG_STATUS, read_register(d, REG_STATUS) | bits);
+}
 
 u32 virtio_config32(struct virtio_device *d, unsigned offset) { return read_register(d, REG_CONFIG + offset); }
 
@@ -124,7 +153,8 @@ int virtio_queue_init(struct virtio_device *d, struct virtqueue *q, unsigned ind
         size &= size - 1; /* the largest power of two */
     if (size == 0)
         return -ENODEV;
-    used_at = ALIGN_UP(size * sizeof(struct virtq_desc) + sizeof(struct virtq_avail) + (size + 1) * sizeof(le16), (size_t)LEGACY_ALIGN);
+    used_at = ALIGN_UP(size * sizeof(struct virtq_desc) + sizeof(struct virtq_avail) + (size + 1) * sizeof(le16),
+                       (size_t)LEGACY_ALIGN);
     bytes = used_at + sizeof(struct virtq_used) + size * sizeof(struct virtq_used_element) + sizeof(le16);
     page = page_alloc_order(order_of(bytes), 0);
     q->tokens = kzalloc(size * sizeof(void *));

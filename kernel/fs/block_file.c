@@ -1,6 +1,7 @@
 /*
- * Block devices as files: /dev/vda and its kin. Each has a page cache of its own, which is not the mounted file system's: it is emptied when the last
- * user closes the device and written back before, so what mkfs wrote is what mount reads.
+ * Block devices as files: /dev/vda and its kin. Each has a page cache of its own, which is not the mounted file
+ * system's: it is emptied when the last user closes the device and written back before, so what mkfs wrote is what
+ * mount reads.
  *
  * `open_lock` guards the count of open files.
  */
@@ -62,7 +63,8 @@ static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to
     return container_of(o, struct block_file, object)->device->read_only ? -EROFS : 0;
 }
 
-static const struct object_ops object_ops = {.read_pages = read_pages, .write_pages = write_pages, .prepare_write = prepare_write};
+static const struct object_ops object_ops = {
+    .read_pages = read_pages, .write_pages = write_pages, .prepare_write = prepare_write};
 
 static struct block_file *of(struct file *file) { return file->private; }
 
@@ -98,7 +100,10 @@ static void release_device(struct file *file)
     mutex_unlock(&bf->open_lock);
 }
 
-static ssize_t read_device(struct file *file, struct uio *u, u64 *pos) { return object_read(&of(file)->object, u, pos, &file->readahead); }
+static ssize_t read_device(struct file *file, struct uio *u, u64 *pos)
+{
+    return object_read(&of(file)->object, u, pos, &file->readahead);
+}
 
 /* Never past the end: object_write would make the object longer. */
 static ssize_t write_device(struct file *file, struct uio *u, u64 *pos)
@@ -134,8 +139,14 @@ static s64 seek_device(struct file *file, s64 offset, int whence)
     return (s64)file->pos;
 }
 
-static long put_int(u64 address, u32 value) { return copy_to_user((void *)address, &value, sizeof(value)) == 0 ? 0 : -EFAULT; }
-static long put_long(u64 address, u64 value) { return copy_to_user((void *)address, &value, sizeof(value)) == 0 ? 0 : -EFAULT; }
+static long put_int(u64 address, u32 value)
+{
+    return copy_to_user((void *)address, &value, sizeof(value)) == 0 ? 0 : -EFAULT;
+}
+static long put_long(u64 address, u64 value)
+{
+    return copy_to_user((void *)address, &value, sizeof(value)) == 0 ? 0 : -EFAULT;
+}
 
 static long ioctl_device(struct file *file, unsigned command, u64 argument)
 {
@@ -209,7 +220,9 @@ int block_files_sync(bool wait)
     int error = 0;
 
     list_for_each(bf, &block_files, link) {
-        int this_error = load_relaxed(&bf->opens) == 0 ? 0 : wait ? sync_device(bf) : object_writeback(&bf->object, 0, OBJECT_END, false);
+        int this_error = load_relaxed(&bf->opens) == 0 ? 0
+                         : wait                        ? sync_device(bf)
+                                                       : object_writeback(&bf->object, 0, OBJECT_END, false);
 
         if (error == 0)
             error = this_error;

@@ -3,8 +3,8 @@
  *
  *   hash table: all buffers            LRU: no references, clean            dirty list: what buffer_sync writes
  *
- * Only one writer runs at a time (`write_lock`, sleeping), so a buffer is written by one request at most. A buffer leaves DIRTY and becomes WRITING when it
- * is picked; changes from then on make it DIRTY again.
+ * Only one writer runs at a time (`write_lock`, sleeping), so a buffer is written by one request at most. A buffer
+ * leaves DIRTY and becomes WRITING when it is picked; changes from then on make it DIRTY again.
  */
 #include "fs/buffer.h"
 #include "lib/print.h"
@@ -352,7 +352,8 @@ static void sort_by_block(struct buffer **a, unsigned n)
     }
 }
 
-/* Up to BATCH dirty buffers of DEVICE, from the front of the list, become WRITING. *LEFT counts down what may still be taken. */
+/* Up to BATCH dirty buffers of DEVICE, from the front of the list, become WRITING. *LEFT counts down what may still be
+ * taken. */
 static unsigned pick(struct block_device *device, struct buffer **picked, u64 *left)
 {
     u64 flags = spin_lock_irqsave(&cache.lock);

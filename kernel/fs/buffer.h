@@ -1,11 +1,12 @@
 /*
- * Buffers: the cache of single blocks that a file system reads and changes by itself (bitmaps, inodes, directories, indirect blocks), as
- * opposed to files' pages.
+ * Buffers: the cache of single blocks that a file system reads and changes by itself (bitmaps, inodes, directories,
+ * indirect blocks), as opposed to files' pages.
  *
  *   buffer_read -> change data -> buffer_mark_dirty -> buffer_put      ...      buffer_sync writes what is dirty
  *
- * One buffer per (device, block). A referenced buffer stays; unreferenced clean ones go under memory pressure, oldest first. Who may change
- * `data` when is its file system's to arrange; a buffer that changes while it is being written is dirty again and is written again.
+ * One buffer per (device, block). A referenced buffer stays; unreferenced clean ones go under memory pressure, oldest
+ * first. Who may change `data` when is its file system's to arrange; a buffer that changes while it is being written is
+ * dirty again and is written again.
  *
  * Locks: buffer_lock (spin, irqsave) guards the hash table, lists and `state` transitions; `refs` is atomic.
  */
@@ -22,7 +23,7 @@ struct buffer {
     u32 refs;
     u32 state; /* BUFFER_* */
     u8 *data;
-    void *journal;         /* the journal's, once there is one */
+    void *journal; /* the journal's, once there is one */
     struct list hash_link;
     struct list lru_link;   /* least recently released first; empty while in use */
     struct list dirty_link; /* of the device's dirty list */
@@ -42,11 +43,15 @@ struct buffer *buffer_read(struct block_device *device, u64 block, u32 size);
 void buffer_read_ahead(struct block_device *device, u64 block, unsigned n, u32 size);
 void buffer_put(struct buffer *b); /* NULL is fine */
 static inline void buffer_hold(struct buffer *b) { atomic_add_relaxed(&b->refs, 1); }
-static inline bool buffer_is_uptodate(const struct buffer *b) { return (load_acquire(&b->state) & BUFFER_UPTODATE) != 0; }
+static inline bool buffer_is_uptodate(const struct buffer *b)
+{
+    return (load_acquire(&b->state) & BUFFER_UPTODATE) != 0;
+}
 /* The caller has filled in all of it. */
 static inline void buffer_set_uptodate(struct buffer *b) { atomic_or(&b->state, (u32)BUFFER_UPTODATE); }
 void buffer_mark_dirty(struct buffer *b);
-/* The block is free: what the buffer holds must never reach the disk any more, where it may be another's by then. Waits for I/O under way. */
+/* The block is free: what the buffer holds must never reach the disk any more, where it may be another's by then. Waits
+ * for I/O under way. */
 void buffer_forget(struct block_device *device, u64 block);
 /* Writes all dirty buffers of DEVICE in order; WAIT: until they are on the disk (its cache). 0, -EIO. */
 int buffer_sync(struct block_device *device, bool wait);

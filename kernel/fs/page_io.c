@@ -106,8 +106,8 @@ static void submit_open(struct page_io *io)
 
 static bool fits(const struct page_io *io, const struct page_request *r, unsigned i, unsigned length, u64 sector)
 {
-    return r->end_sector == sector && i >= r->last && i <= r->last + 1 && r->request.n_segments < io->device->max_segments &&
-           r->bytes + length <= MAX_REQUEST_BYTES;
+    return r->end_sector == sector && i >= r->last && i <= r->last + 1 &&
+           r->request.n_segments < io->device->max_segments && r->bytes + length <= MAX_REQUEST_BYTES;
 }
 
 static struct page_request *start_request(struct page_io *io, unsigned i, u64 sector)

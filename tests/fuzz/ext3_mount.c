@@ -1,6 +1,7 @@
 /*
- * Damaged ext3 images: nothing on a disk may make the kernel do worse than fail. The input is a list of changes to a good image, 6 bytes each: where (4),
- * which byte (1), how (1); then everything is read and some of it changed and removed.
+ * Damaged ext3 images: nothing on a disk may make the kernel do worse than fail. The input is a list of changes to a
+ * good image, 6 bytes each: where (4), which byte (1), how (1); then everything is read and some of it changed and
+ * removed.
  *
  * With clang it is a libFuzzer program; alone, it makes inputs itself: `ext3_mount [SEED [COUNT]]`.
  */
@@ -28,9 +29,11 @@ static void make_good_image(void)
     if (mkdtemp(good_path) == NULL)
         panic("no folder for scratch files");
     snprintf(command, sizeof(command),
-             "cd %s && mkdir t t/many t/d && (cd t/many; i=0; while [ $i -lt 120 ]; do echo $i >name-of-file-number-$i; i=$((i + 1)); done) && "
+             "cd %s && mkdir t t/many t/d && (cd t/many; i=0; while [ $i -lt 120 ]; do echo $i "
+             ">name-of-file-number-$i; i=$((i + 1)); done) && "
              "seq 1 90000 >t/d/numbers && ln -s numbers t/d/fast && ln -s %0200d t/d/slow && ln t/d/numbers t/hard && "
-             "mke2fs -q -F -t ext3 -b 1024 -N 256 -O ^has_journal -d t image 2M >/dev/null 2>&1; e2fsck -fyD image >/dev/null 2>&1; test -s image",
+             "mke2fs -q -F -t ext3 -b 1024 -N 256 -O ^has_journal -d t image 2M >/dev/null 2>&1; e2fsck -fyD image "
+             ">/dev/null 2>&1; test -s image",
              good_path, 5);
     if (system(command) != 0)
         panic("mke2fs failed");
@@ -51,7 +54,8 @@ static void note_name(const char *name, u64 ino, unsigned type, void *arg)
 {
     struct names *names = arg;
 
-    if (names->n < ARRAY_SIZE(names->name) && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strlen(name) < sizeof(names->name[0]))
+    if (names->n < ARRAY_SIZE(names->name) && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+        strlen(name) < sizeof(names->name[0]))
         strcpy(names->name[names->n++], name);
 }
 

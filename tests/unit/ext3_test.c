@@ -1,6 +1,6 @@
 /*
- * ext3 over images that mke2fs makes, with e2fsck and debugfs as judges: random operations against a model in memory, sparse files, large directories, a
- * full disk, orphans, damaged and foreign images.
+ * ext3 over images that mke2fs makes, with e2fsck and debugfs as judges: random operations against a model in memory,
+ * sparse files, large directories, a full disk, orphans, damaged and foreign images.
  */
 #include "tests/unit/tap.h"
 
@@ -24,7 +24,8 @@ __attribute__((format(printf, 1, 2))) static int run(const char *fmt, ...)
 
 static void make_image(unsigned block_size, unsigned inode_size, const char *size, const char *more)
 {
-    if (run("rm -f %s; mke2fs -q -F -t ext3 -b %u -I %u %s %s %s >%s/mke2fs.log 2>&1", image, block_size, inode_size, more, image, size, folder))
+    if (run("rm -f %s; mke2fs -q -F -t ext3 -b %u -I %u %s %s %s >%s/mke2fs.log 2>&1", image, block_size, inode_size,
+            more, image, size, folder))
         panic("mke2fs failed");
 }
 
@@ -61,7 +62,7 @@ static u32 random_below(u32 n)
 #define MAX_NODES 400
 #define MAX_BYTES 300000
 
-struct node { /* a file, directory or symbolic link; several names may lead to a file */
+struct node {  /* a file, directory or symbolic link; several names may lead to a file */
     char type; /* 0 unused, 'f', 'd', 'l' */
     unsigned names;
     u64 size;
@@ -231,7 +232,9 @@ static bool make_something(void)
     }
     memset(target, 'x', sizeof(target));
     target[1 + random_below(random_below(2) ? 80 : 1000)] = '\0';
-    inode = type == 'd' ? host_mkdir(parent, name) : type == 'l' ? host_symlink(parent, name, target) : host_create(parent, name, 0644);
+    inode = type == 'd'   ? host_mkdir(parent, name)
+            : type == 'l' ? host_symlink(parent, name, target)
+                          : host_create(parent, name, 0644);
     inode_put(parent);
     if (IS_ERR(inode))
         return ok_or_full(PTR_ERR(inode));
@@ -351,7 +354,9 @@ static bool link_something(void)
         return true;
     inode = inode_of_entry(e);
     parent = inode_of_dir(dir);
-    error = IS_ERR(inode) || IS_ERR(parent) || !S_ISDIR(parent->mode) || S_ISDIR(inode->mode) ? -EIO : host_link(parent, name, inode);
+    error = IS_ERR(inode) || IS_ERR(parent) || !S_ISDIR(parent->mode) || S_ISDIR(inode->mode)
+                ? -EIO
+                : host_link(parent, name, inode);
     if (!IS_ERR(inode))
         inode_put(inode);
     if (!IS_ERR(parent))
@@ -363,7 +368,8 @@ static bool link_something(void)
 
 static bool rename_something(void)
 {
-    int e = random_entry(0), dir = random_dir(), target = random_below(2) ? random_entry(0) : -1, node = e < 0 ? -1 : entries[e].node, other;
+    int e = random_entry(0), dir = random_dir(), target = random_below(2) ? random_entry(0) : -1,
+        node = e < 0 ? -1 : entries[e].node, other;
     struct inode *from, *to;
     bool swap = target >= 0 && random_below(4) == 0, moved_dir;
     char name[64];
@@ -379,7 +385,8 @@ static bool rename_something(void)
     target = find_child(dir, name);
     other = target < 0 ? -1 : entries[target].node;
     moved_dir = nodes[node].type == 'd';
-    if ((moved_dir && is_below(dir, node)) || (other >= 0 && nodes[other].type == 'd' && is_below(entries[e].parent, other)))
+    if ((moved_dir && is_below(dir, node)) ||
+        (other >= 0 && nodes[other].type == 'd' && is_below(entries[e].parent, other)))
         return true; /* the VFS refuses these */
     if (!swap && other >= 0 && (nodes[other].type == 'd') != moved_dir)
         return true;
@@ -411,8 +418,9 @@ static bool rename_something(void)
     return true;
 }
 
-static bool (*const operations[])(void) = {make_something, make_something, make_something, write_something, write_something, write_something, write_something,
-                                           truncate_something, remove_something, link_something, rename_something};
+static bool (*const operations[])(void) = {make_something,   make_something,  make_something,  write_something,
+                                           write_something,  write_something, write_something, truncate_something,
+                                           remove_something, link_something,  rename_something};
 
 /* ---- comparing ---- */
 
@@ -489,7 +497,8 @@ static bool debugfs_agrees(void)
         path_of(entries[e].parent, path, sizeof(path));
         run("rm -f %s; debugfs -R 'dump %s/%s %s' %s >/dev/null 2>&1", file, path, entries[e].name, file, image);
         f = fopen(file, "r");
-        same = f != NULL && fread(buffer, 1, sizeof(buffer), f) == node->size && memcmp(buffer, node->data, node->size) == 0;
+        same = f != NULL && fread(buffer, 1, sizeof(buffer), f) == node->size &&
+               memcmp(buffer, node->data, node->size) == 0;
         if (f != NULL)
             fclose(f);
         checked++;
@@ -508,7 +517,8 @@ static void test_random(unsigned block_size, unsigned inode_size, const char *mo
         super = mount_it();
         for (i = 0; i < steps && good; i++)
             good = operations[random_below(ARRAY_SIZE(operations))]();
-        CHECK(good, "block size %u, inode size %u, round %u: every operation succeeds (%u of %u done)", block_size, inode_size, round, i, steps);
+        CHECK(good, "block size %u, inode size %u, round %u: every operation succeeds (%u of %u done)", block_size,
+              inode_size, round, i, steps);
         same = agrees();
         CHECK(same, "... reading gives what was written");
         if (round % 2) {
@@ -544,7 +554,8 @@ static void test_sparse(unsigned block_size)
         if (at > super->max_size)
             continue;
         snprintf(text, sizeof(text), "piece %u", i);
-        CHECK(host_write(inode, at, text, sizeof(text)) == sizeof(text), "%u: a piece at block %lu", block_size, (unsigned long)places[i]);
+        CHECK(host_write(inode, at, text, sizeof(text)) == sizeof(text), "%u: a piece at block %lu", block_size,
+              (unsigned long)places[i]);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
         u64 at = places[i] * block_size + 100;
@@ -707,7 +718,9 @@ static void test_read_while_changing(unsigned block_size)
         if (step > 2000)
             break;
     }
-    CHECK(seen_stable == n && twice == 0, "%u: reading a directory that grows gives every old name once (%u of %u, %u twice)", block_size, seen_stable, n, twice);
+    CHECK(seen_stable == n && twice == 0,
+          "%u: reading a directory that grows gives every old name once (%u of %u, %u twice)", block_size, seen_stable,
+          n, twice);
     inode_put(dir);
     host_unmount(super);
     CHECK(is_clean(), "... clean");
@@ -821,10 +834,12 @@ static void test_xattrs(unsigned block_size, unsigned inode_size)
         made += IN_LOCK(inode, inode->ops->setxattr(inode, name, value, 10 + i * 5, 1)) == 0;
     }
     CHECK(made == 12, "... twelve attributes (%u)", made);
-    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.name7", "x", 1, 1)) == -EEXIST, "... one of them cannot be made again");
+    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.name7", "x", 1, 1)) == -EEXIST,
+          "... one of them cannot be made again");
     CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.name7", "new", 3, 0)) == 0, "... but set");
     CHECK(IN_LOCK(inode, inode->ops->removexattr(inode, "trusted.name9")) == 0, "... and another removed");
-    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.big", list, sizeof(list), 0)) == -ENOSPC, "... too large a one has no room");
+    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.big", list, sizeof(list), 0)) == -ENOSPC,
+          "... too large a one has no room");
     for (unsigned round = 0; round < 2; round++) {
         n = inode->ops->listxattr(inode, list, sizeof(list));
         for (ssize_t at = 0, k = 0; at < n || k != 11; at += (ssize_t)strlen(list + at) + 1, k++)
@@ -843,7 +858,8 @@ static void test_xattrs(unsigned block_size, unsigned inode_size)
         super = mount_it();
         inode = host_path(super, "/file");
     }
-    CHECK(run("debugfs -R 'ea_get /file user.name7' %s 2>/dev/null | grep -q new", image) == 0, "... debugfs reads one");
+    CHECK(run("debugfs -R 'ea_get /file user.name7' %s 2>/dev/null | grep -q new", image) == 0,
+          "... debugfs reads one");
     inode_put(inode);
     host_unlink(super->root, "file");
     host_unmount(super);
@@ -854,14 +870,17 @@ static void test_foreign(void)
 {
     static const struct {
         const char *type, *options, *name;
-    } cases[] = {{"ext4", "", "extent"}, {"ext4", "-O ^extents,^64bit,flex_bg,^metadata_csum", "flex_bg"}, {"ext3", "-O meta_bg,^resize_inode", "meta_bg"}};
+    } cases[] = {{"ext4", "", "extent"},
+                 {"ext4", "-O ^extents,^64bit,flex_bg,^metadata_csum", "flex_bg"},
+                 {"ext3", "-O meta_bg,^resize_inode", "meta_bg"}};
     int error;
 
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         run("rm -f %s; mke2fs -q -F -t %s %s %s 12M >/dev/null 2>&1", image, cases[i].type, cases[i].options, image);
         host_forget_messages();
         super = host_mount(image, false, &error);
-        CHECK(super == NULL && error == -EINVAL && strstr(host_messages, cases[i].name) != NULL, "%s is refused by name", cases[i].name);
+        CHECK(super == NULL && error == -EINVAL && strstr(host_messages, cases[i].name) != NULL,
+              "%s is refused by name", cases[i].name);
     }
     make_image(1024, 128, "12M", "");
     run("debugfs -w -R 'feature +needs_recovery' %s >/dev/null 2>&1", image);
@@ -888,12 +907,15 @@ static void test_read_populated(unsigned block_size, const char *hash)
     struct inode *dir, *inode;
     char name[64];
 
-    run("rm -rf %s/tree; mkdir -p %s/tree/many %s/tree/d/e && cd %s/tree/many && i=0; while [ $i -lt 700 ]; do echo $i >a-rather-long-name-number-$i; i=$((i + 1)); done",
+    run("rm -rf %s/tree; mkdir -p %s/tree/many %s/tree/d/e && cd %s/tree/many && i=0; while [ $i -lt 700 ]; do echo $i "
+        ">a-rather-long-name-number-$i; i=$((i + 1)); done",
         folder, folder, folder, folder);
-    run("cd %s/tree && seq 1 60000 >d/numbers && ln -s numbers d/link && ln d/numbers d/e/hard && ln -s %0500d d/slow", folder, 7);
+    run("cd %s/tree && seq 1 60000 >d/numbers && ln -s numbers d/link && ln d/numbers d/e/hard && ln -s %0500d d/slow",
+        folder, 7);
     make_image(block_size, 256, "24M", "");
-    run("rm -f %s; mke2fs -q -F -t ext3 -b %u -d %s/tree %s 24M >/dev/null 2>&1; tune2fs -E hash_alg=%s %s >/dev/null 2>&1; e2fsck -fyD %s >/dev/null 2>&1", image, block_size, folder,
-        image, hash, image, image);
+    run("rm -f %s; mke2fs -q -F -t ext3 -b %u -d %s/tree %s 24M >/dev/null 2>&1; tune2fs -E hash_alg=%s %s >/dev/null "
+        "2>&1; e2fsck -fyD %s >/dev/null 2>&1",
+        image, block_size, folder, image, hash, image, image);
     super = mount_it();
     dir = host_path(super, "/many");
     CHECK(!IS_ERR(dir) && ext3_is_indexed(dir), "%u, %s: e2fsck's directory is indexed", block_size, hash);
@@ -919,7 +941,8 @@ static void test_read_populated(unsigned block_size, const char *hash)
     inode = host_path(super, "/d/e/hard");
     CHECK(!IS_ERR(inode) && inode->nlink == 2 && inode_size(inode) == 348894, "... a file with two names");
     memset(buffer, 0, 32);
-    CHECK(host_read(inode, inode_size(inode) - 6, buffer, 32) == 6 && memcmp(buffer, "60000\n", 6) == 0, "... its last line");
+    CHECK(host_read(inode, inode_size(inode) - 6, buffer, 32) == 6 && memcmp(buffer, "60000\n", 6) == 0,
+          "... its last line");
     inode_put(inode);
     inode = host_path(super, "/d/slow");
     CHECK(inode->ops->read_link(inode, (char *)buffer, PATH_MAX) == 500, "... a long symbolic link");
@@ -930,7 +953,9 @@ static void test_read_populated(unsigned block_size, const char *hash)
 
 static void test_hashes(void)
 {
-    static const char *const names[] = {"a", "hello", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", "0123456789abcdef", "\303\244\303\266", "x.c"};
+    static const char *const names[] = {
+        "a",  "hello", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", "0123456789abcdef", "\303\244\303\266",
+        "x.c"};
     static const char *const versions[] = {"legacy", "half_md4", "tea"};
     u32 seed[4] = {0}, hash, expected = 0;
     bool same = true;
@@ -940,7 +965,9 @@ static void test_hashes(void)
             char line[512];
             FILE *f;
 
-            snprintf(line, sizeof(line), "debugfs -R 'dx_hash -h %s %s' 2>/dev/null | sed -n 's/.* is 0x\\([0-9a-f]*\\).*/\\1/p'", versions[v], names[i]);
+            snprintf(line, sizeof(line),
+                     "debugfs -R 'dx_hash -h %s %s' 2>/dev/null | sed -n 's/.* is 0x\\([0-9a-f]*\\).*/\\1/p'",
+                     versions[v], names[i]);
             f = popen(line, "r");
             if (f == NULL || fscanf(f, "%x", &expected) != 1)
                 same = false;

@@ -1,10 +1,12 @@
 /*
  * Allocating and freeing blocks.
  *
- * A file that grows gets block after block, from a window: free blocks behind its last one that other files leave alone as long as there are others. A
- * window is a wish in memory, not an allocation: nothing on the disk needs to be undone when the machine stops.
+ * A file that grows gets block after block, from a window: free blocks behind its last one that other files leave alone
+ * as long as there are others. A window is a wish in memory, not an allocation: nothing on the disk needs to be undone
+ * when the machine stops.
  *
- *   goal taken? -> a run of some length behind the goal -> such a run in any group -> any block at all -> ... of others' windows, too
+ *   goal taken? -> a run of some length behind the goal -> such a run in any group -> any block at all -> ... of
+ * others' windows, too
  *
  * alloc_lock guards bitmaps and counts; window_lock the windows.
  */
@@ -66,7 +68,8 @@ static void discard_all_windows(struct ext3 *fs)
     spin_unlock(&fs->window_lock);
 }
 
-/* Cuts RUN down to what no other inode's window holds, at its front; nothing may be left. *NEXT: where to go on looking then. */
+/* Cuts RUN down to what no other inode's window holds, at its front; nothing may be left. *NEXT: where to go on looking
+ * then. */
 static void avoid_windows(struct ext3 *fs, const struct ext3_inode *self, struct run *run, u32 *next)
 {
     struct ext3_inode *ei;
@@ -74,7 +77,8 @@ static void avoid_windows(struct ext3 *fs, const struct ext3_inode *self, struct
     *next = run->first + run->count;
     spin_lock(&fs->window_lock);
     list_for_each(ei, &fs->windows, window_link) {
-        if (ei == self || !has_window(ei) || ei->window_end <= run->first || ei->window_start >= run->first + run->count)
+        if (ei == self || !has_window(ei) || ei->window_end <= run->first ||
+            ei->window_start >= run->first + run->count)
             continue;
         if (ei->window_start > run->first) {
             run->count = ei->window_start - run->first;
@@ -95,10 +99,14 @@ static bool group_has_free(const struct ext3 *fs, u32 g, u32 n)
 }
 
 /* How many of the blocks from bit AT on are free: at most MOST are looked at. */
-static u32 free_bits(const u8 *bitmap, u32 len, u32 at, u32 most) { return ext3_find_set(bitmap, MIN(len, at + most), at) - at; }
+static u32 free_bits(const u8 *bitmap, u32 len, u32 at, u32 most)
+{
+    return ext3_find_set(bitmap, MIN(len, at + most), at) - at;
+}
 
 /* The first run of at least LEAST free blocks in group G, from block FROM of the group on; at most MOST of it. */
-static bool find_run(struct ext3 *fs, const u8 *bitmap, u32 g, u32 from, const struct ext3_inode *self, u32 least, u32 most, struct run *run)
+static bool find_run(struct ext3 *fs, const u8 *bitmap, u32 g, u32 from, const struct ext3_inode *self, u32 least,
+                     u32 most, struct run *run)
 {
     u32 base = ext3_group_first_block(fs, g), len = ext3_group_blocks(fs, g), next;
 
@@ -115,7 +123,8 @@ static bool find_run(struct ext3 *fs, const u8 *bitmap, u32 g, u32 from, const s
 }
 
 /* Exactly GOAL, if it is free. */
-static bool take_goal(struct ext3 *fs, const u8 *bitmap, u32 g, u32 bit, const struct ext3_inode *self, u32 most, struct run *run)
+static bool take_goal(struct ext3 *fs, const u8 *bitmap, u32 g, u32 bit, const struct ext3_inode *self, u32 most,
+                      struct run *run)
 {
     u32 len = ext3_group_blocks(fs, g), next;
 
@@ -129,7 +138,8 @@ static bool take_goal(struct ext3 *fs, const u8 *bitmap, u32 g, u32 bit, const s
     return run->count > 0;
 }
 
-/* Marks the run, or its first MAX blocks, as used in group G. 0, or -EUCLEAN: the bitmap calls metadata free. => alloc_lock */
+/* Marks the run, or its first MAX blocks, as used in group G. 0, or -EUCLEAN: the bitmap calls metadata free. =>
+ * alloc_lock */
 static int take_run(struct ext3_handle *h, u32 g, struct buffer *bitmap, struct run *run, u32 max)
 {
     struct ext3 *fs = h->fs;
@@ -153,7 +163,8 @@ static int take_run(struct ext3_handle *h, u32 g, struct buffer *bitmap, struct 
 }
 
 /* Looks in group G: 0 and *RUN taken; -ENOSPC. GOAL (0 none) lies in the group. */
-static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g, u32 goal, u32 least, u32 max, struct run *run)
+static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g, u32 goal, u32 least, u32 max,
+                     struct run *run)
 {
     struct ext3 *fs = h->fs;
     struct buffer *bitmap;
@@ -167,7 +178,8 @@ static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g
         fs->groups[g].bitmap_is_bad = true;
         return (int)PTR_ERR(bitmap) == -ENOMEM ? -ENOMEM : -ENOSPC;
     }
-    if ((goal != 0 && take_goal(fs, bitmap->data, g, bit, self, max, run)) || find_run(fs, bitmap->data, g, bit, self, least, max, run))
+    if ((goal != 0 && take_goal(fs, bitmap->data, g, bit, self, max, run)) ||
+        find_run(fs, bitmap->data, g, bit, self, least, max, run))
         error = take_run(h, g, bitmap, run, max);
     buffer_put(bitmap);
     return error == -EUCLEAN ? -ENOSPC : error;
@@ -265,7 +277,8 @@ void ext3_free_blocks(struct ext3_handle *h, u32 first, u32 count, bool was_meta
 {
     struct ext3 *fs = h->fs;
 
-    if (!ext3_block_is_sane(fs, first) || count > fs->blocks_count - first || ext3_blocks_are_metadata(fs, first, count)) {
+    if (!ext3_block_is_sane(fs, first) || count > fs->blocks_count - first ||
+        ext3_blocks_are_metadata(fs, first, count)) {
         ext3_corrupt(fs, "blocks %u..%u cannot be a file's", first, first + count - 1);
         return;
     }

@@ -11,7 +11,8 @@
 
 /* ---- entries ---- */
 
-bool ext3_dirent_is_sane(struct ext3 *fs, const struct inode *dir, const struct ext3_disk_dirent *de, u32 offset, u32 logical)
+bool ext3_dirent_is_sane(struct ext3 *fs, const struct inode *dir, const struct ext3_disk_dirent *de, u32 offset,
+                         u32 logical)
 {
     u32 length = from_le16(de->length), left = fs->block_size - offset;
     const char *bad = NULL;
@@ -32,8 +33,9 @@ bool ext3_dirent_is_sane(struct ext3 *fs, const struct inode *dir, const struct 
 
 static unsigned type_of_mode(u32 mode)
 {
-    static const u8 types[16] = {[DT_FIFO] = EXT3_FT_FIFO, [DT_CHR] = EXT3_FT_CHR, [DT_DIR] = EXT3_FT_DIR, [DT_BLK] = EXT3_FT_BLK,
-                                 [DT_REG] = EXT3_FT_REG,   [DT_LNK] = EXT3_FT_SYMLINK, [DT_SOCK] = EXT3_FT_SOCK};
+    static const u8 types[16] = {
+        [DT_FIFO] = EXT3_FT_FIFO, [DT_CHR] = EXT3_FT_CHR,     [DT_DIR] = EXT3_FT_DIR,  [DT_BLK] = EXT3_FT_BLK,
+        [DT_REG] = EXT3_FT_REG,   [DT_LNK] = EXT3_FT_SYMLINK, [DT_SOCK] = EXT3_FT_SOCK};
 
     return types[mode_to_dt(mode)];
 }
@@ -50,7 +52,10 @@ unsigned ext3_dirent_type(const struct ext3 *fs, const struct ext3_disk_dirent *
     return fs->has_filetype && de->type < EXT3_FT_MAX ? types[de->type] : DT_UNKNOWN;
 }
 
-static struct ext3_disk_dirent *entry_at(const struct buffer *b, u32 offset) { return (struct ext3_disk_dirent *)(b->data + offset); }
+static struct ext3_disk_dirent *entry_at(const struct buffer *b, u32 offset)
+{
+    return (struct ext3_disk_dirent *)(b->data + offset);
+}
 
 /* ---- blocks ---- */
 
@@ -62,7 +67,8 @@ struct buffer *ext3_dir_bread(struct inode *dir, u32 logical)
     if (error != 0)
         return ERR_PTR(error);
     if (physical == 0)
-        return ERR_PTR(ext3_corrupt(ext3_of(dir), "directory %lu: block %u is a hole", (unsigned long)dir->ino, logical));
+        return ERR_PTR(
+            ext3_corrupt(ext3_of(dir), "directory %lu: block %u is a hole", (unsigned long)dir->ino, logical));
     if (logical % READ_AHEAD == 0 && count > 1)
         buffer_read_ahead(ext3_of(dir)->device, physical, count, ext3_of(dir)->block_size);
     return ext3_bread(ext3_of(dir), physical);
@@ -90,7 +96,8 @@ struct buffer *ext3_dir_append(struct ext3_handle *h, struct inode *dir, u32 *lo
 
 /* ---- finding ---- */
 
-struct buffer *ext3_dir_find_in_block(struct inode *dir, struct buffer *b, u32 logical, struct name name, struct ext3_disk_dirent **found)
+struct buffer *ext3_dir_find_in_block(struct inode *dir, struct buffer *b, u32 logical, struct name name,
+                                      struct ext3_disk_dirent **found)
 {
     struct ext3 *fs = ext3_of(dir);
 
@@ -154,7 +161,8 @@ static void fill_entry(const struct ext3 *fs, struct ext3_disk_dirent *de, struc
     memcpy(de->name, name.s, name.length);
 }
 
-int ext3_dir_add_to_block(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct name name, u32 ino, u32 mode)
+int ext3_dir_add_to_block(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct name name, u32 ino,
+                          u32 mode)
 {
     struct ext3 *fs = h->fs;
     u32 need = ext3_dirent_size(name.length);
@@ -268,7 +276,8 @@ int ext3_dir_delete(struct ext3_handle *h, struct inode *dir, struct buffer *b, 
     return changed(h, dir);
 }
 
-int ext3_dir_set(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct ext3_disk_dirent *de, const struct inode *inode)
+int ext3_dir_set(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct ext3_disk_dirent *de,
+                 const struct inode *inode)
 {
     ext3_access(h, b);
     de->ino = to_le32((u32)inode->ino);
@@ -389,7 +398,10 @@ static int read_dir(struct file *file, struct dir_context *ctx)
 /* Positions are cookies: any that readdir gave, or 0. */
 static s64 seek(struct file *file, s64 offset, int whence)
 {
-    s64 base = whence == 0 ? 0 : whence == 1 ? (s64)file->pos : ext3_reads_by_hash(file->inode) ? (s64)EXT3_HASH_EOF << 8 : (s64)inode_size(file->inode);
+    s64 base = whence == 0                       ? 0
+               : whence == 1                     ? (s64)file->pos
+               : ext3_reads_by_hash(file->inode) ? (s64)EXT3_HASH_EOF << 8
+                                                 : (s64)inode_size(file->inode);
 
     if (whence < 0 || whence > 2 || __builtin_add_overflow(base, offset, &base) || base < 0)
         return -EINVAL;
@@ -399,4 +411,5 @@ static s64 seek(struct file *file, s64 offset, int whence)
 
 static ssize_t read_is_error(struct file *file, struct uio *uio, u64 *pos) { return -EISDIR; }
 
-const struct file_ops ext3_dir_file_ops = {.read = read_is_error, .seek = seek, .read_dir = read_dir, .fsync = generic_fsync};
+const struct file_ops ext3_dir_file_ops = {
+    .read = read_is_error, .seek = seek, .read_dir = read_dir, .fsync = generic_fsync};

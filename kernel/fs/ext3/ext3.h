@@ -10,13 +10,16 @@
  *   handle.c           group.c                   every change of metadata; group descriptors
  *      +------ fs/buffer.h ------+
  *
- * Every change of metadata happens within a handle (handle.c): ext3_begin, then for each buffer ext3_access before and ext3_dirty after the change,
- * ext3_end. Blocks that were metadata are freed through ext3_forget. This is where the journal will sit.
+ * Every change of metadata happens within a handle (handle.c): ext3_begin, then for each buffer ext3_access before and
+ * ext3_dirty after the change, ext3_end. Blocks that were metadata are freed through ext3_forget. This is where the
+ * journal will sit.
  *
- * Locks (sleeping), after the VFS's inode.lock: handle -> xattr_lock -> ext3_inode.map_lock -> orphan_lock -> inode_lock -> alloc_lock. Spin: window_lock.
+ * Locks (sleeping), after the VFS's inode.lock: handle -> xattr_lock -> ext3_inode.map_lock -> orphan_lock ->
+ * inode_lock -> alloc_lock. Spin: window_lock.
  *
- * Numbers from the disk are checked where they are read: block numbers by ext3_block_is_sane, inode numbers by ext3_ino_is_sane,
- * directory entries by ext3_dirent_is_sane. What is wrong is told in one line (ext3_corrupt) and fails with -EUCLEAN.
+ * Numbers from the disk are checked where they are read: block numbers by ext3_block_is_sane, inode numbers by
+ * ext3_ino_is_sane, directory entries by ext3_dirent_is_sane. What is wrong is told in one line (ext3_corrupt) and
+ * fails with -EUCLEAN.
  */
 #ifndef FS_EXT3_EXT3_H
 #define FS_EXT3_EXT3_H
@@ -42,9 +45,9 @@ struct ext3 {
     u32 blocks_per_group, inodes_per_group, inode_blocks_per_group, n_groups, gdt_blocks;
     bool has_filetype, has_dir_index, sparse_super;
     u32 hash_seed[4];
-    unsigned hash_unsigned; /* 3 when names' bytes count as unsigned in hashes: added to the version, else 0 */
-    bool was_valid;       /* state to go back to at unmount */
-    bool told_corrupt;    /* EXT3_ERROR_FS is set already */
+    unsigned hash_unsigned;   /* 3 when names' bytes count as unsigned in hashes: added to the version, else 0 */
+    bool was_valid;           /* state to go back to at unmount */
+    bool told_corrupt;        /* EXT3_ERROR_FS is set already */
     char last_complaint[128]; /* of ext3_corrupt; racing writers only garble it */
     u32 reserved_uid;
     struct buffer **descriptors;
@@ -52,9 +55,9 @@ struct ext3 {
     struct mutex alloc_lock; /* block bitmaps, free_blocks of the groups */
     struct mutex inode_lock; /* inode bitmaps, free_inodes and used_dirs of the groups */
     struct mutex orphan_lock;
-    struct mutex xattr_lock; /* reference counts of attribute blocks */
-    struct list orphans; /* ext3_inode.orphan_link, in the disk list's order; orphan_lock */
-    u64 free_blocks;     /* all groups'; alloc_lock to change */
+    struct mutex xattr_lock;    /* reference counts of attribute blocks */
+    struct list orphans;        /* ext3_inode.orphan_link, in the disk list's order; orphan_lock */
+    u64 free_blocks;            /* all groups'; alloc_lock to change */
     u64 free_inodes, used_dirs; /* inode_lock to change */
     struct spinlock window_lock;
     struct list windows; /* ext3_inode.window_link, least recently used first; window_lock */
@@ -64,7 +67,7 @@ struct ext3 {
 
 struct ext3_inode {
     struct inode vfs;
-    struct rwlock map_lock; /* block[], indirect blocks, vfs.blocks */
+    struct rwlock map_lock;    /* block[], indirect blocks, vfs.blocks */
     struct spinlock disk_lock; /* copying to the disk inode: the last copy has the newest values */
     le32 block[EXT3_N_BLOCKS];
     u32 flags, file_acl, dtime;
@@ -83,7 +86,10 @@ struct ext3_inode {
     u32 insert_hint;
 };
 
-static inline struct ext3_inode *ext3_i(const struct inode *inode) { return container_of(inode, struct ext3_inode, vfs); }
+static inline struct ext3_inode *ext3_i(const struct inode *inode)
+{
+    return container_of(inode, struct ext3_inode, vfs);
+}
 static inline struct ext3 *ext3_of(const struct inode *inode) { return inode->super->private; }
 
 /* ---- handle.c ---- */
@@ -105,7 +111,7 @@ void ext3_forget(struct ext3_handle *h, u32 block);
 struct buffer *ext3_bread(struct ext3 *fs, u32 block);
 struct buffer *ext3_bnew(struct ext3_handle *h, u32 block);
 /* Upper bounds of buffers that common steps change. */
-#define EXT3_ALLOC_CREDITS 3       /* bitmap, descriptor, super block */
+#define EXT3_ALLOC_CREDITS 3 /* bitmap, descriptor, super block */
 #define EXT3_MAP_CREDITS (4 * EXT3_ALLOC_CREDITS + 4)
 #define EXT3_INODE_CREDITS 1
 #define EXT3_DIR_CREDITS (2 * EXT3_MAP_CREDITS + 6)
@@ -122,19 +128,30 @@ void ext3_update_super(struct ext3 *fs); /* totals into the super block's buffer
 int ext3_load_groups(struct ext3 *fs);
 void ext3_free_groups(struct ext3 *fs);
 bool ext3_group_has_super(const struct ext3 *fs, u32 group);
-static inline u32 ext3_group_first_block(const struct ext3 *fs, u32 group) { return fs->first_data_block + group * fs->blocks_per_group; }
+static inline u32 ext3_group_first_block(const struct ext3 *fs, u32 group)
+{
+    return fs->first_data_block + group * fs->blocks_per_group;
+}
 u32 ext3_group_blocks(const struct ext3 *fs, u32 group); /* the last one may be shorter */
-static inline u32 ext3_group_of_block(const struct ext3 *fs, u32 block) { return (block - fs->first_data_block) / fs->blocks_per_group; }
+static inline u32 ext3_group_of_block(const struct ext3 *fs, u32 block)
+{
+    return (block - fs->first_data_block) / fs->blocks_per_group;
+}
 struct buffer *ext3_descriptor_buffer(const struct ext3 *fs, u32 group);
 bool ext3_block_is_sane(const struct ext3 *fs, u32 block); /* can be a file's: inside the disk */
-bool ext3_blocks_are_metadata(const struct ext3 *fs, u32 block, u32 n); /* touch super blocks, descriptors, bitmaps or inode tables */
-static inline bool ext3_ino_is_sane(const struct ext3 *fs, u32 ino) { return ino == EXT3_ROOT_INO || (ino >= fs->first_ino && ino <= fs->inodes_count); }
+bool ext3_blocks_are_metadata(const struct ext3 *fs, u32 block,
+                              u32 n); /* touch super blocks, descriptors, bitmaps or inode tables */
+static inline bool ext3_ino_is_sane(const struct ext3 *fs, u32 ino)
+{
+    return ino == EXT3_ROOT_INO || (ino >= fs->first_ino && ino <= fs->inodes_count);
+}
 /* Bits of a bitmap, LEN of them: the first one >= FROM that is clear or set, or LEN. */
 u32 ext3_find_clear(const u8 *bitmap, u32 len, u32 from);
 u32 ext3_find_set(const u8 *bitmap, u32 len, u32 from);
 
 /* ---- balloc.c ---- */
-/* Allocates up to *COUNT contiguous blocks, near GOAL (0: the inode's group): the first; *COUNT says how many. -ENOSPC, -EIO. => map_lock for writing */
+/* Allocates up to *COUNT contiguous blocks, near GOAL (0: the inode's group): the first; *COUNT says how many. -ENOSPC,
+ * -EIO. => map_lock for writing */
 int ext3_alloc_blocks(struct ext3_handle *h, struct inode *inode, u32 goal, u32 *count, u32 *first);
 /* WAS_METADATA: pending writes of their buffers are called off. */
 void ext3_free_blocks(struct ext3_handle *h, u32 first, u32 count, bool was_metadata);
@@ -164,14 +181,18 @@ bool ext3_is_fast_symlink(const struct inode *inode);
 static inline u32 ext3_sectors_per_block(const struct ext3 *fs) { return fs->block_size / SECTOR_SIZE; }
 
 /* ---- map.c ---- */
-/* The blocks of INODE from LOGICAL on, at most MAX of them: 0 or -errno; *COUNT of them are contiguous at *PHYSICAL, or a hole when that is 0. */
+/* The blocks of INODE from LOGICAL on, at most MAX of them: 0 or -errno; *COUNT of them are contiguous at *PHYSICAL, or
+ * a hole when that is 0. */
 int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count);
-/* Makes sure that [logical, logical + max) starts with blocks, allocating if it is a hole. *FRESH: they were just allocated. => inode dirty afterwards */
-int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count, bool *fresh);
+/* Makes sure that [logical, logical + max) starts with blocks, allocating if it is a hole. *FRESH: they were just
+ * allocated. => inode dirty afterwards */
+int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count,
+                      bool *fresh);
 /* Which pointers lead to LOGICAL: how many levels (1 = direct), or 0 when the file cannot be that long. */
 unsigned ext3_map_path(const struct ext3 *fs, u32 logical, u32 path[4]);
 u64 ext3_max_size(const struct ext3 *fs);
-/* The way to a block, as far as it exists: slot[0] in the inode, slot[i] in buffer[i]; stops at the first empty slot or at the last level. */
+/* The way to a block, as far as it exists: slot[0] in the inode, slot[i] in buffer[i]; stops at the first empty slot or
+ * at the last level. */
 struct ext3_chain {
     u32 path[4];
     unsigned depth, level; /* levels in all; where it stopped */
@@ -186,7 +207,8 @@ u32 ext3_chain_hole(const struct ext3 *fs, const struct ext3_chain *chain);
 u32 ext3_chain_slots(const struct ext3 *fs, const struct ext3_chain *chain);
 
 /* ---- truncate.c ---- */
-/* Frees the blocks of logical [first, end) and indirect blocks that get empty, in pieces of one handle each. H may be restarted. => map_lock not held */
+/* Frees the blocks of logical [first, end) and indirect blocks that get empty, in pieces of one handle each. H may be
+ * restarted. => map_lock not held */
 int ext3_free_range(struct ext3_handle *h, struct inode *inode, u32 first, u32 end);
 /* Frees what lies past the size. */
 int ext3_truncate(struct inode *inode);
@@ -199,7 +221,8 @@ int ext3_orphan_remove(struct ext3_handle *h, struct inode *inode);
 void ext3_process_orphans(struct ext3 *fs);
 
 /* ---- dir.c ---- */
-bool ext3_dirent_is_sane(struct ext3 *fs, const struct inode *dir, const struct ext3_disk_dirent *de, u32 offset, u32 block);
+bool ext3_dirent_is_sane(struct ext3 *fs, const struct inode *dir, const struct ext3_disk_dirent *de, u32 offset,
+                         u32 block);
 static inline u32 ext3_dirent_size(unsigned name_length) { return ALIGN_UP(EXT3_DIRENT_HEADER + name_length, 4u); }
 /* Directory block LOGICAL: ERR_PTR(-EIO, -EUCLEAN: a hole). */
 struct buffer *ext3_dir_bread(struct inode *dir, u32 logical);
@@ -207,17 +230,23 @@ struct buffer *ext3_dir_bread(struct inode *dir, u32 logical);
 struct buffer *ext3_dir_append(struct ext3_handle *h, struct inode *dir, u32 *logical);
 /* The entry called NAME: its buffer (to be put) and *DE in it; NULL: not there; ERR_PTR. */
 struct buffer *ext3_dir_find(struct inode *dir, struct name name, struct ext3_disk_dirent **de);
-struct buffer *ext3_dir_find_in_block(struct inode *dir, struct buffer *b, u32 logical, struct name name, struct ext3_disk_dirent **de);
+struct buffer *ext3_dir_find_in_block(struct inode *dir, struct buffer *b, u32 logical, struct name name,
+                                      struct ext3_disk_dirent **de);
 int ext3_dir_add(struct ext3_handle *h, struct inode *dir, struct name name, const struct inode *inode);
 /* Room in block B for NAME: 0, -ENOSPC, -EUCLEAN. */
-int ext3_dir_add_to_block(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct name name, u32 ino, u32 mode);
+int ext3_dir_add_to_block(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct name name, u32 ino,
+                          u32 mode);
 int ext3_dir_delete(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct ext3_disk_dirent *de);
-int ext3_dir_set(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct ext3_disk_dirent *de, const struct inode *inode);
+int ext3_dir_set(struct ext3_handle *h, struct inode *dir, struct buffer *b, struct ext3_disk_dirent *de,
+                 const struct inode *inode);
 int ext3_dir_make_empty(struct ext3_handle *h, struct inode *dir, u64 parent);
 int ext3_dir_is_empty(struct inode *dir); /* 1, 0, -errno */
 void ext3_dirent_set_type(const struct ext3 *fs, struct ext3_disk_dirent *de, u32 mode);
 unsigned ext3_dirent_type(const struct ext3 *fs, const struct ext3_disk_dirent *de); /* DT_* */
-static inline u32 ext3_dir_blocks(const struct inode *dir) { return (u32)(inode_size(dir) >> ext3_of(dir)->block_bits); }
+static inline u32 ext3_dir_blocks(const struct inode *dir)
+{
+    return (u32)(inode_size(dir) >> ext3_of(dir)->block_bits);
+}
 /* An entry fits behind DE in the space that DE does not need, or in DE's place. */
 static inline bool ext3_name_is(const struct ext3_disk_dirent *de, struct name name)
 {
@@ -227,12 +256,22 @@ extern const struct file_ops ext3_dir_file_ops;
 
 /* ---- hash.c ---- */
 #define EXT3_HASH_EOF 0xfffffffeu /* no name's hash: the end of a directory in hash order */
-enum { EXT3_HASH_LEGACY, EXT3_HASH_HALF_MD4, EXT3_HASH_TEA, EXT3_HASH_LEGACY_UNSIGNED, EXT3_HASH_HALF_MD4_UNSIGNED, EXT3_HASH_TEA_UNSIGNED };
+enum {
+    EXT3_HASH_LEGACY,
+    EXT3_HASH_HALF_MD4,
+    EXT3_HASH_TEA,
+    EXT3_HASH_LEGACY_UNSIGNED,
+    EXT3_HASH_HALF_MD4_UNSIGNED,
+    EXT3_HASH_TEA_UNSIGNED
+};
 /* The lowest bit is clear. False: an unknown version. */
 bool ext3_hash(unsigned version, const u32 seed[4], const char *name, unsigned length, u32 *hash);
 
 /* ---- htree.c ---- */
-static inline bool ext3_is_indexed(const struct inode *dir) { return ext3_of(dir)->has_dir_index && (ext3_i(dir)->flags & EXT3_INDEX_FL) != 0; }
+static inline bool ext3_is_indexed(const struct inode *dir)
+{
+    return ext3_of(dir)->has_dir_index && (ext3_i(dir)->flags & EXT3_INDEX_FL) != 0;
+}
 /* Read in the order of hashes: indexed, or small enough to become so. */
 bool ext3_reads_by_hash(const struct inode *dir);
 /* As ext3_dir_find. -EBADF: the index is unusable; search all blocks. */

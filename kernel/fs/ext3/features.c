@@ -1,7 +1,9 @@
 /*
- * Features (e2fsprogs' lib/e2p names): an unknown incompatible one refuses the mount, an unknown read-only-compatible one makes it read-only.
+ * Features (e2fsprogs' lib/e2p names): an unknown incompatible one refuses the mount, an unknown read-only-compatible
+ * one makes it read-only.
  *
- * A journal that holds something must be played back first, which is e2fsck's job until this kernel has a journal of its own.
+ * A journal that holds something must be played back first, which is e2fsck's job until this kernel has a journal of
+ * its own.
  */
 #include "fs/ext3/features.h"
 
@@ -11,14 +13,20 @@ struct feature_name {
 };
 
 static const struct feature_name incompat_names[] = {
-    {0x1, "compression"},   {0x8, "journal_dev"}, {0x10, "meta_bg"},        {0x40, "extent"},     {0x80, "64bit"},   {0x100, "mmp"},
-    {0x200, "flex_bg"},     {0x400, "ea_inode"},  {0x1000, "dirdata"},      {0x2000, "metadata_csum_seed"}, {0x4000, "large_dir"},
-    {0x8000, "inline_data"}, {0x10000, "encrypt"}, {0x20000, "casefold"},
+    {0x1, "compression"},  {0x8, "journal_dev"},
+    {0x10, "meta_bg"},     {0x40, "extent"},
+    {0x80, "64bit"},       {0x100, "mmp"},
+    {0x200, "flex_bg"},    {0x400, "ea_inode"},
+    {0x1000, "dirdata"},   {0x2000, "metadata_csum_seed"},
+    {0x4000, "large_dir"}, {0x8000, "inline_data"},
+    {0x10000, "encrypt"},  {0x20000, "casefold"},
 };
 static const struct feature_name ro_compat_names[] = {
-    {0x8, "huge_file"},   {0x10, "uninit_bg"},      {0x20, "dir_nlink"},  {0x40, "extra_isize"}, {0x80, "snapshot"}, {0x100, "quota"},
-    {0x200, "bigalloc"},  {0x400, "metadata_csum"}, {0x800, "replica"},   {0x1000, "read-only"}, {0x2000, "project"},
-    {0x4000, "shared_blocks"}, {0x8000, "verity"},  {0x10000, "orphan_present"},
+    {0x8, "huge_file"},    {0x10, "uninit_bg"},         {0x20, "dir_nlink"},
+    {0x40, "extra_isize"}, {0x80, "snapshot"},          {0x100, "quota"},
+    {0x200, "bigalloc"},   {0x400, "metadata_csum"},    {0x800, "replica"},
+    {0x1000, "read-only"}, {0x2000, "project"},         {0x4000, "shared_blocks"},
+    {0x8000, "verity"},    {0x10000, "orphan_present"},
 };
 
 /* The names of BITS into TEXT, separated by blanks. */
@@ -42,7 +50,10 @@ static void list_names(u32 bits, const struct feature_name *names, unsigned n_na
     }
 }
 
-static u32 unknown_ro_compat(const struct ext3_disk_super *d) { return from_le32(d->feature_ro_compat) & ~(u32)EXT3_RO_COMPAT_SUPPORTED; }
+static u32 unknown_ro_compat(const struct ext3_disk_super *d)
+{
+    return from_le32(d->feature_ro_compat) & ~(u32)EXT3_RO_COMPAT_SUPPORTED;
+}
 
 int ext3_check_features(struct ext3 *fs, const struct ext3_disk_super *d)
 {

@@ -1,7 +1,9 @@
 /*
- * Regular files: moving pages to and from their blocks, giving blocks to what is about to be written, and the calls on open files.
+ * Regular files: moving pages to and from their blocks, giving blocks to what is about to be written, and the calls on
+ * open files.
  *
- * Blocks are allocated in prepare_write, so write-back never allocates: it writes the blocks that exist and passes holes by.
+ * Blocks are allocated in prepare_write, so write-back never allocates: it writes the blocks that exist and passes
+ * holes by.
  */
 #include "fs/ext3/ext3.h"
 #include "fs/page_io.h"
@@ -9,7 +11,8 @@
 /* ---- pages ---- */
 
 /* Blocks [logical, logical + count) of the batch that begins with block FIRST; PHYSICAL 0: a hole. */
-static void add_run(struct ext3 *fs, struct page_io *io, enum block_op op, u32 first, u32 logical, u32 count, u32 physical)
+static void add_run(struct ext3 *fs, struct page_io *io, enum block_op op, u32 first, u32 logical, u32 count,
+                    u32 physical)
 {
     u32 per_page = (u32)PAGE_SIZE >> fs->block_bits;
 
@@ -17,7 +20,8 @@ static void add_run(struct ext3 *fs, struct page_io *io, enum block_op op, u32 f
         u32 at = logical - first, in_page = at % per_page, n = MIN(count, per_page - in_page);
 
         if (physical != 0)
-            page_io_add(io, at / per_page, in_page << fs->block_bits, n << fs->block_bits, (u64)physical * ext3_sectors_per_block(fs));
+            page_io_add(io, at / per_page, in_page << fs->block_bits, n << fs->block_bits,
+                        (u64)physical * ext3_sectors_per_block(fs));
         else if (op == BLOCK_READ)
             page_io_zero(io, at / per_page, in_page << fs->block_bits, n << fs->block_bits);
         logical += n;
@@ -100,7 +104,8 @@ static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to
 {
     struct inode *inode = object_inode(o);
     struct ext3 *fs = ext3_of(inode);
-    u64 at = ((index << PAGE_SHIFT) + from) >> fs->block_bits, end = ((index << PAGE_SHIFT) + to + fs->block_size - 1) >> fs->block_bits;
+    u64 at = ((index << PAGE_SHIFT) + from) >> fs->block_bits,
+        end = ((index << PAGE_SHIFT) + to + fs->block_size - 1) >> fs->block_bits;
     bool any_fresh = false;
     int error = 0;
 
@@ -154,7 +159,8 @@ static void release(struct file *file)
 
     if (!file->can_write)
         return;
-    /* Perhaps called from munmap: no waiting for the lock, whose holder may wait for the address space. Who has it is writing, and trims. */
+    /* Perhaps called from munmap: no waiting for the lock, whose holder may wait for the address space. Who has it is
+     * writing, and trims. */
     if (load_relaxed(&ext3_i(inode)->past_end) != 0 && write_trylock(&inode->lock)) {
         ext3_trim(inode);
         write_unlock(&inode->lock);
@@ -218,7 +224,8 @@ static int fallocate(struct file *file, int mode, u64 offset, u64 length)
         return 0;
     error = object_punch(&inode->object, offset, end);
     if (error == 0)
-        error = object_writeback(&inode->object, offset, end - 1, true); /* pages at the edges: before their blocks are free */
+        error = object_writeback(&inode->object, offset, end - 1,
+                                 true); /* pages at the edges: before their blocks are free */
     if (error == 0)
         error = ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS);
     if (error != 0)

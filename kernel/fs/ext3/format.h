@@ -1,7 +1,9 @@
 /*
- * What ext3 looks like on the disk, all integers little-endian (the ext2 documentation of e2fsprogs; docs.kernel.org/filesystems/ext4).
+ * What ext3 looks like on the disk, all integers little-endian (the ext2 documentation of e2fsprogs;
+ * docs.kernel.org/filesystems/ext4).
  *
- *   block 0 or 1: super block | group descriptors | group 0: block bitmap, inode bitmap, inode table, data | group 1: ... | ...
+ *   block 0 or 1: super block | group descriptors | group 0: block bitmap, inode bitmap, inode table, data | group 1:
+ * ... | ...
  *
  * The super block starts at byte 1024. With 1 KiB blocks block 0 belongs to no group (first_data_block is 1).
  */
@@ -18,7 +20,8 @@
 enum { EXT3_ROOT_INO = 2, EXT3_RESIZE_INO = 7, EXT3_JOURNAL_INO = 8, EXT3_OLD_FIRST_INO = 11 };
 
 struct ext3_disk_super {
-    le32 inodes_count, blocks_count, reserved_blocks, free_blocks, free_inodes, first_data_block, log_block_size, log_cluster_size;
+    le32 inodes_count, blocks_count, reserved_blocks, free_blocks, free_inodes, first_data_block, log_block_size,
+        log_cluster_size;
     le32 blocks_per_group, clusters_per_group, inodes_per_group, mount_time, write_time;
     le16 mount_count, max_mount_count, magic, state, errors, minor_revision;
     le32 last_check, check_interval, creator_os, revision;
@@ -112,11 +115,22 @@ struct ext3_disk_dirent {
 };
 static_assert(sizeof(struct ext3_disk_dirent) == 8, "fixed by the format");
 #define EXT3_DIRENT_HEADER 8
-enum { EXT3_FT_UNKNOWN, EXT3_FT_REG, EXT3_FT_DIR, EXT3_FT_CHR, EXT3_FT_BLK, EXT3_FT_FIFO, EXT3_FT_SOCK, EXT3_FT_SYMLINK, EXT3_FT_MAX };
+enum {
+    EXT3_FT_UNKNOWN,
+    EXT3_FT_REG,
+    EXT3_FT_DIR,
+    EXT3_FT_CHR,
+    EXT3_FT_BLK,
+    EXT3_FT_FIFO,
+    EXT3_FT_SOCK,
+    EXT3_FT_SYMLINK,
+    EXT3_FT_MAX
+};
 
 #define EXT3_LINK_MAX 32000
 
-/* Extended attributes: in an inode behind extra_isize (magic, entries), and in one block (header, entries). Values lie at the end, growing down. */
+/* Extended attributes: in an inode behind extra_isize (magic, entries), and in one block (header, entries). Values lie
+ * at the end, growing down. */
 #define EXT3_XATTR_MAGIC 0xEA020000
 struct ext3_xattr_header {
     le32 magic, refcount, blocks, hash, checksum, reserved[3];

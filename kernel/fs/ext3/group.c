@@ -13,7 +13,10 @@ u32 ext3_group_blocks(const struct ext3 *fs, u32 group)
     return MIN(fs->blocks_per_group, fs->blocks_count - first);
 }
 
-struct buffer *ext3_descriptor_buffer(const struct ext3 *fs, u32 group) { return fs->descriptors[group / fs->desc_per_block]; }
+struct buffer *ext3_descriptor_buffer(const struct ext3 *fs, u32 group)
+{
+    return fs->descriptors[group / fs->desc_per_block];
+}
 
 static bool is_power_of(u32 n, u32 base)
 {
@@ -27,7 +30,10 @@ bool ext3_group_has_super(const struct ext3 *fs, u32 group)
     return group <= 1 || !fs->sparse_super || is_power_of(group, 3) || is_power_of(group, 5) || is_power_of(group, 7);
 }
 
-bool ext3_block_is_sane(const struct ext3 *fs, u32 block) { return block >= fs->first_data_block && block < fs->blocks_count && block != 0; }
+bool ext3_block_is_sane(const struct ext3 *fs, u32 block)
+{
+    return block >= fs->first_data_block && block < fs->blocks_count && block != 0;
+}
 
 static bool overlaps(u32 a, u32 a_len, u32 b, u32 b_len) { return a < b + b_len && b < a + a_len; }
 
@@ -63,7 +69,8 @@ static int load_group(struct ext3 *fs, u32 g)
     group->inode_table = from_le32(group->disk->inode_table);
     if (!lies_inside(fs, group->block_bitmap, 1) || !lies_inside(fs, group->inode_bitmap, 1) ||
         !lies_inside(fs, group->inode_table, fs->inode_blocks_per_group) ||
-        from_le16(group->disk->free_blocks) > ext3_group_blocks(fs, g) || from_le16(group->disk->free_inodes) > fs->inodes_per_group) {
+        from_le16(group->disk->free_blocks) > ext3_group_blocks(fs, g) ||
+        from_le16(group->disk->free_inodes) > fs->inodes_per_group) {
         kprintf("ext3 %s: descriptor of group %u is damaged, run e2fsck", fs->device->name, g);
         return -EUCLEAN;
     }
@@ -130,4 +137,7 @@ static u32 find_bit(const u8 *bitmap, u32 len, u32 from, u64 invert)
 }
 
 u32 ext3_find_set(const u8 *bitmap, u32 len, u32 from) { return from >= len ? len : find_bit(bitmap, len, from, 0); }
-u32 ext3_find_clear(const u8 *bitmap, u32 len, u32 from) { return from >= len ? len : find_bit(bitmap, len, from, UINT64_MAX); }
+u32 ext3_find_clear(const u8 *bitmap, u32 len, u32 from)
+{
+    return from >= len ? len : find_bit(bitmap, len, from, UINT64_MAX);
+}

@@ -1,7 +1,7 @@
 /*
- * Handles: every change of metadata is made within one, so that the journal, when it comes, has all of them: it will reserve log space in ext3_begin,
- * copy buffers that a committing transaction still needs in ext3_access, record them in ext3_dirty and revoke in ext3_forget.
- * Without it, changes go to the buffer cache and reach the disk in any order.
+ * Handles: every change of metadata is made within one, so that the journal, when it comes, has all of them: it will
+ * reserve log space in ext3_begin, copy buffers that a committing transaction still needs in ext3_access, record them
+ * in ext3_dirty and revoke in ext3_forget. Without it, changes go to the buffer cache and reach the disk in any order.
  */
 #include "fs/ext3/ext3.h"
 

@@ -1,14 +1,19 @@
 /*
- * The hashes of names by which directories are indexed: half of MD4 (its rounds on 8 words instead of 16: RFC 1320), TEA (Wheeler and Needham) as a
- * hash function, and the oldest, a multiplicative one. Each comes in two variants, for names whose bytes count as signed or unsigned.
+ * The hashes of names by which directories are indexed: half of MD4 (its rounds on 8 words instead of 16: RFC 1320),
+ * TEA (Wheeler and Needham) as a hash function, and the oldest, a multiplicative one. Each comes in two variants, for
+ * names whose bytes count as signed or unsigned.
  */
 #include "fs/ext3/ext3.h"
 
 static u32 rotate_left(u32 x, unsigned n) { return x << n | x >> (32 - n); }
 
-static u32 byte_of(const char *name, unsigned i, bool is_unsigned) { return is_unsigned ? (u32)(u8)name[i] : (u32)(s32)(s8)name[i]; }
+static u32 byte_of(const char *name, unsigned i, bool is_unsigned)
+{
+    return is_unsigned ? (u32)(u8)name[i] : (u32)(s32)(s8)name[i];
+}
 
-/* N words of the LENGTH bytes of NAME, four bytes to a word; what is missing is filled with a pattern made of the length. */
+/* N words of the LENGTH bytes of NAME, four bytes to a word; what is missing is filled with a pattern made of the
+ * length. */
 static void pack_words(const char *name, unsigned length, bool is_unsigned, u32 *words, unsigned n)
 {
     u32 fill = length | length << 8;
@@ -42,7 +47,8 @@ static void half_md4(u32 state[4], const u32 in[8])
 
     for (unsigned r = 0; r < 3; r++) {
         for (unsigned step = 0; step < 8; step++) {
-            u32 mixed = rotate_left(a + rounds[r].mix(b, c, d) + in[rounds[r].order[step]] + rounds[r].constant, rounds[r].shifts[step % 4]);
+            u32 mixed = rotate_left(a + rounds[r].mix(b, c, d) + in[rounds[r].order[step]] + rounds[r].constant,
+                                    rounds[r].shifts[step % 4]);
 
             a = d;
             d = c;
@@ -85,7 +91,8 @@ static u32 legacy(const char *name, unsigned length, bool is_unsigned)
 }
 
 /* Mixes NAME into STATE, N words at a time. */
-static void absorb(u32 state[4], void (*mix)(u32 *, const u32 *), unsigned n, const char *name, unsigned length, bool is_unsigned)
+static void absorb(u32 state[4], void (*mix)(u32 *, const u32 *), unsigned n, const char *name, unsigned length,
+                   bool is_unsigned)
 {
     u32 words[8];
 

@@ -3,10 +3,12 @@
  *
  *   block 0: "." ".." | root info | limit, count | (hash, block)...          the root, inside ".."'s entry
  *   node:    an unused entry over the whole block | limit, count | (hash, block)...
- *   leaf:    ordinary entries, in any order, whose hashes are >= the leaf's hash and < (or, bit 0 of the next hash set, <=) the next leaf's
+ *   leaf:    ordinary entries, in any order, whose hashes are >= the leaf's hash and < (or, bit 0 of the next hash set,
+ * <=) the next leaf's
  *
- * The first entry of root and nodes has no hash (it counts as 0); limit and count lie in its place. Readers that know nothing of this see
- * empty entries. What looks wrong gives -EBADF, and the directory is treated as one without an index.
+ * The first entry of root and nodes has no hash (it counts as 0); limit and count lie in its place. Readers that know
+ * nothing of this see empty entries. What looks wrong gives -EBADF, and the directory is treated as one without an
+ * index.
  */
 #include "fs/ext3/htree.h"
 #include "vm/kmalloc.h"
@@ -24,8 +26,8 @@ void ext3_htree_put(struct htree_path *path)
 static bool has_sane_array(const struct inode *dir, struct htree_level *level, u32 offset)
 {
     level->entries = (struct htree_entry *)(level->buffer->data + offset);
-    return htree_limit(level) == (ext3_of(dir)->block_size - offset) / sizeof(struct htree_entry) && htree_count(level) >= 1 &&
-           htree_count(level) <= htree_limit(level);
+    return htree_limit(level) == (ext3_of(dir)->block_size - offset) / sizeof(struct htree_entry) &&
+           htree_count(level) >= 1 && htree_count(level) <= htree_limit(level);
 }
 
 /* The last entry whose hash is not above HASH. */
@@ -64,7 +66,8 @@ static int read_root(struct inode *dir, struct htree_path *path, unsigned *indir
     if (error != 0)
         return error;
     root = (const struct htree_root *)path->level[0].buffer->data;
-    if (root->reserved != 0 || root->hash_version > EXT3_HASH_TEA || root->info_length != HTREE_INFO_LENGTH || root->indirect_levels > 1)
+    if (root->reserved != 0 || root->hash_version > EXT3_HASH_TEA || root->info_length != HTREE_INFO_LENGTH ||
+        root->indirect_levels > 1)
         return -EBADF;
     path->hash_version = root->hash_version + ext3_of(dir)->hash_unsigned;
     *indirect = root->indirect_levels;
@@ -109,13 +112,14 @@ int ext3_htree_walk(struct inode *dir, struct name name, u32 *hash, struct htree
     if (IS_ERR(b))
         return (int)PTR_ERR(b);
     root = (const struct htree_root *)b->data;
-    known = root->hash_version <= EXT3_HASH_TEA &&
-            ext3_hash(root->hash_version + ext3_of(dir)->hash_unsigned, ext3_of(dir)->hash_seed, name.s, name.length, hash);
+    known = root->hash_version <= EXT3_HASH_TEA && ext3_hash(root->hash_version + ext3_of(dir)->hash_unsigned,
+                                                             ext3_of(dir)->hash_seed, name.s, name.length, hash);
     buffer_put(b);
     return known ? ext3_htree_walk_hash(dir, *hash, path) : -EBADF;
 }
 
-/* Moves PATH on to the next leaf: 1 and where its hashes begin (bit 0: the last leaf's last hash goes on), 0 after the last, -errno. */
+/* Moves PATH on to the next leaf: 1 and where its hashes begin (bit 0: the last leaf's last hash goes on), 0 after the
+ * last, -errno. */
 static int next_leaf(struct inode *dir, struct htree_path *path, u32 *start)
 {
     struct htree_level *level = &path->level[path->n_levels - 1];
@@ -183,8 +187,8 @@ struct buffer *ext3_htree_find(struct inode *dir, struct name name, struct ext3_
 /* ---- reading in the order of hashes ---- */
 
 /*
- * An entry's cookie is FIRST_COOKIE + (hash << 8) + how many entries of the same hash come before it: it stays right while other
- * entries come and go and leaves are split. 0 is ".", 1 is "..".
+ * An entry's cookie is FIRST_COOKIE + (hash << 8) + how many entries of the same hash come before it: it stays right
+ * while other entries come and go and leaves are split. 0 is ".", 1 is "..".
  */
 #define FIRST_COOKIE 2
 #define TIE_BITS 8
@@ -276,7 +280,8 @@ static int emit_batch(struct inode *dir, const struct batch *batch, struct dir_c
         if (cookie < ctx->pos)
             continue;
         ctx->pos = cookie;
-        if (!ctx->emit(ctx, item->de->name, item->de->name_length, from_le32(item->de->ino), ext3_dirent_type(ext3_of(dir), item->de), cookie + 1))
+        if (!ctx->emit(ctx, item->de->name, item->de->name_length, from_le32(item->de->ino),
+                       ext3_dirent_type(ext3_of(dir), item->de), cookie + 1))
             return 0;
         ctx->pos = cookie + 1;
     }

@@ -38,12 +38,16 @@ struct htree_path {
 
 static inline u32 htree_limit(const struct htree_level *l) { return from_le32(l->entries[0].hash) & 0xffff; }
 static inline u32 htree_count(const struct htree_level *l) { return from_le32(l->entries[0].hash) >> 16; }
-static inline void htree_set(struct htree_entry *entries, u32 limit, u32 count) { entries[0].hash = to_le32(limit | count << 16); }
+static inline void htree_set(struct htree_entry *entries, u32 limit, u32 count)
+{
+    entries[0].hash = to_le32(limit | count << 16);
+}
 static inline u32 htree_block(const struct htree_entry *e) { return from_le32(e->block) & HTREE_BLOCK_MASK; }
 
 static inline unsigned ext3_default_hash_version(const struct ext3 *fs)
 {
-    return (fs->disk->default_hash_version <= EXT3_HASH_TEA ? fs->disk->default_hash_version : EXT3_HASH_HALF_MD4) + fs->hash_unsigned;
+    return (fs->disk->default_hash_version <= EXT3_HASH_TEA ? fs->disk->default_hash_version : EXT3_HASH_HALF_MD4) +
+           fs->hash_unsigned;
 }
 
 /* The way to the leaf where HASH, or NAME, belongs. 0; -EBADF (nothing to put then), -EIO... */
@@ -57,8 +61,10 @@ struct htree_item {
     unsigned sequence;
     struct ext3_disk_dirent *de;
 };
-/* The entries of block B, without "." and "..": how many, or -EUCLEAN. ITEMS has room for all. SEQUENCE: the first one's. */
-int ext3_htree_collect(struct inode *dir, struct buffer *b, u32 logical, unsigned hash_version, struct htree_item *items, unsigned sequence);
+/* The entries of block B, without "." and "..": how many, or -EUCLEAN. ITEMS has room for all. SEQUENCE: the first
+ * one's. */
+int ext3_htree_collect(struct inode *dir, struct buffer *b, u32 logical, unsigned hash_version,
+                       struct htree_item *items, unsigned sequence);
 /* By hash, then sequence. */
 void ext3_htree_sort(struct htree_item *items, unsigned n);
 

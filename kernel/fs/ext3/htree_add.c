@@ -1,8 +1,9 @@
 /*
  * Adding names to an indexed directory.
  *
- *   leaf has room: done. Else the upper half of its hashes moves to a new leaf, which gets an entry behind the old one's in the index; before that, if
- *   that part of the index is full, it is split (a node) or gets a level more (the root). Then it starts over, with room now.
+ *   leaf has room: done. Else the upper half of its hashes moves to a new leaf, which gets an entry behind the old
+ * one's in the index; before that, if that part of the index is full, it is split (a node) or gets a level more (the
+ * root). Then it starts over, with room now.
  */
 #include "fs/ext3/htree.h"
 #include "vm/kmalloc.h"
@@ -14,7 +15,8 @@ static bool is_dots(const struct ext3_disk_dirent *de)
     return de->name[0] == '.' && (de->name_length == 1 || (de->name_length == 2 && de->name[1] == '.'));
 }
 
-int ext3_htree_collect(struct inode *dir, struct buffer *b, u32 logical, unsigned hash_version, struct htree_item *items, unsigned sequence)
+int ext3_htree_collect(struct inode *dir, struct buffer *b, u32 logical, unsigned hash_version,
+                       struct htree_item *items, unsigned sequence)
 {
     struct ext3 *fs = ext3_of(dir);
     int n = 0;
@@ -55,7 +57,8 @@ void ext3_htree_sort(struct htree_item *items, unsigned n)
     }
 }
 
-/* Writes the entries ITEMS, which point elsewhere, into DATA, one behind the other; the last one gets the rest of the block. */
+/* Writes the entries ITEMS, which point elsewhere, into DATA, one behind the other; the last one gets the rest of the
+ * block. */
 static void write_entries(u8 *data, u32 block_size, const struct htree_item *items, unsigned n)
 {
     struct ext3_disk_dirent *last = (struct ext3_disk_dirent *)data;
@@ -233,9 +236,10 @@ static bool has_dots_in_place(const struct ext3 *fs, const struct buffer *b)
 {
     const struct htree_root *root = (const struct htree_root *)b->data;
 
-    return from_le16(root->dot_length) == ext3_dirent_size(1) && root->dot_name_length == 1 && root->dot_name[0] == '.' &&
-           root->dotdot_name_length == 2 && root->dotdot_name[0] == '.' && root->dotdot_name[1] == '.' &&
-           from_le16(root->dotdot_length) >= ext3_dirent_size(2) && from_le16(root->dotdot_length) <= fs->block_size - ext3_dirent_size(1);
+    return from_le16(root->dot_length) == ext3_dirent_size(1) && root->dot_name_length == 1 &&
+           root->dot_name[0] == '.' && root->dotdot_name_length == 2 && root->dotdot_name[0] == '.' &&
+           root->dotdot_name[1] == '.' && from_le16(root->dotdot_length) >= ext3_dirent_size(2) &&
+           from_le16(root->dotdot_length) <= fs->block_size - ext3_dirent_size(1);
 }
 
 static void make_root(const struct ext3 *fs, struct buffer *b, u32 leaf)
@@ -260,7 +264,8 @@ int ext3_htree_create(struct ext3_handle *h, struct inode *dir, struct name name
     int n = items == NULL ? -ENOMEM : IS_ERR(root) ? (int)PTR_ERR(root) : 0;
 
     if (n == 0)
-        n = has_dots_in_place(fs, root) ? ext3_htree_collect(dir, root, 0, ext3_default_hash_version(fs), items, 0) : -EBADF;
+        n = has_dots_in_place(fs, root) ? ext3_htree_collect(dir, root, 0, ext3_default_hash_version(fs), items, 0)
+                                        : -EBADF;
     if (n >= 0) {
         leaf = ext3_dir_append(h, dir, &block);
         if (IS_ERR(leaf)) {

@@ -1,24 +1,30 @@
 /*
- * Allocating and freeing inodes. Directories are spread over the groups, so that each has room for its files: those at the top by picking a group with
- * few directories, those below near their parent while its group has room. Files go to their directory's group, where their blocks then go, too.
+ * Allocating and freeing inodes. Directories are spread over the groups, so that each has room for its files: those at
+ * the top by picking a group with few directories, those below near their parent while its group has room. Files go to
+ * their directory's group, where their blocks then go, too.
  *
  * inode_lock guards bitmaps and counts.
  */
 #include "fs/ext3/ext3.h"
 #include "vm/kmalloc.h"
 
-static u32 free_inodes_of(const struct ext3 *fs, u32 g) { return fs->groups[g].bitmap_is_bad ? 0 : from_le16(fs->groups[g].disk->free_inodes); }
+static u32 free_inodes_of(const struct ext3 *fs, u32 g)
+{
+    return fs->groups[g].bitmap_is_bad ? 0 : from_le16(fs->groups[g].disk->free_inodes);
+}
 static u32 free_blocks_of(const struct ext3 *fs, u32 g) { return from_le16(fs->groups[g].disk->free_blocks); }
 static u32 used_dirs_of(const struct ext3 *fs, u32 g) { return from_le16(fs->groups[g].disk->used_dirs); }
 
 /* Of the groups with at least average room, the one with the fewest directories. */
 static u32 group_for_top_directory(const struct ext3 *fs)
 {
-    u32 best = 0, average_inodes = (u32)(fs->free_inodes / fs->n_groups), average_blocks = (u32)(fs->free_blocks / fs->n_groups);
+    u32 best = 0, average_inodes = (u32)(fs->free_inodes / fs->n_groups),
+        average_blocks = (u32)(fs->free_blocks / fs->n_groups);
     bool found = false;
 
     for (u32 g = 0; g < fs->n_groups; g++) {
-        if (free_inodes_of(fs, g) == 0 || free_inodes_of(fs, g) < average_inodes || free_blocks_of(fs, g) < average_blocks)
+        if (free_inodes_of(fs, g) == 0 || free_inodes_of(fs, g) < average_inodes ||
+            free_blocks_of(fs, g) < average_blocks)
             continue;
         if (!found || used_dirs_of(fs, g) < used_dirs_of(fs, best)) {
             best = g;
@@ -31,9 +37,11 @@ static u32 group_for_top_directory(const struct ext3 *fs)
 static bool has_room_for_directory(const struct ext3 *fs, u32 g)
 {
     u32 most_dirs = (u32)(fs->used_dirs / fs->n_groups) + fs->inodes_per_group / 16;
-    u32 least_inodes = (u32)(fs->free_inodes / fs->n_groups) - MIN((u32)(fs->free_inodes / fs->n_groups), fs->inodes_per_group / 4);
+    u32 least_inodes =
+        (u32)(fs->free_inodes / fs->n_groups) - MIN((u32)(fs->free_inodes / fs->n_groups), fs->inodes_per_group / 4);
 
-    return free_inodes_of(fs, g) > 0 && free_inodes_of(fs, g) >= least_inodes && used_dirs_of(fs, g) < most_dirs && free_blocks_of(fs, g) > 0;
+    return free_inodes_of(fs, g) > 0 && free_inodes_of(fs, g) >= least_inodes && used_dirs_of(fs, g) < most_dirs &&
+           free_blocks_of(fs, g) > 0;
 }
 
 static u32 preferred_group(const struct ext3 *fs, const struct inode *dir, u32 mode)
@@ -173,7 +181,9 @@ struct inode *ext3_new_inode(struct ext3_handle *h, struct inode *dir, u32 mode)
     if (!S_ISDIR(mode))
         ei->flags &= S_ISREG(mode) ? ~0u : ~(u32)EXT3_SYNC_FL;
     ei->group = inode->ino == 0 ? 0 : (u32)(inode->ino - 1) / fs->inodes_per_group;
-    ei->extra_isize = fs->inode_size > EXT3_OLD_INODE_SIZE ? MIN((u32)EXT3_WANT_EXTRA_ISIZE, fs->inode_size - EXT3_OLD_INODE_SIZE) : 0;
+    ei->extra_isize = fs->inode_size > EXT3_OLD_INODE_SIZE
+                          ? MIN((u32)EXT3_WANT_EXTRA_ISIZE, fs->inode_size - EXT3_OLD_INODE_SIZE)
+                          : 0;
     inode->generation = atomic_add_relaxed(&fs->next_generation, 1);
     inode->nlink = 1;
     ext3_set_ops(inode);

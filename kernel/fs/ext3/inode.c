@@ -1,8 +1,8 @@
 /*
  * Inodes between the disk and memory, and their end.
  *
- * Times have 32-bit signed seconds in the old part of the disk inode and, where it is larger than 128 bytes, 2 more bits of seconds and 30 bits of
- * nanoseconds behind. Fields there exist if they lie within extra_isize.
+ * Times have 32-bit signed seconds in the old part of the disk inode and, where it is larger than 128 bytes, 2 more
+ * bits of seconds and 30 bits of nanoseconds behind. Fields there exist if they lie within extra_isize.
  */
 #include "fs/ext3/ext3.h"
 #include "vm/kmalloc.h"
@@ -49,7 +49,8 @@ static le32 encode_extra(struct timespec64 t)
 
 static bool is_known_type(u32 mode)
 {
-    return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode);
+    return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) ||
+           S_ISSOCK(mode);
 }
 
 bool ext3_is_fast_symlink(const struct inode *inode)
@@ -91,11 +92,13 @@ static int check(const struct inode *inode)
         bad = "bad size";
     else if (S_ISDIR(inode->mode) && (inode_size(inode) % fs->block_size != 0 || inode_size(inode) > INT32_MAX))
         bad = "bad directory size";
-    else if (S_ISLNK(inode->mode) && inode_size(inode) >= (ext3_is_fast_symlink(inode) ? sizeof(ei->block) : fs->block_size))
+    else if (S_ISLNK(inode->mode) &&
+             inode_size(inode) >= (ext3_is_fast_symlink(inode) ? sizeof(ei->block) : fs->block_size))
         bad = "bad symbolic link size";
     else if (ei->file_acl != 0 && !ext3_block_is_sane(fs, ei->file_acl))
         bad = "bad attribute block";
-    else if (fs->inode_size > EXT3_OLD_INODE_SIZE && (ei->extra_isize > fs->inode_size - EXT3_OLD_INODE_SIZE || ei->extra_isize % 4 != 0))
+    else if (fs->inode_size > EXT3_OLD_INODE_SIZE &&
+             (ei->extra_isize > fs->inode_size - EXT3_OLD_INODE_SIZE || ei->extra_isize % 4 != 0))
         bad = "bad extra size";
     return bad == NULL ? 0 : ext3_corrupt(fs, "inode %lu: %s", (unsigned long)inode->ino, bad);
 }
@@ -317,7 +320,10 @@ int ext3_setattr(struct inode *inode, const struct attributes *attr)
 
 /* ---- the end ---- */
 
-static bool has_blocks(const struct inode *inode) { return S_ISREG(inode->mode) || S_ISDIR(inode->mode) || (S_ISLNK(inode->mode) && !ext3_is_fast_symlink(inode)); }
+static bool has_blocks(const struct inode *inode)
+{
+    return S_ISREG(inode->mode) || S_ISDIR(inode->mode) || (S_ISLNK(inode->mode) && !ext3_is_fast_symlink(inode));
+}
 
 static void delete_inode(struct inode *inode)
 {

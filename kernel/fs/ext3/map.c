@@ -52,7 +52,8 @@ void ext3_chain_put(struct ext3_chain *chain)
 
 static bool is_usable(const struct ext3 *fs, u32 first, u32 count)
 {
-    return ext3_block_is_sane(fs, first) && count <= fs->blocks_count - first && !ext3_blocks_are_metadata(fs, first, count);
+    return ext3_block_is_sane(fs, first) && count <= fs->blocks_count - first &&
+           !ext3_blocks_are_metadata(fs, first, count);
 }
 
 int ext3_walk(struct inode *inode, u32 logical, struct ext3_chain *chain)
@@ -197,7 +198,8 @@ static int add_level(struct ext3_handle *h, struct inode *inode, struct ext3_cha
 }
 
 /* Fills the hole at the chain's end. => map_lock for writing */
-static int fill(struct ext3_handle *h, struct inode *inode, struct ext3_chain *chain, u32 logical, u32 max, u32 *physical, u32 *count)
+static int fill(struct ext3_handle *h, struct inode *inode, struct ext3_chain *chain, u32 logical, u32 max,
+                u32 *physical, u32 *count)
 {
     struct ext3_inode *ei = ext3_i(inode);
     u32 goal = find_goal(inode, chain, logical);
@@ -222,7 +224,8 @@ static int fill(struct ext3_handle *h, struct inode *inode, struct ext3_chain *c
     return 0;
 }
 
-int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count, bool *fresh)
+int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count,
+                      bool *fresh)
 {
     struct ext3_inode *ei = ext3_i(inode);
     struct ext3_chain chain;

@@ -1,5 +1,6 @@
 /*
- * Names: looking up, creating, linking, removing, renaming. The VFS has checked what the man pages ask for and holds the locks of the directories.
+ * Names: looking up, creating, linking, removing, renaming. The VFS has checked what the man pages ask for and holds
+ * the locks of the directories.
  *
  * Each call is one handle. What can fail for lack of room comes first, so that a failure leaves nothing half done.
  */
@@ -24,7 +25,8 @@ static struct inode *lookup(struct inode *dir, struct name name)
         return ERR_PTR(ext3_corrupt(ext3_of(dir), "directory %u contains itself", ino));
     inode = ext3_iget(dir->super, ino);
     if (IS_ERR(inode) && PTR_ERR(inode) == -ESTALE)
-        return ERR_PTR(ext3_corrupt(ext3_of(dir), "directory %lu has a name for deleted inode %u", (unsigned long)dir->ino, ino));
+        return ERR_PTR(
+            ext3_corrupt(ext3_of(dir), "directory %lu has a name for deleted inode %u", (unsigned long)dir->ino, ino));
     return inode;
 }
 
@@ -159,7 +161,8 @@ static int drop_link(struct ext3_handle *h, struct inode *inode)
 }
 
 /* Finds NAME in DIR, which must mean INODE. ERR_PTR. */
-static struct buffer *find_entry(struct inode *dir, struct name name, const struct inode *inode, struct ext3_disk_dirent **de)
+static struct buffer *find_entry(struct inode *dir, struct name name, const struct inode *inode,
+                                 struct ext3_disk_dirent **de)
 {
     struct buffer *b = ext3_dir_find(dir, name, de);
 
@@ -244,7 +247,8 @@ static int set_parent(struct ext3_handle *h, struct inode *inode, const struct i
     if (IS_ERR(b))
         return (int)PTR_ERR(b);
     de = (struct ext3_disk_dirent *)b->data;
-    if (!ext3_dirent_is_sane(h->fs, inode, de, 0, 0) || from_le16(de->length) > h->fs->block_size - ext3_dirent_size(2)) {
+    if (!ext3_dirent_is_sane(h->fs, inode, de, 0, 0) ||
+        from_le16(de->length) > h->fs->block_size - ext3_dirent_size(2)) {
         error = -EUCLEAN;
     } else {
         de = (struct ext3_disk_dirent *)(b->data + from_le16(de->length));
@@ -261,7 +265,8 @@ static int set_parent(struct ext3_handle *h, struct inode *inode, const struct i
 }
 
 /* The existing entry NAME of DIR, which means WAS, shall mean INODE. */
-static int replace_entry(struct ext3_handle *h, struct inode *dir, struct name name, const struct inode *was, const struct inode *inode)
+static int replace_entry(struct ext3_handle *h, struct inode *dir, struct name name, const struct inode *was,
+                         const struct inode *inode)
 {
     struct ext3_disk_dirent *de;
     struct buffer *b = find_entry(dir, name, was, &de);
@@ -274,8 +279,8 @@ static int replace_entry(struct ext3_handle *h, struct inode *dir, struct name n
     return error;
 }
 
-static int exchange(struct ext3_handle *h, struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
-                    struct name new_name, struct inode *target)
+static int exchange(struct ext3_handle *h, struct inode *old_dir, struct name old_name, struct inode *inode,
+                    struct inode *new_dir, struct name new_name, struct inode *target)
 {
     int moved = S_ISDIR(inode->mode), came = S_ISDIR(target->mode), error;
 
@@ -302,7 +307,8 @@ static int exchange(struct ext3_handle *h, struct inode *old_dir, struct name ol
 }
 
 /* INODE's new name is there and the old one gone: what else a directory's move means. */
-static int finish_move(struct ext3_handle *h, struct inode *old_dir, struct inode *inode, struct inode *new_dir, struct inode *target)
+static int finish_move(struct ext3_handle *h, struct inode *old_dir, struct inode *inode, struct inode *new_dir,
+                       struct inode *target)
 {
     int error = 0;
 
@@ -323,8 +329,8 @@ static int finish_move(struct ext3_handle *h, struct inode *old_dir, struct inod
     return error;
 }
 
-static int move(struct ext3_handle *h, struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
-                struct name new_name, struct inode *target)
+static int move(struct ext3_handle *h, struct inode *old_dir, struct name old_name, struct inode *inode,
+                struct inode *new_dir, struct name new_name, struct inode *target)
 {
     int error = 0;
 
@@ -333,14 +339,15 @@ static int move(struct ext3_handle *h, struct inode *old_dir, struct name old_na
     if (target != NULL && S_ISDIR(target->mode))
         error = check_empty(target);
     if (error == 0)
-        error = target != NULL ? replace_entry(h, new_dir, new_name, target, inode) : ext3_dir_add(h, new_dir, new_name, inode);
+        error = target != NULL ? replace_entry(h, new_dir, new_name, target, inode)
+                               : ext3_dir_add(h, new_dir, new_name, inode);
     if (error == 0)
         error = delete_entry(h, old_dir, old_name, inode);
     return error != 0 ? error : finish_move(h, old_dir, inode, new_dir, target);
 }
 
-static int rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir, struct name new_name,
-                  struct inode *target, unsigned flags)
+static int rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
+                  struct name new_name, struct inode *target, unsigned flags)
 {
     struct ext3_handle h;
     int error;

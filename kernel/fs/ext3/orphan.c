@@ -1,5 +1,6 @@
 /*
- * The orphan list: inodes that must not survive a restart as they are, because they have no name but users, or are being truncated.
+ * The orphan list: inodes that must not survive a restart as they are, because they have no name but users, or are
+ * being truncated.
  *
  *   super block's last_orphan -> inode -> (its dtime field) inode -> ... -> 0
  *

@@ -1,8 +1,8 @@
 /*
  * Mounting, syncing and unmounting ext3.
  *
- * While it is mounted for writing, the state on the disk says "not clean", so that a power failure is seen at the next mount; unmounting and
- * remounting read-only set it back to what it was. Copies of the super block are left alone.
+ * While it is mounted for writing, the state on the disk says "not clean", so that a power failure is seen at the next
+ * mount; unmounting and remounting read-only set it back to what it was. Copies of the super block are left alone.
  */
 #include "fs/ext3/features.h"
 #include "vm/kmalloc.h"
@@ -32,7 +32,8 @@ int ext3_corrupt(struct ext3 *fs, const char *fmt, ...)
 
 void ext3_update_super(struct ext3 *fs)
 {
-    le32 free_blocks = to_le32((u32)load_relaxed(&fs->free_blocks)), free_inodes = to_le32((u32)load_relaxed(&fs->free_inodes));
+    le32 free_blocks = to_le32((u32)load_relaxed(&fs->free_blocks)),
+         free_inodes = to_le32((u32)load_relaxed(&fs->free_inodes));
 
     if (fs->disk->free_blocks == free_blocks && fs->disk->free_inodes == free_inodes)
         return; /* an idle disk stays idle */
@@ -80,12 +81,15 @@ static int read_geometry(struct ext3 *fs, const struct ext3_disk_super *d)
         return refuse(fs, "the file system is larger than the disk");
     if (fs->blocks_per_group == 0 || fs->blocks_per_group > 8 * fs->block_size || fs->blocks_per_group % 8 != 0)
         return refuse(fs, "bad number of blocks per group");
-    if (fs->inode_size < EXT3_OLD_INODE_SIZE || fs->inode_size > fs->block_size || (fs->inode_size & (fs->inode_size - 1)) != 0)
+    if (fs->inode_size < EXT3_OLD_INODE_SIZE || fs->inode_size > fs->block_size ||
+        (fs->inode_size & (fs->inode_size - 1)) != 0)
         return refuse(fs, "bad inode size");
-    if (fs->inodes_per_group == 0 || fs->inodes_per_group > 8 * fs->block_size || fs->inodes_per_group % (fs->block_size / fs->inode_size) != 0)
+    if (fs->inodes_per_group == 0 || fs->inodes_per_group > 8 * fs->block_size ||
+        fs->inodes_per_group % (fs->block_size / fs->inode_size) != 0)
         return refuse(fs, "bad number of inodes per group");
     groups = DIV_ROUND_UP((u64)fs->blocks_count - fs->first_data_block, fs->blocks_per_group);
-    if (groups * fs->inodes_per_group != fs->inodes_count || fs->first_ino < EXT3_OLD_FIRST_INO || fs->first_ino > fs->inodes_count)
+    if (groups * fs->inodes_per_group != fs->inodes_count || fs->first_ino < EXT3_OLD_FIRST_INO ||
+        fs->first_ino > fs->inodes_count)
         return refuse(fs, "bad number of inodes");
     fs->n_groups = (u32)groups;
     fs->inode_blocks_per_group = fs->inodes_per_group / (fs->block_size / fs->inode_size);
@@ -192,7 +196,9 @@ static void release(struct ext3 *fs)
 
 static int check_options(const char *options)
 {
-    static const char *const known[] = {"defaults", "rw", "ro", "relatime", "noatime", "nodiratime", "errors=continue", "data=ordered", "user_xattr", "acl"};
+    static const char *const known[] = {
+        "defaults",        "rw",           "ro",         "relatime", "noatime", "nodiratime",
+        "errors=continue", "data=ordered", "user_xattr", "acl"};
 
     while (*options != '\0') {
         const char *end = strchr(options, ',');

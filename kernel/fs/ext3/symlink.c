@@ -1,4 +1,5 @@
-/* Symbolic links: a target of less than 60 bytes lies in the inode, in place of the block numbers; a longer one in a block. */
+/* Symbolic links: a target of less than 60 bytes lies in the inode, in place of the block numbers; a longer one in a
+ * block. */
 #include "fs/ext3/ext3.h"
 
 static ssize_t read_link(struct inode *inode, char *buf, size_t size)

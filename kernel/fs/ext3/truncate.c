@@ -1,6 +1,7 @@
 /*
- * Freeing blocks of a file. One piece at a time: what one block of numbers (or the inode) points to, and the indirect blocks that have become empty by
- * it; the file is consistent between pieces, so each may be a transaction of its own. The orphan list remembers a truncation that did not end.
+ * Freeing blocks of a file. One piece at a time: what one block of numbers (or the inode) points to, and the indirect
+ * blocks that have become empty by it; the file is consistent between pieces, so each may be a transaction of its own.
+ * The orphan list remembers a truncation that did not end.
  */
 #include "fs/ext3/ext3.h"
 
@@ -92,7 +93,7 @@ int ext3_free_range(struct ext3_handle *h, struct inode *inode, u32 first, u32 e
         ei->last_physical = 0;
         write_unlock(&ei->map_lock);
         if (error == -EFBIG)
-            return 0; /* past the last block that a file can have */
+            return 0;                             /* past the last block that a file can have */
         if (error == -EUCLEAN || error == -EIO) { /* an unreadable branch: leave it, free the rest */
             h->error = error;
             first = MIN(end, first + h->fs->addr_per_block);

@@ -1,8 +1,10 @@
 /*
- * Extended attributes: read from the inode's own space and from its attribute block, which several inodes may share; released with the inode.
+ * Extended attributes: read from the inode's own space and from its attribute block, which several inodes may share;
+ * released with the inode.
  *
- *   inode: ... 128 + extra_isize: magic | entry | entry | 0 ......... value value |          offsets of values count from the first entry
- *   block: header (magic, references) | entry | entry | 0 ........... value value |          ... from the block's start
+ *   inode: ... 128 + extra_isize: magic | entry | entry | 0 ......... value value |          offsets of values count
+ * from the first entry block: header (magic, references) | entry | entry | 0 ........... value value |          ...
+ * from the block's start
  *
  * The inode's lock guards its attributes; xattr_lock the counts in blocks, which inodes share.
  */
@@ -13,7 +15,8 @@ struct prefix {
     const char *text;
 };
 static const struct prefix prefixes[] = {
-    {1, "user."}, {2, "system.posix_acl_access"}, {3, "system.posix_acl_default"}, {4, "trusted."}, {6, "security."}, {7, "system."},
+    {1, "user."},   {2, "system.posix_acl_access"}, {3, "system.posix_acl_default"}, {4, "trusted."}, {6, "security."},
+    {7, "system."},
 };
 
 static const char *prefix_text(u8 index)
@@ -53,9 +56,11 @@ static bool is_last(const struct xattr_area *area, const u8 *p)
 
 static bool is_sane(const struct xattr_area *area, const struct ext3_xattr_entry *e)
 {
-    size_t room = (size_t)(area->end - area->base), size = from_le32(e->value_size), offset = from_le16(e->value_offset);
+    size_t room = (size_t)(area->end - area->base), size = from_le32(e->value_size),
+           offset = from_le16(e->value_offset);
 
-    return (const u8 *)e + entry_size(e) <= area->end && e->value_inode == 0 && (size == 0 || (offset <= room && size <= room - offset));
+    return (const u8 *)e + entry_size(e) <= area->end && e->value_inode == 0 &&
+           (size == 0 || (offset <= room && size <= room - offset));
 }
 
 ssize_t ext3_xattr_each(struct inode *inode, const struct xattr_area *area, xattr_fn fn, void *arg)
@@ -72,9 +77,11 @@ ssize_t ext3_xattr_each(struct inode *inode, const struct xattr_area *area, xatt
     return 0;
 }
 
-bool ext3_xattr_in_inode(struct ext3 *fs, const struct ext3_inode *ei, const struct ext3_disk_inode *disk, struct xattr_area *area)
+bool ext3_xattr_in_inode(struct ext3 *fs, const struct ext3_inode *ei, const struct ext3_disk_inode *disk,
+                         struct xattr_area *area)
 {
-    const u8 *start = (const u8 *)disk + EXT3_OLD_INODE_SIZE + ei->extra_isize, *end = (const u8 *)disk + fs->inode_size;
+    const u8 *start = (const u8 *)disk + EXT3_OLD_INODE_SIZE + ei->extra_isize,
+             *end = (const u8 *)disk + fs->inode_size;
     le32 magic;
 
     if (fs->inode_size == EXT3_OLD_INODE_SIZE || ei->extra_isize == 0 || end - start < (ssize_t)sizeof(magic))

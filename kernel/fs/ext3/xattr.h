@@ -13,7 +13,8 @@ typedef ssize_t (*xattr_fn)(const struct xattr_area *area, const struct ext3_xat
 /* Calls FN for each attribute in AREA until it returns not 0. */
 ssize_t ext3_xattr_each(struct inode *inode, const struct xattr_area *area, xattr_fn fn, void *arg);
 /* The area in the disk inode DISK. False: there is none, or nothing in it. */
-bool ext3_xattr_in_inode(struct ext3 *fs, const struct ext3_inode *ei, const struct ext3_disk_inode *disk, struct xattr_area *area);
+bool ext3_xattr_in_inode(struct ext3 *fs, const struct ext3_inode *ei, const struct ext3_disk_inode *disk,
+                         struct xattr_area *area);
 /* INODE's attribute block, which it has. ERR_PTR. */
 struct buffer *ext3_xattr_block(struct inode *inode);
 struct xattr_area ext3_xattr_block_area(const struct buffer *b);

@@ -1,6 +1,7 @@
 /*
- * Changing extended attributes: all of an inode's are gathered in memory, the one is changed, and the area that differs is written anew. A new value
- * goes to the inode's own space if it fits there, else to the attribute block, which is copied first if other inodes share it.
+ * Changing extended attributes: all of an inode's are gathered in memory, the one is changed, and the area that differs
+ * is written anew. A new value goes to the inode's own space if it fits there, else to the attribute block, which is
+ * copied first if other inodes share it.
  */
 #include "fs/ext3/xattr.h"
 #include "vm/kmalloc.h"
@@ -32,8 +33,9 @@ static ssize_t gather(const struct xattr_area *area, const struct ext3_xattr_ent
 
     if (all->n == all->max)
         return -ENOSPC;
-    all->list[all->n++] = (struct attribute){e->name_index, e->name_length, all->in_block, e->name,
-                                             area->base + from_le16(e->value_offset), from_le32(e->value_size)};
+    all->list[all->n++] = (struct attribute){
+        e->name_index,           e->name_length, all->in_block, e->name, area->base + from_le16(e->value_offset),
+        from_le32(e->value_size)};
     return 0;
 }
 
@@ -85,7 +87,10 @@ static void free_gathered(struct attributes_of *all)
 /* ---- room ---- */
 
 static u32 padded(u32 size) { return ALIGN_UP(size, 4u); }
-static u32 entry_bytes(const struct attribute *a) { return padded((u32)sizeof(struct ext3_xattr_entry) + a->name_length); }
+static u32 entry_bytes(const struct attribute *a)
+{
+    return padded((u32)sizeof(struct ext3_xattr_entry) + a->name_length);
+}
 
 /* Bytes that the attributes of the block (or of the inode) take, with the zeros at the end of the list. */
 static u32 bytes_used(const struct attributes_of *all, bool in_block)
@@ -157,9 +162,11 @@ static u32 write_area(const struct attributes_of *all, bool in_block, u8 *base, 
     return hash;
 }
 
-static void write_to_inode(struct ext3_handle *h, const struct attributes_of *all, struct buffer *b, struct ext3_disk_inode *disk)
+static void write_to_inode(struct ext3_handle *h, const struct attributes_of *all, struct buffer *b,
+                           struct ext3_disk_inode *disk)
 {
-    u8 *start = (u8 *)disk + EXT3_OLD_INODE_SIZE + ext3_i(all->inode)->extra_isize, *end = (u8 *)disk + h->fs->inode_size;
+    u8 *start = (u8 *)disk + EXT3_OLD_INODE_SIZE + ext3_i(all->inode)->extra_isize,
+       *end = (u8 *)disk + h->fs->inode_size;
     le32 magic = to_le32(has_any(all, false) ? EXT3_XATTR_MAGIC : 0);
 
     ext3_access(h, b);
@@ -188,7 +195,8 @@ static struct buffer *new_block(struct ext3_handle *h, struct inode *inode)
     write_unlock(&ei->map_lock);
     if (IS_ERR(b))
         return b;
-    *(struct ext3_xattr_header *)b->data = (struct ext3_xattr_header){to_le32(EXT3_XATTR_MAGIC), to_le32(1), to_le32(1), 0, 0, {0}};
+    *(struct ext3_xattr_header *)b->data =
+        (struct ext3_xattr_header){to_le32(EXT3_XATTR_MAGIC), to_le32(1), to_le32(1), 0, 0, {0}};
     return b;
 }
 
@@ -233,7 +241,8 @@ static int write_to_block(struct ext3_handle *h, const struct attributes_of *all
 static int find(const struct attributes_of *all, const struct attribute *a)
 {
     for (unsigned i = 0; i < all->n; i++)
-        if (all->list[i].index == a->index && all->list[i].name_length == a->name_length && memcmp(all->list[i].name, a->name, a->name_length) == 0)
+        if (all->list[i].index == a->index && all->list[i].name_length == a->name_length &&
+            memcmp(all->list[i].name, a->name, a->name_length) == 0)
             return (int)i;
     return -1;
 }
@@ -242,7 +251,8 @@ static int order(const struct attribute *a, const struct attribute *b)
 {
     if (a->index != b->index)
         return a->index - b->index;
-    return a->name_length != b->name_length ? a->name_length - b->name_length : memcmp(a->name, b->name, a->name_length);
+    return a->name_length != b->name_length ? a->name_length - b->name_length
+                                            : memcmp(a->name, b->name, a->name_length);
 }
 
 /* Into the list, which is kept in the order that blocks need. */

@@ -15,6 +15,12 @@ int disk_open(const char *path, unsigned long *size)
     return fd;
 }
 
-int disk_read(int fd, void *data, unsigned long n, unsigned long at) { return pread(fd, data, n, (off_t)at) == (ssize_t)n ? 0 : -1; }
-int disk_write(int fd, const void *data, unsigned long n, unsigned long at) { return pwrite(fd, data, n, (off_t)at) == (ssize_t)n ? 0 : -1; }
+int disk_read(int fd, void *data, unsigned long n, unsigned long at)
+{
+    return pread(fd, data, n, (off_t)at) == (ssize_t)n ? 0 : -1;
+}
+int disk_write(int fd, const void *data, unsigned long n, unsigned long at)
+{
+    return pwrite(fd, data, n, (off_t)at) == (ssize_t)n ? 0 : -1;
+}
 void disk_close(int fd) { close(fd); }

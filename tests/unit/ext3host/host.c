@@ -122,7 +122,10 @@ bool write_trylock(struct rwlock *l)
 }
 void write_unlock(struct rwlock *l) { read_unlock(l); }
 void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
-void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state) { panic("nobody would wake this wait"); }
+void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state)
+{
+    panic("nobody would wake this wait");
+}
 void wait_finish(struct waiter *w) {}
 void wake_all(struct wait_queue *q) {}
 int schedule_until(u64 deadline) { return 0; }
@@ -175,7 +178,8 @@ static void submit(struct block_request *r)
         host_fail_after--;
     for (unsigned i = 0; i < r->n_segments && r->error == 0 && r->op != BLOCK_FLUSH; i++) {
         struct block_segment *s = &r->segments[i];
-        int failed = r->op == BLOCK_READ ? disk_read(disk_fd, s->address, s->length, at) : disk_write(disk_fd, s->address, s->length, at);
+        int failed = r->op == BLOCK_READ ? disk_read(disk_fd, s->address, s->length, at)
+                                         : disk_write(disk_fd, s->address, s->length, at);
 
         if (failed)
             r->error = -EIO;
@@ -203,8 +207,13 @@ struct super *host_mount(const char *image, bool read_only, int *error)
     disk_fd = disk_open(image, &size);
     if (disk_fd < 0)
         panic("no image %s", image);
-    disk = (struct block_device){.name = "test", .dev = 1, .sectors = size / SECTOR_SIZE, .write_cache = true,
-                                 .max_segments = BLOCK_MAX_SEGMENTS, .logical_block = SECTOR_SIZE, .submit = submit};
+    disk = (struct block_device){.name = "test",
+                                 .dev = 1,
+                                 .sectors = size / SECTOR_SIZE,
+                                 .write_cache = true,
+                                 .max_segments = BLOCK_MAX_SEGMENTS,
+                                 .logical_block = SECTOR_SIZE,
+                                 .submit = submit};
     return mount_open_disk(read_only, error);
 }
 
@@ -244,7 +253,10 @@ void host_init(void)
 
 /* ---- what the VFS does around the operations ---- */
 
-ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos) { return object_read(&file->inode->object, uio, pos, &file->readahead); }
+ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos)
+{
+    return object_read(&file->inode->object, uio, pos, &file->readahead);
+}
 
 ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
 {
@@ -293,19 +305,31 @@ struct inode *host_path(struct super *super, const char *path)
     return at;
 }
 
-#define LOCKED(dir, expression)                                                                                        \
-    ({                                                                                                                 \
-        write_lock(&(dir)->lock);                                                                                      \
-        __typeof__(expression) result_ = (expression);                                                                 \
-        write_unlock(&(dir)->lock);                                                                                    \
-        result_;                                                                                                       \
+#define LOCKED(dir, expression)                        \
+    ({                                                 \
+        write_lock(&(dir)->lock);                      \
+        __typeof__(expression) result_ = (expression); \
+        write_unlock(&(dir)->lock);                    \
+        result_;                                       \
     })
 
-struct inode *host_create(struct inode *dir, const char *name, u32 mode) { return LOCKED(dir, dir->ops->create(dir, host_name(name), mode)); }
-struct inode *host_mkdir(struct inode *dir, const char *name) { return LOCKED(dir, dir->ops->mkdir(dir, host_name(name), 0755)); }
-struct inode *host_symlink(struct inode *dir, const char *name, const char *target) { return LOCKED(dir, dir->ops->symlink(dir, host_name(name), target)); }
+struct inode *host_create(struct inode *dir, const char *name, u32 mode)
+{
+    return LOCKED(dir, dir->ops->create(dir, host_name(name), mode));
+}
+struct inode *host_mkdir(struct inode *dir, const char *name)
+{
+    return LOCKED(dir, dir->ops->mkdir(dir, host_name(name), 0755));
+}
+struct inode *host_symlink(struct inode *dir, const char *name, const char *target)
+{
+    return LOCKED(dir, dir->ops->symlink(dir, host_name(name), target));
+}
 
-int host_link(struct inode *dir, const char *name, struct inode *inode) { return LOCKED(dir, dir->ops->link(dir, host_name(name), inode)); }
+int host_link(struct inode *dir, const char *name, struct inode *inode)
+{
+    return LOCKED(dir, dir->ops->link(dir, host_name(name), inode));
+}
 
 int host_unlink(struct inode *dir, const char *name)
 {
@@ -331,7 +355,8 @@ int host_rmdir(struct inode *dir, const char *name)
     return error;
 }
 
-int host_rename(struct inode *old_dir, const char *old_name, struct inode *new_dir, const char *new_name, unsigned flags)
+int host_rename(struct inode *old_dir, const char *old_name, struct inode *new_dir, const char *new_name,
+                unsigned flags)
 {
     struct inode *inode = host_lookup(old_dir, old_name), *target = host_lookup(new_dir, new_name);
     int error;
@@ -343,7 +368,8 @@ int host_rename(struct inode *old_dir, const char *old_name, struct inode *new_d
     if (target != NULL && flags == 0 && S_ISDIR(target->mode) != S_ISDIR(inode->mode))
         error = -ENOTDIR;
     else
-        error = LOCKED(old_dir, old_dir->ops->rename(old_dir, host_name(old_name), inode, new_dir, host_name(new_name), target, flags));
+        error = LOCKED(old_dir, old_dir->ops->rename(old_dir, host_name(old_name), inode, new_dir, host_name(new_name),
+                                                     target, flags));
     inode_put(inode);
     if (target != NULL)
         inode_put(target);
@@ -410,7 +436,8 @@ static bool emit(struct dir_context *ctx, const char *name, unsigned length, u64
     return true;
 }
 
-int host_read_dir(struct inode *dir, unsigned batch, void (*fn)(const char *name, u64 ino, unsigned type, void *arg), void *arg)
+int host_read_dir(struct inode *dir, unsigned batch, void (*fn)(const char *name, u64 ino, unsigned type, void *arg),
+                  void *arg)
 {
     struct file file = {.inode = dir};
     struct reader r = {.ctx = {.emit = emit}, .fn = fn, .arg = arg};

@@ -1,6 +1,6 @@
 /*
- * ext3 on the host: the real file system, buffer cache, page cache and inode cache over an image file, with one thread and no machine. Tests play the
- * VFS: they call the inode operations as it would.
+ * ext3 on the host: the real file system, buffer cache, page cache and inode cache over an image file, with one thread
+ * and no machine. Tests play the VFS: they call the inode operations as it would.
  */
 #ifndef TESTS_UNIT_EXT3HOST_H
 #define TESTS_UNIT_EXT3HOST_H
@@ -31,13 +31,15 @@ struct inode *host_symlink(struct inode *dir, const char *name, const char *targ
 int host_unlink(struct inode *dir, const char *name);
 int host_rmdir(struct inode *dir, const char *name);
 int host_link(struct inode *dir, const char *name, struct inode *inode);
-int host_rename(struct inode *old_dir, const char *old_name, struct inode *new_dir, const char *new_name, unsigned flags);
+int host_rename(struct inode *old_dir, const char *old_name, struct inode *new_dir, const char *new_name,
+                unsigned flags);
 ssize_t host_write(struct inode *inode, u64 at, const void *data, size_t n);
 ssize_t host_read(struct inode *inode, u64 at, void *data, size_t n);
 int host_truncate(struct inode *inode, u64 size);
 int host_punch(struct inode *inode, u64 at, u64 n);
 s64 host_seek(struct inode *inode, s64 at, int whence);
 /* Calls FN for each entry, BATCH names to a call of read_dir. 0 or -errno. */
-int host_read_dir(struct inode *dir, unsigned batch, void (*fn)(const char *name, u64 ino, unsigned type, void *arg), void *arg);
+int host_read_dir(struct inode *dir, unsigned batch, void (*fn)(const char *name, u64 ino, unsigned type, void *arg),
+                  void *arg);
 
 #endif
