@@ -1,10 +1,11 @@
 /*
  * New tasks: fork, vfork, clone and clone3 (clone(2)).
  *
- *   check flags -> task_alloc -> copy or share space, files, fs, process -> link into pids, process, groups (from here on it can be seen and
- *   killed, though it does not run) -> write the ids that user memory wants -> start
+ *   check flags -> task_alloc -> copy or share space, files, fs, process -> link into pids, process, groups (from here
+ *   on it can be seen and killed, though it does not run) -> write the ids that user memory wants -> start
  *
- * What a failure leaves behind is undone by discard(); the steps do nothing twice and leave NULL where they did nothing.
+ * What a failure leaves behind is undone by discard(); the steps do nothing twice and leave NULL where they did
+ * nothing.
  */
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -15,8 +16,9 @@
 #include "vm/space.h"
 #include "vm/uaccess.h"
 
-#define NAMESPACES                                                                                                                 \
-    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
+#define NAMESPACES                                                                                               \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | \
+     CLONE_NEWTIME)
 
 static int check_flags(const struct clone_args *a)
 {
@@ -41,8 +43,8 @@ static bool is_over_process_limit(const struct process *p)
 {
     const struct cred *c = current->cred;
 
-    return load_relaxed(&p->user->processes) >= p->limits.limit[RLIMIT_NPROC].soft && p->user->uid != 0 && !capable(c, CAP_SYS_RESOURCE) &&
-           !capable(c, CAP_SYS_ADMIN);
+    return load_relaxed(&p->user->processes) >= p->limits.limit[RLIMIT_NPROC].soft && p->user->uid != 0 &&
+           !capable(c, CAP_SYS_RESOURCE) && !capable(c, CAP_SYS_ADMIN);
 }
 
 /* ---- the thread ---- */
@@ -184,7 +186,8 @@ static void link_process(struct process *p, u64 flags)
     session_join(p, creator->session);
 }
 
-/* Makes CHILD visible. A pending signal goes first (the call is restarted), so that a new member never escapes a signal to its group.
+/* Makes CHILD visible. A pending signal goes first (the call is restarted), so that a new member never escapes a signal
+ * to its group.
  * => 0 or -errno */
 static int link_task(struct task *child, u64 flags)
 {

@@ -1,6 +1,6 @@
 /*
- * Credentials (credentials(7), capabilities(7)). A struct cred never changes once it is in use; the current task replaces its own by a copy.
- * Others read a task's pointer under task_lock.
+ * Credentials (credentials(7), capabilities(7)). A struct cred never changes once it is in use; the current task
+ * replaces its own by a copy. Others read a task's pointer under task_lock.
  */
 #include "fs/cred.h"
 #include "lib/string.h"
@@ -64,7 +64,8 @@ struct cred *cred_prepare(void) { return cred_copy(current->cred); }
 void cred_commit(struct cred *new)
 {
     struct cred *old = current->cred;
-    bool ids_differ = old->euid != new->euid || old->egid != new->egid || old->fsuid != new->fsuid || old->fsgid != new->fsgid;
+    bool ids_differ =
+        old->euid != new->euid || old->egid != new->egid || old->fsuid != new->fsuid || old->fsgid != new->fsgid;
     u64 flags;
 
     if (ids_differ) {

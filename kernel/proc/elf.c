@@ -1,7 +1,7 @@
 /*
- * Loading ELF programs (elf(5)): each PT_LOAD segment becomes a private mapping of the file, from which faults bring pages, and anonymous
- * memory for what is longer than the file's part. Nothing is read but the headers, and the page in which a segment's file part ends, when
- * the rest of it must be zero.
+ * Loading ELF programs (elf(5)): each PT_LOAD segment becomes a private mapping of the file, from which faults bring
+ * pages, and anonymous memory for what is longer than the file's part. Nothing is read but the headers, and the page
+ * in which a segment's file part ends, when the rest of it must be zero.
  *
  *   vaddr         vaddr+filesz      vaddr+memsz
  *     |---file pages----|0000|---anonymous---|
@@ -91,8 +91,8 @@ static bool is_sane(const struct elf_segment *s)
 {
     u64 limit = arch_user_address_limit();
 
-    return s->filesz <= s->memsz && s->memsz <= limit && s->vaddr <= limit - s->memsz && s->offset <= INT64_MAX - s->filesz &&
-           ((s->vaddr ^ s->offset) & PAGE_MASK) == 0;
+    return s->filesz <= s->memsz && s->memsz <= limit && s->vaddr <= limit - s->memsz &&
+           s->offset <= INT64_MAX - s->filesz && ((s->vaddr ^ s->offset) & PAGE_MASK) == 0;
 }
 
 /* The pages from the lowest to the highest address, and the largest alignment asked for. */
@@ -121,7 +121,8 @@ static long find_room(struct space *space, u64 preferred, u64 length, u64 align)
 {
     struct mapping m = {.max_prot = PROT_READ | PROT_WRITE | PROT_EXEC};
     u64 reserve = length + (align > PAGE_SIZE ? align : 0);
-    long at = space_mmap(space, ALIGN_DOWN(preferred, align), reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, &m);
+    long at = space_mmap(space, ALIGN_DOWN(preferred, align), reserve, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, &m);
     int error;
 
     if (at < 0)
@@ -141,7 +142,8 @@ static int map_anonymous(struct space *space, u64 start, u64 end, unsigned prot)
     return at < 0 ? (int)at : 0;
 }
 
-/* The rest of the page in which the file part ends. A segment that cannot be written keeps the file's bytes there, as on Linux. */
+/* The rest of the page in which the file part ends. A segment that cannot be written keeps the file's bytes there, as
+ * on Linux. */
 static int zero_tail(struct space *space, u64 from, unsigned prot)
 {
     static const u8 zeros[256];
@@ -159,8 +161,10 @@ static int zero_tail(struct space *space, u64 from, unsigned prot)
 
 static int map_segment(const struct elf *e, struct space *space, const struct elf_segment *s, u64 bias)
 {
-    u64 start = ALIGN_DOWN(s->vaddr + bias, PAGE_SIZE), file_end = s->vaddr + bias + s->filesz, end = s->vaddr + bias + s->memsz;
-    struct mapping m = {.file = e->file, .offset = ALIGN_DOWN(s->offset, PAGE_SIZE), .max_prot = PROT_READ | PROT_WRITE | PROT_EXEC};
+    u64 start = ALIGN_DOWN(s->vaddr + bias, PAGE_SIZE), file_end = s->vaddr + bias + s->filesz,
+        end = s->vaddr + bias + s->memsz;
+    struct mapping m = {
+        .file = e->file, .offset = ALIGN_DOWN(s->offset, PAGE_SIZE), .max_prot = PROT_READ | PROT_WRITE | PROT_EXEC};
     unsigned prot = segment_prot(s);
     long at;
     int error;

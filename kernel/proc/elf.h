@@ -46,7 +46,8 @@ struct elf_placement {
     u64 start_code, end_code, start_data, end_data, end; /* end: of everything, page aligned */
 };
 
-/* HEAD is the file's first bytes (at least sizeof(struct elf_header) are there). -ENOEXEC, -EIO, -ENOMEM. elf_done frees. */
+/* HEAD is the file's first bytes (at least sizeof(struct elf_header) are there). -ENOEXEC, -EIO, -ENOMEM. elf_done
+ * frees. */
 int elf_read(struct elf *elf, struct file *file, const void *head);
 void elf_done(struct elf *elf);
 /* The interpreter's path into BUF (PATH_MAX bytes): its length, 0 = none, -ENOEXEC. */

@@ -5,8 +5,8 @@
  *   take over the other threads of the process die; the caller gets the leader's id
  *   commit    the old space goes, signals, files, names, credentials change; a failure from the take-over on kills
  *
- * The new space is written to from outside (space_write) while the old one is still the current one, so arguments are copied straight from
- * old to new.
+ * The new space is written to from outside (space_write) while the old one is still the current one, so arguments are
+ * copied straight from old to new.
  */
 #include "fs/vfs.h"
 #include "lib/print.h"
@@ -230,7 +230,8 @@ static void commit_process(struct exec *x, struct task *t)
         t->parent_death_signal = 0;
     cred_commit(x->cred);
     x->cred = NULL;
-    p->is_undumpable = gains_ids || current->cred->uid != current->cred->euid || current->cred->gid != current->cred->egid;
+    p->is_undumpable =
+        gains_ids || current->cred->uid != current->cred->euid || current->cred->gid != current->cred->egid;
     p->vdso_base = x->vdso_base;
     t->altstack = (struct sigaltstack){.flags = 2}; /* SS_DISABLE */
     t->restart.fn = NULL;
@@ -318,24 +319,25 @@ static int open_console(void)
 }
 
 static const struct rlimits initial_limits = {
-    .limit = {
-        [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},
-        [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
-        [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},
-        [RLIMIT_STACK] = {8 * MIB, RLIM_INFINITY},
-        [RLIMIT_CORE] = {0, RLIM_INFINITY},
-        [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
-        [RLIMIT_NPROC] = {PID_MAX / 2, PID_MAX / 2},
-        [RLIMIT_NOFILE] = {1024, 4096},
-        [RLIMIT_MEMLOCK] = {8 * MIB, 8 * MIB},
-        [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
-        [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},
-        [RLIMIT_SIGPENDING] = {PID_MAX / 2, PID_MAX / 2},
-        [RLIMIT_MSGQUEUE] = {819200, 819200},
-        [RLIMIT_NICE] = {0, 0},
-        [RLIMIT_RTPRIO] = {0, 0},
-        [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
-    },
+    .limit =
+        {
+            [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},
+            [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
+            [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},
+            [RLIMIT_STACK] = {8 * MIB, RLIM_INFINITY},
+            [RLIMIT_CORE] = {0, RLIM_INFINITY},
+            [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
+            [RLIMIT_NPROC] = {PID_MAX / 2, PID_MAX / 2},
+            [RLIMIT_NOFILE] = {1024, 4096},
+            [RLIMIT_MEMLOCK] = {8 * MIB, 8 * MIB},
+            [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
+            [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},
+            [RLIMIT_SIGPENDING] = {PID_MAX / 2, PID_MAX / 2},
+            [RLIMIT_MSGQUEUE] = {819200, 819200},
+            [RLIMIT_NICE] = {0, 0},
+            [RLIMIT_RTPRIO] = {0, 0},
+            [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
+        },
 };
 
 /* A process with nothing in it: pid 1, leader of its own group and session. */

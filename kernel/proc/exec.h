@@ -1,4 +1,7 @@
-/* Inside proc/: a program that is about to be run. exec_load.c and exec_stack.c prepare it in a space of its own, exec.c makes it the current one. */
+/*
+ * Inside proc/: a program that is about to be run. exec_load.c and exec_stack.c prepare it in a space of its own,
+ * exec.c makes it the current one.
+ */
 #ifndef PROC_EXEC_H
 #define PROC_EXEC_H
 
@@ -17,17 +20,17 @@ struct exec_strings {
 };
 
 struct exec {
-    char *name;                /* what was asked for: AT_EXECFN, and comm comes from it */
-    struct file *file;         /* what is run, a script's interpreter: from file_open_exec */
-    u8 head[EXEC_HEAD_SIZE];   /* its first bytes; zeros after its end */
+    char *name;                          /* what was asked for: AT_EXECFN, and comm comes from it */
+    struct file *file;                   /* what is run, a script's interpreter: from file_open_exec */
+    u8 head[EXEC_HEAD_SIZE];             /* its first bytes; zeros after its end */
     char *prefix[2 * SCRIPT_LEVELS + 1]; /* scripts: what comes instead of argv[0], last one first; kmalloc'ed */
     unsigned n_prefix;
-    bool set_uid, set_gid;     /* by the file's mode; FILE_UID, FILE_GID then */
+    bool set_uid, set_gid; /* by the file's mode; FILE_UID, FILE_GID then */
     u32 file_uid, file_gid;
     struct exec_strings args, environment;
     const struct rlimits *limits;
-    unsigned personality;      /* of the process */
-    struct cred *cred;         /* of the new program */
+    unsigned personality; /* of the process */
+    struct cred *cred;    /* of the new program */
 
     struct space *space;
     struct space_random random;
@@ -35,10 +38,10 @@ struct exec {
     u64 entry, interpreter_base;
     u16 phnum;
     u64 sp, vdso_base;
-    u64 stack_position;        /* the lowest byte used so far */
-    u8 *page;                  /* exec_stack.c: what is to be written at page_address */
+    u64 stack_position; /* the lowest byte used so far */
+    u8 *page;           /* exec_stack.c: what is to be written at page_address */
     u64 page_address;
-    u64 *addresses;            /* of the argument and environment strings, in order */
+    u64 *addresses; /* of the argument and environment strings, in order */
 };
 
 /* exec_load.c: opens NAME (relative to DIRFD), follows #! lines. */

@@ -1,8 +1,8 @@
 /*
  * What execve(2) runs: opening the file, "#!" lines, and loading the ELF program and its interpreter.
  *
- * A script S with the line "#!I ARG" run as S A B becomes I ARG S A B; I may be a script again. x->prefix collects the words in front of A B
- * in reverse.
+ * A script S with the line "#!I ARG" run as S A B becomes I ARG S A B; I may be a script again. x->prefix collects the
+ * words in front of A B in reverse.
  */
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -35,7 +35,8 @@ static int read_head(struct exec *x)
 
 static bool is_script(const struct exec *x) { return x->head[0] == '#' && x->head[1] == '!'; }
 
-/* The interpreter and its argument in the "#!" line, not NUL-terminated; ARG's length is 0 when there is none. -ENOEXEC: no line. */
+/* The interpreter and its argument in the "#!" line, not NUL-terminated; ARG's length is 0 when there is none.
+ * -ENOEXEC: no line. */
 static int parse_line(const struct exec *x, struct name *interpreter, struct name *arg)
 {
     const char *p = (const char *)x->head + 2, *limit = (const char *)x->head + EXEC_HEAD_SIZE - 1;

@@ -1,9 +1,11 @@
 /*
  * The stack that a new program starts with (System V ABI, process initialisation):
  *
- *   sp -> argc | argv pointers, NULL | envp pointers, NULL | auxiliary vector | ... | 16 random bytes | argv strings | envp strings | name | 0  top
+ *   sp -> argc | argv pointers, NULL | envp pointers, NULL | auxiliary vector | 16 random bytes
+ *         | ... | argv strings | envp strings | name | 0 <- top
  *
- * It is built from the top down in one page of the kernel's at a time, which is written to the new space when the next one begins.
+ * It is built from the top down in one page of the kernel's at a time, which is written to the new space when the next
+ * one begins.
  */
 #include "fs/vfs.h"
 #include "lib/random.h"
@@ -14,14 +16,30 @@
 #include "vm/uaccess.h"
 
 #define STRING_MAX (128 * KIB)
-#define ARGS_MIN (128 * KIB)   /* always allowed, and at most: */
+#define ARGS_MIN (128 * KIB) /* always allowed, and at most: */
 #define ARGS_MAX (6 * MIB)
 #define STRINGS_MAX 0x7fffffffu
 #define N_RANDOM 16
 
 enum {
-    AT_NULL, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_BASE = 7, AT_FLAGS = 8, AT_ENTRY = 9, AT_UID = 11, AT_EUID = 12,
-    AT_GID = 13, AT_EGID = 14, AT_HWCAP = 16, AT_CLKTCK = 17, AT_SECURE = 23, AT_RANDOM = 25, AT_EXECFN = 31, AT_SYSINFO_EHDR = 33,
+    AT_NULL,
+    AT_PHDR = 3,
+    AT_PHENT = 4,
+    AT_PHNUM = 5,
+    AT_PAGESZ = 6,
+    AT_BASE = 7,
+    AT_FLAGS = 8,
+    AT_ENTRY = 9,
+    AT_UID = 11,
+    AT_EUID = 12,
+    AT_GID = 13,
+    AT_EGID = 14,
+    AT_HWCAP = 16,
+    AT_CLKTCK = 17,
+    AT_SECURE = 23,
+    AT_RANDOM = 25,
+    AT_EXECFN = 31,
+    AT_SYSINFO_EHDR = 33,
     AT_MINSIGSTKSZ = 51
 };
 #define HWCAP_IMAFDC 0x112d /* a bit for each letter: a c d f i m */
@@ -181,7 +199,8 @@ static int push_strings(struct exec *x, const struct exec_strings *s, u32 first,
     return 0;
 }
 
-/* What becomes the whole argument vector: the script's words instead of argv[0], or argv itself; at least one string, be it empty. */
+/* What becomes the whole argument vector: the script's words instead of argv[0], or argv itself; at least one string,
+ * be it empty. */
 static int push_arguments(struct exec *x, u64 *to)
 {
     u32 replaced = x->n_prefix > 0 && x->args.count > 0 ? 1 : 0;

@@ -4,8 +4,8 @@
  *   task_exit: gives everything back that it refers to -> leaves the counts -> dead
  *     thread that is not the leader: takes itself out of the process and is buried
  *     leader: stays as the process's zombie
- *     last one: the process is a zombie: children go to init (or a subreaper), groups may be orphaned, the parent is told;
- *     if the parent does not want to know, it is released at once
+ *     last one: the process is a zombie: children go to init (or a subreaper), groups may be orphaned, the parent is
+ *     told; if the parent does not want to know, it is released at once
  */
 #include "fs/vfs.h"
 #include "proc/internal.h"
@@ -56,7 +56,8 @@ void notify_parent_locked(struct process *p, int code, int status)
     wake_all(&parent->wait_children);
 }
 
-/* True if the parent asks not to be told of its children's ends: they are not to become zombies (sigaction(2), SA_NOCLDWAIT). */
+/* True if the parent asks not to be told of its children's ends: they are not to become zombies (sigaction(2),
+ * SA_NOCLDWAIT). */
 static bool parent_does_not_wait(const struct process *p)
 {
     struct process *parent = p->parent;
@@ -75,7 +76,8 @@ static bool tell_of_death(struct process *p)
     int code = p->exit_code;
 
     if (p->exit_signal == SIGCHLD) {
-        notify_parent_locked(p, STATUS_SIGNAL(code) ? CLD_KILLED : CLD_EXITED, STATUS_SIGNAL(code) ? STATUS_SIGNAL(code) : STATUS_EXIT(code));
+        notify_parent_locked(p, STATUS_SIGNAL(code) ? CLD_KILLED : CLD_EXITED,
+                             STATUS_SIGNAL(code) ? STATUS_SIGNAL(code) : STATUS_EXIT(code));
     } else if (p->exit_signal != 0) {
         struct siginfo info = {.signo = p->exit_signal, .code = SI_KERNEL};
 
@@ -276,7 +278,8 @@ void task_exit(int code)
     arch_fp_drop(&t->thread);
     atomic_sub(&p->user->processes, 1);
 
-    irq_disable(); /* from here on nothing sleeps; the list of the dead is emptied by others only after this hart has switched */
+    irq_disable(); /* from here on nothing sleeps; the list of the dead is emptied by others only after this hart has
+                      switched */
     spin_lock(&task_lock);
     count_time(t);
     if (!is_leader) {

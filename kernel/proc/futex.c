@@ -1,9 +1,9 @@
 /*
  * Futexes (futex(2)): threads that sleep until somebody wakes the word in user memory that they looked at.
  *
- * A waiter is in the bucket of its word's key (vm/uaccess.h) from before the word is compared until it is woken; comparing happens with the
- * bucket locked, so a wake-up after a change of the word is never missed. The word is read without sleeping then; if its page is not there, the
- * bucket is unlocked, the page faulted in, and all is done again.
+ * A waiter is in the bucket of its word's key (vm/uaccess.h) from before the word is compared until it is woken;
+ * comparing happens with the bucket locked, so a wake-up after a change of the word is never missed. The word is read
+ * without sleeping then; if its page is not there, the bucket is unlocked, the page faulted in, and all is done again.
  *
  * Priority-inheritance futexes (FUTEX_LOCK_PI...) hand the lock over to the longest waiter; no priority is inherited.
  * Robust lists (get_robust_list(2)) are walked when a thread leaves its space.
@@ -44,7 +44,10 @@ static struct bucket *bucket_of(const struct user_key *key)
     return &buckets[h >> 56];
 }
 
-static bool is_same(const struct user_key *a, const struct user_key *b) { return a->owner == b->owner && a->offset == b->offset; }
+static bool is_same(const struct user_key *a, const struct user_key *b)
+{
+    return a->owner == b->owner && a->offset == b->offset;
+}
 
 static void lock_two(struct bucket *a, struct bucket *b)
 {
@@ -293,7 +296,8 @@ static bool compare(int cmp, s32 a, s32 b)
     }
 }
 
-/* The operation comes before both wake-ups; that it happens before the buckets are locked is invisible to who waits for either word. */
+/* The operation comes before both wake-ups; that it happens before the buckets are locked is invisible to who waits for
+ * either word. */
 long futex_wake_op(u32 *user, u32 *target, bool is_private, int n_wake, int n_wake_target, u32 encoded)
 {
     int op = encoded >> 28 & 7, cmp = encoded >> 24 & 15;
@@ -435,8 +439,8 @@ long futex_unlock_pi(u32 *user, bool is_private)
         bool more;
         int new_owner = 0;
 
-        /* Who waits is looked at under the lock, the word is changed without: it may need a fault. A waiter that leaves in between finds out
-         * by itself that it has become the owner, one that comes has changed the word before. */
+        /* Who waits is looked at under the lock, the word is changed without: it may need a fault. A waiter that leaves
+         * in between finds out by itself that it has become the owner, one that comes has changed the word before. */
         spin_lock(&b->lock);
         w = first_pi_waiter(b, &key, &more);
         if (w != NULL)

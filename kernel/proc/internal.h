@@ -9,18 +9,18 @@
 /* ---- pid.c; => task_lock ---- */
 /* The next free number for T (locked by the caller's task_lock): -EAGAIN when all are used, -ENOMEM. */
 struct pid *pid_alloc(void);
-void pid_put(struct pid *pid);            /* one user less; frees the number with the last */
+void pid_put(struct pid *pid); /* one user less; frees the number with the last */
 static inline void pid_use(struct pid *pid) { pid->users++; }
-struct pid *pid_next(u64 number);         /* the first in use with a number >= NUMBER */
+struct pid *pid_next(u64 number); /* the first in use with a number >= NUMBER */
 
 /* ---- task.c ---- */
-struct task *task_alloc(const char *name);             /* refs = 1, own kernel stack; NULL = no memory */
-void task_release(struct task *task);                  /* => task_lock. Takes a dead one out of its process and the table */
-void task_bury(struct task *task);                     /* => task_lock. Its last reference is dropped once it is off its stack */
+struct task *task_alloc(const char *name); /* refs = 1, own kernel stack; NULL = no memory */
+void task_release(struct task *task);      /* => task_lock. Takes a dead one out of its process and the table */
+void task_bury(struct task *task);         /* => task_lock. Its last reference is dropped once it is off its stack */
 struct cred *task_cred_locked(const struct task *task);
 
 /* ---- process.c ---- */
-struct process *process_alloc(void);                   /* refs = 1 */
+struct process *process_alloc(void); /* refs = 1 */
 void process_add_usage(struct usage *sum, const struct usage *more);
 /* => task_lock. Counts changes of threads. */
 extern u64 n_tasks, n_processes, n_forks;
@@ -34,7 +34,7 @@ struct user {
     u32 processes; /* threads, as RLIMIT_NPROC counts them; atomic */
     u32 signals;   /* queued; atomic */
 };
-struct user *user_get(u32 uid);   /* NULL = no memory */
+struct user *user_get(u32 uid); /* NULL = no memory */
 void user_hold(struct user *user);
 void user_put(struct user *user); /* callable in interrupts */
 
@@ -43,7 +43,7 @@ void user_put(struct user *user); /* callable in interrupts */
 void cred_commit(struct cred *new);
 /* The capabilities and ids after execve of a file with these bits. */
 void cred_after_exec(struct cred *cred, bool set_uid, u32 file_uid, bool set_gid, u32 file_gid);
-struct cred *cred_prepare(void);  /* a copy of the current one */
+struct cred *cred_prepare(void); /* a copy of the current one */
 
 /* ---- pgrp.c; => task_lock ---- */
 void group_join(struct process *process, struct pid *group);
@@ -51,7 +51,8 @@ void group_leave(struct process *process);
 void session_join(struct process *process, struct pid *session);
 void session_leave(struct process *process);
 bool group_is_orphaned_locked(const struct pid *group, const struct process *ignored);
-/* PROCESS exits (or CHILD loses it as its parent): groups that become orphaned while a member is stopped get SIGHUP and SIGCONT. */
+/* PROCESS exits (or CHILD loses it as its parent): groups that become orphaned while a member is stopped get SIGHUP and
+ * SIGCONT. */
 void group_check_orphaned_by_exit(struct process *process);
 void group_check_orphaned_child(struct process *child, struct process *old_parent);
 /* The current process is the leader of its session and exits: the terminal is told. => task_lock not held */
@@ -73,23 +74,27 @@ void signal_recalculate(struct task *task);
 int signal_dequeue(struct task *task, u64 mask, struct siginfo *info);
 int sighand_copy(struct process *to, const struct process *from);
 void sighand_put(struct sighand *sighand);
-void sigqueue_free(struct sigqueue *q); /* takes it out of its queue; one that was not allocated stays. => signal_lock */
+void sigqueue_free(
+    struct sigqueue *q); /* takes it out of its queue; one that was not allocated stays. => signal_lock */
 u64 signal_handler(struct process *process, int sig); /* => signal_lock */
 extern u64 n_sigqueues;
 bool signal_default_is_ignore(int sig);
 bool signal_default_is_stop(int sig);
 #define SIGNALS_STOP (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
-#define SIGNALS_SYNCHRONOUS \
-    (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSYS))
+#define SIGNALS_SYNCHRONOUS                                                                                     \
+    (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | \
+     SIGNAL_BIT(SIGSYS))
 
 /* ---- signal_stop.c ---- */
 /* SIGCONT or SIGKILL was sent: ends a stop. => signal_lock */
 void stop_end(struct process *process, bool by_continue);
-/* Takes part in a stop of the process if there is one; true if it slept. => signal_lock, which is released and taken again */
+/* Takes part in a stop of the process if there is one; true if it slept. => signal_lock, which is released and taken
+ * again */
 bool stop_take_part(struct task *task, u64 *flags);
 void stop_begin(struct process *process, int sig); /* => signal_lock */
-bool stop_leave(struct task *task);                /* an exiting thread is not waited for; true: the stop is complete, tell the parent. => signal_lock */
+bool stop_leave(struct task *task); /* an exiting thread is not waited for; true: the stop is complete, tell the parent.
+                                       => signal_lock */
 void stop_notify_parent(struct process *process, int code); /* => no locks */
 
 /* ---- signal_frame.c ---- */

@@ -1,8 +1,9 @@
 /*
  * Interval timers (setitimer(2), alarm(2)) and the limit on CPU time (RLIMIT_CPU).
  *
- * ITIMER_REAL is a timer of the kernel. VIRTUAL and PROF run on the CPU time of the process, which no hardware counts down: a kernel timer
- * looks when they could be due at the earliest (all harts busy for the process) and again until they are.
+ * ITIMER_REAL is a timer of the kernel. VIRTUAL and PROF run on the CPU time of the process, which no hardware counts
+ * down: a kernel timer looks when they could be due at the earliest (all harts busy for the process) and again until
+ * they are.
  *
  * Lock: signal_lock. The timer's function takes it, so timers are stopped without it.
  */
@@ -15,7 +16,10 @@
 static const int signals[] = {[ITIMER_REAL] = SIGALRM, [ITIMER_VIRTUAL] = SIGVTALRM, [ITIMER_PROF] = SIGPROF};
 
 /* The clock of timer WHICH. => signal_lock not held */
-static u64 clock_now(struct process *p, int which) { return which == ITIMER_REAL ? time_ns() : process_cpu_ns(p, true, which == ITIMER_PROF); }
+static u64 clock_now(struct process *p, int which)
+{
+    return which == ITIMER_REAL ? time_ns() : process_cpu_ns(p, true, which == ITIMER_PROF);
+}
 
 /* When to look: LEFT ns of the timer's clock are left, which may be nearly all that 64 bits hold. */
 u64 cpu_timer_next_look(u64 left) { return time_ns() + MIN(MAX(left / machine.harts, LOOK_MIN_NS), LOOK_MAX_NS); }
@@ -124,7 +128,7 @@ void itimers_init(struct process *p)
     timer_init(&p->cpu_limit_timer, cpu_limit_look);
 }
 
-/* Stopped, and its function has returned: it may have been started again by its own function, which was still running. */
+/* Stopped, and its function has returned: it may have been started again by its own function, which still ran. */
 static void stop_for_good(struct timer *t)
 {
     if (timer_stop(t))

@@ -1,8 +1,8 @@
 /*
  * Out of memory: the process that gives back most is killed, with one line that says so.
  *
- * A fault that finds no page even after reclaim comes here, and tries again afterwards. While a victim is on its way out nobody else is chosen,
- * unless it takes too long: it may wait for something that needs memory itself.
+ * A fault that finds no page even after reclaim comes here, and tries again afterwards. While a victim is on its way
+ * out nobody else is chosen, unless it takes too long: it may wait for something that needs memory itself.
  */
 #include "lib/print.h"
 #include "proc/internal.h"
@@ -19,7 +19,7 @@ static struct {
     u64 since;
 } oom = {.lock = MUTEX_INIT(oom.lock)};
 
-/* Pages that would come free, shifted by oom_score_adj, whose unit is a thousandth of all memory. 0: not to be killed. */
+/* Pages that would come free, shifted by oom_score_adj, a thousandth of all memory each. 0: not to be killed. */
 static u64 badness(struct process *p, u64 all_pages, u64 *pages)
 {
     struct task *leader = process_leader(p);
@@ -64,7 +64,10 @@ static struct process *choose(u64 *victim_pages)
     return worst;
 }
 
-static bool is_dying(void) { return oom.victim != NULL && !load_relaxed(&oom.victim->is_zombie) && time_ns() - oom.since < TOO_LONG_NS; }
+static bool is_dying(void)
+{
+    return oom.victim != NULL && !load_relaxed(&oom.victim->is_zombie) && time_ns() - oom.since < TOO_LONG_NS;
+}
 
 /* => oom.lock */
 static void kill_one(void)
@@ -80,8 +83,8 @@ static void kill_one(void)
     if (p == NULL)
         panic("out of memory, and nothing to kill");
     leader = process_leader(p);
-    kprintf("out of memory: killed process %d (%s), which had %lu KiB", process_pid(p), leader != NULL ? leader->thread.name : "?",
-            pages * (PAGE_SIZE / KIB));
+    kprintf("out of memory: killed process %d (%s), which had %lu KiB", process_pid(p),
+            leader != NULL ? leader->thread.name : "?", pages * (PAGE_SIZE / KIB));
     if (leader != NULL)
         task_put(leader);
     signal_send_process(p, SIGKILL);

@@ -1,6 +1,6 @@
 /*
- * Process groups and sessions (credentials(7), setpgid(2), setsid(2); POSIX.1-2024 XBD 11.1.4 and 3.264 "Orphaned Process Group").
- * A group or session is nothing but its struct pid and the processes listed there.
+ * Process groups and sessions (credentials(7), setpgid(2), setsid(2); POSIX.1-2024 XBD 11.1.4 and 3.264 "Orphaned
+ * Process Group"). A group or session is nothing but its struct pid and the processes listed there.
  */
 #include "proc/internal.h"
 
@@ -47,7 +47,8 @@ static bool has_caring_parent(const struct process *p)
 {
     const struct process *parent = p->parent;
 
-    return parent != NULL && parent != init_process && !parent->is_zombie && parent->group != p->group && parent->session == p->session;
+    return parent != NULL && parent != init_process && !parent->is_zombie && parent->group != p->group &&
+           parent->session == p->session;
 }
 
 bool group_is_orphaned_locked(const struct pid *group, const struct process *ignored)

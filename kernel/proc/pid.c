@@ -1,6 +1,7 @@
 /*
- * Process ids. A number is in use as long as a task has it or a process group or a session is named by it, so that a new process never becomes
- * the leader of an old group. Numbers go up and wrap at PID_MAX; after the first turn those below FIRST_AGAIN stay free for daemons.
+ * Process ids. A number is in use as long as a task has it or a process group or a session is named by it, so that a
+ * new process never becomes the leader of an old group. Numbers go up and wrap at PID_MAX; after the first turn those
+ * below FIRST_AGAIN stay free for daemons.
  *
  * Lock: task_lock for everything.
  */

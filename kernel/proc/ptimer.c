@@ -1,9 +1,9 @@
 /*
- * POSIX timers (timer_create(2)). Each owns the one queue entry of its signal: while that is pending, further expirations only count as overrun.
- * Timers on CPU time look from time to time, as interval timers do (itimer.c).
+ * POSIX timers (timer_create(2)). Each owns the one queue entry of its signal: while that is pending, further
+ * expirations only count as overrun. Timers on CPU time look from time to time, as interval timers do (itimer.c).
  *
- * Lock: signal_lock of the process, for the list and all fields. A timer's function takes it; so a timer is stopped without it, after it has been
- * taken out of the list.
+ * Lock: signal_lock of the process, for the list and all fields. A timer's function takes it; so a timer is stopped
+ * without it, after it has been taken out of the list.
  */
 #include "proc/ptimer.h"
 #include "proc/internal.h"
@@ -23,9 +23,9 @@ struct ptimer {
     int notify;
     struct siginfo info;
     struct sigqueue entry;
-    u64 value, interval;    /* on its clock; value 0: not armed */
+    u64 value, interval; /* on its clock; value 0: not armed */
     u64 overrun, last_overrun;
-    u64 realtime_offset;    /* CLOCK_REALTIME: as of the last setting */
+    u64 realtime_offset; /* CLOCK_REALTIME: as of the last setting */
 };
 
 /* ---- clocks ---- */
@@ -343,7 +343,10 @@ void ptimers_delete_all(struct process *p)
 }
 
 /* Time left on its clock at NOW; 1 ns when it is due. => signal_lock */
-static u64 time_left(const struct ptimer *t, u64 now) { return t->value == 0 ? 0 : t->value > now ? t->value - now : 1; }
+static u64 time_left(const struct ptimer *t, u64 now)
+{
+    return t->value == 0 ? 0 : t->value > now ? t->value - now : 1;
+}
 
 /* The clock of timer ID now; its reading may need signal_lock itself, so it is taken before. */
 static int read_clock_of(int id, u64 *now)

@@ -26,7 +26,7 @@ static inline int altstack_state(const struct sigaltstack *s, u64 sp)
 static inline int altstack_set(const struct sigaltstack *new, u64 sp)
 {
     struct sigaltstack *s = &current_task()->altstack;
-    u32 mode = (u32)new->flags & ~SS_AUTODISARM;
+    u32 mode = (u32) new->flags & ~SS_AUTODISARM;
 
     if (altstack_contains(s, sp))
         return -EPERM;

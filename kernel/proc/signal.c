@@ -1,10 +1,11 @@
 /*
  * Sending signals: queues, who gets one, and who is woken (signal(7), "Execution of signal handlers", POSIX.1 2.4.1).
  *
- *   signal_send -> ignored? nothing.   fatal? every thread is marked at once.   else: queue, wake one thread that does not block it
+ *   signal_send -> ignored? nothing.  fatal? every thread is marked at once.  else: queue, wake a thread that does not
+ *                  block it
  *
- * SIGSTOP and its like throw a pending SIGCONT away and the other way round; SIGCONT and SIGKILL end a stop when they are sent, not when they
- * are taken. Locks: signal_lock for all of it.
+ * SIGSTOP and its like throw a pending SIGCONT away and the other way round; SIGCONT and SIGKILL end a stop when they
+ * are sent, not when they are taken. Locks: signal_lock for all of it.
  */
 #include "lib/string.h"
 #include "proc/internal.h"
@@ -89,8 +90,8 @@ static bool is_ignored(struct process *p, const struct task *t, int sig)
 
 static bool is_fatal(struct process *p, const struct task *t, int sig)
 {
-    return p != init_process && signal_handler(p, sig) == SIG_DFL && !signal_default_is_ignore(sig) && !signal_default_is_stop(sig) &&
-           !(t->awaited & SIGNAL_BIT(sig));
+    return p != init_process && signal_handler(p, sig) == SIG_DFL && !signal_default_is_ignore(sig) &&
+           !signal_default_is_stop(sig) && !(t->awaited & SIGNAL_BIT(sig));
 }
 
 int sighand_copy(struct process *to, const struct process *from)
@@ -145,7 +146,8 @@ static bool may_take(const struct task *t, int sig)
     return !(t->blocked & SIGNAL_BIT(sig)) && load_relaxed(&t->thread.state) != THREAD_STOPPED;
 }
 
-/* The thread of P that shall take SIG now: TASK if it is meant for that one alone, else the leader if it can, else any. NULL: it stays pending. */
+/* The thread of P that shall take SIG now: TASK if it is meant for that one alone, else the leader if it can, else any.
+ * NULL: it stays pending. */
 static struct task *choose_taker(struct process *p, struct task *task, int sig)
 {
     struct task *t;
@@ -246,7 +248,8 @@ int signal_send_process(struct process *p, int sig)
 
 int signal_send_current(int sig)
 {
-    struct siginfo info = {.signo = sig, .code = SI_USER, .rt = {.pid = process_pid(current_process()), .uid = current->cred->uid}};
+    struct siginfo info = {
+        .signo = sig, .code = SI_USER, .rt = {.pid = process_pid(current_process()), .uid = current->cred->uid}};
 
     return signal_send(current_process(), current_task(), &info);
 }

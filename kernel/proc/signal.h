@@ -1,9 +1,10 @@
 /*
- * Signals: sets, siginfo, and how to send them (signal(7)). The ABI's numbers and structures are those of Linux on riscv64.
+ * Signals: sets, siginfo, and how to send them (signal(7)). The ABI's numbers and structures are those of Linux on
+ * riscv64.
  *
- * Sending: signal_*.c look whether the target ignores it, queue it at the process or the thread, and wake a thread that may take it.
- * A fatal one (default action, not blocked) marks all threads at once, so that killable sleeps end. Taking: signal_deliver.c, on the way
- * back to user mode.
+ * Sending: signal_*.c look whether the target ignores it, queue it at the process or the thread, and wake a thread
+ * that may take it. A fatal one (default action, not blocked) marks all threads at once, so that killable sleeps end.
+ * Taking: signal_deliver.c, on the way back to user mode.
  */
 #ifndef PROC_SIGNAL_H
 #define PROC_SIGNAL_H
@@ -17,9 +18,38 @@ struct process;
 struct regs;
 
 enum {
-    SIGHUP = 1, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM,
-    SIGSTKFLT, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO,
-    SIGPWR, SIGSYS, SIGRTMIN
+    SIGHUP = 1,
+    SIGINT,
+    SIGQUIT,
+    SIGILL,
+    SIGTRAP,
+    SIGABRT,
+    SIGBUS,
+    SIGFPE,
+    SIGKILL,
+    SIGUSR1,
+    SIGSEGV,
+    SIGUSR2,
+    SIGPIPE,
+    SIGALRM,
+    SIGTERM,
+    SIGSTKFLT,
+    SIGCHLD,
+    SIGCONT,
+    SIGSTOP,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
+    SIGURG,
+    SIGXCPU,
+    SIGXFSZ,
+    SIGVTALRM,
+    SIGPROF,
+    SIGWINCH,
+    SIGIO,
+    SIGPWR,
+    SIGSYS,
+    SIGRTMIN
 };
 #define SIGNAL_MAX 64
 #define SIGNAL_BIT(sig) BIT((sig)-1)
@@ -60,10 +90,24 @@ enum {
 struct siginfo { /* the part of the ABI's 128 bytes that is ever not zero */
     s32 signo, error, code, pad;
     union {
-        struct { s32 pid; u32 uid; u64 value; } rt;                                  /* kill, sigqueue */
-        struct { s32 pid; u32 uid; s32 status, pad; s64 user_ticks, system_ticks; } child;
-        struct { s32 timer, overrun; u64 value; } timer;
-        struct { u64 address; } fault;
+        struct {
+            s32 pid;
+            u32 uid;
+            u64 value;
+        } rt; /* kill, sigqueue */
+        struct {
+            s32 pid;
+            u32 uid;
+            s32 status, pad;
+            s64 user_ticks, system_ticks;
+        } child;
+        struct {
+            s32 timer, overrun;
+            u64 value;
+        } timer;
+        struct {
+            u64 address;
+        } fault;
         u64 words[4];
     };
 };
@@ -90,7 +134,7 @@ struct user;
 
 struct sigqueue { /* one pending signal */
     struct list link;
-    struct user *user;     /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer or a task */
+    struct user *user; /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer or a task */
     struct ptimer *ptimer; /* of a timer: its signal is pending only once */
     struct siginfo info;
 };
@@ -103,11 +147,12 @@ struct sigpending {
 /* ---- sending; callable in interrupts and under spinlocks but signal_lock unless said otherwise ---- */
 /* To a process, from the kernel (SI_KERNEL); SIG 0 does nothing. */
 int signal_send_process(struct process *process, int sig);
-/* With INFO, whose signo counts. TASK: that thread, NULL: any of PROCESS. 0, -EAGAIN (no room in the queue, real-time ones). */
+/* With INFO, whose signo counts. TASK: that thread, NULL: any of PROCESS. 0, -EAGAIN (no room in the queue, real-time
+ * ones). */
 int signal_send(struct process *process, struct task *task, const struct siginfo *info);
 /* => not under task_lock */
-int signal_send_group(int pgid, int sig);     /* the tty's; 0, -ESRCH */
-int signal_send_current(int sig);             /* SIGPIPE, SIGXFSZ: to the current thread */
+int signal_send_group(int pgid, int sig); /* the tty's; 0, -ESRCH */
+int signal_send_current(int sig);         /* SIGPIPE, SIGXFSZ: to the current thread */
 /* A fault of the current thread: cannot be blocked or ignored. */
 void signal_force(int sig, int code, u64 address);
 void signal_force_kill(int sig); /* even a handler does not help: exec failed half-way, no stack for a frame */
@@ -118,9 +163,11 @@ bool signal_is_blocked_or_ignored(int sig);
 /* ---- masks of the current task ---- */
 #define SIGSET_SIZE 8
 void signal_set_mask(u64 mask);
-/* ppoll, pselect6, epoll_pwait: takes the user's mask into use until signal_mask_done(). USER_MASK NULL: nothing. 0, -EINVAL (size), -EFAULT. */
+/* ppoll, pselect6, epoll_pwait: takes the user's mask into use until signal_mask_done(). USER_MASK NULL: nothing. 0,
+ * -EINVAL (size), -EFAULT. */
 int signal_use_mask(const void *user_mask, u64 size);
-/* The call is over: puts the mask back, unless it was INTERRUPTED: then the handler runs with it first and its frame puts it back. */
+/* The call is over: puts the mask back, unless it was INTERRUPTED: then the handler runs with it first and its frame
+ * puts it back. */
 void signal_mask_done(bool interrupted);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Taking signals on the way back to user mode: default actions, the restart of interrupted system calls, and entering handlers (signal(7),
- * "Interruption of system calls and library functions by signal handlers").
+ * Taking signals on the way back to user mode: default actions, the restart of interrupted system calls, and entering
+ * handlers (signal(7), "Interruption of system calls and library functions by signal handlers").
  *
  * A call that wants to be restarted has left -ERESTART... in a0:
  *
@@ -66,7 +66,8 @@ int signal_dequeue(struct task *t, u64 mask, struct siginfo *info)
     return sig;
 }
 
-/* A terminal's stop signals do nothing to an orphaned group: nobody could continue it. => signal_lock, which is released meanwhile */
+/* A terminal's stop signals do nothing to an orphaned group: nobody could continue it. => signal_lock, which is
+ * released meanwhile */
 static bool stop_is_allowed(struct process *p, int sig, u64 *flags)
 {
     bool orphaned;
@@ -81,10 +82,14 @@ static bool stop_is_allowed(struct process *p, int sig, u64 *flags)
     return !orphaned && p->stop_dequeued;
 }
 
-static bool is_forced(const struct siginfo *info) { return info->code > 0 && (SIGNAL_BIT(info->signo) & SIGNALS_SYNCHRONOUS); }
+static bool is_forced(const struct siginfo *info)
+{
+    return info->code > 0 && (SIGNAL_BIT(info->signo) & SIGNALS_SYNCHRONOUS);
+}
 
 /* Does what SIG's action says if that is not a handler: true. => signal_lock */
-static bool did_without_handler(struct process *p, int sig, const struct siginfo *info, struct sigaction *action, u64 *flags)
+static bool did_without_handler(struct process *p, int sig, const struct siginfo *info, struct sigaction *action,
+                                u64 *flags)
 {
     spin_lock(&p->sighand->lock);
     *action = p->sighand->action[sig - 1];
@@ -194,7 +199,8 @@ static void frame_failed(int sig)
         signal_force(SIGSEGV, SI_KERNEL, 0);
 }
 
-static void enter_handler(struct regs *regs, struct task *t, int sig, const struct sigaction *action, const struct siginfo *info)
+static void enter_handler(struct regs *regs, struct task *t, int sig, const struct sigaction *action,
+                          const struct siginfo *info)
 {
     u64 mask = t->restore_mask ? t->saved_mask : t->blocked;
 

@@ -1,10 +1,12 @@
 /*
- * Signal frames: what a handler finds on its stack and what rt_sigreturn(2) reads back. The layout is Linux's for riscv64 (struct rt_sigframe):
+ * Signal frames: what a handler finds on its stack and what rt_sigreturn(2) reads back. The layout is Linux's for
+ * riscv64 (struct rt_sigframe):
  *
- *   sp -> siginfo 128 bytes | ucontext 960: flags, link, stack, mask, ... | registers pc, x1..x31 at +176 | floating point 528 bytes
+ *   sp -> siginfo 128 bytes | ucontext 960: flags, link, stack, mask, ... | at +176 pc, x1..x31 | floating point 528
  *
- * The handler is entered with a0 = signal, a1 = siginfo, a2 = ucontext, ra = the vDSO's __vdso_rt_sigreturn. A frame that a program has changed
- * can give it any user register values, which it could have set anyway; nothing else is believed.
+ * The handler is entered with a0 = signal, a1 = siginfo, a2 = ucontext, ra = the vDSO's __vdso_rt_sigreturn. A frame
+ * that a program has changed can give it any user register values, which it could have set anyway; nothing else is
+ * believed.
  */
 #include "lib/string.h"
 #include "proc/internal.h"
@@ -32,7 +34,9 @@ struct ucontext {
     u64 regs[32]; /* pc, x1..x31 */
     struct fp_frame fp;
 };
-static_assert(offsetof(struct ucontext, mask) == 40 && offsetof(struct ucontext, regs) == 176 && sizeof(struct ucontext) == 960, "ucontext");
+static_assert(offsetof(struct ucontext, mask) == 40 && offsetof(struct ucontext, regs) == 176 &&
+                  sizeof(struct ucontext) == 960,
+              "ucontext");
 
 struct frame {
     struct siginfo info;
@@ -89,7 +93,8 @@ static void fill(struct frame *f, const struct regs *regs, const struct siginfo 
     memset(f->info_rest, 0, sizeof(f->info_rest));
     c->flags = c->link = 0;
     c->stack = t->altstack;
-    c->stack.flags = (s32)((u32)altstack_state(&t->altstack, regs->x[REG_SP]) | ((u32)t->altstack.flags & SS_AUTODISARM));
+    c->stack.flags =
+        (s32)((u32)altstack_state(&t->altstack, regs->x[REG_SP]) | ((u32)t->altstack.flags & SS_AUTODISARM));
     c->stack.pad = 0;
     c->mask = mask;
     memset(c->unused, 0, sizeof(c->unused));
@@ -164,7 +169,8 @@ DEFINE_SYSCALL(sys_rt_sigreturn)
 
     current_task()->restart.fn = NULL;
     regs->cause = CAUSE_SETTLED;
-    is_sane = copy_from_user(&c, &user->context, sizeof(c)) == 0 && c.fp.reserved[0] == 0 && c.fp.extension_magic == 0 && c.fp.extension_size == 0;
+    is_sane = copy_from_user(&c, &user->context, sizeof(c)) == 0 && c.fp.reserved[0] == 0 &&
+              c.fp.extension_magic == 0 && c.fp.extension_size == 0;
     if (!is_sane) {
         signal_force(SIGSEGV, SI_KERNEL, 0);
         return 0;

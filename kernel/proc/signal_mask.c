@@ -2,7 +2,8 @@
 #include "proc/internal.h"
 #include "vm/uaccess.h"
 
-/* A signal may have been sent to the process, or to a thread, that now blocks it: another thread may be able to take it. => signal_lock */
+/* A signal may have been sent to the process, or to a thread, that now blocks it: another thread may be able to take
+ * it. => signal_lock */
 static void pass_on(struct process *p, u64 newly_blocked)
 {
     u64 set = p->pending.set & newly_blocked;
@@ -21,7 +22,8 @@ void signal_recalculate(struct task *t)
     struct process *p = t->process;
     u64 deliverable = (t->pending.set | p->pending.set) & ~t->blocked;
 
-    if (deliverable != 0 || p->is_stopping || p->is_group_exit || p->notify_parent != 0 || (load_relaxed(&t->thread.flags) & THREAD_KILLED))
+    if (deliverable != 0 || p->is_stopping || p->is_group_exit || p->notify_parent != 0 ||
+        (load_relaxed(&t->thread.flags) & THREAD_KILLED))
         atomic_or(&t->thread.flags, THREAD_SIGNAL);
     else
         atomic_and(&t->thread.flags, ~(u32)THREAD_SIGNAL);

@@ -1,8 +1,8 @@
 /*
  * Stopping and continuing a process: job control's half of signals.
  *
- *   stop signal taken by one thread: stop_begin -> every thread comes by in signal_deliver.c and sleeps STOPPED -> the last one: the process
- *   is stopped, its parent is told -> SIGCONT (stop_end): all wake, the first tells the parent.
+ *   stop signal taken by one thread: stop_begin -> every thread comes by in signal_deliver.c and sleeps STOPPED
+ *   -> the last one: the process is stopped, its parent is told -> SIGCONT (stop_end): all wake, one tells the parent
  *
  * Lock: signal_lock; telling the parent needs task_lock, which comes before it, so that happens with neither held.
  */

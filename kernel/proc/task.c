@@ -1,9 +1,10 @@
 /*
  * Tasks: memory, look-up by number, and what others may see of one.
  *
- * Life: task_alloc -> clone.c links it -> runs -> exit.c -> (the leader of a process stays as a zombie until wait4) -> task_release takes it out
- * of its process -> the last task_put frees the stack and the memory. A task cannot free the stack that it runs on: it leaves itself in the list
- * of the dead, and the next task that exits, waits or is cloned drops that reference.
+ * Life: task_alloc -> clone.c links it -> runs -> exit.c -> (the leader of a process stays as a zombie until wait4) ->
+ * task_release takes it out of its process -> the last task_put frees the stack and the memory. A task cannot free the
+ * stack that it runs on: it leaves itself in the list of the dead, and the next task that exits, waits or is cloned
+ * drops that reference.
  */
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -187,6 +188,7 @@ struct fs_context *task_fs(struct task *t)
 
 void task_usage(struct task *t, struct usage *u)
 {
-    *u = (struct usage){.switches_voluntary = t->thread.switches_voluntary, .switches_forced = t->thread.switches_forced};
+    *u = (struct usage){.switches_voluntary = t->thread.switches_voluntary,
+                        .switches_forced = t->thread.switches_forced};
     sched_account(&t->thread, &u->time.user_ns, &u->time.system_ns);
 }

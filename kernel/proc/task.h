@@ -1,16 +1,18 @@
 /*
  * Tasks (threads of user programs) and processes (thread groups), as clone(2) defines them.
  *
- *   session (sid) -> process group (pgid) -> process -> task         struct task begins with the struct thread that sched/ runs.
+ *   session (sid) -> process group (pgid) -> process -> task     begins with the struct thread that sched/ runs
  *
- * `process` holds what all threads of a group share whatever clone flags they had: ids, parent, children, exit status, shared pending
- * signals, timers, limits. Address space, files, fs_context and cred hang on each thread (sched/thread.h), reference counted.
- * `struct pid` is a number in use: by a task, by the members of a process group or of a session; it is free when none is left.
+ * `process` holds what all threads of a group share whatever clone flags they had: ids, parent, children, exit status,
+ * shared pending signals, timers, limits. Address space, files, fs_context and cred hang on each thread
+ * (sched/thread.h), reference counted. `struct pid` is a number in use: by a task, by the members of a process group
+ * or of a session; it is free when none is left.
  *
  * Locks:
- *   task_lock             (spin, irqsave) the table of pids, the tree of processes, groups, sessions, states that wait4 sees, and the cred pointers
- *                         of tasks other than the current one
- *   process->signal_lock  (spin, irqsave) pending signals, masks, group exit and stop; the list of threads changes under both locks
+ *   task_lock             (spin, irqsave) the table of pids, the tree of processes, groups, sessions, states that
+ *                         wait4 sees, and the cred pointers of tasks other than the current one
+ *   process->signal_lock  (spin, irqsave) pending signals, masks, group exit and stop; the list of threads changes
+ *                         under both locks
  *   sighand->lock         (spin, irqsave) signal actions
  * Order: task_lock -> signal_lock -> sighand->lock -> run queues and wait queues.
  */
@@ -32,11 +34,11 @@ struct ptimer;
 
 struct pid {
     int number;
-    unsigned users;       /* the task, members of the group, members of the session */
-    struct task *task;    /* NULL: only a group or session has this number now */
-    struct list group;    /* struct process.group_link */
-    struct list session;  /* struct process.session_link */
-    void *tty;            /* the session's controlling terminal, or NULL; dev/tty's */
+    unsigned users;      /* the task, members of the group, members of the session */
+    struct task *task;   /* NULL: only a group or session has this number now */
+    struct list group;   /* struct process.group_link */
+    struct list session; /* struct process.session_link */
+    void *tty;           /* the session's controlling terminal, or NULL; dev/tty's */
 };
 
 /* A call that a signal interrupted and that restart_syscall(2) shall continue. */
@@ -56,21 +58,21 @@ struct task {
     u64 start_ns;
     bool is_exiting;
     bool no_new_privs;
-    bool counts_to_stop;     /* part of process->threads_to_stop */
-    bool is_counted;         /* its CPU time is in process->dead_threads */
+    bool counts_to_stop; /* part of process->threads_to_stop */
+    bool is_counted;     /* its CPU time is in process->dead_threads */
 
-    u64 blocked;             /* changed by the task itself, under signal_lock */
-    u64 saved_mask;          /* what `blocked` becomes again: sigsuspend, ppoll */
+    u64 blocked;    /* changed by the task itself, under signal_lock */
+    u64 saved_mask; /* what `blocked` becomes again: sigsuspend, ppoll */
     bool restore_mask;
-    u64 awaited;             /* sigtimedwait takes these although they are blocked */
+    u64 awaited; /* sigtimedwait takes these although they are blocked */
     struct sigpending pending;
-    struct sigqueue fault;   /* the entry of a signal that the thread brings upon itself */
+    struct sigqueue fault; /* the entry of a signal that the thread brings upon itself */
     struct sigaltstack altstack;
     struct restart restart;
 
-    u32 *clear_child_tid;    /* user address: zeroed and woken at exit */
-    u64 robust_list;         /* user address of struct robust_list_head */
-    struct vfork *vfork;     /* the parent that waits for exec or exit; task_lock */
+    u32 *clear_child_tid; /* user address: zeroed and woken at exit */
+    u64 robust_list;      /* user address of struct robust_list_head */
+    struct vfork *vfork;  /* the parent that waits for exec or exit; task_lock */
     int parent_death_signal;
     u64 timer_slack;
     unsigned policy, rt_priority; /* sched_setscheduler */
@@ -100,51 +102,51 @@ struct process {
     struct process *parent;            /* not referenced: children leave when the parent goes */
     struct list sibling_link, children;
     struct list group_link, session_link;
-    struct list all_link;              /* every process that is not released */
-    struct list threads;               /* struct task.thread_link; the leader is first */
+    struct list all_link; /* every process that is not released */
+    struct list threads;  /* struct task.thread_link; the leader is first */
     struct task *leader;
-    unsigned n_threads;                /* in the list; zombie leaders too */
-    unsigned n_live;                   /* not exiting */
-    unsigned n_undead;                 /* that have not finished exiting; task_lock */
-    struct user *user;                 /* whose RLIMIT_NPROC it counts to */
+    unsigned n_threads; /* in the list; zombie leaders too */
+    unsigned n_live;    /* not exiting */
+    unsigned n_undead;  /* that have not finished exiting; task_lock */
+    struct user *user;  /* whose RLIMIT_NPROC it counts to */
     u64 start_ns;
 
     struct spinlock signal_lock;
-    struct sighand *sighand;           /* replaced under signal_lock */
+    struct sighand *sighand; /* replaced under signal_lock */
     struct sigpending pending;
-    bool is_group_exit;                /* all threads are to die with exit_code */
-    struct task *exec_task;            /* this thread survives while the others die: execve */
-    struct wait_queue exec_wait;       /* ... and waits here for them */
-    int exit_code;                     /* as wait4 shows it */
-    int exit_signal;                   /* to the parent; 0 = none */
+    bool is_group_exit;          /* all threads are to die with exit_code */
+    struct task *exec_task;      /* this thread survives while the others die: execve */
+    struct wait_queue exec_wait; /* ... and waits here for them */
+    int exit_code;               /* as wait4 shows it */
+    int exit_signal;             /* to the parent; 0 = none */
 
-    bool is_stopping;                  /* a stop signal was taken and no SIGCONT since */
-    bool is_stopped;                   /* ... and every thread has stopped */
+    bool is_stopping;                          /* a stop signal was taken and no SIGCONT since */
+    bool is_stopped;                           /* ... and every thread has stopped */
     bool stop_unreported, continue_unreported; /* for wait4 */
-    bool stop_dequeued;                /* no SIGCONT came since a stop signal was taken */
+    bool stop_dequeued;                        /* no SIGCONT came since a stop signal was taken */
     int stop_signal;
     unsigned threads_to_stop;
-    int notify_parent;                 /* CLD_* that the next thread in signal delivery sends; 0 = none */
+    int notify_parent; /* CLD_* that the next thread in signal delivery sends; 0 = none */
 
-    bool is_zombie;                    /* the last thread is dead; wait4 may reap */
+    bool is_zombie; /* the last thread is dead; wait4 may reap */
     bool is_reaped;
     bool did_exec;
     bool is_subreaper, has_subreaper_above;
     bool is_undumpable;
-    struct wait_queue wait_children;   /* wait4 sleeps here */
+    struct wait_queue wait_children; /* wait4 sleeps here */
 
-    struct rlimits limits;             /* signal_lock for changes */
+    struct rlimits limits; /* signal_lock for changes */
     struct itimer itimers[3];
-    struct list ptimers;               /* timer_create's; signal_lock */
+    struct list ptimers; /* timer_create's; signal_lock */
     int next_ptimer;
     struct timer cpu_limit_timer;
-    u64 cpu_limit_warned;              /* seconds of CPU time at the last SIGXCPU */
+    u64 cpu_limit_warned; /* seconds of CPU time at the last SIGXCPU */
 
     struct usage dead_threads, children_usage; /* of threads gone, of children waited for; signal_lock */
     unsigned personality;
     int oom_score_adj;
-    u64 vdso_base;                     /* user address of the vDSO's code */
-    u32 membarriers;                   /* membarrier(2): what was registered for; atomic */
+    u64 vdso_base;   /* user address of the vDSO's code */
+    u32 membarriers; /* membarrier(2): what was registered for; atomic */
 };
 
 static inline struct task *current_task(void) { return (struct task *)current; } /* => a user thread */
@@ -161,14 +163,14 @@ int process_pid(const struct process *process);
 int process_group_id(const struct process *process);
 int process_session_id(const struct process *process);
 int process_parent_id(const struct process *process); /* 0: none */
-struct task *task_find(int tid);            /* referenced, or NULL; task_put */
-void task_put(struct task *task);           /* may free: process context, no spinlock */
+struct task *task_find(int tid);                      /* referenced, or NULL; task_put */
+void task_put(struct task *task);                     /* may free: process context, no spinlock */
 static inline void task_get(struct task *task) { atomic_add_relaxed(&task->refs, 1); }
-struct process *process_find(int pid);      /* referenced, or NULL (also for the ids of other threads); process_put */
+struct process *process_find(int pid); /* referenced, or NULL (also for the ids of other threads); process_put */
 void process_put(struct process *process);
 static inline void process_get(struct process *process) { atomic_add_relaxed(&process->refs, 1); }
-struct pid *pid_lookup(int number);         /* => task_lock */
-/* The process with the lowest pid >= *PID, referenced, *PID set to its pid; NULL at the end. So for the threads of one. */
+struct pid *pid_lookup(int number); /* => task_lock */
+/* The process with the lowest pid >= *PID, referenced, *PID set to it; NULL at the end. So for the threads of one. */
 struct process *process_next(int *pid);
 struct task *process_next_thread(struct process *process, int *tid);
 struct task *process_leader(struct process *process); /* referenced */
@@ -176,12 +178,12 @@ struct task *process_leader(struct process *process); /* referenced */
 /* ---- what others see of a task (/proc) ---- */
 /* One of "RSDTZX" as /proc/PID/stat has them; a process's is its leader's. */
 char task_state(const struct task *task);
-struct cred *task_cred(const struct task *task);  /* referenced */
+struct cred *task_cred(const struct task *task); /* referenced */
 /* These may be NULL for one that is exiting; referenced otherwise (space_put, fd_table_put, fs_context_put). */
 struct space *task_space(struct task *task);
 struct fd_table *task_files(struct task *task);
 struct fs_context *task_fs(struct task *task);
-void process_usage(struct process *process, struct usage *usage);  /* of all threads, dead and alive */
+void process_usage(struct process *process, struct usage *usage); /* of all threads, dead and alive */
 void task_usage(struct task *task, struct usage *usage);
 u64 process_cpu_ns(struct process *process, bool user, bool system); /* callable in interrupts, without signal_lock */
 /* Signal sets for /proc/PID/status. */
@@ -193,11 +195,11 @@ void task_signal_state(struct task *task, struct signal_state *state);
 u64 process_count(void);
 u64 task_count(void);
 u64 signal_queue_count(void);
-u64 fork_count(void);      /* since boot */
+u64 fork_count(void); /* since boot */
 int last_pid(void);
 
 /* ---- sessions and terminals (pgrp.c). A session's terminal is a pointer of dev/tty's; these take task_lock ---- */
-void *session_tty(const struct process *process);         /* of the process's session */
+void *session_tty(const struct process *process); /* of the process's session */
 bool process_is_session_leader(const struct process *process);
 /* Gives the current process's session the terminal TTY (NULL: takes it away). */
 void session_set_tty(void *tty);
@@ -208,7 +210,8 @@ int group_session(int pgid, int *sid);
 /* True if no member has a parent in another group of the same session (POSIX: orphaned). */
 bool group_is_orphaned(int pgid);
 
-/* What dev/tty hands down (terminal.c): the session leader SID, whose terminal TTY was, exits: SIGHUP and SIGCONT to the foreground group, and so on. */
+/* What dev/tty hands down (terminal.c): the session leader SID, whose terminal TTY was, exits: SIGHUP and SIGCONT to
+ * the foreground group, and so on. */
 void proc_set_tty_hangup(void (*leader_exits)(void *tty, int sid));
 
 /* ---- restarts ---- */
@@ -216,8 +219,8 @@ void proc_set_tty_hangup(void (*leader_exits)(void *tty, int sid));
 long restart_later(long (*fn)(const u64 args[RESTART_ARGS]), u64 a, u64 b, u64 c, u64 d, u64 e);
 
 /* ---- life and death ---- */
-noreturn_fn void task_exit(int code);          /* this thread; CODE as wait4 shows it */
-noreturn_fn void process_exit(int code);       /* all threads */
+noreturn_fn void task_exit(int code);    /* this thread; CODE as wait4 shows it */
+noreturn_fn void process_exit(int code); /* all threads */
 /* Frees what dead threads have left (the current hart could not). For counters that must be exact. */
 void proc_reap_dead(void);
 bool process_ids_are(const struct process *process, int pid);

@@ -10,7 +10,8 @@ struct user_timeval {
 struct user_rusage {
     struct user_timeval user_time, system_time;
     s64 max_rss; /* KiB */
-    s64 ixrss, idrss, isrss, minor_faults, major_faults, swaps, in_blocks, out_blocks, messages_sent, messages_received, signals;
+    s64 ixrss, idrss, isrss, minor_faults, major_faults, swaps, in_blocks, out_blocks, messages_sent, messages_received,
+        signals;
     s64 switches_voluntary, switches_forced;
 };
 static_assert(sizeof(struct user_rusage) == 144, "struct rusage");

@@ -1,4 +1,7 @@
-/* What each user (real uid) has in use: threads and queued signals, for RLIMIT_NPROC and RLIMIT_SIGPENDING. Lock: users_lock (irqsave) for the list. */
+/*
+ * What each user (real uid) has in use: threads and queued signals, for RLIMIT_NPROC and RLIMIT_SIGPENDING. Lock:
+ * users_lock (irqsave) for the list.
+ */
 #include "proc/internal.h"
 #include "vm/kmalloc.h"
 

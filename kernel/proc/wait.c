@@ -1,6 +1,6 @@
 /*
- * Waiting for children: wait4(2), waitid(2). A child is reported when it is a zombie (and then reaped, unless WNOWAIT), when it has stopped,
- * or when it was continued. Any thread of a process waits for the children of all.
+ * Waiting for children: wait4(2), waitid(2). A child is reported when it is a zombie (and then reaped, unless
+ * WNOWAIT), when it has stopped, or when it was continued. Any thread of a process waits for the children of all.
  */
 #include "fs/vfs.h"
 #include "proc/internal.h"

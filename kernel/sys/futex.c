@@ -126,7 +126,8 @@ DEFINE_SYSCALL(sys_get_robust_list)
     if (t == NULL)
         return -ESRCH;
     other = task_cred(t);
-    allowed = t->process == current_process() || (own->uid == other->euid && own->uid == other->uid) || capable(own, CAP_SYS_PTRACE);
+    allowed = t->process == current_process() || (own->uid == other->euid && own->uid == other->uid) ||
+              capable(own, CAP_SYS_PTRACE);
     cred_put(other);
     list = load_relaxed(&t->robust_list);
     if (tid != 0)

@@ -1,4 +1,7 @@
-/* System calls on users, groups and capabilities: getuid(2), setresuid(2), setgroups(2), capget(2) and their relatives (credentials(7)). */
+/*
+ * System calls on users, groups and capabilities: getuid(2), setresuid(2), setgroups(2), capget(2) and their
+ * relatives (credentials(7)).
+ */
 #include "lib/string.h"
 #include "proc/internal.h"
 #include "sys/syscall.h"
@@ -361,7 +364,8 @@ DEFINE_SYSCALL(sys_capget)
     if (header.pid != 0)
         task_put(t);
     for (int i = 0; i < 2; i++)
-        data[i] = (struct cap_data){(u32)(c->cap_effective >> 32 * i), (u32)(c->cap_permitted >> 32 * i), (u32)(c->cap_inheritable >> 32 * i)};
+        data[i] = (struct cap_data){(u32)(c->cap_effective >> 32 * i), (u32)(c->cap_permitted >> 32 * i),
+                                    (u32)(c->cap_inheritable >> 32 * i)};
     cred_put(c);
     return a1 != 0 ? copy_to_user((void *)a1, data, (size_t)words * sizeof(data[0])) : 0;
 }
@@ -396,7 +400,7 @@ DEFINE_SYSCALL(sys_capset)
     new->cap_effective = effective;
     new->cap_permitted = permitted;
     new->cap_inheritable = inheritable;
-    new->cap_ambient &= permitted & inheritable;
+    new->cap_ambient &= permitted &inheritable;
     cred_commit(new);
     return 0;
 }

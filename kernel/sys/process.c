@@ -11,7 +11,8 @@ DEFINE_SYSCALL(sys_exit_group) { process_exit(((int)a0 & 0xff) << 8); }
 DEFINE_SYSCALL(sys_getpid) { return current_process()->pid->number; }
 DEFINE_SYSCALL(sys_gettid) { return current_task()->pid->number; }
 
-/* The parent may exit just now, but its struct pid outlives the look: it is read without sleeping and with interrupts off. */
+/* The parent may exit just now, but its struct pid outlives the look: it is read without sleeping and with interrupts
+ * off. */
 DEFINE_SYSCALL(sys_getppid)
 {
     u64 flags = spin_lock_irqsave(&task_lock);
@@ -134,7 +135,8 @@ static bool may_see_limits(struct process *p)
     if (leader == NULL)
         return false;
     c = task_cred(leader);
-    same = own->uid == c->uid && own->uid == c->euid && own->uid == c->suid && own->gid == c->gid && own->gid == c->egid && own->gid == c->sgid;
+    same = own->uid == c->uid && own->uid == c->euid && own->uid == c->suid && own->gid == c->gid &&
+           own->gid == c->egid && own->gid == c->sgid;
     cred_put(c);
     task_put(leader);
     return same;

@@ -1,6 +1,7 @@
 /*
- * System calls on scheduling: nice values, policies, affinity (sched(7)). There is one policy, time sharing; the real-time ones are recorded
- * for who may ask for them and reported back, so that programs which only want to be polite or important go on working.
+ * System calls on scheduling: nice values, policies, affinity (sched(7)). There is one policy, time sharing; the
+ * real-time ones are recorded for who may ask for them and reported back, so that programs which only want to be
+ * polite or important go on working.
  */
 #include "lib/string.h"
 #include "proc/internal.h"
@@ -14,7 +15,10 @@ enum { SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDL
 #define TIME_SLICE_NS (100 * NSEC_PER_MSEC)
 
 static bool is_real_time(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
-static bool is_policy(int policy) { return is_real_time(policy) || policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE; }
+static bool is_policy(int policy)
+{
+    return is_real_time(policy) || policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
+}
 
 /* Thread TID, or the caller for 0: referenced, or NULL. */
 static struct task *get_task(int tid)
@@ -130,7 +134,8 @@ static int set_policy(int tid, int policy, bool reset_on_fork, unsigned priority
         return -ESRCH;
     if (!may_change(t))
         error = -EPERM;
-    else if (is_real_time(policy) && priority > t->process->limits.limit[RLIMIT_RTPRIO].soft && !capable(current->cred, CAP_SYS_NICE))
+    else if (is_real_time(policy) && priority > t->process->limits.limit[RLIMIT_RTPRIO].soft &&
+             !capable(current->cred, CAP_SYS_NICE))
         error = -EPERM;
     if (error == 0 && nice != NULL && !is_real_time(policy))
         error = set_nice(t, *nice);
@@ -245,7 +250,10 @@ DEFINE_SYSCALL(sys_sched_getattr)
     return copy_to_user((void *)a1, &attr, sizeof(attr));
 }
 
-DEFINE_SYSCALL(sys_sched_get_priority_max) { return !is_policy((int)a0) ? -EINVAL : is_real_time((int)a0) ? RT_PRIORITY_MAX : 0; }
+DEFINE_SYSCALL(sys_sched_get_priority_max)
+{
+    return !is_policy((int)a0) ? -EINVAL : is_real_time((int)a0) ? RT_PRIORITY_MAX : 0;
+}
 DEFINE_SYSCALL(sys_sched_get_priority_min) { return !is_policy((int)a0) ? -EINVAL : is_real_time((int)a0) ? 1 : 0; }
 
 DEFINE_SYSCALL(sys_sched_rr_get_interval)

@@ -1,4 +1,7 @@
-/* System calls on signals: rt_sigaction(2), rt_sigprocmask(2), kill(2), tgkill(2), rt_sigqueueinfo(2), sigsuspend(2), sigwaitinfo(2), sigaltstack(2). */
+/*
+ * System calls on signals: rt_sigaction(2), rt_sigprocmask(2), kill(2), tgkill(2), rt_sigqueueinfo(2), sigsuspend(2),
+ * sigwaitinfo(2), sigaltstack(2).
+ */
 #include "lib/string.h"
 #include "proc/internal.h"
 #include "proc/sigaltstack.h"
@@ -41,9 +44,10 @@ DEFINE_SYSCALL(sys_rt_sigaction)
     old = *action;
     if (a1 != 0) {
         new.mask &= ~SIGNALS_UNBLOCKABLE;
-        new.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | SA_EXPOSE_TAGBITS;
+        new.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |
+                     SA_EXPOSE_TAGBITS;
         *action = new;
-        if (new.handler == SIG_IGN || (new.handler == SIG_DFL && signal_default_is_ignore(sig)))
+        if (new.handler == SIG_IGN || (new.handler == SIG_DFL &&signal_default_is_ignore(sig)))
             forget_pending(p, sig);
     }
     spin_unlock(&p->sighand->lock);
@@ -207,7 +211,8 @@ static bool may_signal(const struct task *target, int sig)
 
 static struct siginfo own_info(int sig, int code)
 {
-    return (struct siginfo){.signo = sig, .code = code, .rt = {.pid = process_pid(current_process()), .uid = current->cred->uid}};
+    return (struct siginfo){
+        .signo = sig, .code = code, .rt = {.pid = process_pid(current_process()), .uid = current->cred->uid}};
 }
 
 /* => task_lock */

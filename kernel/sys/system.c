@@ -1,4 +1,7 @@
-/* System calls on the system as a whole: uname(2), sysinfo(2), getrandom(2), membarrier(2), riscv_hwprobe, and its end: reboot(2). */
+/*
+ * System calls on the system as a whole: uname(2), sysinfo(2), getrandom(2), membarrier(2), riscv_hwprobe, and its
+ * end: reboot(2).
+ */
 #include "dev/tty.h"
 #include "fs/vfs.h"
 #include "lib/print.h"
@@ -19,7 +22,8 @@ struct utsname {
 
 DEFINE_SYSCALL(sys_uname)
 {
-    struct utsname u = {.sysname = UNAME_SYSNAME, .release = UNAME_RELEASE, .version = UNAME_VERSION, .machine = UNAME_MACHINE};
+    struct utsname u = {
+        .sysname = UNAME_SYSNAME, .release = UNAME_RELEASE, .version = UNAME_VERSION, .machine = UNAME_MACHINE};
 
     host_name_get(HOST_NAME, u.nodename);
     host_name_get(HOST_DOMAIN, u.domain);
@@ -83,7 +87,8 @@ DEFINE_SYSCALL(sys_getrandom)
     u64 n = MIN(a1, (u64)INT32_MAX), done = 0;
     u8 buf[256];
 
-    if ((a2 & ~(u64)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) || (a2 & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
+    if ((a2 & ~(u64)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) ||
+        (a2 & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
         return -EINVAL;
     while (done < n) {
         u64 chunk = MIN(n - done, sizeof(buf));
@@ -153,7 +158,8 @@ DEFINE_SYSCALL(sys_membarrier)
     }
 }
 
-/* The range is not looked at: fence.i is for everything. FLAGS bit 0: this thread alone, which may run anywhere next. */
+/* The range is not looked at: fence.i is for everything. FLAGS bit 0: this thread alone, which may run anywhere next.
+ */
 DEFINE_SYSCALL(sys_riscv_flush_icache)
 {
     if (a2 & ~1ull)
@@ -229,7 +235,8 @@ static void probe(struct probe_pair *pair)
     }
 }
 
-/* (pairs, count, cpusetsize, cpus, flags). All harts are alike, so which are asked about matters only as far as there must be one. */
+/* (pairs, count, cpusetsize, cpus, flags). All harts are alike, so which are asked about matters only as far as there
+ * must be one. */
 DEFINE_SYSCALL(sys_riscv_hwprobe)
 {
     u64 mask = 0;
@@ -279,7 +286,10 @@ DEFINE_SYSCALL(sys_setns)
 #define REBOOT_ARG_SIZE 256
 #define PATIENCE_NS (3 * NSEC_PER_SEC)
 
-static bool is_second_magic(u32 magic) { return magic == 672274793 || magic == 85072278 || magic == 369367448 || magic == 537993216; }
+static bool is_second_magic(u32 magic)
+{
+    return magic == 672274793 || magic == 85072278 || magic == 369367448 || magic == 537993216;
+}
 
 /* How many processes but the caller still run. */
 static unsigned kill_others(void)

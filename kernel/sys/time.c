@@ -34,7 +34,8 @@ DEFINE_SYSCALL(sys_clock_getres)
     clock_put(&c);
     if (a1 == 0)
         return 0;
-    return put_user_timespec((int)a0 == CLOCK_REALTIME_COARSE || (int)a0 == CLOCK_MONOTONIC_COARSE ? COARSE_RESOLUTION_NS : 1, a1);
+    return put_user_timespec(
+        (int)a0 == CLOCK_REALTIME_COARSE || (int)a0 == CLOCK_MONOTONIC_COARSE ? COARSE_RESOLUTION_NS : 1, a1);
 }
 
 static int set_wall_clock(u64 ns)

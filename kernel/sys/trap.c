@@ -1,7 +1,8 @@
 /*
- * Traps of user mode: page faults and what else a program can do wrong become signals. System calls do not come here (arch/riscv/entry.S).
+ * Traps of user mode: page faults and what else a program can do wrong become signals. System calls do not come here
+ * (arch/riscv/entry.S).
  *
- *   page fault           space_fault; what it cannot mend: SIGSEGV (MAPERR, ACCERR), SIGBUS, or death when memory is out
+ *   page fault           space_fault; what it cannot mend: SIGSEGV (MAPERR, ACCERR), SIGBUS, or death without memory
  *   illegal instruction  perhaps the first floating-point one (arch_fp_trap); else SIGILL
  *   breakpoint           SIGTRAP
  *   misaligned           SIGBUS (the firmware emulates what the hart cannot do)
@@ -12,17 +13,17 @@
 #include "vm/space.h"
 
 enum { /* scause; RISC-V privileged specification */
-    CAUSE_MISALIGNED_FETCH = 0,
-    CAUSE_FETCH_ACCESS = 1,
-    CAUSE_ILLEGAL = 2,
-    CAUSE_BREAKPOINT = 3,
-    CAUSE_MISALIGNED_LOAD = 4,
-    CAUSE_LOAD_ACCESS = 5,
-    CAUSE_MISALIGNED_STORE = 6,
-    CAUSE_STORE_ACCESS = 7,
-    CAUSE_FETCH_PAGE = 12,
-    CAUSE_LOAD_PAGE = 13,
-    CAUSE_STORE_PAGE = 15,
+       CAUSE_MISALIGNED_FETCH = 0,
+       CAUSE_FETCH_ACCESS = 1,
+       CAUSE_ILLEGAL = 2,
+       CAUSE_BREAKPOINT = 3,
+       CAUSE_MISALIGNED_LOAD = 4,
+       CAUSE_LOAD_ACCESS = 5,
+       CAUSE_MISALIGNED_STORE = 6,
+       CAUSE_STORE_ACCESS = 7,
+       CAUSE_FETCH_PAGE = 12,
+       CAUSE_LOAD_PAGE = 13,
+       CAUSE_STORE_PAGE = 15,
 };
 
 static void page_fault(u64 address, enum fault_access access)
@@ -88,7 +89,8 @@ void user_return_work(struct regs *regs)
         signal_deliver(regs);
 }
 
-/* User memory is reached through the kernel's own map after a look at the page table, so no fault in the kernel is expected. */
+/* User memory is reached through the kernel's own map after a look at the page table, so no fault in the kernel is
+ * expected. */
 bool kernel_fault_fixup(struct regs *regs)
 {
     (void)regs;

@@ -1,6 +1,6 @@
 /*
- * Signal frames that a program has changed before it returns from the handler (sigreturn(2)), and returns without a frame. The program may
- * get wrong registers or die; the kernel gives away nothing and stays.
+ * Signal frames that a program has changed before it returns from the handler (sigreturn(2)), and returns without a
+ * frame. The program may get wrong registers or die; the kernel gives away nothing and stays.
  */
 #include "tap.h"
 #include <ucontext.h>
@@ -99,7 +99,8 @@ static void body(void)
     munmap(page + PAGE, PAGE);
     IS(in_child(return_without_frame, NULL).signal, SIGSEGV, "a return with no stack is SIGSEGV");
     IS(in_child(return_without_frame, page + PAGE - 64).signal, SIGSEGV, "with a stack that ends within the frame too");
-    IS(in_child(return_without_frame, (void *)0xffffffc080000000UL).signal, SIGSEGV, "and with the kernel's memory as the stack");
+    IS(in_child(return_without_frame, (void *)0xffffffc080000000UL).signal, SIGSEGV,
+       "and with the kernel's memory as the stack");
     IS(in_child(reserved_words, NULL).signal, SIGSEGV, "a reserved word that is not zero is SIGSEGV");
     IS(in_child(jump_into_kernel, NULL).signal, SIGSEGV, "a return to a kernel address is SIGSEGV");
     sigaction(SIGUSR1, &action, NULL);
@@ -109,7 +110,4 @@ static void body(void)
           "the mask that comes back with the frame cannot block SIGKILL and SIGSTOP");
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

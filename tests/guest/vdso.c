@@ -1,4 +1,7 @@
-/* The vDSO (vdso(7)): a shared object with the symbols that libcs look up, clocks that agree with the kernel's, and the signal trampoline. */
+/*
+ * The vDSO (vdso(7)): a shared object with the symbols that libcs look up, clocks that agree with the kernel's, and
+ * the signal trampoline.
+ */
 #include "tap.h"
 #include <elf.h>
 #include <pthread.h>
@@ -46,10 +49,7 @@ static void *find(const char *name)
     return NULL;
 }
 
-static int64_t ns(const struct timespec *t)
-{
-    return t->tv_sec * 1000000000LL + t->tv_nsec;
-}
+static int64_t ns(const struct timespec *t) { return t->tv_sec * 1000000000LL + t->tv_nsec; }
 
 static void shape(void)
 {
@@ -72,7 +72,8 @@ static void trampoline(void)
 
 static void clocks(void)
 {
-    static const clockid_t ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+    static const clockid_t ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC,          CLOCK_MONOTONIC_RAW,
+                                    CLOCK_BOOTTIME, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
     clock_fn *get = (clock_fn *)find("__vdso_clock_gettime"), *resolution = (clock_fn *)find("__vdso_clock_getres");
     timeofday_fn *timeofday = (timeofday_fn *)find("__vdso_gettimeofday");
     struct timespec before, between, after;
@@ -82,9 +83,11 @@ static void clocks(void)
     if (!get || !resolution || !timeofday)
         return;
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-        int failed = syscall(SYS_clock_gettime, ids[i], &before) || get(ids[i], &between) || syscall(SYS_clock_gettime, ids[i], &after);
+        int failed = syscall(SYS_clock_gettime, ids[i], &before) || get(ids[i], &between) ||
+                     syscall(SYS_clock_gettime, ids[i], &after);
 
-        CHECK(!failed && ns(&before) <= ns(&between) && ns(&between) <= ns(&after), "clock %d lies between two system calls", (int)ids[i]);
+        CHECK(!failed && ns(&before) <= ns(&between) && ns(&between) <= ns(&after),
+              "clock %d lies between two system calls", (int)ids[i]);
     }
     IS(get(99, &between), -EINVAL, "no such clock");
     IS(resolution(CLOCK_MONOTONIC, &between), 0, "clock_getres");
@@ -92,7 +95,9 @@ static void clocks(void)
     syscall(SYS_clock_gettime, CLOCK_REALTIME, &before);
     timeofday(&tv, NULL);
     syscall(SYS_clock_gettime, CLOCK_REALTIME, &after);
-    CHECK(tv.tv_sec * 1000000LL + tv.tv_usec >= ns(&before) / 1000 && tv.tv_sec * 1000000LL + tv.tv_usec <= ns(&after) / 1000, "gettimeofday");
+    CHECK(tv.tv_sec * 1000000LL + tv.tv_usec >= ns(&before) / 1000 &&
+              tv.tv_sec * 1000000LL + tv.tv_usec <= ns(&after) / 1000,
+          "gettimeofday");
 }
 
 static void *watch(void *out)
@@ -144,7 +149,4 @@ static void body(void)
     others();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,4 +1,7 @@
-/* Clocks without a system call: read the time CSR, scale it, add the wall clock's offset (vdso.h). Other clocks go to the kernel. */
+/*
+ * Clocks without a system call: read the time CSR, scale it, add the wall clock's offset (vdso.h). Other clocks go to
+ * the kernel.
+ */
 #include "proc/vdso/vdso.h"
 
 #define NR_CLOCK_GETTIME 113
@@ -95,4 +98,7 @@ int __vdso_gettimeofday(struct timeval *time, struct timezone *zone)
     return 0;
 }
 
-int __vdso_clock_getres(int clock, struct timespec *resolution) { return (int)kernel_call(NR_CLOCK_GETRES, clock, resolution); }
+int __vdso_clock_getres(int clock, struct timespec *resolution)
+{
+    return (int)kernel_call(NR_CLOCK_GETRES, clock, resolution);
+}

@@ -1,8 +1,9 @@
 /*
- * The vDSO: a small ELF shared object that the kernel maps into every process (vdso(7)), so that clock_gettime and its like need no system
- * call. The mapping is one page of data, read-only to programs, followed by the code.
+ * The vDSO: a small ELF shared object that the kernel maps into every process (vdso(7)), so that clock_gettime and its
+ * like need no system call. The mapping is one page of data, read-only to programs, followed by the code.
  *
- * Time is computed as the kernel does: ns = (time CSR - boot_ticks) * factor >> 32. Readers retry while `sequence` is odd or changes.
+ * Time is computed as the kernel does: ns = (time CSR - boot_ticks) * factor >> 32. Readers retry while `sequence` is
+ * odd or changes.
  */
 #ifndef PROC_VDSO_VDSO_H
 #define PROC_VDSO_VDSO_H
@@ -23,7 +24,7 @@ union vdso_page {
 };
 
 #ifndef VDSO_USER
-extern union vdso_page vdso_data_page[1]; /* page aligned */
+extern union vdso_page vdso_data_page[1];   /* page aligned */
 extern const char vdso_start[], vdso_end[]; /* page aligned */
 
 /* Where __vdso_rt_sigreturn is, from the code's start. */
