@@ -1,4 +1,5 @@
-/* Inodes that no directory knows: pipes have one each, eventfds and their like share one (a file's inode is never NULL). */
+/* Inodes that no directory knows: pipes have one each, eventfds and their like share one (a file's inode is never
+ * NULL). */
 #include "fs/file.h"
 #include "fs/super.h"
 #include "vm/kmalloc.h"

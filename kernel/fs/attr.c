@@ -37,7 +37,8 @@ int inode_change(struct inode *inode, struct attributes *attr)
     return error;
 }
 
-/* The mode without the bits that a change of the contents or the owner takes away. S_ISGID without group execution once meant mandatory locking. */
+/* The mode without the bits that a change of the contents or the owner takes away. S_ISGID without group execution once
+ * meant mandatory locking. */
 static u32 without_privileges(u32 mode)
 {
     mode &= ~(u32)S_ISUID;
@@ -50,7 +51,8 @@ int inode_strip_privileges(struct inode *inode)
 {
     struct attributes attr = {.valid = ATTR_MODE, .mode = without_privileges(inode->mode)};
 
-    if (likely(attr.mode == inode->mode) || !S_ISREG(inode->mode) || current->cred == NULL || capable(current->cred, CAP_FSETID))
+    if (likely(attr.mode == inode->mode) || !S_ISREG(inode->mode) || current->cred == NULL ||
+        capable(current->cred, CAP_FSETID))
         return 0;
     return change_locked(inode, &attr);
 }

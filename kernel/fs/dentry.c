@@ -87,8 +87,8 @@ static void dentry_free(struct dentry *d)
     atomic_sub(&n_dentries, 1);
 }
 
-/* Ends D, which has no references. The caller must put its parent, which is returned (NULL: it was its own), and *INODE. => names_lock; D is
- * unhashed */
+/* Ends D, which has no references. The caller must put its parent, which is returned (NULL: it was its own), and
+ * *INODE. => names_lock; D is unhashed */
 static struct dentry *dentry_kill_locked(struct dentry *d, struct inode **inode)
 {
     struct dentry *parent = d->parent;
@@ -420,7 +420,8 @@ static bool unhash_unused(struct dentry *d)
     return unused;
 }
 
-/* Ends the unused D, and parents that thereby become unused and uncached. => names_lock, which is released for a moment */
+/* Ends the unused D, and parents that thereby become unused and uncached. => names_lock, which is released for a
+ * moment */
 static void end_unused(struct dentry *d)
 {
     struct inode *inode;
@@ -488,7 +489,8 @@ static u64 dentry_shrink(u64 n_pages)
             freed++;
             continue;
         }
-        /* In use: it comes back when it is released. A put beside us sees CARE and waits for the lock, or was before. */
+        /* In use: it comes back when it is released. A put beside us sees CARE and waits for the lock, or was
+         * before. */
         if ((atomic_or(&d->refs, DENTRY_CARE) & ~(u32)DENTRY_CARE) == 0) {
             list_add_tail(&lru, &d->lru_link); /* a mount point, or just released */
             atomic_and(&d->refs, ~(u32)DENTRY_CARE);

@@ -1,15 +1,17 @@
 /*
- * The name cache: what (directory, name) means, remembered. A dentry without an inode is a negative entry: "there is no such name".
+ * The name cache: what (directory, name) means, remembered. A dentry without an inode is a negative entry: "there is no
+ * such name".
  *
  *   root of a super <- parent - dentry <- parent - dentry          a child references its parent
  *                                 |
  *                               inode  (referenced; inode->dentries lists its names)
  *
- * A reference to a positive dentry keeps it positive, and its inode. Names and parents change in dentry_move and dentry_exchange only, under
- * super->rename_lock and the locks of the directories; readers without them hold names_lock (dentry_lock_names).
+ * A reference to a positive dentry keeps it positive, and its inode. Names and parents change in dentry_move and
+ * dentry_exchange only, under super->rename_lock and the locks of the directories; readers without them hold names_lock
+ * (dentry_lock_names).
  *
- * Locks (spin): names_lock (LRU, children, aliases, moves, the last reference) -> a bucket's lock (its chain; taking a reference to a dentry
- * that has none) -> super->lock.
+ * Locks (spin): names_lock (LRU, children, aliases, moves, the last reference) -> a bucket's lock (its chain; taking a
+ * reference to a dentry that has none) -> super->lock.
  */
 #ifndef FS_DENTRY_H
 #define FS_DENTRY_H
@@ -17,8 +19,8 @@
 #include "fs/vfs.h"
 
 struct dentry {
-    u32 refs; /* users | DENTRY_CARE */
-    u32 hash; /* of parent and name */
+    u32 refs;              /* users | DENTRY_CARE */
+    u32 hash;              /* of parent and name */
     struct dentry *parent; /* itself: a root */
     struct inode *inode;   /* NULL: negative */
     const char *name;
@@ -29,7 +31,8 @@ struct dentry {
     struct list children;
     char short_name[];
 };
-#define DENTRY_CARE BIT(31) /* in refs: the last put must look closer (not on the LRU list, or not in the cache any more) */
+#define DENTRY_CARE \
+    BIT(31) /* in refs: the last put must look closer (not on the LRU list, or not in the cache any more) */
 
 #define DENTRY_UNHASHED BIT(0)   /* nobody finds it any more: unlinked */
 #define DENTRY_MOUNTED BIT(1)    /* some mount covers it */
@@ -48,7 +51,10 @@ static inline u32 name_hash(const char *s, unsigned length)
 }
 
 static inline struct inode *dentry_inode(const struct dentry *d) { return load_acquire(&d->inode); }
-static inline bool dentry_is_unlinked(const struct dentry *d) { return (load_relaxed(&d->flags) & DENTRY_UNHASHED) != 0; }
+static inline bool dentry_is_unlinked(const struct dentry *d)
+{
+    return (load_relaxed(&d->flags) & DENTRY_UNHASHED) != 0;
+}
 static inline struct name dentry_name(const struct dentry *d) { return (struct name){d->name, d->length}; }
 
 /* The table, here only so that finding a name is short. */
@@ -90,9 +96,11 @@ static inline struct dentry *dentry_find(struct dentry *parent, struct name name
     spin_unlock(&b->lock);
     return d;
 }
-/* Enters INODE (NULL: negative), whose reference it takes over; what is there already wins. => parent's inode locked. ERR_PTR(-ENOMEM). */
+/* Enters INODE (NULL: negative), whose reference it takes over; what is there already wins. => parent's inode locked.
+ * ERR_PTR(-ENOMEM). */
 struct dentry *dentry_add(struct dentry *parent, struct name name, u32 hash, struct inode *inode);
-/* The name in PARENT: from the cache, or asked of the file system. => parent's inode locked. Negative when there is none. ERR_PTR. */
+/* The name in PARENT: from the cache, or asked of the file system. => parent's inode locked. Negative when there is
+ * none. ERR_PTR. */
 struct dentry *dentry_lookup_locked(struct dentry *parent, struct name name, u32 hash);
 struct dentry *dentry_lookup(struct dentry *parent, struct name name, u32 hash); /* => not locked */
 struct dentry *dentry_create_root(struct inode *inode); /* takes the inode's reference over; NULL: no memory */
@@ -104,16 +112,19 @@ static inline void dentry_put(struct dentry *d)
 {
     u32 refs = load_relaxed(&d->refs);
 
-    /* Who may be the last one of a dentry that needs care decrements under names_lock, so that it cannot be ended twice. */
+    /* Who may be the last one of a dentry that needs care decrements under names_lock, so that it cannot be ended
+     * twice. */
     while (likely(refs != (1 | DENTRY_CARE)))
         if (atomic_cas(&d->refs, &refs, refs - 1))
             return;
     dentry_put_last(d);
 }
-void dentry_instantiate(struct dentry *d, struct inode *inode); /* a negative one becomes INODE's, whose reference it takes over */
-void dentry_delete(struct dentry *d);     /* the name is gone: negative, or out of the cache when it is in use */
-void dentry_invalidate(struct dentry *d); /* out of the cache, with all below it that is unused */
-/* The name of D moved to where TARGET is, which is forgotten. => both directories and rename_lock. -ENOMEM: drops D from the cache instead. */
+void dentry_instantiate(struct dentry *d,
+                        struct inode *inode); /* a negative one becomes INODE's, whose reference it takes over */
+void dentry_delete(struct dentry *d);         /* the name is gone: negative, or out of the cache when it is in use */
+void dentry_invalidate(struct dentry *d);     /* out of the cache, with all below it that is unused */
+/* The name of D moved to where TARGET is, which is forgotten. => both directories and rename_lock. -ENOMEM: drops D
+ * from the cache instead. */
 void dentry_move(struct dentry *d, struct dentry *target);
 void dentry_exchange(struct dentry *a, struct dentry *b);
 /* Unused dentries below D go; its negative children too. */

@@ -6,8 +6,8 @@
  *
  * An item holds no reference to its file; the file's end takes its items away (epoll_forget_file).
  *
- * Locks: control (mutex, one for all: which items exist, cycles) -> epoll->lock (mutex: items of one set; outer sets before inner ones) ->
- * ready_lock (spin, irqsave, under the locks of wait queues).
+ * Locks: control (mutex, one for all: which items exist, cycles) -> epoll->lock (mutex: items of one set; outer sets
+ * before inner ones) -> ready_lock (spin, irqsave, under the locks of wait queues).
  */
 #include "fs/epoll.h"
 #include "fs/file.h"

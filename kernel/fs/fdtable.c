@@ -1,4 +1,5 @@
-/* Descriptor tables. Contract in fdtable.h; the rules are those of dup(2), close(2), close_range(2) and getrlimit(2). */
+/* Descriptor tables. Contract in fdtable.h; the rules are those of dup(2), close(2), close_range(2) and
+ * getrlimit(2). */
 #include "fs/fdtable.h"
 #include "fs/locks.h"
 #include "lib/rlimit.h"

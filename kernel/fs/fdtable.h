@@ -1,8 +1,9 @@
 /*
  * Descriptor tables: numbers to files, with a bitmap of numbers in use and one of close-on-exec marks.
  *
- * Lock: table->lock (spin) for all changes, and for reading while somebody else may change it (refs > 1). A thread that alone uses its table
- * reads it without, and may use a file without a reference of its own as long as it closes nothing: struct fd_use.
+ * Lock: table->lock (spin) for all changes, and for reading while somebody else may change it (refs > 1). A thread that
+ * alone uses its table reads it without, and may use a file without a reference of its own as long as it closes
+ * nothing: struct fd_use.
  */
 #ifndef FS_FDTABLE_H
 #define FS_FDTABLE_H
@@ -12,7 +13,7 @@
 struct fd_table {
     u32 refs;
     struct spinlock lock;
-    unsigned capacity; /* a multiple of 64 */
+    unsigned capacity;        /* a multiple of 64 */
     unsigned first_free_hint; /* no lower number is free */
     struct file **files;
     u64 *open, *cloexec; /* bitmaps; behind FILES in the same block */
@@ -33,7 +34,8 @@ static inline void fd_release(struct fd_use *use)
         file_put(use->file);
 }
 
-int fd_install_from(struct file *file, int lowest, bool cloexec); /* as fd_install, but at least LOWEST: -EMFILE, -ENOMEM, -EINVAL */
+int fd_install_from(struct file *file, int lowest,
+                    bool cloexec); /* as fd_install, but at least LOWEST: -EMFILE, -ENOMEM, -EINVAL */
 /* Puts FILE, whose reference it takes over on success, at FD, closing what is there: FD or -errno. */
 int fd_replace(struct file *file, int fd, bool cloexec);
 int fd_close(int fd);

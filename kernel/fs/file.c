@@ -1,5 +1,6 @@
 /*
- * Open files: struct file, from nowhere to the last reference. What a descriptor's number means is fdtable.c's matter, what a path means open.c's.
+ * Open files: struct file, from nowhere to the last reference. What a descriptor's number means is fdtable.c's matter,
+ * what a path means open.c's.
  */
 #include "fs/file.h"
 #include "fs/fdtable.h"
@@ -159,7 +160,8 @@ void path_accessed(const struct path *path)
     struct inode *inode = path_inode(path);
     unsigned flags = path->mount != NULL ? path->mount->flags : 0;
 
-    if (inode->super->read_only || (flags & (MS_NOATIME | MS_RDONLY)) || ((flags & MS_NODIRATIME) && S_ISDIR(inode->mode)))
+    if (inode->super->read_only || (flags & (MS_NOATIME | MS_RDONLY)) ||
+        ((flags & MS_NODIRATIME) && S_ISDIR(inode->mode)))
         return;
     if ((flags & MS_STRICTATIME) || atime_is_due(inode))
         inode_touch(inode, ATTR_ATIME);

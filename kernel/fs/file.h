@@ -7,8 +7,8 @@
 #define RW_MAX 0x7ffff000ul /* bytes that one read or write moves at most */
 
 /* file.c */
-struct file *file_alloc(u32 flags); /* no inode, path, ops yet; NULL */
-void file_free(struct file *file);  /* one that was never given to anybody */
+struct file *file_alloc(u32 flags);         /* no inode, path, ops yet; NULL */
+void file_free(struct file *file);          /* one that was never given to anybody */
 int inode_allow_write(struct inode *inode); /* -ETXTBSY */
 int inode_deny_write(struct inode *inode);
 void path_accessed(const struct path *path);
@@ -24,7 +24,7 @@ int device_open(struct inode *inode, struct file *file);
 /* pipe.c */
 int fifo_open(struct inode *inode, struct file *file);
 int pipe_create(struct file *ends[2], u32 flags);
-long pipe_get_size(struct file *file);        /* -EBADF: not a pipe */
+long pipe_get_size(struct file *file); /* -EBADF: not a pipe */
 long pipe_set_size(struct file *file, u64 bytes);
 
 /* attr.c */
@@ -40,8 +40,8 @@ ssize_t file_write_uio(struct file *file, struct uio *uio, u64 *pos);
 int file_fsync(struct file *file, u64 from, u64 to, bool data_only);
 
 /* anon.c: inodes without a name in any directory: pipes, eventfds... */
-struct inode *anon_inode(u32 mode);       /* a new one; ERR_PTR(-ENOMEM) */
-struct inode *anon_inode_shared(void);    /* the one that all anon_inode:[...] files share, referenced */
+struct inode *anon_inode(u32 mode);    /* a new one; ERR_PTR(-ENOMEM) */
+struct inode *anon_inode_shared(void); /* the one that all anon_inode:[...] files share, referenced */
 void anon_init(void);
 
 #endif

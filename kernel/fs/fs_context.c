@@ -1,4 +1,5 @@
-/* What a process sees of the file system: its root, its current directory, its umask; and how a path is written from there. */
+/* What a process sees of the file system: its root, its current directory, its umask; and how a path is written from
+ * there. */
 #include "fs/mount.h"
 #include "fs/path.h"
 #include "lib/string.h"

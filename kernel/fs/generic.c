@@ -1,4 +1,5 @@
-/* File operations for file systems whose files live in the page cache, and what write(2) does to a regular file besides moving bytes. */
+/* File operations for file systems whose files live in the page cache, and what write(2) does to a regular file besides
+ * moving bytes. */
 #include "fs/file.h"
 #include "lib/rlimit.h"
 #include "proc/task.h"

@@ -5,8 +5,9 @@
  *                                   |                                                   ^
  *                                   +------ last name gone (nlink 0) or not keep_unused ---+
  *
- * Locks (spin): cache.lock (hash chains) -> super->lock (the super's lists, `state`, the way from and to 0 references) -> lru_lock.
- * inode_mark_dirty takes super->lock only. An inode on a dirty list may be unused; it is not freed before it was written.
+ * Locks (spin): cache.lock (hash chains) -> super->lock (the super's lists, `state`, the way from and to 0 references)
+ * -> lru_lock. inode_mark_dirty takes super->lock only. An inode on a dirty list may be unused; it is not freed before
+ * it was written.
  */
 #include "fs/dentry.h"
 #include "fs/locks.h"
@@ -308,7 +309,8 @@ static void evict(struct inode *inode)
 
 static bool is_dirty(const struct inode *inode)
 {
-    return (load_relaxed(&inode->state) & (INODE_DIRTY | INODE_DIRTY_PAGES)) != 0 || load_relaxed(&inode->object.writeback) != 0;
+    return (load_relaxed(&inode->state) & (INODE_DIRTY | INODE_DIRTY_PAGES)) != 0 ||
+           load_relaxed(&inode->object.writeback) != 0;
 }
 
 static bool stays_cached(const struct inode *inode)

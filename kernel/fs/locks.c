@@ -1,9 +1,12 @@
 /*
- * Advisory locks: byte ranges by fcntl(2), owned by a process or (OFD) by an open file, and whole files by flock(2), owned by an open file.
+ * Advisory locks: byte ranges by fcntl(2), owned by a process or (OFD) by an open file, and whole files by flock(2),
+ * owned by an open file.
  *
- *     inode->locks -> struct lock_list: `ranges`, `whole`     each a list of struct lock, ranges sorted by owner's own non-overlapping pieces
+ *     inode->locks -> struct lock_list: `ranges`, `whole`     each a list of struct lock, ranges sorted by owner's own
+ * non-overlapping pieces
  *
- * Lock: one mutex for all, since deadlock detection looks at everybody who waits. Waiters sleep on the list's queue and try again.
+ * Lock: one mutex for all, since deadlock detection looks at everybody who waits. Waiters sleep on the list's queue and
+ * try again.
  */
 #include "fs/locks.h"
 #include "proc/task.h"
@@ -16,7 +19,7 @@ struct lock {
     const void *owner; /* a process (its fd table's user, by pid) or a struct file */
     s32 pid;           /* what F_GETLK tells; -1: OFD */
     s16 type;
-    s64 start, end;    /* bytes, both included */
+    s64 start, end; /* bytes, both included */
 };
 
 struct lock_list {
@@ -67,7 +70,8 @@ static struct lock *conflict(struct list *list, const struct lock *wanted)
     struct lock *l;
 
     list_for_each(l, list, link)
-        if (l->owner != wanted->owner && overlaps(l, wanted->start, wanted->end) && (l->type == F_WRLCK || wanted->type == F_WRLCK))
+        if (l->owner != wanted->owner && overlaps(l, wanted->start, wanted->end) &&
+            (l->type == F_WRLCK || wanted->type == F_WRLCK))
             return l;
     return NULL;
 }
@@ -106,7 +110,8 @@ static struct lock *new_lock(const struct lock *like, s64 start, s64 end)
     return l;
 }
 
-/* Takes [start, end] out of what OWNER holds, splitting at most one lock in two, for which SPARE is used: true if it was. */
+/* Takes [start, end] out of what OWNER holds, splitting at most one lock in two, for which SPARE is used: true if it
+ * was. */
 static bool cut(struct list *list, const void *owner, s64 start, s64 end, struct lock *spare)
 {
     struct lock *l, *next;
@@ -141,7 +146,8 @@ static void absorb_neighbours(struct list *list, struct lock *wanted)
 
     list_for_each_safe(l, next, list, link) {
         bool touches = l->owner == wanted->owner && l->type == wanted->type && l != wanted &&
-                       (l->end == LOCK_END || l->end + 1 >= wanted->start) && (wanted->end == LOCK_END || wanted->end + 1 >= l->start);
+                       (l->end == LOCK_END || l->end + 1 >= wanted->start) &&
+                       (wanted->end == LOCK_END || wanted->end + 1 >= l->start);
 
         if (!touches)
             continue;

@@ -6,7 +6,7 @@
 
 /* fcntl's struct flock */
 struct flock_range {
-    s16 type;   /* F_RDLCK, F_WRLCK, F_UNLCK */
+    s16 type; /* F_RDLCK, F_WRLCK, F_UNLCK */
     s16 whence;
     s64 start, length;
     s32 pid;
@@ -19,7 +19,8 @@ struct flock_range {
 #define LOCK_NB 4
 #define LOCK_UN 8
 
-/* fcntl: sets, or tests (then RANGE tells the first lock that is in the way, F_UNLCK if none). OFD: the owner is FILE, else the process. */
+/* fcntl: sets, or tests (then RANGE tells the first lock that is in the way, F_UNLCK if none). OFD: the owner is FILE,
+ * else the process. */
 int lock_range_set(struct file *file, const struct flock_range *range, bool ofd, bool wait);
 int lock_range_test(struct file *file, struct flock_range *range, bool ofd);
 int lock_whole(struct file *file, unsigned operation);

@@ -1,7 +1,8 @@
 /*
  * The tree of mounts, mount(2) and umount2(2), and the lines of /proc/mounts.
  *
- * Lock: mounts_lock (spin) guards the list of attached mounts, `at` and `children`. mounting (a mutex) makes calls that change the tree wait for each other.
+ * Lock: mounts_lock (spin) guards the list of attached mounts, `at` and `children`. mounting (a mutex) makes calls that
+ * change the tree wait for each other.
  */
 #include "fs/mount.h"
 #include "dev/block.h"
@@ -87,7 +88,8 @@ struct dentry *super_root_dentry(struct super *super)
     return found;
 }
 
-struct mount *mount_create(struct fs_type *type, struct block_device *device, unsigned flags, const char *source, const char *options)
+struct mount *mount_create(struct fs_type *type, struct block_device *device, unsigned flags, const char *source,
+                           const char *options)
 {
     struct mount *m = kzalloc(sizeof(*m));
     struct super *super;
@@ -196,7 +198,8 @@ static struct block_device *source_device(const char *source)
     return device != NULL ? device : ERR_PTR(-ENXIO);
 }
 
-static int mount_new(const char *source, const struct path *at, const char *type_name, unsigned flags, const char *options)
+static int mount_new(const char *source, const struct path *at, const char *type_name, unsigned flags,
+                     const char *options)
 {
     struct fs_type *type = fs_type_find(type_name);
     struct block_device *device = NULL;
@@ -331,14 +334,16 @@ static size_t escape(char *to, size_t size, const char *from)
 static void flags_text(const struct mount *m, char *text, size_t size)
 {
     snprintf(text, size, "%s%s%s%s%s%s%s", mount_is_read_only(m) ? "ro" : "rw", m->flags & MS_NOSUID ? ",nosuid" : "",
-             m->flags & MS_NODEV ? ",nodev" : "", m->flags & MS_NOEXEC ? ",noexec" : "", m->flags & MS_NOATIME ? ",noatime" : "",
-             m->flags & MS_NODIRATIME ? ",nodiratime" : "", m->flags & (MS_NOATIME | MS_STRICTATIME) ? "" : ",relatime");
+             m->flags & MS_NODEV ? ",nodev" : "", m->flags & MS_NOEXEC ? ",noexec" : "",
+             m->flags & MS_NOATIME ? ",noatime" : "", m->flags & MS_NODIRATIME ? ",nodiratime" : "",
+             m->flags & (MS_NOATIME | MS_STRICTATIME) ? "" : ",relatime");
 }
 
 static size_t write_line(struct mount *m, unsigned parent_id, bool info, char *buf, size_t size, char *scratch)
 {
     struct path root = {m, m->root};
-    char flags[96], options[128] = "", source[128], *name = path_name(&root, scratch, PATH_MAX), *place = scratch + PATH_MAX;
+    char flags[96], options[128] = "", source[128], *name = path_name(&root, scratch, PATH_MAX),
+                    *place = scratch + PATH_MAX;
     int n;
 
     if (IS_ERR(name))
@@ -349,8 +354,9 @@ static size_t write_line(struct mount *m, unsigned parent_id, bool info, char *b
     if (m->super->ops->show_options != NULL)
         m->super->ops->show_options(m->super, options, sizeof(options));
     if (info)
-        n = snprintf(buf, size, "%u %u %u:%u / %s %s - %s %s %s%s\n", m->id, parent_id, dev_major(m->super->dev), dev_minor(m->super->dev),
-                     place, flags, m->super->type->name, source, m->super->read_only ? "ro" : "rw", options);
+        n = snprintf(buf, size, "%u %u %u:%u / %s %s - %s %s %s%s\n", m->id, parent_id, dev_major(m->super->dev),
+                     dev_minor(m->super->dev), place, flags, m->super->type->name, source,
+                     m->super->read_only ? "ro" : "rw", options);
     else
         n = snprintf(buf, size, "%s %s %s %s%s 0 0\n", source, place, m->super->type->name, flags, options);
     return MIN((size_t)n, size - 1);

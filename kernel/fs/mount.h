@@ -1,5 +1,6 @@
 /*
- * Mounts: which super block's root covers which dentry. A mount is referenced by the paths in it and, while it is attached, by the tree.
+ * Mounts: which super block's root covers which dentry. A mount is referenced by the paths in it and, while it is
+ * attached, by the tree.
  *
  * Lock (spin): mounts_lock, private to mount.c, guards the tree of mounts.
  */
@@ -50,9 +51,13 @@ void mount_descend(struct path *path);
 /* PATH is a mount's root: it becomes what the mount covers; false at the root of all. */
 bool mount_ascend(struct path *path);
 /* An unattached mount of a new or known super block, with one reference. */
-struct mount *mount_create(struct fs_type *type, struct block_device *device, unsigned flags, const char *source, const char *options);
+struct mount *mount_create(struct fs_type *type, struct block_device *device, unsigned flags, const char *source,
+                           const char *options);
 int mount_attach(struct mount *mount, const struct path *at);
-static inline bool mount_is_read_only(const struct mount *mount) { return (mount->flags & MS_RDONLY) || mount->super->read_only; }
+static inline bool mount_is_read_only(const struct mount *mount)
+{
+    return (mount->flags & MS_RDONLY) || mount->super->read_only;
+}
 
 /* The calls, on kernel strings. */
 int vfs_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options);

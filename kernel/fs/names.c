@@ -1,6 +1,7 @@
 /*
- * Making, removing and moving names. The pattern of each: walk to the directory, lock it, look the last component up, check, let the file system
- * do it, tell the name cache. Sources: mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2), rename(2), inode(7), proc_sys_fs(5) (protected_hardlinks).
+ * Making, removing and moving names. The pattern of each: walk to the directory, lock it, look the last component up,
+ * check, let the file system do it, tell the name cache. Sources: mkdir(2), mknod(2), symlink(2), link(2), unlink(2),
+ * rmdir(2), rename(2), inode(7), proc_sys_fs(5) (protected_hardlinks).
  */
 #include "fs/names.h"
 #include "fs/attr.h"
@@ -17,7 +18,8 @@ int may_create_in(struct inode *dir)
 
 /* ---- creating ---- */
 
-/* Walks to the directory of NAME and locks it: *D is the negative dentry of the last component. On errors nothing is held. */
+/* Walks to the directory of NAME and locks it: *D is the negative dentry of the last component. On errors nothing is
+ * held. */
 static int create_begin(struct walk *w, int dirfd, const char *name, bool directory, struct dentry **d)
 {
     int error = walk_start(w, dirfd, name, 0);
@@ -100,7 +102,8 @@ int names_mknod(int dirfd, const char *name, u32 mode, u32 dev)
     else if (S_ISREG(mode))
         inode = ops->create != NULL ? ops->create(dir, dentry_name(d), mode) : ERR_PTR(-EPERM);
     else
-        inode = ops->mknod != NULL ? ops->mknod(dir, dentry_name(d), mode, S_ISCHR(mode) || S_ISBLK(mode) ? dev : 0) : ERR_PTR(-EPERM);
+        inode = ops->mknod != NULL ? ops->mknod(dir, dentry_name(d), mode, S_ISCHR(mode) || S_ISBLK(mode) ? dev : 0)
+                                   : ERR_PTR(-EPERM);
     return create_end(&w, d, inode);
 }
 
@@ -139,7 +142,8 @@ int names_symlink(const char *target, int dirfd, const char *name)
 /* protected_hardlinks: who does not own a file may link to it only if it could not be used against the owner. */
 static bool may_link_to(const struct inode *inode, const struct cred *cred)
 {
-    bool harmless = S_ISREG(inode->mode) && !(inode->mode & S_ISUID) && (inode->mode & (S_ISGID | 0010)) != (S_ISGID | 0010) &&
+    bool harmless = S_ISREG(inode->mode) && !(inode->mode & S_ISUID) &&
+                    (inode->mode & (S_ISGID | 0010)) != (S_ISGID | 0010) &&
                     inode_permission(inode, cred, MAY_READ | MAY_WRITE) == 0;
 
     return harmless || inode_is_owner(inode, cred);
@@ -252,7 +256,8 @@ static int rmdir_locked(struct walk *w, struct dentry *d)
     return error;
 }
 
-/* The last component of W's walk, removed by REMOVE. The inode outlives the directory's lock, so that its blocks are freed without it. */
+/* The last component of W's walk, removed by REMOVE. The inode outlives the directory's lock, so that its blocks are
+ * freed without it. */
 static int remove_last(struct walk *w, int (*remove)(struct walk *, struct dentry *))
 {
     struct inode *dir = path_inode(&w->path), *inode = NULL;
@@ -412,7 +417,8 @@ static int rename_locked(struct rename *r)
         return error;
     if (target != NULL)
         write_lock(&target->lock);
-    error = old_dir->ops->rename(old_dir, dentry_name(r->old), inode, new_dir, dentry_name(r->target), target, r->flags & RENAME_EXCHANGE);
+    error = old_dir->ops->rename(old_dir, dentry_name(r->old), inode, new_dir, dentry_name(r->target), target,
+                                 r->flags & RENAME_EXCHANGE);
     if (target != NULL)
         write_unlock(&target->lock);
     if (error != 0)

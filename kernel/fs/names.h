@@ -1,4 +1,5 @@
-/* Making, removing and moving names: what mkdirat(2), unlinkat(2), renameat2(2) and so on do, on kernel strings. 0 or -errno. */
+/* Making, removing and moving names: what mkdirat(2), unlinkat(2), renameat2(2) and so on do, on kernel strings. 0 or
+ * -errno. */
 #ifndef FS_NAMES_H
 #define FS_NAMES_H
 

@@ -1,5 +1,6 @@
 /*
- * open(2): from a path and flags to a struct file. The order of checks is the man page's and, where that is silent, Linux's.
+ * open(2): from a path and flags to a struct file. The order of checks is the man page's and, where that is silent,
+ * Linux's.
  */
 #include "fs/attr.h"
 #include "fs/file.h"
@@ -221,7 +222,8 @@ static struct file *open_create(int dirfd, const char *name, u32 flags, u32 mode
     return error != 0 ? ERR_PTR(error) : file;
 }
 
-/* O_TMPFILE: a file without a name in the file system of a directory. O_EXCL: linkat may not give it one (not remembered). */
+/* O_TMPFILE: a file without a name in the file system of a directory. O_EXCL: linkat may not give it one (not
+ * remembered). */
 static struct file *open_tmpfile(int dirfd, const char *name, u32 flags, u32 mode)
 {
     struct path path;
@@ -274,7 +276,8 @@ struct file *file_open_at(int dirfd, const char *name, u32 flags, u32 mode)
 /* exec's open (execve(2), execveat(2)). */
 struct file *file_open_exec(int dirfd, const char *name, int at_flags)
 {
-    unsigned lookup = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    unsigned lookup =
+        (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     struct path path;
     struct inode *inode;
     struct file *file;

@@ -1,11 +1,13 @@
-/* Path walking. Contract in path.h. No lock is held between components: each step takes a reference to the next dentry, then drops the last one. */
+/* Path walking. Contract in path.h. No lock is held between components: each step takes a reference to the next dentry,
+ * then drops the last one. */
 #include "fs/path.h"
 #include "fs/mount.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
-/* What is left of a string in which a symbolic link was met, or a link's own target, which must live while names in it are used. */
+/* What is left of a string in which a symbolic link was met, or a link's own target, which must live while names in it
+ * are used. */
 struct link_frame {
     struct link_frame *next;
     const char *rest; /* where to go on after this link's target */
@@ -303,7 +305,8 @@ static bool next_component(struct walk *w)
     return true;
 }
 
-/* Whether w->last is the last component; notes whether slashes come after it. Strings that hold nothing more are left. */
+/* Whether w->last is the last component; notes whether slashes come after it. Strings that hold nothing more are
+ * left. */
 static bool is_last(struct walk *w)
 {
     for (;;) {
@@ -350,8 +353,8 @@ static int step(struct walk *w)
 }
 
 /*
- * The common case, kept short: goes on over components that need nothing but the cache, and stops in front of whatever else there is. True when it
- * has come to the last one, which is w->last then.
+ * The common case, kept short: goes on over components that need nothing but the cache, and stops in front of whatever
+ * else there is. True when it has come to the last one, which is w->last then.
  */
 static bool walk_cached(struct walk *w)
 {
@@ -385,7 +388,8 @@ static bool walk_cached(struct walk *w)
         if (next == NULL)
             break;
         inode = dentry_inode(next);
-        if (inode == NULL || !S_ISDIR(inode->mode) || (load_relaxed(&next->flags) & (DENTRY_MOUNTED | DENTRY_REVALIDATE))) {
+        if (inode == NULL || !S_ISDIR(inode->mode) ||
+            (load_relaxed(&next->flags) & (DENTRY_MOUNTED | DENTRY_REVALIDATE))) {
             dentry_put(next);
             break;
         }

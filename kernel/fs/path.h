@@ -5,8 +5,8 @@
  *
  *     walk_start(&w, dirfd, name);             where to begin
  *     walk_parent(&w);                         w.path = the directory, w.last = the last component, unresolved
- *     walk_follow(&w, dentry)                  the last component was a symbolic link: w goes on from there; walk_parent again
- *     walk_end(&w);                            drops what is left
+ *     walk_follow(&w, dentry)                  the last component was a symbolic link: w goes on from there;
+ * walk_parent again walk_end(&w);                            drops what is left
  */
 #ifndef FS_PATH_H
 #define FS_PATH_H
@@ -32,9 +32,9 @@ enum last_kind { LAST_NORMAL, LAST_DOT, LAST_DOT_DOT, LAST_ROOT };
 struct link_frame;
 
 struct walk {
-    struct path path; /* where it is; referenced */
-    struct path root; /* of the process; referenced once it was needed, else dentry NULL */
-    const char *rest; /* what is left of the present string */
+    struct path path;          /* where it is; referenced */
+    struct path root;          /* of the process; referenced once it was needed, else dentry NULL */
+    const char *rest;          /* what is left of the present string */
     struct link_frame *frames; /* strings to go on with afterwards */
     struct link_frame *used;   /* those in which `last` may point */
     unsigned links;
@@ -50,7 +50,8 @@ int walk_follow(struct walk *w, struct dentry *link);
 void walk_end(struct walk *w);
 /* Steps to the last component, which is "." or "..", or the start itself. */
 int walk_step_special(struct walk *w);
-/* DENTRY, referenced and positive, in w->path's directory, becomes w->path, mounts on it included; takes the reference. */
+/* DENTRY, referenced and positive, in w->path's directory, becomes w->path, mounts on it included; takes the
+ * reference. */
 void walk_enter(struct walk *w, struct dentry *dentry);
 
 /* The file that NAME means: *PATH is referenced, and positive. */

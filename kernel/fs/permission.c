@@ -3,7 +3,8 @@
 
 static bool is_fs_writable_type(u32 mode) { return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode); }
 
-/* CAP_DAC_OVERRIDE lets do all but execute a file that nobody may execute; CAP_DAC_READ_SEARCH read, and search directories. */
+/* CAP_DAC_OVERRIDE lets do all but execute a file that nobody may execute; CAP_DAC_READ_SEARCH read, and search
+ * directories. */
 static bool capability_allows(const struct inode *inode, const struct cred *cred, unsigned may)
 {
     if (cred_has_cap(cred, CAP_DAC_OVERRIDE))

@@ -1,11 +1,12 @@
 /*
  * Pipes and FIFOs: pipe(7), fifo(7).
  *
- *     slots:  | page: ....xxxx | xxxxxxxx | xx...... | free | ...        a ring of pages; bytes are read from slot `first` and appended to the
- *                     first                last                           last one while it has room
+ *     slots:  | page: ....xxxx | xxxxxxxx | xx...... | free | ...        a ring of pages; bytes are read from slot
+ * `first` and appended to the first                last                           last one while it has room
  *
- * A write of up to PIPE_BUF bytes is put in as a whole, under `lock`, or waits. `used` and the counts of ends are also read without the lock, by
- * the conditions of sleepers. Lock: pipe->lock (mutex), held while user memory is touched. Opening a FIFO: fifo_lock guards inode->pipe.
+ * A write of up to PIPE_BUF bytes is put in as a whole, under `lock`, or waits. `used` and the counts of ends are also
+ * read without the lock, by the conditions of sleepers. Lock: pipe->lock (mutex), held while user memory is touched.
+ * Opening a FIFO: fifo_lock guards inode->pipe.
  */
 #include "fs/pipe.h"
 #include "fs/file.h"
@@ -28,8 +29,8 @@ struct pipe {
     struct slot *slots;
     unsigned capacity; /* slots; a power of two */
     unsigned first, used;
-    struct page *spare; /* one page kept from the last read */
-    unsigned readers, writers; /* open ends */
+    struct page *spare;                  /* one page kept from the last read */
+    unsigned readers, writers;           /* open ends */
     unsigned reader_opens, writer_opens; /* how often an end was ever opened: FIFO openers wait for a change */
     unsigned files;
     struct wait_queue can_read, can_write, opened;
@@ -97,7 +98,8 @@ static ssize_t take(struct pipe *p, struct uio *uio)
 
     while (uio->left > 0 && p->used > 0) {
         struct slot *s = slot_at(p, 0);
-        size_t n = MIN(uio->left, (size_t)s->length), done = uio_copy_out(uio, (char *)page_address(s->page) + s->offset, n);
+        size_t n = MIN(uio->left, (size_t)s->length),
+               done = uio_copy_out(uio, (char *)page_address(s->page) + s->offset, n);
 
         s->offset += (unsigned)done;
         s->length -= (unsigned)done;
@@ -162,10 +164,7 @@ static size_t room_in_last(struct pipe *p)
 }
 
 /* Bytes that can be written without waiting. => lock */
-static size_t room(struct pipe *p)
-{
-    return (size_t)(p->capacity - p->used) * PAGE_SIZE + room_in_last(p);
-}
+static size_t room(struct pipe *p) { return (size_t)(p->capacity - p->used) * PAGE_SIZE + room_in_last(p); }
 
 /* The last page takes N more bytes: how many came. => lock */
 static size_t append_to_last(struct pipe *p, struct uio *uio, size_t n)
@@ -390,12 +389,15 @@ static struct pipe *fifo_pipe(struct inode *inode)
 }
 
 /* Waits for the other end: those who open it wake us even if they are gone again by then. */
-static int wait_for_other_end(struct file *file, struct pipe *p, const unsigned *count, const unsigned *opens, unsigned opens_before)
+static int wait_for_other_end(struct file *file, struct pipe *p, const unsigned *count, const unsigned *opens,
+                              unsigned opens_before)
 {
     if (load_relaxed(count) > 0)
         return 0;
     (void)file;
-    return wait_event_interruptible(&p->opened, load_relaxed(count) > 0 || load_relaxed(opens) != opens_before) != 0 ? -ERESTARTSYS : 0;
+    return wait_event_interruptible(&p->opened, load_relaxed(count) > 0 || load_relaxed(opens) != opens_before) != 0
+               ? -ERESTARTSYS
+               : 0;
 }
 
 int fifo_open(struct inode *inode, struct file *file)

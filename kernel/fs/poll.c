@@ -1,4 +1,5 @@
-/* poll(2): asks each file once, leaving a waiter on its queues, then sleeps until one of them is woken, and asks again. */
+/* poll(2): asks each file once, leaving a waiter on its queues, then sleeps until one of them is woken, and asks
+ * again. */
 #include "fs/poll.h"
 #include "fs/fdtable.h"
 #include "vm/kmalloc.h"

@@ -1,6 +1,7 @@
 /*
- * Waiting for events of files. A file's poll operation calls poll_wait(table, queue) for each queue that tells of changes; what that does is
- * the table's matter: poll(2) collects waiters that wake one thread (fs/poll.c), epoll keeps them (fs/epoll.c).
+ * Waiting for events of files. A file's poll operation calls poll_wait(table, queue) for each queue that tells of
+ * changes; what that does is the table's matter: poll(2) collects waiters that wake one thread (fs/poll.c), epoll keeps
+ * them (fs/epoll.c).
  */
 #ifndef FS_POLL_H
 #define FS_POLL_H
@@ -28,7 +29,7 @@ struct poll_waiter {
     struct poll_table table;
     struct wait_queue ready; /* where the thread sleeps */
     bool triggered;
-    int error;               /* -ENOMEM: an entry could not be made */
+    int error; /* -ENOMEM: an entry could not be made */
     unsigned n_inline;
     struct poll_entry entries[POLL_INLINE];
     struct poll_block *blocks;

@@ -1,4 +1,5 @@
-/* read, write, seek and fsync on open files, for the system calls: the checks that all kinds of files share. Sources: read(2), write(2), fsync(2). */
+/* read, write, seek and fsync on open files, for the system calls: the checks that all kinds of files share. Sources:
+ * read(2), write(2), fsync(2). */
 #include "fs/file.h"
 #include "fs/super.h"
 

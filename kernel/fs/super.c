@@ -1,8 +1,9 @@
 /*
- * Super blocks: the registered types of file systems, and their mounted instances. A disk that is mounted twice has one super block.
+ * Super blocks: the registered types of file systems, and their mounted instances. A disk that is mounted twice has one
+ * super block.
  *
- * Lock: supers_mutex guards the list and `mounts`; held while a file system mounts and unmounts, so that the same disk cannot be mounted
- * beside itself.
+ * Lock: supers_mutex guards the list and `mounts`; held while a file system mounts and unmounts, so that the same disk
+ * cannot be mounted beside itself.
  */
 #include "fs/super.h"
 #include "dev/block.h"
@@ -125,7 +126,8 @@ void super_unmount(struct super *super)
         kfree(super);
 }
 
-/* Whether some file is open for writing, or has lost its name but not its users: such a file system cannot become read-only. */
+/* Whether some file is open for writing, or has lost its name but not its users: such a file system cannot become
+ * read-only. */
 static bool has_writers(struct super *super)
 {
     struct inode *inode = NULL;

@@ -4,7 +4,8 @@
 
 #include "fs/vfs.h"
 
-/* A new super block of TYPE, filled by its mount(), or the one that DEVICE has already: one more mount of it. ERR_PTR. */
+/* A new super block of TYPE, filled by its mount(), or the one that DEVICE has already: one more mount of it.
+ * ERR_PTR. */
 struct super *super_mount(struct fs_type *type, struct block_device *device, bool read_only, const char *options);
 /* One mount less; the last one writes everything, and ends it. */
 void super_unmount(struct super *super);
@@ -19,7 +20,8 @@ int super_for_each(int (*fn)(struct super *super, void *arg), void *arg);
 void inode_init(void);
 /* Frees all unused inodes, dirty or not: whether none is left. */
 bool super_evict_inodes(struct super *super);
-/* The first inode that has been dirty since before a moment, taken off the dirty list, with a reference; PREVIOUS is put. NULL. */
+/* The first inode that has been dirty since before a moment, taken off the dirty list, with a reference; PREVIOUS is
+ * put. NULL. */
 struct inode *super_next_dirty(struct super *super, u64 since_before, struct inode *previous);
 /* The one after PREVIOUS (NULL: the first) of all inodes, with a reference; PREVIOUS is put. */
 struct inode *super_next_inode(struct super *super, struct inode *previous);

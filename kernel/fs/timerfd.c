@@ -1,6 +1,6 @@
 /*
- * timerfd_create(2): a timer whose expirations are read. CLOCK_REALTIME timers are set on the monotonic clock with the offset of that moment:
- * setting the clock later does not move them.
+ * timerfd_create(2): a timer whose expirations are read. CLOCK_REALTIME timers are set on the monotonic clock with the
+ * offset of that moment: setting the clock later does not move them.
  *
  * Lock: t->lock (irqsave), taken in the timer interrupt.
  */
@@ -28,7 +28,10 @@ static u64 to_ns(const struct timespec64 *t)
     return (u64)t->sec > INT64_MAX / NSEC_PER_SEC - 1 ? INT64_MAX : (u64)t->sec * NSEC_PER_SEC + (u64)t->nsec;
 }
 
-static struct timespec64 from_ns(u64 ns) { return (struct timespec64){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC)}; }
+static struct timespec64 from_ns(u64 ns)
+{
+    return (struct timespec64){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC)};
+}
 
 /* Count the expirations until NOW. => t->lock */
 static void catch_up(struct timerfd *t, u64 now)

@@ -1,6 +1,7 @@
 /*
- * What local sockets send: a message is copied from the sender's memory, then put into the receiver's list as a whole. A stream's messages are only
- * pieces; a read takes from as many as it can, but stops before one that carries descriptors, unless it is the first.
+ * What local sockets send: a message is copied from the sender's memory, then put into the receiver's list as a whole.
+ * A stream's messages are only pieces; a read takes from as many as it can, but stops before one that carries
+ * descriptors, unless it is the first.
  */
 #include "fs/file.h"
 #include "fs/unix_socket.h"
@@ -65,12 +66,14 @@ static int deliver(struct unix_socket *to, struct message *m)
     return error;
 }
 
-/* Sleeps until TO has room. A stream's reader wakes its peer, S; a datagram's wakes those who wait at the receiver itself. */
+/* Sleeps until TO has room. A stream's reader wakes its peer, S; a datagram's wakes those who wait at the receiver
+ * itself. */
 static int wait_for_room(struct unix_socket *s, struct unix_socket *to, size_t n)
 {
     struct wait_queue *q = s->type == SOCK_DGRAM ? &to->writable : &s->writable;
 
-    return wait_event_interruptible(q, has_room(to, n) || (load_relaxed(&s->shut) & SHUT_WRITE)) != 0 ? -ERESTARTSYS : 0;
+    return wait_event_interruptible(q, has_room(to, n) || (load_relaxed(&s->shut) & SHUT_WRITE)) != 0 ? -ERESTARTSYS
+                                                                                                      : 0;
 }
 
 static int send_one(struct unix_socket *s, struct unix_socket *to, struct uio *uio, size_t n, struct unix_send *send)

@@ -1,4 +1,5 @@
-/* Local sockets: life, names, connections. Contract in unix_socket.h; what is sent is unix_message.c's matter. Sources: unix(7), connect(2), accept(2). */
+/* Local sockets: life, names, connections. Contract in unix_socket.h; what is sent is unix_message.c's matter. Sources:
+ * unix(7), connect(2), accept(2). */
 #include "fs/unix_socket.h"
 #include "fs/file.h"
 #include "fs/names.h"
@@ -324,7 +325,10 @@ int unix_listen(struct unix_socket *s, int backlog)
 }
 
 /* Whether one more may wait in L's backlog; a listener that is gone lets the waiters find that out. */
-static bool has_room(const struct unix_socket *l) { return load_relaxed(&l->backlog_count) <= load_relaxed(&l->backlog_max) || load_acquire(&l->closed); }
+static bool has_room(const struct unix_socket *l)
+{
+    return load_relaxed(&l->backlog_count) <= load_relaxed(&l->backlog_max) || load_acquire(&l->closed);
+}
 
 /* Puts FRESH, joined with S, into L's backlog: 0, -EAGAIN when there is no room. */
 static int enqueue(struct unix_socket *s, struct unix_socket *l, struct unix_socket *fresh)
@@ -427,7 +431,8 @@ struct file *unix_accept(struct unix_socket *s, u32 flags, bool wait)
     while ((fresh = take_connection(s)) == NULL) {
         if (!wait)
             return ERR_PTR(-EAGAIN);
-        if (wait_event_interruptible(&s->readable, !list_empty(&s->backlog) || (load_relaxed(&s->shut) & SHUT_READ)) != 0)
+        if (wait_event_interruptible(&s->readable, !list_empty(&s->backlog) || (load_relaxed(&s->shut) & SHUT_READ)) !=
+            0)
             return ERR_PTR(-ERESTARTSYS);
     }
     if (IS_ERR(fresh))
@@ -501,7 +506,8 @@ static unsigned socket_poll(struct file *file, struct poll_table *table)
         poll_wait(table, &s->writable);
     }
     end = unix_at_end(s);
-    both_shut = load_relaxed(&s->shut) == (SHUT_READ | SHUT_WRITE) || (end && s->type != SOCK_DGRAM && !(load_relaxed(&s->shut) & SHUT_READ));
+    both_shut = load_relaxed(&s->shut) == (SHUT_READ | SHUT_WRITE) ||
+                (end && s->type != SOCK_DGRAM && !(load_relaxed(&s->shut) & SHUT_READ));
     if (!list_empty(&s->messages) || !list_empty(&s->backlog) || end)
         events |= POLLIN | POLLRDNORM;
     if (end)

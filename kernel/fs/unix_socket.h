@@ -5,7 +5,8 @@
  *        messages <--------- send             what was sent waits in the receiver's list
  *     listener: backlog = server sides that accept(2) has not taken yet
  *
- * Locks: unix_lock (mutex: names, peers, backlogs, states) -> socket->lock (mutex: messages). One socket's lock at a time.
+ * Locks: unix_lock (mutex: names, peers, backlogs, states) -> socket->lock (mutex: messages). One socket's lock at a
+ * time.
  */
 #ifndef FS_UNIX_SOCKET_H
 #define FS_UNIX_SOCKET_H
@@ -31,7 +32,7 @@
 #define MSG_NOSIGNAL 0x4000
 #define MSG_CMSG_CLOEXEC 0x40000000
 
-struct unix_name { /* as in struct sockaddr_un; abstract ones begin with NUL */
+struct unix_name {   /* as in struct sockaddr_un; abstract ones begin with NUL */
     unsigned length; /* 0: none */
     char path[UNIX_PATH_MAX];
 };
@@ -56,14 +57,14 @@ enum unix_state { UNIX_IDLE, UNIX_LISTENING, UNIX_CONNECTED };
 struct unix_socket {
     u32 refs;
     unsigned type;
-    enum unix_state state;   /* unix_lock */
+    enum unix_state state;    /* unix_lock */
     struct unix_socket *peer; /* referenced; unix_lock */
-    bool closed;             /* its file is gone */
-    unsigned shut;           /* SHUT_*; unix_lock */
+    bool closed;              /* its file is gone */
+    unsigned shut;            /* SHUT_*; unix_lock */
     bool pass_cred;
     struct unix_cred cred, peer_cred;
     struct unix_name name;
-    struct inode *inode;     /* of a bound path, referenced */
+    struct inode *inode; /* of a bound path, referenced */
     struct list bound_link;
     struct list backlog, backlog_link;
     unsigned backlog_count, backlog_max;
@@ -100,10 +101,10 @@ struct unix_send {
 ssize_t unix_send(struct unix_socket *s, struct uio *uio, struct unix_send *send);
 struct unix_receive {
     bool wait, peek;
-    size_t full_length;     /* out: of the datagram */
-    struct unix_name from;  /* out */
+    size_t full_length;    /* out: of the datagram */
+    struct unix_name from; /* out */
     struct unix_cred cred;
-    struct file **files;    /* out: the caller's now; kfree */
+    struct file **files; /* out: the caller's now; kfree */
     unsigned n_files;
 };
 ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive *receive);

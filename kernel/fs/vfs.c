@@ -12,7 +12,10 @@
 #include "vm/space.h"
 
 static void hold_mapped(struct file *file) { file_get(file); }
-static int sync_mapped(struct file *file, u64 from, u64 to) { return file->ops->fsync != NULL ? file_fsync(file, from, to, false) : 0; }
+static int sync_mapped(struct file *file, u64 from, u64 to)
+{
+    return file->ops->fsync != NULL ? file_fsync(file, from, to, false) : 0;
+}
 
 void vfs_init(void)
 {

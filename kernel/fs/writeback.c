@@ -1,6 +1,6 @@
 /*
- * Writing dirty files back: sync(2) and its relatives, and the thread that does it by itself, so that what was written reaches the disk within
- * about half a minute, earlier when much is dirty.
+ * Writing dirty files back: sync(2) and its relatives, and the thread that does it by itself, so that what was written
+ * reaches the disk within about half a minute, earlier when much is dirty.
  */
 #include "dev/block.h"
 #include "fs/super.h"

@@ -1,4 +1,5 @@
-/* System calls on attributes: stat(2), statx(2), statfs(2), chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), xattr(7)'s. */
+/* System calls on attributes: stat(2), statx(2), statfs(2), chmod(2), chown(2), utimensat(2), truncate(2),
+ * fallocate(2), xattr(7)'s. */
 #include "fs/attr.h"
 #include "fs/fdtable.h"
 #include "fs/file.h"
@@ -239,7 +240,8 @@ static_assert(sizeof(struct user_statfs) == 120, "the ABI's struct statfs");
 static s64 statfs_flags(const struct mount *mount, bool read_only)
 {
     unsigned flags = mount != NULL ? mount->flags : 0;
-    s64 result = ST_VALID | (read_only ? 1 : 0) | (flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)) | (flags & (MS_NOATIME | MS_NODIRATIME));
+    s64 result = ST_VALID | (read_only ? 1 : 0) | (flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)) |
+                 (flags & (MS_NOATIME | MS_NODIRATIME));
 
     return flags & (MS_NOATIME | MS_STRICTATIME) ? result : result | ST_RELATIME;
 }
@@ -328,15 +330,9 @@ static long chmod_name(int dirfd, u64 user_name, u32 mode, unsigned flags)
     return error;
 }
 
-DEFINE_SYSCALL(sys_fchmodat)
-{
-    return chmod_name((int)a0, a1, (u32)a2, 0);
-}
+DEFINE_SYSCALL(sys_fchmodat) { return chmod_name((int)a0, a1, (u32)a2, 0); }
 
-DEFINE_SYSCALL(sys_fchmodat2)
-{
-    return chmod_name((int)a0, a1, (u32)a2, (unsigned)a3);
-}
+DEFINE_SYSCALL(sys_fchmodat2) { return chmod_name((int)a0, a1, (u32)a2, (unsigned)a3); }
 
 DEFINE_SYSCALL(sys_fchmod)
 {
@@ -390,7 +386,8 @@ DEFINE_SYSCALL(sys_fchown)
 #define UTIME_OMIT 0x3ffffffe
 
 /* One of the two times: into *TIME, its flag into *VALID. False: out of range. */
-static bool take_time(const struct timespec64 *given, unsigned flag, const struct timespec64 *now, struct timespec64 *time, unsigned *valid)
+static bool take_time(const struct timespec64 *given, unsigned flag, const struct timespec64 *now,
+                      struct timespec64 *time, unsigned *valid)
 {
     if (given->nsec == UTIME_OMIT)
         return true;
@@ -408,7 +405,8 @@ static int set_times(struct target *t, const struct timespec64 *given)
 
     if (error != 0)
         return error;
-    if (!take_time(&given[0], ATTR_ATIME, &now, &attr.atime, &attr.valid) || !take_time(&given[1], ATTR_MTIME, &now, &attr.mtime, &attr.valid))
+    if (!take_time(&given[0], ATTR_ATIME, &now, &attr.atime, &attr.valid) ||
+        !take_time(&given[1], ATTR_MTIME, &now, &attr.mtime, &attr.valid))
         return -EINVAL;
     if (attr.valid == 0)
         return 0;

@@ -80,7 +80,9 @@ static long wait_events(int fd, u64 user_events, int n, u64 deadline, u64 mask, 
 DEFINE_SYSCALL(sys_epoll_pwait)
 {
     int milliseconds = (int)a3;
-    u64 deadline = milliseconds < 0 ? NO_DEADLINE : milliseconds == 0 ? 0 : time_ns() + (u64)milliseconds * NSEC_PER_MSEC;
+    u64 deadline = milliseconds < 0    ? NO_DEADLINE
+                   : milliseconds == 0 ? 0
+                                       : time_ns() + (u64)milliseconds * NSEC_PER_MSEC;
 
     return wait_events((int)a0, a1, (int)a2, deadline, a4, a5);
 }
@@ -152,7 +154,10 @@ static struct file *timer_of(int fd)
     return ERR_PTR(-EINVAL);
 }
 
-static bool is_valid_time(const struct timespec64 *t) { return t->sec >= 0 && t->nsec >= 0 && t->nsec < (s64)NSEC_PER_SEC; }
+static bool is_valid_time(const struct timespec64 *t)
+{
+    return t->sec >= 0 && t->nsec >= 0 && t->nsec < (s64)NSEC_PER_SEC;
+}
 
 DEFINE_SYSCALL(sys_timerfd_settime)
 {
@@ -161,7 +166,8 @@ DEFINE_SYSCALL(sys_timerfd_settime)
 
     if (copy_from_user(&setting, (void *)a2, sizeof(setting)) != 0)
         return -EFAULT;
-    if ((a1 & ~(u64)(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET)) || !is_valid_time(&setting.value) || !is_valid_time(&setting.interval))
+    if ((a1 & ~(u64)(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET)) || !is_valid_time(&setting.value) ||
+        !is_valid_time(&setting.interval))
         return -EINVAL;
     file = timer_of((int)a0);
     if (IS_ERR(file))

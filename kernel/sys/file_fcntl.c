@@ -1,4 +1,5 @@
-/* System calls on descriptors and open files: dup(2), fcntl(2), flock(2), ioctl(2), pipe2(2), getdents64(2), memfd_create(2). */
+/* System calls on descriptors and open files: dup(2), fcntl(2), flock(2), ioctl(2), pipe2(2), getdents64(2),
+ * memfd_create(2). */
 #include "fs/fdtable.h"
 #include "fs/file.h"
 #include "fs/locks.h"
@@ -23,10 +24,7 @@ static long dup_from(int fd, int lowest, bool cloexec)
     return result;
 }
 
-DEFINE_SYSCALL(sys_dup)
-{
-    return dup_from((int)a0, 0, false);
-}
+DEFINE_SYSCALL(sys_dup) { return dup_from((int)a0, 0, false); }
 
 DEFINE_SYSCALL(sys_dup3)
 {
@@ -81,7 +79,8 @@ static long set_flags(struct file *file, u32 flags)
 {
     if ((flags & O_ASYNC) && !(file->flags & O_ASYNC))
         return -EINVAL; /* no SIGIO here */
-    if ((flags & O_NOATIME) && !(file->flags & O_NOATIME) && current->cred->fsuid != file->inode->uid && !capable(current->cred, CAP_FOWNER))
+    if ((flags & O_NOATIME) && !(file->flags & O_NOATIME) && current->cred->fsuid != file->inode->uid &&
+        !capable(current->cred, CAP_FOWNER))
         return -EPERM;
     file->flags = (file->flags & ~(u32)CHANGEABLE_FLAGS) | (flags & CHANGEABLE_FLAGS);
     return 0;
@@ -141,7 +140,8 @@ static long fcntl_file(struct file *file, unsigned command, u64 argument)
 
 static bool allowed_for_path_only(unsigned command)
 {
-    return command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD || command == F_SETFD || command == F_GETFL;
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD || command == F_SETFD ||
+           command == F_GETFL;
 }
 
 DEFINE_SYSCALL(sys_fcntl)

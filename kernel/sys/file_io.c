@@ -1,5 +1,6 @@
 /*
- * System calls that move bytes of open files: read(2), write(2), their vector and positioned relatives, lseek(2), sendfile(2), copy_file_range(2).
+ * System calls that move bytes of open files: read(2), write(2), their vector and positioned relatives, lseek(2),
+ * sendfile(2), copy_file_range(2).
  *
  * Files with a position are those with ops->seek. pos_lock is taken only when somebody else may use the same open file.
  */
@@ -97,15 +98,9 @@ static long positioned(int fd, u64 buffer, u64 n, s64 offset, move_fn move)
     return done;
 }
 
-DEFINE_SYSCALL(sys_pread64)
-{
-    return positioned((int)a0, a1, a2, (s64)a3, file_read_uio);
-}
+DEFINE_SYSCALL(sys_pread64) { return positioned((int)a0, a1, a2, (s64)a3, file_read_uio); }
 
-DEFINE_SYSCALL(sys_pwrite64)
-{
-    return positioned((int)a0, a1, a2, (s64)a3, file_write_uio);
-}
+DEFINE_SYSCALL(sys_pwrite64) { return positioned((int)a0, a1, a2, (s64)a3, file_write_uio); }
 
 /* ---- vectors ---- */
 
@@ -160,25 +155,13 @@ static long vectored(int fd, u64 user_vec, u64 count, s64 offset, move_fn move)
     return done;
 }
 
-DEFINE_SYSCALL(sys_readv)
-{
-    return vectored((int)a0, a1, a2, -1, file_read_uio);
-}
+DEFINE_SYSCALL(sys_readv) { return vectored((int)a0, a1, a2, -1, file_read_uio); }
 
-DEFINE_SYSCALL(sys_writev)
-{
-    return vectored((int)a0, a1, a2, -1, file_write_uio);
-}
+DEFINE_SYSCALL(sys_writev) { return vectored((int)a0, a1, a2, -1, file_write_uio); }
 
-DEFINE_SYSCALL(sys_preadv)
-{
-    return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, file_read_uio);
-}
+DEFINE_SYSCALL(sys_preadv) { return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, file_read_uio); }
 
-DEFINE_SYSCALL(sys_pwritev)
-{
-    return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, file_write_uio);
-}
+DEFINE_SYSCALL(sys_pwritev) { return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, file_write_uio); }
 
 /* Flags that are not needed for a correct result are ignored; those whose promise is not kept are refused. */
 DEFINE_SYSCALL(sys_preadv2)
@@ -232,7 +215,8 @@ DEFINE_SYSCALL(sys_lseek)
 
 #define COPY_CHUNK (64 * KIB)
 
-/* Moves up to N bytes through a kernel buffer; *IN_POS and *OUT_POS advance. A short write ends it, and what was read too much is read again. */
+/* Moves up to N bytes through a kernel buffer; *IN_POS and *OUT_POS advance. A short write ends it, and what was read
+ * too much is read again. */
 static ssize_t copy_through(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u64 n)
 {
     void *buffer = kmalloc(COPY_CHUNK);

@@ -64,12 +64,6 @@ DEFINE_SYSCALL(sys_umount2)
 }
 
 /* Swapping to disks is not there. */
-DEFINE_SYSCALL(sys_swapon)
-{
-    return capable(current->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
-}
+DEFINE_SYSCALL(sys_swapon) { return capable(current->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM; }
 
-DEFINE_SYSCALL(sys_swapoff)
-{
-    return capable(current->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
-}
+DEFINE_SYSCALL(sys_swapoff) { return capable(current->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM; }

@@ -1,4 +1,5 @@
-/* System calls on names: open(2), mkdir(2), unlink(2), rename(2), link(2), symlink(2), mknod(2), chdir(2), chroot(2), getcwd(2), readlink(2), access(2). */
+/* System calls on names: open(2), mkdir(2), unlink(2), rename(2), link(2), symlink(2), mknod(2), chdir(2), chroot(2),
+ * getcwd(2), readlink(2), access(2). */
 #include "fs/attr.h"
 #include "fs/fdtable.h"
 #include "fs/file.h"
@@ -12,9 +13,9 @@
 
 /* ---- opening and closing ---- */
 
-#define KNOWN_OPEN_FLAGS                                                                                                              \
-    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT | O_LARGEFILE |          \
-     O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define KNOWN_OPEN_FLAGS                                                                                       \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT | \
+     O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
 
 static long open_name(int dirfd, u64 user_name, u32 flags, u32 mode)
 {
@@ -35,10 +36,7 @@ static long open_name(int dirfd, u64 user_name, u32 flags, u32 mode)
     return fd;
 }
 
-DEFINE_SYSCALL(sys_openat)
-{
-    return open_name((int)a0, a1, ((u32)a2 & KNOWN_OPEN_FLAGS) | O_LARGEFILE, (u32)a3);
-}
+DEFINE_SYSCALL(sys_openat) { return open_name((int)a0, a1, ((u32)a2 & KNOWN_OPEN_FLAGS) | O_LARGEFILE, (u32)a3); }
 
 DEFINE_SYSCALL(sys_close)
 {
@@ -71,27 +69,21 @@ DEFINE_SYSCALL(sys_close_range)
 /* ---- one name ---- */
 
 /* The value of CALL, in which NAME is a kernel copy of the path at USER_NAME; or why it could not be copied. */
-#define WITH_NAME(user_name, name, call)                                                                                              \
-    ({                                                                                                                                \
-        struct user_path name##_copy;                                                                                                 \
-        long name##_result = user_path_get(&name##_copy, (const char *)(user_name));                                                  \
-        if (name##_result == 0) {                                                                                                     \
-            const char *name = name##_copy.s;                                                                                         \
-            name##_result = (call);                                                                                                   \
-            user_path_put(&name##_copy);                                                                                              \
-        }                                                                                                                             \
-        name##_result;                                                                                                                \
+#define WITH_NAME(user_name, name, call)                                             \
+    ({                                                                               \
+        struct user_path name##_copy;                                                \
+        long name##_result = user_path_get(&name##_copy, (const char *)(user_name)); \
+        if (name##_result == 0) {                                                    \
+            const char *name = name##_copy.s;                                        \
+            name##_result = (call);                                                  \
+            user_path_put(&name##_copy);                                             \
+        }                                                                            \
+        name##_result;                                                               \
     })
 
-DEFINE_SYSCALL(sys_mkdirat)
-{
-    return WITH_NAME(a1, name, names_mkdir((int)a0, name, (u32)a2));
-}
+DEFINE_SYSCALL(sys_mkdirat) { return WITH_NAME(a1, name, names_mkdir((int)a0, name, (u32)a2)); }
 
-DEFINE_SYSCALL(sys_mknodat)
-{
-    return WITH_NAME(a1, name, names_mknod((int)a0, name, (u32)a2 & 0xffff, (u32)a3));
-}
+DEFINE_SYSCALL(sys_mknodat) { return WITH_NAME(a1, name, names_mknod((int)a0, name, (u32)a2 & 0xffff, (u32)a3)); }
 
 DEFINE_SYSCALL(sys_unlinkat)
 {
@@ -114,15 +106,9 @@ static long rename_names(int old_dirfd, u64 old_name, int new_dirfd, u64 new_nam
     return WITH_NAME(old_name, from, WITH_NAME(new_name, to, names_rename(old_dirfd, from, new_dirfd, to, flags)));
 }
 
-DEFINE_SYSCALL(sys_renameat)
-{
-    return rename_names((int)a0, a1, (int)a2, a3, 0);
-}
+DEFINE_SYSCALL(sys_renameat) { return rename_names((int)a0, a1, (int)a2, a3, 0); }
 
-DEFINE_SYSCALL(sys_renameat2)
-{
-    return rename_names((int)a0, a1, (int)a2, a3, (unsigned)a4);
-}
+DEFINE_SYSCALL(sys_renameat2) { return rename_names((int)a0, a1, (int)a2, a3, (unsigned)a4); }
 
 DEFINE_SYSCALL(sys_linkat)
 {
@@ -175,15 +161,9 @@ static long enter_name(struct path *place, u64 user_name)
     return error;
 }
 
-DEFINE_SYSCALL(sys_chdir)
-{
-    return enter_name(&current->fs->cwd, a0);
-}
+DEFINE_SYSCALL(sys_chdir) { return enter_name(&current->fs->cwd, a0); }
 
-DEFINE_SYSCALL(sys_chroot)
-{
-    return enter_name(&current->fs->root, a0);
-}
+DEFINE_SYSCALL(sys_chroot) { return enter_name(&current->fs->root, a0); }
 
 DEFINE_SYSCALL(sys_fchdir)
 {
@@ -303,7 +283,8 @@ static long access_name(int dirfd, u64 user_name, unsigned mode, unsigned flags)
 
     if ((mode & ~7u) || (flags & ~(unsigned)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
         return -EINVAL;
-    /* access(2) asks for the real ids, on the way to the file too; their capabilities are those of exec: all for root, none else. */
+    /* access(2) asks for the real ids, on the way to the file too; their capabilities are those of exec: all for root,
+     * none else. */
     if (!(flags & AT_EACCESS) && (own->fsuid != own->uid || own->fsgid != own->gid)) {
         real = cred_copy(own);
         if (real == NULL)
@@ -325,12 +306,6 @@ static long access_name(int dirfd, u64 user_name, unsigned mode, unsigned flags)
     return error;
 }
 
-DEFINE_SYSCALL(sys_faccessat)
-{
-    return access_name((int)a0, a1, (unsigned)a2, 0);
-}
+DEFINE_SYSCALL(sys_faccessat) { return access_name((int)a0, a1, (unsigned)a2, 0); }
 
-DEFINE_SYSCALL(sys_faccessat2)
-{
-    return access_name((int)a0, a1, (unsigned)a2, (unsigned)a3);
-}
+DEFINE_SYSCALL(sys_faccessat2) { return access_name((int)a0, a1, (unsigned)a2, (unsigned)a3); }

@@ -1,6 +1,6 @@
 /*
- * poll(2), ppoll, select(2) as pselect6. Linux's raw calls write the time that is left back; the mask of ppoll and pselect6 holds for the wait only
- * and, when a signal ends it, until its handler has run.
+ * poll(2), ppoll, select(2) as pselect6. Linux's raw calls write the time that is left back; the mask of ppoll and
+ * pselect6 holds for the wait only and, when a signal ends it, until its handler has run.
  */
 #include "fs/poll.h"
 #include "lib/rlimit.h"
@@ -109,7 +109,10 @@ static int set_get(u64 *bits, u64 user, unsigned n)
     return user == 0 ? 0 : copy_from_user(bits, (void *)user, set_bytes(n));
 }
 
-static int set_put(const u64 *bits, u64 user, unsigned n) { return user == 0 ? 0 : copy_to_user((void *)user, bits, set_bytes(n)); }
+static int set_put(const u64 *bits, u64 user, unsigned n)
+{
+    return user == 0 ? 0 : copy_to_user((void *)user, bits, set_bytes(n));
+}
 
 static bool has_bit(const u64 *bits, unsigned i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
 
@@ -119,7 +122,8 @@ static unsigned sets_to_list(const u64 *sets[3], unsigned n, struct pollfd *fds)
     unsigned count = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        unsigned events = (has_bit(sets[0], i) ? READ_EVENTS : 0) | (has_bit(sets[1], i) ? WRITE_EVENTS : 0) | (has_bit(sets[2], i) ? EXCEPT_EVENTS : 0);
+        unsigned events = (has_bit(sets[0], i) ? READ_EVENTS : 0) | (has_bit(sets[1], i) ? WRITE_EVENTS : 0) |
+                          (has_bit(sets[2], i) ? EXCEPT_EVENTS : 0);
 
         if (events != 0)
             fds[count++] = (struct pollfd){(s32)i, (s16)events, 0};
@@ -191,7 +195,8 @@ DEFINE_SYSCALL(sys_pselect6)
         result = signal_use_mask((const void *)mask[0], mask[1]);
     if (result != 0)
         return result;
-    result = select_sets((unsigned)MIN((u64)(int)a0, current->limits->limit[RLIMIT_NOFILE].hard), user_sets, timeout.deadline);
+    result = select_sets((unsigned)MIN((u64)(int)a0, current->limits->limit[RLIMIT_NOFILE].hard), user_sets,
+                         timeout.deadline);
     if (result == -EINTR)
         result = -ERESTARTNOHAND;
     signal_mask_done(result == -ERESTARTNOHAND);

@@ -1,6 +1,7 @@
 /*
- * Socket calls: socket(2), socketpair(2), bind(2), listen(2), accept4(2), connect(2), send(2), recv(2), sendmsg(2), recvmsg(2), getsockopt(2)...
- * There is one family, AF_UNIX; others are EAFNOSUPPORT. On descriptors that are no sockets all of them say ENOTSOCK.
+ * Socket calls: socket(2), socketpair(2), bind(2), listen(2), accept4(2), connect(2), send(2), recv(2), sendmsg(2),
+ * recvmsg(2), getsockopt(2)... There is one family, AF_UNIX; others are EAFNOSUPPORT. On descriptors that are no
+ * sockets all of them say ENOTSOCK.
  */
 #include "fs/fdtable.h"
 #include "fs/unix_socket.h"
@@ -49,7 +50,10 @@ static struct file *socket_get(u64 fd)
     return ERR_PTR(-ENOTSOCK);
 }
 
-static bool may_wait(const struct file *file, unsigned flags) { return !(file->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT); }
+static bool may_wait(const struct file *file, unsigned flags)
+{
+    return !(file->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
+}
 
 /* ---- addresses ---- */
 
@@ -235,15 +239,9 @@ static long accept_one(u64 fd, u64 user_address, u64 user_length, unsigned flags
     return install(fresh, (flags & O_CLOEXEC) != 0);
 }
 
-DEFINE_SYSCALL(sys_accept)
-{
-    return accept_one(a0, a1, a2, 0);
-}
+DEFINE_SYSCALL(sys_accept) { return accept_one(a0, a1, a2, 0); }
 
-DEFINE_SYSCALL(sys_accept4)
-{
-    return accept_one(a0, a1, a2, (unsigned)a3);
-}
+DEFINE_SYSCALL(sys_accept4) { return accept_one(a0, a1, a2, (unsigned)a3); }
 
 DEFINE_SYSCALL(sys_getsockname)
 {
@@ -490,7 +488,9 @@ static bool put_control(struct msghdr *header, u64 *used, int type, const void *
 /* The received files become descriptors, as many as fit. */
 static bool put_rights(struct msghdr *header, u64 *used, struct unix_receive *r, bool cloexec)
 {
-    u64 room = header->control_length > *used + sizeof(struct cmsghdr) ? (header->control_length - *used - sizeof(struct cmsghdr)) / sizeof(s32) : 0;
+    u64 room = header->control_length > *used + sizeof(struct cmsghdr)
+                   ? (header->control_length - *used - sizeof(struct cmsghdr)) / sizeof(s32)
+                   : 0;
     unsigned n = (unsigned)MIN(room, (u64)r->n_files), done = 0;
     s32 fds[MAX_RIGHTS];
 
@@ -540,8 +540,10 @@ static ssize_t receive_message(struct file *file, u64 user_header, struct msghdr
         if (header->name != 0 && name_to_user(&r.from, header->name, user_length) != 0)
             result = -EFAULT;
     }
-    if (result >= 0 && (copy_to_user((char *)user_header + offsetof(struct msghdr, control_length), &header->control_length, sizeof(u64)) != 0 ||
-                        copy_to_user((char *)user_header + offsetof(struct msghdr, flags), &header->flags, sizeof(u32)) != 0))
+    if (result >= 0 &&
+        (copy_to_user((char *)user_header + offsetof(struct msghdr, control_length), &header->control_length,
+                      sizeof(u64)) != 0 ||
+         copy_to_user((char *)user_header + offsetof(struct msghdr, flags), &header->flags, sizeof(u32)) != 0))
         result = -EFAULT;
     drop_files(&r);
     kfree(vec);

@@ -21,15 +21,9 @@ static long sync_fd(int fd, bool data_only)
     return error;
 }
 
-DEFINE_SYSCALL(sys_fsync)
-{
-    return sync_fd((int)a0, false);
-}
+DEFINE_SYSCALL(sys_fsync) { return sync_fd((int)a0, false); }
 
-DEFINE_SYSCALL(sys_fdatasync)
-{
-    return sync_fd((int)a0, true);
-}
+DEFINE_SYSCALL(sys_fdatasync) { return sync_fd((int)a0, true); }
 
 DEFINE_SYSCALL(sys_syncfs)
 {
@@ -58,7 +52,8 @@ static long sync_range(struct file *file, s64 offset, s64 length, unsigned flags
     end = length == 0 ? OBJECT_END : (u64)(offset + length) - 1;
     if (flags == 0)
         return 0;
-    return object_writeback(&file->inode->object, (u64)offset, end, (flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER)) != 0);
+    return object_writeback(&file->inode->object, (u64)offset, end,
+                            (flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER)) != 0);
 }
 
 DEFINE_SYSCALL(sys_sync_file_range)
@@ -83,11 +78,13 @@ DEFINE_SYSCALL(sys_sync_file_range)
 
 static void start_readahead(struct file *file, u64 offset, u64 length)
 {
-    u64 size = inode_size(file->inode), end = length == 0 || offset + length < offset ? size : MIN(size, offset + length);
+    u64 size = inode_size(file->inode),
+        end = length == 0 || offset + length < offset ? size : MIN(size, offset + length);
 
     if (offset < end)
-        object_start_readahead(&file->inode->object, offset >> PAGE_SHIFT,
-                               (unsigned)MIN(DIV_ROUND_UP(end, PAGE_SIZE) - (offset >> PAGE_SHIFT), (u64)MAX_READAHEAD_PAGES));
+        object_start_readahead(
+            &file->inode->object, offset >> PAGE_SHIFT,
+            (unsigned)MIN(DIV_ROUND_UP(end, PAGE_SIZE) - (offset >> PAGE_SHIFT), (u64)MAX_READAHEAD_PAGES));
 }
 
 static long advise(struct file *file, s64 offset, s64 length, int advice)

@@ -229,10 +229,10 @@ static long remove_xattr(u64 where, enum found_by by, u64 user_name)
     return result;
 }
 
-#define XATTR_CALLS(prefix, by)                                                                                        \
-    DEFINE_SYSCALL(sys_##prefix##setxattr) { return set_xattr(a0, by, a1, a2, a3, (int)a4); }                          \
-    DEFINE_SYSCALL(sys_##prefix##getxattr) { return get_xattr(a0, by, a1, a2, a3); }                                   \
-    DEFINE_SYSCALL(sys_##prefix##listxattr) { return list_xattr(a0, by, a1, a2); }                                     \
+#define XATTR_CALLS(prefix, by)                                                               \
+    DEFINE_SYSCALL(sys_##prefix##setxattr) { return set_xattr(a0, by, a1, a2, a3, (int)a4); } \
+    DEFINE_SYSCALL(sys_##prefix##getxattr) { return get_xattr(a0, by, a1, a2, a3); }          \
+    DEFINE_SYSCALL(sys_##prefix##listxattr) { return list_xattr(a0, by, a1, a2); }            \
     DEFINE_SYSCALL(sys_##prefix##removexattr) { return remove_xattr(a0, by, a1); }
 
 XATTR_CALLS(, BY_PATH)

@@ -1,6 +1,7 @@
 /*
- * Names on the host: the path walk, the name and inode caches, mounts, making, removing and renaming, on the real tmpfs whose files have no pages
- * here. First the rules one by one, then random operations against a plain model of the tree. At the end nothing may be left.
+ * Names on the host: the path walk, the name and inode caches, mounts, making, removing and renaming, on the real tmpfs
+ * whose files have no pages here. First the rules one by one, then random operations against a plain model of the tree.
+ * At the end nothing may be left.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@
 
 /* ---- what the rest of the kernel would provide ---- */
 
-static struct cred root_cred = {.refs = 1, .cap_effective = UINT64_MAX}, user_cred = {.refs = 1, .uid = 7, .euid = 7, .fsuid = 7, .gid = 7, .fsgid = 7};
+static struct cred root_cred = {.refs = 1, .cap_effective = UINT64_MAX},
+                   user_cred = {.refs = 1, .uid = 7, .euid = 7, .fsuid = 7, .gid = 7, .fsgid = 7};
 static struct rlimits limits;
 static struct thread thread = {.cred = &root_cred, .limits = &limits};
 struct thread *current = &thread;
@@ -59,6 +61,7 @@ int signal_send_current(int sig) { return 0; }
 int task_pid(const struct task *task) { return 1; }
 struct thread *kernel_thread(const char *name, void (*fn)(void *), void *arg) { return NULL; }
 struct block_device *block_by_dev(u32 dev) { return NULL; }
+int block_files_sync(bool wait) { return 0; }
 void memory_stats(struct memory_stats *stats) { *stats = (struct memory_stats){.total = 100000}; }
 u64 page_total_count(void) { return 1000; }
 struct page *page_alloc_order(unsigned order, unsigned alloc_flags) { return NULL; }
@@ -94,7 +97,10 @@ void read_unlock(struct rwlock *l)
 void write_lock(struct rwlock *l) { read_lock(l); }
 void write_unlock(struct rwlock *l) { read_unlock(l); }
 void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
-void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state) { panic("nobody would wake this wait"); }
+void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state)
+{
+    panic("nobody would wake this wait");
+}
 void wait_finish(struct waiter *w) {}
 void wake_all(struct wait_queue *q) {}
 int schedule_until(u64 deadline) { return 0; }
@@ -160,7 +166,10 @@ static int mkdir(const char *name) { return names_mkdir(AT_FDCWD, name, 0755); }
 static int unlink_name(const char *name) { return names_unlink(AT_FDCWD, name); }
 static int rmdir_name(const char *name) { return names_rmdir(AT_FDCWD, name); }
 static int symlink_name(const char *target, const char *name) { return names_symlink(target, AT_FDCWD, name); }
-static int rename_flags(const char *from, const char *to, unsigned flags) { return names_rename(AT_FDCWD, from, AT_FDCWD, to, flags); }
+static int rename_flags(const char *from, const char *to, unsigned flags)
+{
+    return names_rename(AT_FDCWD, from, AT_FDCWD, to, flags);
+}
 static int rename_name(const char *from, const char *to) { return rename_flags(from, to, 0); }
 
 static int link_name(const char *old, const char *name)

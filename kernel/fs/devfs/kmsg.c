@@ -1,6 +1,6 @@
 /*
- * /dev/kmsg: each read gives one record of the kernel's log as "priority,sequence,microseconds,-;text\n" (Linux's Documentation/ABI/testing/dev-kmsg);
- * a write adds one, with an optional "<priority>" in front.
+ * /dev/kmsg: each read gives one record of the kernel's log as "priority,sequence,microseconds,-;text\n" (Linux's
+ * Documentation/ABI/testing/dev-kmsg); a write adds one, with an optional "<priority>" in front.
  */
 #include "fs/devfs/devfs.h"
 #include "lib/kmsg.h"
@@ -134,6 +134,7 @@ static unsigned poll(struct file *file, struct poll_table *table)
     return reader->next < kmsg_next() ? POLLIN | POLLRDNORM : 0;
 }
 
-static const struct file_ops kmsg_ops = {.open = open, .release = release, .read = read, .write = write, .seek = seek, .poll = poll};
+static const struct file_ops kmsg_ops = {
+    .open = open, .release = release, .read = read, .write = write, .seek = seek, .poll = poll};
 
 int kmsg_device_add(void) { return devfs_add("kmsg", S_IFCHR | 0644, makedev(1, 11), &kmsg_ops, NULL); }

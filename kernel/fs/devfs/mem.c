@@ -74,7 +74,8 @@ static ssize_t read_random(struct file *file, struct uio *uio, u64 *pos)
     return (ssize_t)total;
 }
 
-/* Bytes written to the random devices would be mixed in; the generator does not need them, so they are accepted and dropped. */
+/* Bytes written to the random devices would be mixed in; the generator does not need them, so they are accepted and
+ * dropped. */
 static s64 seek_to_0(struct file *file, s64 offset, int whence)
 {
     (void)offset;
@@ -101,7 +102,8 @@ static long random_ioctl(struct file *file, unsigned command, u64 argument)
 static const struct file_ops null_ops = {.read = read_nothing, .write = write_away, .seek = seek_to_0};
 static const struct file_ops zero_ops = {.read = read_zeros, .write = write_away, .seek = seek_to_0, .map = map_zero};
 static const struct file_ops full_ops = {.read = read_zeros, .write = write_full, .seek = seek_to_0};
-static const struct file_ops random_ops = {.read = read_random, .write = write_away, .seek = seek_to_0, .ioctl = random_ioctl};
+static const struct file_ops random_ops = {
+    .read = read_random, .write = write_away, .seek = seek_to_0, .ioctl = random_ioctl};
 
 int mem_devices_add(void)
 {
@@ -109,7 +111,11 @@ int mem_devices_add(void)
         const char *name;
         unsigned minor;
         const struct file_ops *ops;
-    } devices[] = {{"null", 3, &null_ops}, {"zero", 5, &zero_ops}, {"full", 7, &full_ops}, {"random", 8, &random_ops}, {"urandom", 9, &random_ops}};
+    } devices[] = {{"null", 3, &null_ops},
+                   {"zero", 5, &zero_ops},
+                   {"full", 7, &full_ops},
+                   {"random", 8, &random_ops},
+                   {"urandom", 9, &random_ops}};
     int error = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(devices) && error == 0; i++)

@@ -1,6 +1,6 @@
 /*
- * tmpfs: directories. An entry's cookie never changes, and new ones get higher numbers, so a reader sees each entry that stays exactly once.
- * Cookie 0 is ".", 1 is "..".
+ * tmpfs: directories. An entry's cookie never changes, and new ones get higher numbers, so a reader sees each entry
+ * that stays exactly once. Cookie 0 is ".", 1 is "..".
  */
 #include "fs/tmpfs/tmpfs.h"
 #include "lib/string.h"
@@ -61,7 +61,10 @@ static void take_out(struct tmpfs_inode *dir, struct entry *e)
     tree_remove(&dir->by_cookie, &e->cookie_node);
 }
 
-static void set_size(struct inode *dir, s64 change) { store_relaxed(&dir->object.size, inode_size(dir) + (u64)(change * 20)); }
+static void set_size(struct inode *dir, s64 change)
+{
+    store_relaxed(&dir->object.size, inode_size(dir) + (u64)(change * 20));
+}
 
 /* Enters INODE under NAME; the entry takes a reference of its own. */
 static int add(struct inode *dir, struct name name, struct inode *inode)
@@ -258,8 +261,8 @@ static int exchange(struct inode *old_dir, struct entry *a, struct inode *new_di
     return 0;
 }
 
-static int rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir, struct name new_name,
-                  struct inode *target, unsigned flags)
+static int rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
+                  struct name new_name, struct inode *target, unsigned flags)
 {
     struct entry *from = find(tmpfs_inode(old_dir), old_name), *to = find(tmpfs_inode(new_dir), new_name);
     int error;
@@ -288,7 +291,10 @@ static int rename(struct inode *old_dir, struct name old_name, struct inode *ino
     return 0;
 }
 
-static ssize_t read_link(struct inode *inode, char *buf, size_t size) { return (ssize_t)copy_string(buf, inode->link, size); }
+static ssize_t read_link(struct inode *inode, char *buf, size_t size)
+{
+    return (ssize_t)copy_string(buf, inode->link, size);
+}
 
 const struct inode_ops tmpfs_inode_ops = {
     .read_link = read_link,

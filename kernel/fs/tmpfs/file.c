@@ -1,4 +1,5 @@
-/* tmpfs: regular files. Their pages are the object's own and count against the instance's size once they are stored to. */
+/* tmpfs: regular files. Their pages are the object's own and count against the instance's size once they are stored
+ * to. */
 #include "fs/file.h"
 #include "fs/mount.h"
 #include "fs/tmpfs/tmpfs.h"
@@ -67,7 +68,8 @@ int tmpfs_setattr(struct inode *inode, const struct attributes *attr)
     int error;
 
     if (attr->valid & ATTR_SIZE) {
-        if ((attr->size < inode_size(inode) && (seals & F_SEAL_SHRINK)) || (attr->size > inode_size(inode) && (seals & F_SEAL_GROW)))
+        if ((attr->size < inode_size(inode) && (seals & F_SEAL_SHRINK)) ||
+            (attr->size > inode_size(inode) && (seals & F_SEAL_GROW)))
             return -EPERM;
         error = object_set_size(&inode->object, attr->size);
         if (error != 0)
@@ -240,7 +242,8 @@ long tmpfs_add_seals(struct file *file, unsigned seals)
         return -EINVAL;
     if (!file->can_write)
         return -EPERM;
-    if (seals & ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC))
+    if (seals &
+        ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC))
         return -EINVAL;
     t = tmpfs_inode(inode);
     write_lock(&inode->lock);

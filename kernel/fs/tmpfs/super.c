@@ -20,15 +20,18 @@ static bool parse_size(const char *text, u64 memory_pages, u64 *bytes)
         n = memory_pages * n / 100 * PAGE_SIZE;
         end++;
         break;
-    case 'k': case 'K':
+    case 'k':
+    case 'K':
         n *= KIB;
         end++;
         break;
-    case 'm': case 'M':
+    case 'm':
+    case 'M':
         n *= MIB;
         end++;
         break;
-    case 'g': case 'G':
+    case 'g':
+    case 'G':
         n *= GIB;
         end++;
         break;
@@ -308,7 +311,10 @@ struct file *tmpfs_memfd_create(const char *name, bool may_seal)
     return nameless_file(shown, 0, O_RDWR | O_LARGEFILE, may_seal ? 0 : F_SEAL_SEAL);
 }
 
-bool file_is_shmem(const struct file *file) { return file->inode->object.ops == &tmpfs_object_ops && S_ISREG(file->inode->mode); }
+bool file_is_shmem(const struct file *file)
+{
+    return file->inode->object.ops == &tmpfs_object_ops && S_ISREG(file->inode->mode);
+}
 
 static struct fs_type tmpfs_type = {.name = "tmpfs", .magic = TMPFS_MAGIC, .mount = tmpfs_mount};
 

@@ -1,7 +1,9 @@
 /*
- * tmpfs: files that live in memory only. A file's pages are its object's; a directory is two trees of entries, by name and by cookie.
+ * tmpfs: files that live in memory only. A file's pages are its object's; a directory is two trees of entries, by name
+ * and by cookie.
  *
- * Names hold references to inodes, so what has a name stays. Locks: those of the VFS (dir->lock guards the trees); space.lock the counts.
+ * Names hold references to inodes, so what has a name stays. Locks: those of the VFS (dir->lock guards the trees);
+ * space.lock the counts.
  */
 #ifndef FS_TMPFS_H
 #define FS_TMPFS_H
@@ -16,9 +18,9 @@ struct tmpfs_inode {
     struct tree by_name, by_cookie; /* directories */
     u64 next_cookie;
     struct tmpfs_inode *parent;
-    u64 charged;              /* pages that count against the limit; space.lock */
+    u64 charged; /* pages that count against the limit; space.lock */
     struct list xattrs;
-    unsigned seals;           /* F_SEAL_*, memfd */
+    unsigned seals; /* F_SEAL_*, memfd */
     struct list teardown;
 };
 
@@ -31,7 +33,10 @@ struct tmpfs_space {
     u32 root_mode, uid, gid;
 };
 
-static inline struct tmpfs_inode *tmpfs_inode(struct inode *inode) { return container_of(inode, struct tmpfs_inode, inode); }
+static inline struct tmpfs_inode *tmpfs_inode(struct inode *inode)
+{
+    return container_of(inode, struct tmpfs_inode, inode);
+}
 static inline struct tmpfs_space *tmpfs_space(const struct inode *inode) { return inode->super->private; }
 
 /* super.c */

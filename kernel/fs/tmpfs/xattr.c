@@ -1,4 +1,5 @@
-/* tmpfs: extended attributes, a list per inode (xattr(7)). The VFS has checked name spaces and rights. Lock: inode->lock. */
+/* tmpfs: extended attributes, a list per inode (xattr(7)). The VFS has checked name spaces and rights. Lock:
+ * inode->lock. */
 #include "fs/tmpfs/tmpfs.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
