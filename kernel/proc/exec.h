@@ -44,6 +44,11 @@ struct exec {
     u64 *addresses; /* of the argument and environment strings, in order */
 };
 
+/* exec.c: all that can fail without harm, in a space that nobody uses yet. */
+int exec_prepare(struct exec *x, int dirfd, const char *name, int at_flags, bool no_new_privs);
+void exec_discard(struct exec *x); /* frees X and what it still holds */
+void exec_start_registers(struct regs *regs, const struct exec *x);
+void exec_set_comm(struct thread *t, const char *path);
 /* exec_load.c: opens NAME (relative to DIRFD), follows #! lines. */
 int exec_open(struct exec *x, int dirfd, const char *name, int at_flags);
 /* Maps the program and its interpreter into x->space. */
