@@ -35,9 +35,12 @@ void vma_tree_init(struct tree *tree)
 
 struct vma *vma_find(struct space *s, u64 address)
 {
+    struct vma *best = load_relaxed(&s->last_found);
     struct tree_node *node = s->vmas.root;
-    struct vma *best = NULL;
 
+    if (best != NULL && address < best->end && address >= best->start - best->gap)
+        return best; /* in the last one again, or in the gap below it */
+    best = NULL;
     while (node != NULL) {
         struct vma *v = vma_of(node);
 
@@ -127,21 +130,20 @@ static void unlock_mappings(const struct vma *v)
 /* => the object's mappings locked, as for the next */
 static void insert_locked(struct space *s, struct vma *v)
 {
-    struct tree_node **link = &s->vmas.root, *parent = NULL;
-    struct vma *above, *below;
+    struct vma *above = vma_find(s, v->start), *below = above != NULL ? vma_prev(above) : vma_of(tree_last(&s->vmas));
 
-    while (*link != NULL) {
-        parent = *link;
-        link = v->start < vma_of(parent)->start ? &parent->left : &parent->right;
-    }
     v->space = s;
     v->gap = v->max_gap = 0;
-    tree_insert(&s->vmas, &v->node, parent, link);
-    below = vma_prev(v);
-    above = vma_next(v);
+    if (above != NULL && above->node.left == NULL)
+        tree_insert(&s->vmas, &v->node, &above->node, &above->node.left);
+    else if (below != NULL) /* nothing is right of it below the one above */
+        tree_insert(&s->vmas, &v->node, &below->node, &below->node.right);
+    else
+        tree_insert(&s->vmas, &v->node, NULL, &s->vmas.root);
     set_gap(s, v, below ? below->end : 0);
     if (above != NULL)
         set_gap(s, above, v->end);
+    s->last_found = v;
     s->n_vmas++;
     count_pages(s, v, v->end - v->start, true);
     if (v->object != NULL)
@@ -261,25 +263,34 @@ static bool range_is_free(struct space *s, u64 start, u64 end)
     return v == NULL || v->start >= end + guard_below(v);
 }
 
-/* The highest start such that LENGTH bytes from there are free, inside NODE's subtree's gaps and below TOP; 0 = none.
- * Recursion depth is the tree's height. */
-static u64 highest_gap(struct tree_node *node, u64 length, u64 top)
+static bool may_hold(const struct tree_node *node, u64 length)
 {
-    struct vma *v = vma_of(node);
-    u64 found, low, high;
+    return node != NULL && container_of(node, struct vma, node)->max_gap >= MIN(length, GAP_CAP);
+}
 
-    if (node == NULL || v->max_gap < MIN(length, GAP_CAP))
-        return 0;
-    if (v->start < top) { /* the right subtree's gaps begin at or above v->end */
-        found = highest_gap(node->right, length, top);
-        if (found != 0)
-            return found;
+/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE and below TOP; 0 = none. Where the right subtree
+ * promises a gap, it is there but for TOP, guard gaps and the cap, so this seldom comes back empty-handed. */
+static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 top)
+{
+    for (; may_hold(node, length); node = node->left) {
+        struct vma *v = vma_of(node);
+        u64 found, low, high;
+
+        if (v->start < top && may_hold(node->right, length)) { /* gaps from v->end on */
+            found = highest_gap(s, node->right, length, top);
+            if (found != 0)
+                return found;
+        }
+        if (v->gap < length)
+            continue;
+        low = MAX(v->start - v->gap, (u64)USER_MIN);
+        high = v->start > guard_below(v) ? MIN(v->start - guard_below(v), top) : 0;
+        if (high >= low + length) {
+            store_relaxed(&s->last_found, v);
+            return high - length;
+        }
     }
-    low = MAX(v->start - v->gap, (u64)USER_MIN);
-    high = v->start > guard_below(v) ? MIN(v->start - guard_below(v), top) : 0;
-    if (v->gap >= length && high >= low + length)
-        return high - length;
-    return highest_gap(node->left, length, top);
+    return 0;
 }
 
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
@@ -295,5 +306,5 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
     end = MAX(last ? vma_of(last)->end : 0, (u64)USER_MIN);
     if (end <= top && top - end >= length)
         return top - length;
-    return highest_gap(s->vmas.root, length, top);
+    return highest_gap(s, s->vmas.root, length, top);
 }
