@@ -80,7 +80,7 @@ update()
     note "reading the package lists of Debian $RELEASE for riscv64"
     # apt-get update reports a failed download only as a warning.
     apt_get update && ! grep -q '^W: Failed to fetch\|^Err:' "$APT/log" ||
-        die "cannot read Debian's package lists ($(apt_error)): check the network, then try again"
+        die "cannot read Debian's package lists ($(apt_error)): check the network and the space in build"
 }
 
 need_lists()
