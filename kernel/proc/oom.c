@@ -15,7 +15,7 @@
 
 static struct {
     struct mutex lock;
-    struct process *victim; /* referenced */
+    int victim; /* its pid, for a reference would keep the dead; 0 = none yet */
     u64 since;
 } oom = {.lock = MUTEX_INIT(oom.lock)};
 
@@ -66,7 +66,12 @@ static struct process *choose(u64 *victim_pages)
 
 static bool is_dying(void)
 {
-    return oom.victim != NULL && !load_relaxed(&oom.victim->is_zombie) && time_ns() - oom.since < TOO_LONG_NS;
+    struct process *p = oom.victim != 0 && time_ns() - oom.since < TOO_LONG_NS ? process_find(oom.victim) : NULL;
+    bool dying = p != NULL && !load_relaxed(&p->is_zombie);
+
+    if (p != NULL)
+        process_put(p);
+    return dying;
 }
 
 /* => oom.lock */
@@ -76,18 +81,17 @@ static void kill_one(void)
     struct process *p = choose(&pages);
     struct task *leader;
 
-    if (oom.victim != NULL)
-        process_put(oom.victim);
-    oom.victim = p;
-    oom.since = time_ns();
     if (p == NULL)
         panic("out of memory, and nothing to kill");
+    oom.victim = process_pid(p);
+    oom.since = time_ns();
     leader = process_leader(p);
     kprintf("out of memory: killed process %d (%s), which had %lu KiB", process_pid(p),
             leader != NULL ? leader->thread.name : "?", pages * (PAGE_SIZE / KIB));
     if (leader != NULL)
         task_put(leader);
     signal_send_process(p, SIGKILL);
+    process_put(p);
 }
 
 static void out_of_memory(void)
