@@ -535,6 +535,33 @@ static void test_damage(unsigned images)
     CHECK(true, "%u damaged images, %u of them mounted: errors, no more", images, mounted);
 }
 
+/* The disk stops working in the middle: errors, and nothing that stays locked. */
+static void test_broken_disk(unsigned rounds)
+{
+    for (unsigned round = 0; round < rounds; round++) {
+        int error;
+
+        random_state = round + 77;
+        make_image(round % 2 ? 1024 : 4096, 256, "4M", "-N 64 -O ^has_journal");
+        model_reset();
+        super = mount_it();
+        host_fail_after = random_below(400);
+        for (unsigned i = 0; i < 120; i++) {
+            operations[random_below(ARRAY_SIZE(operations))]();
+            if (i % 10 == 9)
+                super_sync(super, true);
+        }
+        host_unmount(super);
+        host_fail_after = UINT64_MAX;
+        super = host_mount(image, true, &error);
+        if (super != NULL)
+            host_unmount(super);
+        if (host_io_errors() != 0)
+            break;
+    }
+    CHECK(host_io_errors() == 0, "a disk that fails in the middle, %u times: errors, no more", rounds);
+}
+
 int main(int argc, char **argv)
 {
     unsigned effort = getenv("EFFORT") != NULL ? (unsigned)atoi(getenv("EFFORT")) : 1;
@@ -570,6 +597,7 @@ int main(int argc, char **argv)
     test_read_populated(4096, "tea");
     test_read_populated(2048, "legacy");
     test_damage(60 * effort);
+    test_broken_disk(20 * effort);
     model_reset();
     CHECK(host_io_errors() == 0, "no lock is held at the end");
     run("rm -rf %s", folder);
