@@ -1,7 +1,8 @@
 /*
- * Plain system calls, and files: cached reads and writes, the cost of a sync, names made and removed, mapped files scanned and written.
- * What waits for a disk also counts the time in which the hart idles. Under icount that is little if QEMU lets real time pass meanwhile
- * (sleep=on, as `./quire run --icount` does), and means nothing if the idle clock leaps to the next timer (sleep=off).
+ * Plain system calls, and files: cached reads and writes, the cost of a sync, names made and removed, mapped files
+ * scanned and written. What waits for a disk also counts the time in which the hart idles. Under icount that is little
+ * if QEMU lets real time pass meanwhile (sleep=on, as `./quire run --icount` does), and means nothing if the idle clock
+ * leaps to the next timer (sleep=off).
  */
 #ifndef BENCH_FILES_H
 #define BENCH_FILES_H
@@ -18,10 +19,7 @@ MEASURE(clock_gettime_call, "op", "clock_gettime(CLOCK_MONOTONIC)")
     return TIMES(9, 1000, clock_gettime(CLOCK_MONOTONIC, &time));
 }
 
-MEASURE(null_getppid, "op", "getppid")
-{
-    return TIMES(9, 1000, getppid());
-}
+MEASURE(null_getppid, "op", "getppid") { return TIMES(9, 1000, getppid()); }
 
 static double transfer(const char *device, int write_it, size_t length)
 {
@@ -37,20 +35,11 @@ static double transfer(const char *device, int write_it, size_t length)
     return result;
 }
 
-MEASURE(null_read, "op", "read 1 byte of /dev/zero")
-{
-    return transfer("/dev/zero", 0, 1);
-}
+MEASURE(null_read, "op", "read 1 byte of /dev/zero") { return transfer("/dev/zero", 0, 1); }
 
-MEASURE(read_zero_4k, "op", "read 4096 bytes of /dev/zero")
-{
-    return transfer("/dev/zero", 0, 4096);
-}
+MEASURE(read_zero_4k, "op", "read 4096 bytes of /dev/zero") { return transfer("/dev/zero", 0, 4096); }
 
-MEASURE(null_write, "op", "write 1 byte to /dev/null")
-{
-    return transfer("/dev/null", 1, 1);
-}
+MEASURE(null_write, "op", "write 1 byte to /dev/null") { return transfer("/dev/null", 1, 1); }
 
 static char small_file[600];
 
@@ -129,30 +118,28 @@ static double write_16m(int sync_it)
 {
     int fd = -1;
 
-    return REPEAT(3, BIG_PAGES, {
-        fd = open("vmbench.file", O_RDWR | O_CREAT | O_TRUNC, 0644);
-        must(fd >= 0, "vmbench.file");
-    }, {
-        for (size_t i = 0; i < 16 * MIB; i += sizeof(block_64k))
-            must(write(fd, block_64k, sizeof(block_64k)) == sizeof(block_64k), "write");
-        if (sync_it)
-            fsync(fd);
-    }, {
-        close(fd);
-        unlink("vmbench.file");
-        sync();
-    });
+    return REPEAT(
+        3, BIG_PAGES,
+        {
+            fd = open("vmbench.file", O_RDWR | O_CREAT | O_TRUNC, 0644);
+            must(fd >= 0, "vmbench.file");
+        },
+        {
+            for (size_t i = 0; i < 16 * MIB; i += sizeof(block_64k))
+                must(write(fd, block_64k, sizeof(block_64k)) == sizeof(block_64k), "write");
+            if (sync_it)
+                fsync(fd);
+        },
+        {
+            close(fd);
+            unlink("vmbench.file");
+            sync();
+        });
 }
 
-MEASURE(seqwrite_16m, "page", "write 16 MiB to a new file, per 4 KiB, no sync")
-{
-    return write_16m(0);
-}
+MEASURE(seqwrite_16m, "page", "write 16 MiB to a new file, per 4 KiB, no sync") { return write_16m(0); }
 
-MEASURE(seqwrite_16m_fsync, "page", "the same with fsync")
-{
-    return write_16m(1);
-}
+MEASURE(seqwrite_16m_fsync, "page", "the same with fsync") { return write_16m(1); }
 
 static double overwrite_and(int (*sync_it)(int), int append)
 {
@@ -173,20 +160,11 @@ static double overwrite_and(int (*sync_it)(int), int append)
     return result;
 }
 
-MEASURE(overwrite_4k_fsync, "op", "pwrite 4 KiB in place + fsync")
-{
-    return overwrite_and(fsync, 0);
-}
+MEASURE(overwrite_4k_fsync, "op", "pwrite 4 KiB in place + fsync") { return overwrite_and(fsync, 0); }
 
-MEASURE(overwrite_4k_fdatasync, "op", "pwrite 4 KiB in place + fdatasync")
-{
-    return overwrite_and(fdatasync, 0);
-}
+MEASURE(overwrite_4k_fdatasync, "op", "pwrite 4 KiB in place + fdatasync") { return overwrite_and(fdatasync, 0); }
 
-MEASURE(append_4k_fsync, "op", "append 4 KiB + fsync (a journal commit each)")
-{
-    return overwrite_and(fsync, 1);
-}
+MEASURE(append_4k_fsync, "op", "append 4 KiB + fsync (a journal commit each)") { return overwrite_and(fsync, 1); }
 
 static double create_files(int sync_it)
 {
@@ -201,15 +179,9 @@ static double create_files(int sync_it)
     });
 }
 
-MEASURE(create_unlink, "op", "create + write 1 KiB + close + unlink")
-{
-    return create_files(0);
-}
+MEASURE(create_unlink, "op", "create + write 1 KiB + close + unlink") { return create_files(0); }
 
-MEASURE(create_fsync_unlink, "op", "the same with fsync before close")
-{
-    return create_files(1);
-}
+MEASURE(create_fsync_unlink, "op", "the same with fsync before close") { return create_files(1); }
 
 /* ---- Mapped files ---- */
 
@@ -238,15 +210,17 @@ static double scan_16m(int kept)
 {
     int fd = warm_file("vmbench.file", BIG_PAGES);
     char *at = kept ? map_file(fd, BIG_PAGES, PROT_READ) : NULL;
-    double result = REPEAT(5, BIG_PAGES, {}, {
-        if (kept) {
-            scan(at, 16 * MIB);
-        } else {
-            at = map_file(fd, BIG_PAGES, PROT_READ);
-            scan(at, 16 * MIB);
-            unmap_pages(at, BIG_PAGES);
-        }
-    }, {});
+    double result = REPEAT(5, BIG_PAGES, {},
+                           {
+                               if (kept) {
+                                   scan(at, 16 * MIB);
+                               } else {
+                                   at = map_file(fd, BIG_PAGES, PROT_READ);
+                                   scan(at, 16 * MIB);
+                                   unmap_pages(at, BIG_PAGES);
+                               }
+                           },
+                           {});
 
     if (kept)
         unmap_pages(at, BIG_PAGES);
@@ -255,25 +229,22 @@ static double scan_16m(int kept)
     return result;
 }
 
-MEASURE(mmap_scan_16m, "page", "mmap 16 MiB warm file, scan, munmap; per 4 KiB")
-{
-    return scan_16m(0);
-}
+MEASURE(mmap_scan_16m, "page", "mmap 16 MiB warm file, scan, munmap; per 4 KiB") { return scan_16m(0); }
 
-MEASURE(mmap_scan_16m_mapped, "page", "scan with the mapping kept")
-{
-    return scan_16m(1);
-}
+MEASURE(mmap_scan_16m_mapped, "page", "scan with the mapping kept") { return scan_16m(1); }
 
 MEASURE(read_scan_16m, "page", "scan by pread of 64 KiB")
 {
     int fd = warm_file("vmbench.file", BIG_PAGES);
-    double result = REPEAT(5, BIG_PAGES, {}, {
-        for (size_t i = 0; i < 16 * MIB; i += sizeof(block_64k)) {
-            must(pread(fd, block_64k, sizeof(block_64k), (off_t)i) == sizeof(block_64k), "pread");
-            scan(block_64k, sizeof(block_64k));
-        }
-    }, {});
+    double result =
+        REPEAT(5, BIG_PAGES, {},
+               {
+                   for (size_t i = 0; i < 16 * MIB; i += sizeof(block_64k)) {
+                       must(pread(fd, block_64k, sizeof(block_64k), (off_t)i) == sizeof(block_64k), "pread");
+                       scan(block_64k, sizeof(block_64k));
+                   }
+               },
+               {});
 
     close(fd);
     unlink("vmbench.file");
@@ -311,13 +282,17 @@ MEASURE(munmap_fsync_4m, "page", "munmap + fsync of 1024 dirty pages, per page")
 {
     int fd = warm_file("vmbench.file", FILE_PAGES);
     char *at = NULL;
-    double result = REPEAT(5, FILE_PAGES, {
-        at = map_file(fd, FILE_PAGES, RW);
-        store_all(at, FILE_PAGES);
-    }, {
-        unmap_pages(at, FILE_PAGES);
-        fsync(fd);
-    }, {});
+    double result = REPEAT(
+        5, FILE_PAGES,
+        {
+            at = map_file(fd, FILE_PAGES, RW);
+            store_all(at, FILE_PAGES);
+        },
+        {
+            unmap_pages(at, FILE_PAGES);
+            fsync(fd);
+        },
+        {});
 
     close(fd);
     unlink("vmbench.file");

@@ -1,9 +1,9 @@
 /*
  * How vmbench measures: MEASURE defines one, REPEAT times it.
  *
- * Time is CLOCK_MONOTONIC's, less what reading it costs. Under QEMU's -icount shift=0 a nanosecond is an instruction; the clock's tick
- * is 100 of them, so a timed stretch covers many operations. Every measure runs once unrecorded, to warm up, and then an odd number of
- * rounds of which the median counts.
+ * Time is CLOCK_MONOTONIC's, less what reading it costs. Under QEMU's -icount shift=0 a nanosecond is an instruction;
+ * the clock's tick is 100 of them, so a timed stretch covers many operations. Every measure runs once unrecorded, to
+ * warm up, and then an odd number of rounds of which the median counts.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
@@ -48,12 +48,9 @@ static void add_measure(const char *name, const char *per, const char *what, dou
     measures[measure_count++] = (struct measure){name, per, what, run};
 }
 
-#define MEASURE(name, per, what)                                                                                       \
-    static double name(void);                                                                                          \
-    static __attribute__((constructor)) void add_##name(void)                                                          \
-    {                                                                                                                  \
-        add_measure(#name, per, what, name);                                                                           \
-    }                                                                                                                  \
+#define MEASURE(name, per, what)                                                                       \
+    static double name(void);                                                                          \
+    static __attribute__((constructor)) void add_##name(void) { add_measure(#name, per, what, name); } \
     static double name(void)
 
 static inline double now(void)
@@ -78,27 +75,29 @@ static double median(double *samples, int count)
 }
 
 /* Nanoseconds for each of UNITS that BODY does; BEFORE and AFTER are not timed. `round` counts from 0, the warm-up. */
-#define REPEAT(rounds, units, before, body, after)                                                                     \
-    __extension__({                                                                                                    \
-        double samples[rounds], began, took;                                                                           \
-        for (int round = 0; round <= (rounds); round++) {                                                              \
-            before;                                                                                                    \
-            began = now();                                                                                             \
-            body;                                                                                                      \
-            took = now() - began - clock_cost;                                                                         \
-            after;                                                                                                     \
-            if (round)                                                                                                 \
-                samples[round - 1] = took / (units);                                                                   \
-        }                                                                                                              \
-        median(samples, rounds);                                                                                       \
+#define REPEAT(rounds, units, before, body, after)        \
+    __extension__({                                       \
+        double samples[rounds], began, took;              \
+        for (int round = 0; round <= (rounds); round++) { \
+            before;                                       \
+            began = now();                                \
+            body;                                         \
+            took = now() - began - clock_cost;            \
+            after;                                        \
+            if (round)                                    \
+                samples[round - 1] = took / (units);      \
+        }                                                 \
+        median(samples, rounds);                          \
     })
 
 /* The same of COUNT equal operations, given as one. */
-#define TIMES(rounds, count, operation)                                                                                \
-    REPEAT(rounds, count, {}, {                                                                                        \
-        for (int turn = 0; turn < (count); turn++)                                                                     \
-            operation;                                                                                                 \
-    }, {})
+#define TIMES(rounds, count, operation)                   \
+    REPEAT(rounds, count, {},                             \
+           {                                              \
+               for (int turn = 0; turn < (count); turn++) \
+                   operation;                             \
+           },                                             \
+           {})
 
 static void die(const char *what)
 {
@@ -120,10 +119,7 @@ static char *map_pages(size_t pages, int protection)
     return at;
 }
 
-static void unmap_pages(char *at, size_t pages)
-{
-    must(munmap(at, pages * PAGE) == 0, "munmap");
-}
+static void unmap_pages(char *at, size_t pages) { must(munmap(at, pages * PAGE) == 0, "munmap"); }
 
 /* Pages of 4 KiB each. */
 static char *map_small(size_t pages, int protection)

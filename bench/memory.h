@@ -1,5 +1,6 @@
 /*
- * Faults and mappings: what a first touch costs by kind of page, and mmap, munmap and their relatives, among few and many mappings.
+ * Faults and mappings: what a first touch costs by kind of page, and mmap, munmap and their relatives, among few and
+ * many mappings.
  */
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H
@@ -28,30 +29,27 @@ static double map_pairs(int unmap_timed)
 
     must(fd >= 0 && ftruncate(fd, PAGE) == 0, "memfd_create");
 #define UNMAP_PAIR(i) unmap_pages(pairs[i][0], 1), unmap_pages(pairs[i][1], 1)
-    result = REPEAT(7, PAIRS, {}, {
-        for (int i = 0; i < PAIRS; i++) {
-            map_twice(fd, &pairs[i][0], &pairs[i][1]);
-            if (unmap_timed)
+    result = REPEAT(
+        7, PAIRS, {},
+        {
+            for (int i = 0; i < PAIRS; i++) {
+                map_twice(fd, &pairs[i][0], &pairs[i][1]);
+                if (unmap_timed)
+                    UNMAP_PAIR(i);
+            }
+        },
+        {
+            for (int i = 0; i < PAIRS && !unmap_timed; i++)
                 UNMAP_PAIR(i);
-        }
-    }, {
-        for (int i = 0; i < PAIRS && !unmap_timed; i++)
-            UNMAP_PAIR(i);
-    });
+        });
 #undef UNMAP_PAIR
     close(fd);
     return result;
 }
 
-MEASURE(map2, "pair", "a memfd page mapped twice and touched both ways")
-{
-    return map_pairs(0);
-}
+MEASURE(map2, "pair", "a memfd page mapped twice and touched both ways") { return map_pairs(0); }
 
-MEASURE(map2_cycle, "pair", "the same with both munmaps")
-{
-    return map_pairs(1);
-}
+MEASURE(map2_cycle, "pair", "the same with both munmaps") { return map_pairs(1); }
 
 /* ---- Anonymous faults ---- */
 
@@ -60,33 +58,24 @@ static double first_touch(int write, int small)
     size_t pages = 16 * MIB / PAGE;
     char *at = NULL;
 
-    return REPEAT(5, pages, at = small ? map_small(pages, RW) : map_pages(pages, RW), {
-        if (write)
-            store_all(at, pages);
-        else
-            load_all(at, pages);
-    }, unmap_pages(at, pages));
+    return REPEAT(
+        5, pages, at = small ? map_small(pages, RW) : map_pages(pages, RW),
+        {
+            if (write)
+                store_all(at, pages);
+            else
+                load_all(at, pages);
+        },
+        unmap_pages(at, pages));
 }
 
-MEASURE(fault_anon_read, "page", "first load, each 4 KiB of 16 MiB, default THP")
-{
-    return first_touch(0, 0);
-}
+MEASURE(fault_anon_read, "page", "first load, each 4 KiB of 16 MiB, default THP") { return first_touch(0, 0); }
 
-MEASURE(fault_anon_read_nothp, "page", "the same with MADV_NOHUGEPAGE")
-{
-    return first_touch(0, 1);
-}
+MEASURE(fault_anon_read_nothp, "page", "the same with MADV_NOHUGEPAGE") { return first_touch(0, 1); }
 
-MEASURE(fault_anon_write, "page", "first store, each 4 KiB of 16 MiB, default THP")
-{
-    return first_touch(1, 0);
-}
+MEASURE(fault_anon_write, "page", "first store, each 4 KiB of 16 MiB, default THP") { return first_touch(1, 0); }
 
-MEASURE(fault_anon_write_nothp, "page", "the same with MADV_NOHUGEPAGE")
-{
-    return first_touch(1, 1);
-}
+MEASURE(fault_anon_write_nothp, "page", "the same with MADV_NOHUGEPAGE") { return first_touch(1, 1); }
 
 /* ---- Copy on write ---- */
 
@@ -168,17 +157,21 @@ static double touch_file(int flags, enum access access)
 {
     int fd = warm_file("vmbench.file", FILE_PAGES), step = access == LOAD_64K ? 16 : 1;
     char *at = NULL;
-    double result = REPEAT(7, FILE_PAGES / step, {
-        fsync(fd);
-        at = mmap(NULL, FILE_PAGES * PAGE, RW, flags, fd, 0);
-        must(at != MAP_FAILED, "mmap of a file");
-    }, {
-        for (int i = 0; i < FILE_PAGES; i += step)
-            if (access == STORE_EACH)
-                *(volatile char *)(at + i * PAGE) = 1;
-            else
-                (void)*(volatile char *)(at + i * PAGE);
-    }, unmap_pages(at, FILE_PAGES));
+    double result = REPEAT(
+        7, FILE_PAGES / step,
+        {
+            fsync(fd);
+            at = mmap(NULL, FILE_PAGES * PAGE, RW, flags, fd, 0);
+            must(at != MAP_FAILED, "mmap of a file");
+        },
+        {
+            for (int i = 0; i < FILE_PAGES; i += step)
+                if (access == STORE_EACH)
+                    *(volatile char *)(at + i * PAGE) = 1;
+                else
+                    (void)*(volatile char *)(at + i * PAGE);
+        },
+        unmap_pages(at, FILE_PAGES));
 
     close(fd);
     unlink("vmbench.file");
@@ -195,15 +188,9 @@ MEASURE(fault_file_read_64k, "fault", "MAP_PRIVATE load, warm, one page of each 
     return touch_file(MAP_PRIVATE, LOAD_64K);
 }
 
-MEASURE(fault_file_private_write, "page", "MAP_PRIVATE store, warm")
-{
-    return touch_file(MAP_PRIVATE, STORE_EACH);
-}
+MEASURE(fault_file_private_write, "page", "MAP_PRIVATE store, warm") { return touch_file(MAP_PRIVATE, STORE_EACH); }
 
-MEASURE(fault_file_shared_write, "page", "MAP_SHARED store, warm, clean")
-{
-    return touch_file(MAP_SHARED, STORE_EACH);
-}
+MEASURE(fault_file_shared_write, "page", "MAP_SHARED store, warm, clean") { return touch_file(MAP_SHARED, STORE_EACH); }
 
 /* ---- Mapping and unmapping ---- */
 
@@ -214,23 +201,17 @@ static double populate_pages(int small)
 
     if (small && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
         small = 0; /* a kernel without huge pages need not be told */
-    result = REPEAT(7, 1024, {}, {
-        at = mmap(NULL, 4 * MIB, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    }, unmap_pages(at, 1024));
+    result = REPEAT(
+        7, 1024, {}, { at = mmap(NULL, 4 * MIB, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0); },
+        unmap_pages(at, 1024));
     if (small)
         prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
     return result;
 }
 
-MEASURE(populate, "page", "MAP_POPULATE of 4 MiB, default THP")
-{
-    return populate_pages(0);
-}
+MEASURE(populate, "page", "MAP_POPULATE of 4 MiB, default THP") { return populate_pages(0); }
 
-MEASURE(populate_nothp, "page", "MAP_POPULATE of 4 MiB, THP off")
-{
-    return populate_pages(1);
-}
+MEASURE(populate_nothp, "page", "MAP_POPULATE of 4 MiB, THP off") { return populate_pages(1); }
 
 MEASURE(mmap_munmap, "op", "mmap + munmap 1 page, untouched")
 {
@@ -259,40 +240,32 @@ static double touch_16m(int small)
     });
 }
 
-MEASURE(mmap_touch_munmap_16m, "op", "mmap + touch all + munmap 16 MiB, default THP")
-{
-    return touch_16m(0);
-}
+MEASURE(mmap_touch_munmap_16m, "op", "mmap + touch all + munmap 16 MiB, default THP") { return touch_16m(0); }
 
-MEASURE(mmap_touch_munmap_16m_nothp, "op", "the same with THP off")
-{
-    return touch_16m(1);
-}
+MEASURE(mmap_touch_munmap_16m_nothp, "op", "the same with THP off") { return touch_16m(1); }
 
 static double make_holes(int touch)
 {
     enum { HOLES = 100 };
     char *at = NULL;
 
-    return REPEAT(9, HOLES, {
-        at = map_small(2 * HOLES + 1, RW);
-        if (touch)
-            store_all(at, 2 * HOLES + 1);
-    }, {
-        for (int i = 0; i < HOLES; i++)
-            munmap(at + (2 * i + 1) * PAGE, PAGE);
-    }, unmap_pages(at, 2 * HOLES + 1));
+    return REPEAT(
+        9, HOLES,
+        {
+            at = map_small(2 * HOLES + 1, RW);
+            if (touch)
+                store_all(at, 2 * HOLES + 1);
+        },
+        {
+            for (int i = 0; i < HOLES; i++)
+                munmap(at + (2 * i + 1) * PAGE, PAGE);
+        },
+        unmap_pages(at, 2 * HOLES + 1));
 }
 
-MEASURE(munmap_hole, "op", "munmap one untouched page amid a mapping")
-{
-    return make_holes(0);
-}
+MEASURE(munmap_hole, "op", "munmap one untouched page amid a mapping") { return make_holes(0); }
 
-MEASURE(munmap_hole_touched, "op", "munmap one touched page amid a mapping")
-{
-    return make_holes(1);
-}
+MEASURE(munmap_hole_touched, "op", "munmap one touched page amid a mapping") { return make_holes(1); }
 
 MEASURE(dontneed100, "op", "MADV_DONTNEED of 100 touched pages")
 {
@@ -333,8 +306,8 @@ static char *crowd(size_t count)
     char *at = map_pages(CROWD_PAGES, PROT_NONE);
 
     for (size_t i = 0; i < count; i++)
-        if (mmap(at + i * pages * PAGE, pages * PAGE, i % 2 ? PROT_READ : RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-                 0) == MAP_FAILED)
+        if (mmap(at + i * pages * PAGE, pages * PAGE, i % 2 ? PROT_READ : RW,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
             die("many mappings");
     return at;
 }
@@ -370,34 +343,16 @@ static double fault_in_crowd(size_t count)
     return median(samples, 5);
 }
 
-MEASURE(vmas1_mmap_munmap, "op", "mmap + munmap 1 page with 1 other mapping")
-{
-    return map_in_crowd(1);
-}
+MEASURE(vmas1_mmap_munmap, "op", "mmap + munmap 1 page with 1 other mapping") { return map_in_crowd(1); }
 
-MEASURE(vmas1000_mmap_munmap, "op", "with 1000")
-{
-    return map_in_crowd(1000);
-}
+MEASURE(vmas1000_mmap_munmap, "op", "with 1000") { return map_in_crowd(1000); }
 
-MEASURE(vmas30000_mmap_munmap, "op", "with 30000")
-{
-    return map_in_crowd(30000);
-}
+MEASURE(vmas30000_mmap_munmap, "op", "with 30000") { return map_in_crowd(30000); }
 
-MEASURE(vmas1_fault, "fault", "anonymous read fault at random places, 1 mapping")
-{
-    return fault_in_crowd(1);
-}
+MEASURE(vmas1_fault, "fault", "anonymous read fault at random places, 1 mapping") { return fault_in_crowd(1); }
 
-MEASURE(vmas1000_fault, "fault", "over 1000 mappings")
-{
-    return fault_in_crowd(1000);
-}
+MEASURE(vmas1000_fault, "fault", "over 1000 mappings") { return fault_in_crowd(1000); }
 
-MEASURE(vmas30000_fault, "fault", "over 30000 mappings")
-{
-    return fault_in_crowd(30000);
-}
+MEASURE(vmas30000_fault, "fault", "over 30000 mappings") { return fault_in_crowd(30000); }
 
 #endif

@@ -11,10 +11,7 @@
 #include <pthread.h>
 #include <spawn.h>
 
-MEASURE(fork_exit_wait, "op", "fork + exit + wait, small process")
-{
-    return TIMES(9, 10, fork_and_wait());
-}
+MEASURE(fork_exit_wait, "op", "fork + exit + wait, small process") { return TIMES(9, 10, fork_and_wait()); }
 
 static double fork_with_64m(int small)
 {
@@ -31,15 +28,9 @@ static double fork_with_64m(int small)
     return result;
 }
 
-MEASURE(fork_exit_wait_64m, "op", "with 64 MiB touched, default THP")
-{
-    return fork_with_64m(0);
-}
+MEASURE(fork_exit_wait_64m, "op", "with 64 MiB touched, default THP") { return fork_with_64m(0); }
 
-MEASURE(fork_exit_wait_64m_nothp, "op", "with 64 MiB touched in 4 KiB pages")
-{
-    return fork_with_64m(1);
-}
+MEASURE(fork_exit_wait_64m_nothp, "op", "with 64 MiB touched in 4 KiB pages") { return fork_with_64m(1); }
 
 static char *exit_arguments[] = {"vmbench", "--exit", NULL};
 extern char **environ;
@@ -66,15 +57,9 @@ static __attribute__((noinline)) void vfork_and_exec(void)
     wait_for(pid);
 }
 
-MEASURE(fork_exec, "op", "fork + exec self + exit + wait")
-{
-    return TIMES(9, 5, fork_and_exec());
-}
+MEASURE(fork_exec, "op", "fork + exec self + exit + wait") { return TIMES(9, 5, fork_and_exec()); }
 
-MEASURE(vfork_exec, "op", "vfork + exec self + exit + wait")
-{
-    return TIMES(9, 5, vfork_and_exec());
-}
+MEASURE(vfork_exec, "op", "vfork + exec self + exit + wait") { return TIMES(9, 5, vfork_and_exec()); }
 
 MEASURE(posix_spawn_self, "op", "posix_spawn self + exit + wait")
 {
@@ -86,10 +71,7 @@ MEASURE(posix_spawn_self, "op", "posix_spawn self + exit + wait")
     });
 }
 
-static void *nothing(void *argument)
-{
-    return argument;
-}
+static void *nothing(void *argument) { return argument; }
 
 MEASURE(thread_create_join, "op", "pthread_create + join")
 {
@@ -147,15 +129,9 @@ static double pipe_round_trip(int pinned)
     return result;
 }
 
-MEASURE(pipe_pingpong, "rtt", "two processes, 1 byte, round trip")
-{
-    return pipe_round_trip(0);
-}
+MEASURE(pipe_pingpong, "rtt", "two processes, 1 byte, round trip") { return pipe_round_trip(0); }
 
-MEASURE(pipe_pingpong_pin, "rtt", "the same, both on CPU 0")
-{
-    return pipe_round_trip(1);
-}
+MEASURE(pipe_pingpong_pin, "rtt", "the same, both on CPU 0") { return pipe_round_trip(1); }
 
 MEASURE(pipe_self, "op", "write + read 1 byte in one process")
 {
@@ -170,10 +146,7 @@ MEASURE(pipe_self, "op", "write + read 1 byte in one process")
     return result;
 }
 
-MEASURE(ctx_switch, "switch", "pipe_pingpong_pin / 2 - pipe_self")
-{
-    return pipe_pingpong_pin() / 2 - pipe_self();
-}
+MEASURE(ctx_switch, "switch", "pipe_pingpong_pin / 2 - pipe_self") { return pipe_pingpong_pin() / 2 - pipe_self(); }
 
 static volatile int ball;
 
@@ -204,7 +177,7 @@ static double futex_round_trip(int pinned)
     ball = 0;
     must(pthread_create(&thread, NULL, return_ball, NULL) == 0, "pthread_create");
     result = TIMES(9, 200, { /* passed on when it comes back, so each turn is a round trip */
-        pass_ball(0, 1);
+                             pass_ball(0, 1);
     });
     pthread_join(thread, NULL);
     if (pinned)
@@ -212,20 +185,11 @@ static double futex_round_trip(int pinned)
     return result;
 }
 
-MEASURE(futex_pingpong, "rtt", "two threads, round trip")
-{
-    return futex_round_trip(0);
-}
+MEASURE(futex_pingpong, "rtt", "two threads, round trip") { return futex_round_trip(0); }
 
-MEASURE(futex_pingpong_pin, "rtt", "the same, both on CPU 0")
-{
-    return futex_round_trip(1);
-}
+MEASURE(futex_pingpong_pin, "rtt", "the same, both on CPU 0") { return futex_round_trip(1); }
 
-static void ignore(int signo)
-{
-    (void)signo;
-}
+static void ignore(int signo) { (void)signo; }
 
 MEASURE(signal_self, "op", "kill(self), handler, sigreturn")
 {

@@ -26,10 +26,7 @@ static void on_segv(void (*handler)(int, siginfo_t *, void *))
     sigaction(SIGSEGV, &action, NULL);
 }
 
-static char *page_of(siginfo_t *info)
-{
-    return (char *)((uintptr_t)info->si_addr & -PAGE);
-}
+static char *page_of(siginfo_t *info) { return (char *)((uintptr_t)info->si_addr & -PAGE); }
 
 static void step_over(int signo, siginfo_t *info, void *context)
 {
@@ -92,15 +89,9 @@ static double trap_by(int write)
     return result;
 }
 
-MEASURE(trap_only, "trap", "load from a no-access page, handler steps over it, sigreturn")
-{
-    return trap_by(0);
-}
+MEASURE(trap_only, "trap", "load from a no-access page, handler steps over it, sigreturn") { return trap_by(0); }
 
-MEASURE(trap_only_write, "trap", "the same, a store to a read-only page")
-{
-    return trap_by(1);
-}
+MEASURE(trap_only_write, "trap", "the same, a store to a read-only page") { return trap_by(1); }
 
 MEASURE(trap_unprot1, "trap", "load from a no-access page, handler opens it, load retried")
 {
@@ -127,26 +118,23 @@ static double protect_lone_pages(int opening)
     shuffle(order, PAGES);
     for (int i = 0; i < PAGES; i++)
         mprotect(at + 2 * i * PAGE, PAGE, from);
-    result = REPEAT(9, PAGES, {}, {
-        for (int i = 0; i < PAGES; i++)
-            mprotect(at + 2 * order[i] * PAGE, PAGE, to);
-    }, {
-        for (int i = 0; i < PAGES; i++)
-            mprotect(at + 2 * order[i] * PAGE, PAGE, from);
-    });
+    result = REPEAT(
+        9, PAGES, {},
+        {
+            for (int i = 0; i < PAGES; i++)
+                mprotect(at + 2 * order[i] * PAGE, PAGE, to);
+        },
+        {
+            for (int i = 0; i < PAGES; i++)
+                mprotect(at + 2 * order[i] * PAGE, PAGE, from);
+        });
     unmap_pages(at, PAGES * 2);
     return result;
 }
 
-MEASURE(prot1, "op", "mprotect a one-page mapping RW->R")
-{
-    return protect_lone_pages(0);
-}
+MEASURE(prot1, "op", "mprotect a one-page mapping RW->R") { return protect_lone_pages(0); }
 
-MEASURE(unprot1, "op", "mprotect a one-page mapping R->RW")
-{
-    return protect_lone_pages(1);
-}
+MEASURE(unprot1, "op", "mprotect a one-page mapping R->RW") { return protect_lone_pages(1); }
 
 /* Every other page amid one mapping, in random order. */
 static double protect_amid(int opening)
@@ -158,8 +146,8 @@ static double protect_amid(int opening)
 
     store_all(at, PAGES * 2 + 1);
     shuffle(order, PAGES);
-#define PROTECT_EACH(protection)                                                                                       \
-    for (int i = 0; i < PAGES; i++)                                                                                    \
+#define PROTECT_EACH(protection)    \
+    for (int i = 0; i < PAGES; i++) \
     mprotect(at + (2 * order[i] + 1) * PAGE, PAGE, protection)
     if (opening)
         result = REPEAT(9, PAGES, PROTECT_EACH(PROT_READ), PROTECT_EACH(RW), {});
@@ -170,14 +158,14 @@ static double protect_amid(int opening)
     return result;
 }
 
-MEASURE(prot1_split, "op", "mprotect one page amid a mapping RW->R, random order")
-{
-    return protect_amid(0);
-}
+MEASURE(prot1_split, "op", "mprotect one page amid a mapping RW->R, random order") { return protect_amid(0); }
 
-MEASURE(unprot1_merge, "op", "and back R->RW")
+MEASURE(unprot1_merge, "op", "and back R->RW") { return protect_amid(1); }
+
+static void protect_each(char **ranges, int count, int protection)
 {
-    return protect_amid(1);
+    for (int i = 0; i < count; i++)
+        mprotect(ranges[i], POOL * PAGE, protection);
 }
 
 /* 20 ranges at a time, so that the clock's tick does not matter. */
@@ -195,28 +183,18 @@ static double protect_ranges(int opening)
         ranges[i] = at + PAGE;
         store_all(ranges[i], POOL);
     }
-#define PROTECT_EACH(protection)                                                                                       \
-    for (int i = 0; i < RANGES; i++)                                                                                   \
-    mprotect(ranges[i], POOL * PAGE, protection)
     if (opening)
-        result = REPEAT(9, RANGES, PROTECT_EACH(PROT_READ), PROTECT_EACH(RW), {});
+        result = REPEAT(9, RANGES, protect_each(ranges, RANGES, PROT_READ), protect_each(ranges, RANGES, RW), {});
     else
-        result = REPEAT(9, RANGES, {}, PROTECT_EACH(PROT_READ), PROTECT_EACH(RW));
-#undef PROTECT_EACH
+        result = REPEAT(9, RANGES, {}, protect_each(ranges, RANGES, PROT_READ), protect_each(ranges, RANGES, RW));
     for (int i = 0; i < RANGES; i++)
         unmap_pages(ranges[i], POOL);
     return result;
 }
 
-MEASURE(prot100, "op", "mprotect 100 touched pages RW->R in one call")
-{
-    return protect_ranges(0);
-}
+MEASURE(prot100, "op", "mprotect 100 touched pages RW->R in one call") { return protect_ranges(0); }
 
-MEASURE(unprot100, "op", "and back R->RW")
-{
-    return protect_ranges(1);
-}
+MEASURE(unprot100, "op", "and back R->RW") { return protect_ranges(1); }
 
 MEASURE(appel1, "trap", "Appel & Li prot1 + trap + unprot, random page of 100")
 {
@@ -238,10 +216,12 @@ MEASURE(appel2, "page", "Appel & Li prot100 + 100 x (trap + unprot), per page")
 
     new_pool();
     on_segv(open_page);
-    result = REPEAT(15, POOL, {}, {
-        mprotect(pool, POOL * PAGE, PROT_NONE);
-        load_pool();
-    }, {});
+    result = REPEAT(15, POOL, {},
+                    {
+                        mprotect(pool, POOL * PAGE, PROT_NONE);
+                        load_pool();
+                    },
+                    {});
     drop_pool();
     return result;
 }
@@ -260,12 +240,14 @@ MEASURE(dirty_mprotect, "round", "protect 100, 10 written, found by trap")
 
     new_pool();
     on_segv(open_page);
-    result = REPEAT(15, 10, {}, {
-        for (int turn = 0; turn < 10; turn++) {
-            mprotect(pool, POOL * PAGE, PROT_READ);
-            write_ten();
-        }
-    }, {});
+    result = REPEAT(15, 10, {},
+                    {
+                        for (int turn = 0; turn < 10; turn++) {
+                            mprotect(pool, POOL * PAGE, PROT_READ);
+                            write_ten();
+                        }
+                    },
+                    {});
     drop_pool();
     return result;
 }
@@ -332,7 +314,8 @@ static void *uffd_serve(void *unused)
 {
     struct uffd_msg message;
 
-    while (read(uffd, &message, sizeof(message)) == sizeof(message) && message.arg.pagefault.address != (uintptr_t)uffd_range)
+    while (read(uffd, &message, sizeof(message)) == sizeof(message) &&
+           message.arg.pagefault.address != (uintptr_t)uffd_range)
         uffd_give(message.arg.pagefault.address);
     uffd_give((uintptr_t)uffd_range); /* the first page ends the service */
     return unused;
@@ -346,8 +329,8 @@ static void uffd_on_sigbus(int signo, siginfo_t *info, void *context)
 
 static double uffd_faults(void)
 {
-    return REPEAT(7, UFFD_PAGES - 1, madvise(uffd_range, UFFD_PAGES * PAGE, MADV_DONTNEED), load_all(uffd_range + PAGE, UFFD_PAGES - 1),
-                  {});
+    return REPEAT(7, UFFD_PAGES - 1, madvise(uffd_range, UFFD_PAGES * PAGE, MADV_DONTNEED),
+                  load_all(uffd_range + PAGE, UFFD_PAGES - 1), {});
 }
 
 MEASURE(uffd_missing, "fault", "missing page given by UFFDIO_COPY from a second thread")

@@ -1,7 +1,7 @@
 /*
- * Measures what a kernel costs a program: system calls, faults, traps, mappings, processes, files. Prints a line per measure:
- * name, nanoseconds (instructions, under QEMU's -icount shift=0), per what; tabs between. "none": this kernel or machine cannot do it.
- * bench/report.awk sets two such tables side by side.
+ * Measures what a kernel costs a program: system calls, faults, traps, mappings, processes, files. Prints a line per
+ * measure: name, nanoseconds (instructions, under QEMU's -icount shift=0), per what; tabs between. "none": this kernel
+ * or machine cannot do it. bench/report.awk sets two such tables side by side.
  */
 #include "measure.h"
 
@@ -11,14 +11,17 @@
 #include "memory.h"
 #include "processes.h"
 
-static const char usage[] = "usage: vmbench [--dir DIR] [--list] [NAME-PREFIX...]\n"
-                            "Measures all, or what begins with one of the prefixes; files are made in DIR, else in $VMBENCH_DIR, else here.\n";
+static const char usage[] =
+    "usage: vmbench [--dir DIR] [--list] [NAME-PREFIX...]\n"
+    "Measures all, or what begins with one of the prefixes; files are made in DIR, else in $VMBENCH_DIR, else here.\n";
 
 /* What C would not let us call by its name. */
 static const char *shown_name(const char *name)
 {
-    static const char *const renamed[][2] = {
-        {"clock_gettime_call", "clock_gettime"}, {"stat_path", "stat"}, {"fstat_fd", "fstat"}, {"posix_spawn_self", "posix_spawn"}};
+    static const char *const renamed[][2] = {{"clock_gettime_call", "clock_gettime"},
+                                             {"stat_path", "stat"},
+                                             {"fstat_fd", "fstat"},
+                                             {"posix_spawn_self", "posix_spawn"}};
 
     for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++)
         if (!strcmp(name, renamed[i][0]))

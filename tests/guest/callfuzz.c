@@ -1,7 +1,7 @@
 /*
- * Random system calls with random arguments, from several processes of an ordinary user at once: whatever they answer, the kernel
- * lives, goes on serving others, and keeps nothing of theirs. The seed is printed; one process with one seed makes the same calls.
- *     callfuzz [DIR] [PROCESSES [CALLS [SEED]]]
+ * Random system calls with random arguments, from several processes of an ordinary user at once: whatever they answer,
+ * the kernel lives, goes on serving others, and keeps nothing of theirs. The seed is printed; one process with one seed
+ * makes the same calls. callfuzz [DIR] [PROCESSES [CALLS [SEED]]]
  */
 #include "tap.h"
 
@@ -21,18 +21,39 @@ static uint64_t next(void)
     return state * 2685821657736338717u;
 }
 
-static unsigned pick(unsigned below)
-{
-    return (unsigned)(next() >> 33) % below;
-}
+static unsigned pick(unsigned below) { return (unsigned)(next() >> 33) % below; }
 
-/* Calls that would only end the test: those that leave, wait for ever, or kill the others; those that make what outlives its maker. */
+/* Calls that would only end the test: those that leave, wait for ever, or kill the others; those that make what
+ * outlives its maker. */
 static int is_left_out(long number)
 {
-    static const int left_out[] = {SYS_exit,        SYS_exit_group,    SYS_rt_sigreturn, SYS_kill,     SYS_tkill,           SYS_tgkill,
-                                   SYS_reboot,      SYS_rt_sigsuspend, SYS_ppoll,        SYS_pselect6, SYS_rt_sigtimedwait, SYS_vhangup,
-                                   SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal, SYS_execve, SYS_execveat, SYS_sync,
-                                   SYS_shmget, SYS_semget, SYS_msgget, SYS_mq_open, SYS_syncfs, SYS_fsync, SYS_fdatasync, SYS_clone3, SYS_seccomp};
+    static const int left_out[] = {SYS_exit,
+                                   SYS_exit_group,
+                                   SYS_rt_sigreturn,
+                                   SYS_kill,
+                                   SYS_tkill,
+                                   SYS_tgkill,
+                                   SYS_reboot,
+                                   SYS_rt_sigsuspend,
+                                   SYS_ppoll,
+                                   SYS_pselect6,
+                                   SYS_rt_sigtimedwait,
+                                   SYS_vhangup,
+                                   SYS_rt_sigqueueinfo,
+                                   SYS_rt_tgsigqueueinfo,
+                                   SYS_pidfd_send_signal,
+                                   SYS_execve,
+                                   SYS_execveat,
+                                   SYS_sync,
+                                   SYS_shmget,
+                                   SYS_semget,
+                                   SYS_msgget,
+                                   SYS_mq_open,
+                                   SYS_syncfs,
+                                   SYS_fsync,
+                                   SYS_fdatasync,
+                                   SYS_clone3,
+                                   SYS_seccomp};
 
     for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
         if (number == left_out[i])
@@ -42,9 +63,18 @@ static int is_left_out(long number)
 
 static long argument(void)
 {
-    static const long odd[] = {0,       1,          -1,         2,     7,          8,           4095,         4096,
-                               4097,    65536,      1L << 31,   -4096, 1L << 32,   1L << 47,    1L << 62,     0x7fffffffffffffffL,
-                               1L << 63, -100 /* AT_FDCWD */, 0x100, 0x1000, 0x80000, 0x7fffffff, 0xffffffffL, 100};
+    static const long odd[] = {0,           1,
+                               -1,          2,
+                               7,           8,
+                               4095,        4096,
+                               4097,        65536,
+                               1L << 31,    -4096,
+                               1L << 32,    1L << 47,
+                               1L << 62,    0x7fffffffffffffffL,
+                               1L << 63,    -100 /* AT_FDCWD */,
+                               0x100,       0x1000,
+                               0x80000,     0x7fffffff,
+                               0xffffffffL, 100};
 
     switch (pick(12)) {
     case 0:
@@ -114,7 +144,7 @@ static void fuzz(uint64_t seed, long calls)
     limit(RLIMIT_AS, 64 << 20);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, 20);
-    munmap(tap, PAGE); /* which a call with a large enough range could change */
+    munmap(tap, PAGE);             /* which a call with a large enough range could change */
     for (int fd = 0; fd < 8; fd++) /* nothing of the test's own to write on */
         dup2(open(fd % 2 ? "/dev/null" : "/dev/zero", O_RDWR), fd);
     state = seed * 0x9e3779b97f4a7c15u + 1;
@@ -164,8 +194,8 @@ static int still_serves(void)
 
     if (pid == 0)
         _exit(0);
-    return fd >= 0 && pwrite(fd, "p", 1, 0) == 1 && pread(fd, &byte, 1, 0) == 1 && byte == 'p' && close(fd) == 0 && pipe(fds) == 0 &&
-           close(fds[0]) == 0 && close(fds[1]) == 0 && waitpid(pid, &status, 0) == pid && status == 0;
+    return fd >= 0 && pwrite(fd, "p", 1, 0) == 1 && pread(fd, &byte, 1, 0) == 1 && byte == 'p' && close(fd) == 0 &&
+           pipe(fds) == 0 && close(fds[0]) == 0 && close(fds[1]) == 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static void body(void)
@@ -185,7 +215,8 @@ static void body(void)
         for (int i = 0; i < count; i++)
             if (NEED(fork()) == 0)
                 fuzz(seed * 1000 + round * 100 + i, calls);
-        for (int waited = 0; waited < 100 && waitpid(-1, NULL, WNOHANG) >= 0; waited++) /* some end; others sit in a call */
+        for (int waited = 0; waited < 100 && waitpid(-1, NULL, WNOHANG) >= 0;
+             waited++) /* some end; others sit in a call */
             sleep_ms(20);
         if (!CHECK(kill_all(), "round %d: every process could be killed", round + 1))
             return;
@@ -194,7 +225,4 @@ static void body(void)
     }
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

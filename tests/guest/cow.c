@@ -1,6 +1,6 @@
 /*
- * Copy-on-write: trees of processes that share pages until they store, whoever stores, in whatever order they leave; the last one left
- * takes pages over instead of copying them. Source: fork(2), mmap(2).
+ * Copy-on-write: trees of processes that share pages until they store, whoever stores, in whatever order they leave;
+ * the last one left takes pages over instead of copying them. Source: fork(2), mmap(2).
  */
 #include "tap.h"
 
@@ -25,7 +25,8 @@ static void set_pages(volatile char *at, size_t from, size_t to, char value)
         at[i * PAGE] = at[i * PAGE + PAGE - 1] = value;
 }
 
-/* Each node owns the slice of its depth; three children see what the path above them wrote and nothing of their siblings. */
+/* Each node owns the slice of its depth; three children see what the path above them wrote and nothing of their
+ * siblings. */
 static int tree(void *argument)
 {
     long depth = (long)argument;
@@ -60,7 +61,8 @@ static void trees(void)
     NEED(munmap((void *)shared_pages, PAGES * PAGE));
 }
 
-/* The parent unmaps its half of the memory while the child waits; the child rewrites all: it must fit, so no page may be copied. */
+/* The parent unmaps its half of the memory while the child waits; the child rewrites all: it must fit, so no page may
+ * be copied. */
 static void last_reference(void)
 {
     struct sysinfo info;
@@ -108,10 +110,7 @@ static int drop_all(void *at)
     return 0;
 }
 
-static int read_only_child(void *at)
-{
-    return pages_are(at, 0, PAGES, 's') ? 0 : 1;
-}
+static int read_only_child(void *at) { return pages_are(at, 0, PAGES, 's') ? 0 : 1; }
 
 static void kinds_of_pages(void)
 {
@@ -278,7 +277,4 @@ static void body(void)
     shared_is_not_copied();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,6 +1,7 @@
 /*
- * Bad pointers to system calls: null, unmapped, read-only where the kernel must write, kernel addresses, a buffer that begins well and
- * runs off its mapping. Each call answers EFAULT, and the process lives. Raw system calls, so that no library looks at the pointer first.
+ * Bad pointers to system calls: null, unmapped, read-only where the kernel must write, kernel addresses, a buffer that
+ * begins well and runs off its mapping. Each call answers EFAULT, and the process lives. Raw system calls, so that no
+ * library looks at the pointer first.
  */
 #include "tap.h"
 
@@ -155,7 +156,8 @@ static int is_efault(const struct call *call, const void *pointer)
 
 static void every_call(void)
 {
-    char *gone = anon(2 * PAGE, PROT_READ | PROT_WRITE), *read_only = anon(PAGE, PROT_READ), *none = anon(PAGE, PROT_NONE);
+    char *gone = anon(2 * PAGE, PROT_READ | PROT_WRITE), *read_only = anon(PAGE, PROT_READ),
+         *none = anon(PAGE, PROT_NONE);
     const struct {
         const void *at;
         int is_null, in;
@@ -221,7 +223,8 @@ static void partly_good(void)
     FAILS(readv(text_fd, vectors, 2), EFAULT, "readv() with a bad first buffer is EFAULT");
     /* Linux on riscv64 loops for ever when the good part is shorter than the 64 bytes that it copies in one go. */
     got = pwrite(text_fd, at + PAGE - 128, 300, 5000);
-    CHECK(got == 128 || (got == -1 && errno == EFAULT), "pwrite() from partly good memory is short or EFAULT (%ld)", got);
+    CHECK(got == 128 || (got == -1 && errno == EFAULT), "pwrite() from partly good memory is short or EFAULT (%ld)",
+          got);
     NEED(munmap(at, PAGE));
 }
 
@@ -260,7 +263,4 @@ static void body(void)
     close(text_fd), close(zero_fd), close(null_fd), close(folder_fd), close(pipe_fds[0]), close(pipe_fds[1]);
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,7 +1,7 @@
 /*
- * Open files and their contents: open's flags, offsets, positioned and vectored transfers, sparse and very large files, truncation,
- * descriptors. Names are namespace's subject, rights permissions'.
- * Source: open(2), lseek(2), read(2), write(2), readv(2), truncate(2), fcntl(2), dup(2), fallocate(2).
+ * Open files and their contents: open's flags, offsets, positioned and vectored transfers, sparse and very large files,
+ * truncation, descriptors. Names are namespace's subject, rights permissions'. Source: open(2), lseek(2), read(2),
+ * write(2), readv(2), truncate(2), fcntl(2), dup(2), fallocate(2).
  */
 #include "tap.h"
 
@@ -20,7 +20,8 @@ static void open_flags(void)
     FAILS(open("", O_RDONLY), ENOENT, "open: the empty name");
     fd = (int)OKAY(open("f", O_CREAT | O_EXCL | O_RDWR, 0640), "open: O_CREAT | O_EXCL");
     NEED(fstat(fd, &stat));
-    CHECK(S_ISREG(stat.st_mode) && (stat.st_mode & 07777) == 0640 && stat.st_nlink == 1 && stat.st_size == 0, "a new, empty file");
+    CHECK(S_ISREG(stat.st_mode) && (stat.st_mode & 07777) == 0640 && stat.st_nlink == 1 && stat.st_size == 0,
+          "a new, empty file");
     FAILS(open("f", O_CREAT | O_EXCL | O_RDWR, 0640), EEXIST, "open: O_EXCL of a file that is there");
     NEED(symlink("nowhere", "dangling"));
     FAILS(open("dangling", O_CREAT | O_EXCL | O_RDWR, 0640), EEXIST, "open: O_EXCL of a dangling symlink");
@@ -137,7 +138,8 @@ static void offsets(void)
 static void vectors(void)
 {
     char one[4], two[6], three[100];
-    struct iovec in[3] = {{one, 4}, {two, 6}, {three, 100}}, out[3] = {{"abcd", 4}, {NULL, 0}, {"efghijklm", 9}}, many[1025];
+    struct iovec in[3] = {{one, 4}, {two, 6}, {three, 100}}, out[3] = {{"abcd", 4}, {NULL, 0}, {"efghijklm", 9}},
+                 many[1025];
     int fd = make_file("vectors", "", 0);
 
     IS(writev(fd, out, 3), 13, "writev gathers");
@@ -170,11 +172,13 @@ static void sparse(void)
     NEED(pwrite(fd, "b", 1, 5 << 20));
     NEED(fsync(fd));
     NEED(fstat(fd, &stat));
-    CHECK(stat.st_size == (5 << 20) + 1 && stat.st_blocks < 200, "a file with holes has few blocks (%ld)", (long)stat.st_blocks);
+    CHECK(stat.st_size == (5 << 20) + 1 && stat.st_blocks < 200, "a file with holes has few blocks (%ld)",
+          (long)stat.st_blocks);
     data = lseek(fd, 0, SEEK_DATA);
     CHECK(data == 0 || data == 1 << 20, "SEEK_DATA finds data, or takes all for data (%ld)", (long)data);
     if (data) {
-        CHECK(lseek(fd, 1 << 20, SEEK_HOLE) > 1 << 20 && lseek(fd, 1 << 20, SEEK_HOLE) < 2 << 20, "SEEK_HOLE finds the hole behind");
+        CHECK(lseek(fd, 1 << 20, SEEK_HOLE) > 1 << 20 && lseek(fd, 1 << 20, SEEK_HOLE) < 2 << 20,
+              "SEEK_HOLE finds the hole behind");
         IS(lseek(fd, 2 << 20, SEEK_DATA), 5 << 20, "SEEK_DATA the next data");
         IS(lseek(fd, 0, SEEK_HOLE), 0, "the file begins with a hole");
     }
@@ -190,8 +194,9 @@ static void sparse(void)
 /* Through single, double and triple indirect blocks of any block size, and past 4 GiB. */
 static void large_offsets(void)
 {
-    static const off_t places[] = {0,         11 * 1024,   13 * 1024, 48 * 1024 - 1, 268 * 1024 + 5, 300L << 10, 4L << 20,
-                                   60L << 20, 70L << 20,   (1L << 30) + 3, (4L << 30) - 2, (4L << 30) + 12345, 5L << 30, 15L << 30};
+    static const off_t places[] = {0,        11 * 1024, 13 * 1024, 48 * 1024 - 1,  268 * 1024 + 5, 300L << 10,
+                                   4L << 20, 60L << 20, 70L << 20, (1L << 30) + 3, (4L << 30) - 2, (4L << 30) + 12345,
+                                   5L << 30, 15L << 30};
     const int count = sizeof(places) / sizeof(places[0]);
     int fd = make_file("large", "", 0), good = 1;
     struct stat stat;
@@ -295,7 +300,8 @@ static void space(void)
     struct stat stat;
 
     OKAY(statfs(".", &fs), "statfs");
-    CHECK(fs.f_blocks > 0 && fs.f_bfree <= fs.f_blocks && fs.f_bavail <= fs.f_bfree && fs.f_namelen == 255 && fs.f_bsize >= 1024,
+    CHECK(fs.f_blocks > 0 && fs.f_bfree <= fs.f_blocks && fs.f_bavail <= fs.f_bfree && fs.f_namelen == 255 &&
+              fs.f_bsize >= 1024,
           "its numbers make sense");
     if (fallocate(fd, 0, 0, 100000) == 0) {
         NEED(fstat(fd, &stat));
@@ -340,7 +346,4 @@ static void body(void)
     nameless();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,7 +1,7 @@
 /*
- * The life of processes: fork and vfork, every way to wait and every state waited for, orphans, what execve keeps, passes and refuses.
- * Run with "as:..." as first argument this program is one of its own children.
- * Source: fork(2), vfork(2), wait(2), execve(2), _exit(2).
+ * The life of processes: fork and vfork, every way to wait and every state waited for, orphans, what execve keeps,
+ * passes and refuses. Run with "as:..." as first argument this program is one of its own children. Source: fork(2),
+ * vfork(2), wait(2), execve(2), _exit(2).
  */
 #include "tap.h"
 
@@ -54,7 +54,8 @@ static void waiting(void)
     memset(&usage, 0x55, sizeof(usage));
     IS(wait4(pid, &status, 0, &usage), pid, "wait4 with usage");
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "killed by SIGKILL");
-    CHECK(usage.ru_maxrss < 1 << 20 && usage.ru_utime.tv_sec < 100 && usage.ru_stime.tv_sec < 100, "the usage is filled in");
+    CHECK(usage.ru_maxrss < 1 << 20 && usage.ru_utime.tv_sec < 100 && usage.ru_stime.tv_sec < 100,
+          "the usage is filled in");
 
     pid = exiting(1);
     other = exiting(2);
@@ -111,7 +112,8 @@ static void waiting_by_id(void)
 
     memset(&info, 0, sizeof(info));
     IS(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0, "waitid with WNOWAIT");
-    CHECK(info.si_pid == pid && info.si_code == CLD_EXITED && info.si_status == 9 && info.si_signo == SIGCHLD, "CLD_EXITED");
+    CHECK(info.si_pid == pid && info.si_code == CLD_EXITED && info.si_status == 9 && info.si_signo == SIGCHLD,
+          "CLD_EXITED");
     IS(waitid(P_ALL, 0, &info, WEXITED), 0, "leaves the child to be waited for");
     IS(info.si_pid, pid, "again");
     FAILS(waitid(P_PID, pid, &info, WEXITED), ECHILD, "but not a third time");
@@ -196,7 +198,8 @@ static void forking(void)
     }
     clock_gettime(CLOCK_MONOTONIC, &after);
     IS(shared_by_vfork, 5, "vfork shares memory");
-    CHECK((after.tv_sec - before.tv_sec) * 1000000000L + after.tv_nsec - before.tv_nsec >= 50000000, "and holds the parent");
+    CHECK((after.tv_sec - before.tv_sec) * 1000000000L + after.tv_nsec - before.tv_nsec >= 50000000,
+          "and holds the parent");
     waitpid(pid, &status, 0);
     IS(WEXITSTATUS(status), 4, "until the child exits");
     pid = vfork();
@@ -235,7 +238,8 @@ static int fork_until_refused(void *unused UNUSED)
 
 /* ---- Executing ---- */
 
-/* The exit status of executing PATH with what follows; 200 - errno when refused; a signal that killed it as its negative. */
+/* The exit status of executing PATH with what follows; 200 - errno when refused; a signal that killed it as its
+ * negative. */
 static int run(const char *path, char *const argv[], char *const envp[])
 {
     int status;
@@ -304,7 +308,8 @@ static void passing(void)
         _exit(99);
     }
     waitpid(pid, &status, 0);
-    IS(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0, "pid, mask, pending and ignored signals, umask, cwd stay; handlers and O_CLOEXEC go");
+    IS(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0,
+       "pid, mask, pending and ignored signals, umask, cwd stay; handlers and O_CLOEXEC go");
     close(kept);
     close(closed);
 
@@ -318,7 +323,8 @@ static void passing(void)
     long_string[131071] = 0;
     IS(run(self, big, empty), 0, "one byte less is fine");
     for (last = 3; last < 21000; last++)
-        big[last] = "a hundred and four bytes of argument, or thereabouts, many times over, so that the sum of all is too much";
+        big[last] =
+            "a hundred and four bytes of argument, or thereabouts, many times over, so that the sum of all is too much";
     big[last] = NULL;
     REFUSES(self, big, empty, E2BIG, "two megabytes in all are E2BIG");
     big[10000] = NULL;
@@ -402,7 +408,8 @@ static int ignored_and_pending(void)
     sigaction(SIGUSR2, NULL, &two);
     sigprocmask(SIG_BLOCK, NULL, &set);
     sigpending(&pending);
-    return one.sa_handler == SIG_IGN && two.sa_handler == SIG_DFL && sigismember(&set, SIGHUP) && sigismember(&pending, SIGHUP);
+    return one.sa_handler == SIG_IGN && two.sa_handler == SIG_DFL && sigismember(&set, SIGHUP) &&
+           sigismember(&pending, SIGHUP);
 }
 
 static int as_child(int argc, char **argv, char **envp)

@@ -19,10 +19,7 @@ static __attribute__((noinline)) int descend(long bytes)
     return block[0] == (char)bytes ? 0 : 1;
 }
 
-static int descend_child(void *bytes)
-{
-    return descend((long)bytes);
-}
+static int descend_child(void *bytes) { return descend((long)bytes); }
 
 /* The range of the line of /proc/self/maps that holds ADDRESS. */
 static void mapping_of(const void *address, unsigned long *start, unsigned long *end)
@@ -59,7 +56,8 @@ static void main_stack(void)
     CHECK(start && end - start < 1 << 20, "the stack is small at first (%lu KiB)", (end - start) >> 10);
     IS(descend(2 << 20), 0, "and grows by 2 MiB as it is used");
     mapping_of(&here, &later_start, &later_end);
-    CHECK(later_end == end && later_start + (2 << 20) <= end, "which maps shows (%lu KiB)", (later_end - later_start) >> 10);
+    CHECK(later_end == end && later_start + (2 << 20) <= end, "which maps shows (%lu KiB)",
+          (later_end - later_start) >> 10);
     EXITS(descend_child, 4 << 20, 0, "a child's stack grows too");
     IS(in_child(descend_child, (void *)(64L << 20)).signal, SIGSEGV, "past RLIMIT_STACK it is SIGSEGV");
     IS(in_child(limited, (void *)(64L << 10)).status, 0, "within a lower limit it works");
@@ -87,7 +85,8 @@ static void grows_down(void)
 
     NEED(munmap(range, 4 * gap));
     NEED((long)mmap(range, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
-    if (OKAY((long)mmap(at, 2 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0), "MAP_GROWSDOWN") == -1)
+    if (OKAY((long)mmap(at, 2 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0),
+             "MAP_GROWSDOWN") == -1)
         return;
     at[0] = at[PAGE] = 'g';
     at[-1] = 'a';
@@ -95,7 +94,8 @@ static void grows_down(void)
     CHECK(at[-1] == 'a' && at[-(long)PAGE - 1] == 'b' && at[-(long)PAGE] == 0, "grows page by page when touched below");
     at[-10 * (long)PAGE] = 'c';
     CHECK(at[-10 * (long)PAGE] == 'c' && at[-5 * (long)PAGE] == 0, "and by many at once");
-    DIES(store, range + gap - PAGE, SIGSEGV, SEGV_MAPERR, range + gap - PAGE, "not into the guard gap above another mapping");
+    DIES(store, range + gap - PAGE, SIGSEGV, SEGV_MAPERR, range + gap - PAGE,
+         "not into the guard gap above another mapping");
     EXITS(store, range + gap + 2 * PAGE, 0, "but up to it");
     DIES(store, range + 2 * PAGE, SIGSEGV, SEGV_MAPERR, range + 2 * PAGE, "nor next to that mapping");
     NEED(munmap(range, 4 * gap));
@@ -141,7 +141,4 @@ static void body(void)
     rules_of_growth();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

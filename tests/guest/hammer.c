@@ -1,7 +1,7 @@
 /*
- * Many processes at once that map, unmap, fork, write files, and pass data through pipes, each checking all it does; threads that share
- * a space and race faults against munmap and mprotect. Bounded by rounds, not by time.
- *     hammer [DIR] [PROCESSES [ROUNDS]]
+ * Many processes at once that map, unmap, fork, write files, and pass data through pipes, each checking all it does;
+ * threads that share a space and race faults against munmap and mprotect. Bounded by rounds, not by time. hammer [DIR]
+ * [PROCESSES [ROUNDS]]
  */
 #include "tap.h"
 
@@ -143,7 +143,8 @@ static int directory_and_check(int me)
 
 static int hammer(int me, int rounds)
 {
-    static int (*const deeds[])(int) = {map_and_check, fork_and_check, file_and_check, pipe_and_check, directory_and_check};
+    static int (*const deeds[])(int) = {map_and_check, fork_and_check, file_and_check, pipe_and_check,
+                                        directory_and_check};
     int result = 0;
 
     random_state = (unsigned)me * 7919 + 1;
@@ -285,7 +286,4 @@ static void body(void)
     shared_counter();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

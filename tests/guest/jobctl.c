@@ -1,7 +1,8 @@
 /*
- * Job control: sessions, process groups, the controlling terminal and its foreground group, SIGTTIN and SIGTTOU, the keys that send
- * signals, hang-up, orphaned groups. The terminal is a pseudo-terminal; where there are none, what needs one is skipped.
- * Source: credentials(7), setpgid(2), setsid(2), tcsetpgrp(3), pty(7), termios(3), POSIX.1-2017 chapter 11.
+ * Job control: sessions, process groups, the controlling terminal and its foreground group, SIGTTIN and SIGTTOU, the
+ * keys that send signals, hang-up, orphaned groups. The terminal is a pseudo-terminal; where there are none, what needs
+ * one is skipped. Source: credentials(7), setpgid(2), setsid(2), tcsetpgrp(3), pty(7), termios(3), POSIX.1-2017
+ * chapter 11.
  */
 #include "tap.h"
 
@@ -132,10 +133,7 @@ static int read_ignoring(void)
     return read_terminal();
 }
 
-static int write_terminal(void)
-{
-    return write(slave, "x", 1) == 1 ? 0 : errno;
-}
+static int write_terminal(void) { return write(slave, "x", 1) == 1 ? 0 : errno; }
 
 static int set_attributes(void)
 {
@@ -145,10 +143,7 @@ static int set_attributes(void)
     return tcsetattr(slave, TCSANOW, &attributes) == -1 ? errno : 0;
 }
 
-static int take_foreground(void)
-{
-    return tcsetpgrp(slave, getpgrp()) == -1 ? errno : 0;
-}
+static int take_foreground(void) { return tcsetpgrp(slave, getpgrp()) == -1 ? errno : 0; }
 
 static int take_foreground_ignoring(void)
 {
@@ -156,20 +151,11 @@ static int take_foreground_ignoring(void)
     return take_foreground();
 }
 
-static int ttin(void)
-{
-    return background(read_terminal) == 1000 + SIGTTIN ? 0 : 1;
-}
+static int ttin(void) { return background(read_terminal) == 1000 + SIGTTIN ? 0 : 1; }
 
-static int ttin_ignored(void)
-{
-    return background(read_ignoring) == EIO ? 0 : 1;
-}
+static int ttin_ignored(void) { return background(read_ignoring) == EIO ? 0 : 1; }
 
-static int ttou_off(void)
-{
-    return background(write_terminal) == 0 ? 0 : 1;
-}
+static int ttou_off(void) { return background(write_terminal) == 0 ? 0 : 1; }
 
 static int ttou_on(void)
 {
@@ -181,15 +167,9 @@ static int ttou_on(void)
     return background(write_terminal) == 1000 + SIGTTOU ? 0 : 1;
 }
 
-static int ttou_attributes(void)
-{
-    return background(set_attributes) == 1000 + SIGTTOU ? 0 : 1;
-}
+static int ttou_attributes(void) { return background(set_attributes) == 1000 + SIGTTOU ? 0 : 1; }
 
-static int ttou_foreground(void)
-{
-    return background(take_foreground) == 1000 + SIGTTOU ? 0 : 1;
-}
+static int ttou_foreground(void) { return background(take_foreground) == 1000 + SIGTTOU ? 0 : 1; }
 
 static int foreground_taken(void)
 {
@@ -246,10 +226,7 @@ static int orphaned_read(void)
 /* The stopped member of a group that becomes orphaned gets SIGHUP, then SIGCONT. */
 static volatile sig_atomic_t hung_up;
 
-static void note_hangup(int signo UNUSED)
-{
-    hung_up = 1;
-}
+static void note_hangup(int signo UNUSED) { hung_up = 1; }
 
 static int orphaned_stop(void)
 {
@@ -320,7 +297,8 @@ static void hang_up(void)
     close(slave);
     close(master);
     waitpid(pid, &status, 0);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP, "closing the other end is SIGHUP for the session's leader");
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP,
+          "closing the other end is SIGHUP for the session's leader");
 }
 
 static int open_terminal(void)
@@ -376,7 +354,4 @@ static void body(void)
     terminals();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,8 +1,7 @@
 /*
- * What processes may ask about and be limited in: rlimits, usage, times, sysinfo, uname, capabilities, priorities, affinity, prctl,
- * random numbers; and calls that do not exist.
- * Source: getrlimit(2), prlimit(2), getrusage(2), times(2), sysinfo(2), uname(2), sys_capget(2), getpriority(2), sched_getaffinity(2),
- * prctl(2), getrandom(2).
+ * What processes may ask about and be limited in: rlimits, usage, times, sysinfo, uname, capabilities, priorities,
+ * affinity, prctl, random numbers; and calls that do not exist. Source: getrlimit(2), prlimit(2), getrusage(2),
+ * times(2), sysinfo(2), uname(2), sys_capget(2), getpriority(2), sched_getaffinity(2), prctl(2), getrandom(2).
  */
 #include "tap.h"
 
@@ -93,7 +92,8 @@ static void usage(void)
     NEED(getrusage(RUSAGE_SELF, &before));
     use_time(NULL);
     NEED(getrusage(RUSAGE_SELF, &after));
-    CHECK(after.ru_utime.tv_sec * 1000000 + after.ru_utime.tv_usec >= before.ru_utime.tv_sec * 1000000 + before.ru_utime.tv_usec,
+    CHECK(after.ru_utime.tv_sec * 1000000 + after.ru_utime.tv_usec >=
+              before.ru_utime.tv_sec * 1000000 + before.ru_utime.tv_usec,
           "user time grows");
     CHECK(after.ru_minflt - before.ru_minflt >= 1 && after.ru_maxrss >= 100, "faults and the largest size are counted");
     EXITS(use_time, NULL, 0, "a child that computes");
@@ -224,7 +224,4 @@ static void body(void)
     the_rest();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -42,7 +42,10 @@ static int ask(void *expected)
 
     if (fcntl(fd, F_GETLK, &range))
         return 1;
-    return range.l_type == want->l_type && range.l_start == want->l_start && range.l_len == want->l_len && range.l_pid == getppid() ? 0 : 2;
+    return range.l_type == want->l_type && range.l_start == want->l_start && range.l_len == want->l_len &&
+                   range.l_pid == getppid()
+               ? 0
+               : 2;
 }
 
 static int ask_free(void *unused UNUSED)
@@ -95,9 +98,7 @@ static int hold_and_tell(void *pipe_end)
     return 0; /* and the lock goes with the process */
 }
 
-static void note(int signo UNUSED)
-{
-}
+static void note(int signo UNUSED) {}
 
 static void waiting(void)
 {
@@ -180,10 +181,7 @@ static void ownership(void)
     close(two);
 }
 
-static int flock_inherited(void *shared)
-{
-    return flock((int)(long)shared, LOCK_UN);
-}
+static int flock_inherited(void *shared) { return flock((int)(long)shared, LOCK_UN); }
 
 static void whole_files(void)
 {
@@ -216,7 +214,4 @@ static void body(void)
     close(fd);
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

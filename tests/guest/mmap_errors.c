@@ -32,17 +32,23 @@ static void mmap_arguments(void)
     NEED(pipe(pipes));
     FAILS(sys_mmap(0, 0, RW, ANON, -1, 0), EINVAL, "mmap: length 0");
     FAILS(sys_mmap(0, PAGE, RW, MAP_ANONYMOUS, -1, 0), EINVAL, "mmap: neither shared nor private");
-    FAILS(sys_mmap(0, PAGE, RW, MAP_ANONYMOUS | MAP_SHARED_VALIDATE, -1, 0), EINVAL, "mmap: MAP_SHARED_VALIDATE of no file");
+    FAILS(sys_mmap(0, PAGE, RW, MAP_ANONYMOUS | MAP_SHARED_VALIDATE, -1, 0), EINVAL,
+          "mmap: MAP_SHARED_VALIDATE of no file");
     FAILS(sys_mmap(0, PAGE, RW, MAP_PRIVATE, fd, 100), EINVAL, "mmap: offset not a multiple of the page size");
     FAILS(sys_mmap(0, PAGE, RW, MAP_PRIVATE, 999, 0), EBADF, "mmap: a descriptor that is not open");
     FAILS(sys_mmap(0, PAGE, RW, MAP_PRIVATE, -1, 0), EBADF, "mmap: descriptor -1 without MAP_ANONYMOUS");
-    FAILS(sys_mmap(0, PAGE, PROT_READ, MAP_SHARED, write_only, 0), EACCES, "mmap: descriptor open for writing only, shared");
-    FAILS(sys_mmap(0, PAGE, PROT_READ, MAP_PRIVATE, write_only, 0), EACCES, "mmap: descriptor open for writing only, private");
-    FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED, read_only, 0), EACCES, "mmap: shared and writable of a read-only descriptor");
-    FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE | UNKNOWN_FLAG, fd, 0), EOPNOTSUPP, "mmap: MAP_SHARED_VALIDATE with an unknown flag");
+    FAILS(sys_mmap(0, PAGE, PROT_READ, MAP_SHARED, write_only, 0), EACCES,
+          "mmap: descriptor open for writing only, shared");
+    FAILS(sys_mmap(0, PAGE, PROT_READ, MAP_PRIVATE, write_only, 0), EACCES,
+          "mmap: descriptor open for writing only, private");
+    FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED, read_only, 0), EACCES,
+          "mmap: shared and writable of a read-only descriptor");
+    FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE | UNKNOWN_FLAG, fd, 0), EOPNOTSUPP,
+          "mmap: MAP_SHARED_VALIDATE with an unknown flag");
     at = OKAY(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE, fd, 0), "mmap: MAP_SHARED_VALIDATE");
     munmap((void *)at, PAGE);
-    at = OKAY(sys_mmap(0, 1, RW, ANON | UNKNOWN_FLAG, -1, 0), "mmap: an unknown flag is ignored elsewhere, length 1 is a page");
+    at = OKAY(sys_mmap(0, 1, RW, ANON | UNKNOWN_FLAG, -1, 0),
+              "mmap: an unknown flag is ignored elsewhere, length 1 is a page");
     munmap((void *)at, PAGE);
     at = OKAY(sys_mmap(0, PAGE, RW, ANON, 999, 0), "mmap: MAP_ANONYMOUS ignores the descriptor");
     munmap((void *)at, PAGE);
@@ -52,8 +58,10 @@ static void mmap_arguments(void)
 
     FAILS(sys_mmap(0, 1UL << 63, RW, ANON, -1, 0), ENOMEM, "mmap: half of everything");
     FAILS(sys_mmap(0, -1UL, RW, ANON, -1, 0), ENOMEM, "mmap: a length that rounds to nothing");
-    FAILS(sys_mmap(0, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0x7ffffffffffff000UL), EOVERFLOW, "mmap: past what a file can hold");
-    FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0), EINVAL, "mmap: MAP_GROWSDOWN shared");
+    FAILS(sys_mmap(0, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0x7ffffffffffff000UL), EOVERFLOW,
+          "mmap: past what a file can hold");
+    FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0), EINVAL,
+          "mmap: MAP_GROWSDOWN shared");
     FAILS(sys_mmap(0, PAGE, RW, MAP_PRIVATE | MAP_GROWSDOWN, fd, 0), EINVAL, "mmap: MAP_GROWSDOWN of a file");
     close(fd), close(read_only), close(write_only), close(path), close(folder), close(pipes[0]), close(pipes[1]);
 }
@@ -77,21 +85,28 @@ static void mmap_addresses(void)
     munmap((void *)range, 8 * PAGE);
 
     FAILS(sys_mmap(range + 1, PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL, "mmap: MAP_FIXED at no page's start");
-    FAILS(sys_mmap(range + 1, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EINVAL, "mmap: MAP_FIXED_NOREPLACE at no page's start");
-    FAILS(sys_mmap(0xffffffc000000000UL, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM, "mmap: MAP_FIXED in the kernel's half");
-    FAILS(sys_mmap(-PAGE, 2 * PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM, "mmap: MAP_FIXED around the end of all addresses");
+    FAILS(sys_mmap(range + 1, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EINVAL,
+          "mmap: MAP_FIXED_NOREPLACE at no page's start");
+    FAILS(sys_mmap(0xffffffc000000000UL, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM,
+          "mmap: MAP_FIXED in the kernel's half");
+    FAILS(sys_mmap(-PAGE, 2 * PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM,
+          "mmap: MAP_FIXED around the end of all addresses");
     at = sys_mmap(0xffffffc000000000UL, PAGE, RW, ANON, -1, 0);
     CHECK(at != -1UL && at < 1UL << 56, "mmap: a hint in the kernel's half is only a hint");
     munmap((void *)at, PAGE);
 
-    IS(sys_mmap(range, 4 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), range, "mmap: MAP_FIXED_NOREPLACE of a free range");
+    IS(sys_mmap(range, 4 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), range,
+       "mmap: MAP_FIXED_NOREPLACE of a free range");
     *(char *)range = 'k';
-    FAILS(sys_mmap(range, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EEXIST, "mmap: MAP_FIXED_NOREPLACE of a used one");
-    FAILS(sys_mmap(range + 3 * PAGE, 2 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EEXIST, "mmap: and of one used in part");
+    FAILS(sys_mmap(range, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EEXIST,
+          "mmap: MAP_FIXED_NOREPLACE of a used one");
+    FAILS(sys_mmap(range + 3 * PAGE, 2 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EEXIST,
+          "mmap: and of one used in part");
     IS(*(char *)range, 'k', "mmap: and nothing is replaced");
     IS(sys_mmap(range, PAGE, RW, ANON | MAP_FIXED, -1, 0), range, "mmap: MAP_FIXED replaces");
     IS(*(char *)range, 0, "mmap: and the new memory is zero");
-    IS(sys_mmap(range + 4 * PAGE, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), range + 4 * PAGE, "mmap: NOREPLACE right behind another");
+    IS(sys_mmap(range + 4 * PAGE, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), range + 4 * PAGE,
+       "mmap: NOREPLACE right behind another");
     munmap((void *)range, 8 * PAGE);
     if (geteuid() == 0)
         EXITS(low_as_user, NULL, 0, "mmap: address 0 is EPERM for a user");
@@ -187,7 +202,8 @@ static void madvise_errors(void)
     OKAY(madvise(at, 0, MADV_DONTNEED), "madvise: length 0");
     memset(at, 1, 4 * PAGE);
     OKAY(madvise(at + PAGE, PAGE, MADV_DONTNEED), "madvise: MADV_DONTNEED");
-    CHECK(at[0] == 1 && at[PAGE] == 0 && at[2 * PAGE - 1] == 0 && at[2 * PAGE] == 1, "madvise: drops exactly the range's contents");
+    CHECK(at[0] == 1 && at[PAGE] == 0 && at[2 * PAGE - 1] == 0 && at[2 * PAGE] == 1,
+          "madvise: drops exactly the range's contents");
     NEED(munmap(at + 2 * PAGE, PAGE));
     FAILS(madvise(at, 4 * PAGE, MADV_DONTNEED), ENOMEM, "madvise: a gap amid the range");
     CHECK(at[0] == 0 && at[3 * PAGE] == 0, "madvise: is applied around the gap all the same");
@@ -209,15 +225,18 @@ static void mremap_errors(void)
     FAILS((long)mremap(at + 1, PAGE, PAGE, 0), EINVAL, "mremap: not a page's start");
     FAILS((long)mremap(at, PAGE, 0, 0), EINVAL, "mremap: new length 0");
     FAILS((long)mremap(at, PAGE, PAGE, 0x80), EINVAL, "mremap: unknown flags");
-    FAILS((long)mremap(at, PAGE, PAGE, MREMAP_FIXED, at + 4 * PAGE), EINVAL, "mremap: MREMAP_FIXED without MREMAP_MAYMOVE");
-    FAILS((long)mremap(at, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + PAGE), EINVAL, "mremap: overlapping ranges");
+    FAILS((long)mremap(at, PAGE, PAGE, MREMAP_FIXED, at + 4 * PAGE), EINVAL,
+          "mremap: MREMAP_FIXED without MREMAP_MAYMOVE");
+    FAILS((long)mremap(at, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + PAGE), EINVAL,
+          "mremap: overlapping ranges");
     NEED(munmap(at + 4 * PAGE, PAGE));
     FAILS((long)mremap(at + 4 * PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT, "mremap: nothing mapped");
     FAILS((long)mremap(at + 2 * PAGE, 2 * PAGE, 4 * PAGE, 0), ENOMEM, "mremap: no room to grow in place");
     IS((long)mremap(at + 2 * PAGE, 2 * PAGE, 3 * PAGE, 0), (long)at + 2 * PAGE, "mremap: room to grow in place");
     moved = mremap(at, 2 * PAGE, 64 * PAGE, MREMAP_MAYMOVE);
     CHECK(moved != MAP_FAILED && moved != at, "mremap: moves when it must");
-    CHECK(moved != MAP_FAILED && moved[0] == 'a' && moved[PAGE] == 'b' && moved[2 * PAGE] == 0, "mremap: with its contents");
+    CHECK(moved != MAP_FAILED && moved[0] == 'a' && moved[PAGE] == 'b' && moved[2 * PAGE] == 0,
+          "mremap: with its contents");
     FAILS(msync(at, PAGE, MS_SYNC), ENOMEM, "mremap: the old place is free");
     IS((long)mremap(moved, 64 * PAGE, PAGE, 0), (long)moved, "mremap: shrinks in place");
     FAILS(msync(moved + PAGE, PAGE, MS_SYNC), ENOMEM, "mremap: and gives the rest back");
@@ -254,7 +273,4 @@ static void body(void)
     brk_rules();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

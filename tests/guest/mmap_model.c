@@ -1,7 +1,7 @@
 /*
- * Random mmap, munmap, mprotect, madvise, mremap, fork, load and store over a small range, each checked against a plain model: what
- * is mapped, how it is protected, and every page's contents. The seed is printed; a run with the same seed does the same.
- *     mmap_model [DIR] [STEPS [SEED]]
+ * Random mmap, munmap, mprotect, madvise, mremap, fork, load and store over a small range, each checked against a plain
+ * model: what is mapped, how it is protected, and every page's contents. The seed is printed; a run with the same seed
+ * does the same. mmap_model [DIR] [STEPS [SEED]]
  */
 #include "tap.h"
 
@@ -12,7 +12,8 @@
 
 enum kind { GONE, ANONYMOUS, PRIVATE_FILE, SHARED_FILE };
 
-/* What a page of the range should be. VALUE is the number in its first word; of file pages not copied it is the file's. */
+/* What a page of the range should be. VALUE is the number in its first word; of file pages not copied it is the file's.
+ */
 struct page {
     enum kind kind;
     int protection, copied;
@@ -43,10 +44,7 @@ static void on_fault(int signo UNUSED, siginfo_t *info, void *context UNUSED)
     siglongjmp(escape, 1);
 }
 
-static unsigned *word_of(unsigned page)
-{
-    return (unsigned *)(range + page * PAGE + page % 7 * 512);
-}
+static unsigned *word_of(unsigned page) { return (unsigned *)(range + page * PAGE + page % 7 * 512); }
 
 /* 0, or the si_code of the fault. */
 static int try_load(unsigned page, unsigned *value)
@@ -110,9 +108,11 @@ static int store(unsigned page)
     return check_page(page);
 }
 
-static const int protections[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC};
+static const int protections[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
+                                  PROT_READ | PROT_EXEC};
 
-/* Where the word of a page lies depends on its number modulo 7; so a page of the file may lie only where its own number agrees. */
+/* Where the word of a page lies depends on its number modulo 7; so a page of the file may lie only where its own number
+ * agrees. */
 static int map(unsigned from, unsigned count)
 {
     enum kind kind = ANONYMOUS + pick(3);
@@ -207,7 +207,9 @@ static int file_write(unsigned file_page)
     unsigned value = pick(1u << 30) + 1;
 
     file_values[file_page] = value;
-    return pwrite(file_fd, &value, 4, file_page * PAGE + file_page % 7 * 512) == 4 ? 0 : wrong("pwrite", file_page, errno, 0);
+    return pwrite(file_fd, &value, 4, file_page * PAGE + file_page % 7 * 512) == 4
+               ? 0
+               : wrong("pwrite", file_page, errno, 0);
 }
 
 static int check_all(void)
@@ -224,7 +226,8 @@ static int check_all(void)
     return 0;
 }
 
-/* A child goes its own way for a while; what it does to private pages must not be seen here. It leaves the file alone. */
+/* A child goes its own way for a while; what it does to private pages must not be seen here. It leaves the file alone.
+ */
 static int in_a_child(void)
 {
     int status, bad = 0;
@@ -305,7 +308,4 @@ static void body(void)
     close(file_fd);
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

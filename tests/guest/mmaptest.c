@@ -1,16 +1,14 @@
 /*
- * What a program may expect of mmap, munmap, fork and page faults: contents, sharing, laziness, privacy, and which signal tells of what.
- * Source: mmap(2), fork(2), sigaction(2). Errors of mmap's arguments are mmap_errors' subject; copy-on-write trees are cow's.
+ * What a program may expect of mmap, munmap, fork and page faults: contents, sharing, laziness, privacy, and which
+ * signal tells of what. Source: mmap(2), fork(2), sigaction(2). Errors of mmap's arguments are mmap_errors' subject;
+ * copy-on-write trees are cow's.
  */
 #include "tap.h"
 
 #define HALF (PAGE / 2)
 
 /* Page N of a test file is full of 'A' + n. */
-static char pattern(size_t offset)
-{
-    return 'A' + offset / PAGE % 26;
-}
+static char pattern(size_t offset) { return 'A' + offset / PAGE % 26; }
 
 static int pattern_file(const char *name, size_t length)
 {
@@ -45,22 +43,13 @@ static volatile char *map(size_t length, int protection, int flags, int fd, off_
     return (volatile char *)NEED((long)mmap(NULL, length, protection, flags, fd, offset));
 }
 
-static void unmap(volatile char *at, size_t length)
-{
-    NEED(munmap((void *)at, length));
-}
+static void unmap(volatile char *at, size_t length) { NEED(munmap((void *)at, length)); }
 
-static int reopen(const char *name, int flags)
-{
-    return (int)NEED(open(name, flags));
-}
+static int reopen(const char *name, int flags) { return (int)NEED(open(name, flags)); }
 
 /* ---- Children that die or answer ---- */
 
-static int load(void *at)
-{
-    return *(volatile char *)at & 0x7f;
-}
+static int load(void *at) { return *(volatile char *)at & 0x7f; }
 
 static int store(void *at)
 {
@@ -184,13 +173,15 @@ static void truncated_private(void)
 static void two_files(void)
 {
     int one = pattern_file("one", PAGE), two = pattern_file("two", PAGE);
-    volatile char *first = map(PAGE, PROT_READ, MAP_PRIVATE, one, 0), *second = map(PAGE, PROT_READ, MAP_SHARED, two, 0);
+    volatile char *first = map(PAGE, PROT_READ, MAP_PRIVATE, one, 0),
+                  *second = map(PAGE, PROT_READ, MAP_SHARED, two, 0);
 
     close(one);
     close(two);
     NEED(unlink("one"));
     NEED(unlink("two"));
-    CHECK(holds_pattern(first, 0, PAGE) && holds_pattern(second, 0, PAGE), "two files, closed and unlinked, stay readable");
+    CHECK(holds_pattern(first, 0, PAGE) && holds_pattern(second, 0, PAGE),
+          "two files, closed and unlinked, stay readable");
     unmap(first, PAGE);
     CHECK(holds_pattern(second, 0, PAGE), "unmapping one leaves the other");
     unmap(second, PAGE);
@@ -258,8 +249,10 @@ static void forked(void)
 
     CHECK(maps[0][0] == 'A', "only one of four pages is touched before fork");
     EXITS(child_sees_maps, maps, 0, "a child sees both maps, touched or not, and unmaps parts");
-    CHECK(holds_pattern(maps[0], 0, PAGE + HALF) && holds_pattern(maps[1], 0, PAGE + HALF), "the parent's maps stay whole");
-    DIES(child_touches_unmapped, maps, SIGSEGV, SEGV_MAPERR, maps[0], "a child touching what it unmapped dies of SIGSEGV");
+    CHECK(holds_pattern(maps[0], 0, PAGE + HALF) && holds_pattern(maps[1], 0, PAGE + HALF),
+          "the parent's maps stay whole");
+    DIES(child_touches_unmapped, maps, SIGSEGV, SEGV_MAPERR, maps[0],
+         "a child touching what it unmapped dies of SIGSEGV");
     end = in_child(child_touches_unmapped, maps);
     CHECK(end.status == -1 && end.signal == SIGSEGV, "and the parent sees that in the wait status");
     unmap(maps[0], 2 * PAGE);
@@ -362,7 +355,8 @@ static void partial_unmaps(void)
     memset((char *)at, 7, 5 * PAGE);
     fixed = mmap((char *)at + PAGE, 2 * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 5 * PAGE);
     IS((long)fixed, (long)at + PAGE, "MAP_FIXED takes the very address");
-    CHECK(holds_pattern(at + PAGE, 5 * PAGE, 2 * PAGE), "MAP_FIXED over part of a map shows the new file, from its offset");
+    CHECK(holds_pattern(at + PAGE, 5 * PAGE, 2 * PAGE),
+          "MAP_FIXED over part of a map shows the new file, from its offset");
     CHECK(at[0] == 7 && at[PAGE - 1] == 7 && at[3 * PAGE] == 7 && at[5 * PAGE - 1] == 7, "and keeps what is around it");
     unmap(at, 5 * PAGE);
 
@@ -522,8 +516,12 @@ static void bad_pointers(void)
     const struct {
         void *at;
         const char *what;
-    } bad[] = {{NULL, "null"}, {(void *)8, "low"}, {(void *)read_only, "read-only"}, {(void *)0xffffffff80200000, "kernel"},
-               {(void *)0x0100000000000000, "non-canonical"}, {(void *)-1, "last"}};
+    } bad[] = {{NULL, "null"},
+               {(void *)8, "low"},
+               {(void *)read_only, "read-only"},
+               {(void *)0xffffffff80200000, "kernel"},
+               {(void *)0x0100000000000000, "non-canonical"},
+               {(void *)-1, "last"}};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         FAILS(read(fd, bad[i].at, 10), EFAULT, "read() to a %s pointer is EFAULT", bad[i].what);
@@ -549,30 +547,6 @@ static void protections(void)
     unmap(at, PAGE);
     DIES(jump, at, SIGSEGV, SEGV_MAPERR, at, "a jump into nothing is SEGV_MAPERR");
     DIES(load, NULL, SIGSEGV, SEGV_MAPERR, NULL, "a load through a null pointer is SEGV_MAPERR at 0");
-}
-
-static void shared_anonymous(void)
-{
-    volatile char *at = map(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    at[0] = 5;
-    EXITS(store, at + PAGE, 0, "a child stores into shared anonymous memory");
-    CHECK(at[PAGE] == 1 && at[0] == 5, "and the parent sees it");
-    unmap(at, 2 * PAGE);
-}
-
-static void populated(void)
-{
-    unsigned char vector[8] = {0};
-    volatile char *at = map(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    int resident = 0;
-
-    OKAY(mincore((void *)at, 8 * PAGE, vector), "mincore");
-    for (int i = 0; i < 8; i++)
-        resident += vector[i] & 1;
-    IS(resident, 8, "MAP_POPULATE brings every page in");
-    CHECK(is_zero(at, 8 * PAGE), "all zero");
-    unmap(at, 8 * PAGE);
 }
 
 static void synced(void)
@@ -612,12 +586,7 @@ static void body(void)
     kernel_stores();
     bad_pointers();
     protections();
-    shared_anonymous();
-    populated();
     synced();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

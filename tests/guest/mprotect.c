@@ -1,16 +1,13 @@
 /*
- * Protection page by page: amid large mappings, over several of them, back and forth, and what /proc/self/maps shows of it.
- * Source: mprotect(2), proc_pid_maps(5).
+ * Protection page by page: amid large mappings, over several of them, back and forth, and what /proc/self/maps shows of
+ * it. Source: mprotect(2), proc_pid_maps(5).
  */
 #include "tap.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGES 1024
 
-static int load(void *at)
-{
-    return *(volatile char *)at & 0;
-}
+static int load(void *at) { return *(volatile char *)at & 0; }
 
 static int store(void *at)
 {
@@ -25,7 +22,8 @@ static int call(void *at)
 }
 
 /*
- * What maps shows of [AT, AT + LENGTH): "pages:perms" for each line, clipped to the range, in order; "-" for a gap's pages.
+ * What maps shows of [AT, AT + LENGTH): "pages:perms" for each line, clipped to the range, in order; "-" for a gap's
+ * pages.
  */
 static const char *shown(const void *at, size_t length)
 {
@@ -40,17 +38,18 @@ static const char *shown(const void *at, size_t length)
             continue;
         start = start < from ? from : start;
         end = end > to ? to : end;
-        used += snprintf(text + used, sizeof(text) - used, "%s%lu:%s", used ? " " : "", (end - start) / PAGE, permissions);
+        used +=
+            snprintf(text + used, sizeof(text) - used, "%s%lu:%s", used ? " " : "", (end - start) / PAGE, permissions);
     }
     free(maps);
     return text;
 }
 
-#define SHOWS(at, length, want, ...)                                                                                   \
-    do {                                                                                                               \
-        const char *shown_text = shown(at, length);                                                                    \
-        if (!CHECK(!strcmp(shown_text, want), __VA_ARGS__))                                                            \
-            diag("maps shows \"%s\", not \"%s\"", shown_text, want);                                                   \
+#define SHOWS(at, length, want, ...)                                 \
+    do {                                                             \
+        const char *shown_text = shown(at, length);                  \
+        if (!CHECK(!strcmp(shown_text, want), __VA_ARGS__))          \
+            diag("maps shows \"%s\", not \"%s\"", shown_text, want); \
     } while (0)
 
 static void amid_a_mapping(void)
@@ -232,7 +231,4 @@ static void body(void)
     across_fork();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,6 +1,6 @@
 /*
- * mremap, madvise and mincore on pages of every kind: contents, protections and sharing go along; what is left behind is gone.
- * Their errors are mmap_errors' subject. Source: mremap(2), madvise(2), mincore(2).
+ * mremap, madvise and mincore on pages of every kind: contents, protections and sharing go along; what is left behind
+ * is gone. Their errors are mmap_errors' subject. Source: mremap(2), madvise(2), mincore(2).
  */
 #include "tap.h"
 
@@ -11,10 +11,7 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-static int load(void *at)
-{
-    return *(volatile char *)at & 0;
-}
+static int load(void *at) { return *(volatile char *)at & 0; }
 
 static int store(void *at)
 {
@@ -69,7 +66,8 @@ static void protections(void)
     DIES(store, moved, SIGSEGV, SEGV_ACCERR, moved, "and is read-only there");
     CHECK(is_filled(at, 0, 4) && is_filled(at, 8, PAGES), "its neighbours stay");
     moved = mremap(at + 8 * PAGE, 4 * PAGE, 8 * PAGE, MREMAP_MAYMOVE);
-    CHECK(moved != MAP_FAILED && is_filled(moved - 8 * PAGE, 8, 12) && moved[4 * PAGE] == 0, "another part moves and grows");
+    CHECK(moved != MAP_FAILED && is_filled(moved - 8 * PAGE, 8, 12) && moved[4 * PAGE] == 0,
+          "another part moves and grows");
     NEED(munmap(moved, 8 * PAGE));
     NEED(munmap(there, 4 * PAGE));
     NEED(munmap(at, PAGES * PAGE));
@@ -150,6 +148,15 @@ static int resident(char *at, size_t pages)
     return count;
 }
 
+static void populated(void)
+{
+    char *at = mmap(NULL, 8 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    CHECK(at != MAP_FAILED && resident(at, 8) == 8, "MAP_POPULATE brings every page in");
+    CHECK(at[0] == 0 && at[8 * PAGE - 1] == 0, "as zeros");
+    NEED(munmap(at, 8 * PAGE));
+}
+
 static void advice(void)
 {
     char *at = anon(PAGES * PAGE, RW), back;
@@ -205,10 +212,8 @@ static void body(void)
     files();
     leaving_it_mapped();
     across_fork();
+    populated();
     advice();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

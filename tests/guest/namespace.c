@@ -1,7 +1,7 @@
 /*
- * Names: hard and symbolic links, every case of rename(2), directories and their errors, reading large directories while they change,
- * path walking, times and statx.
- * Source: link(2), rename(2), symlink(2), mkdir(2), rmdir(2), unlink(2), getdents64(2), path_resolution(7), utimensat(2), statx(2).
+ * Names: hard and symbolic links, every case of rename(2), directories and their errors, reading large directories
+ * while they change, path walking, times and statx. Source: link(2), rename(2), symlink(2), mkdir(2), rmdir(2),
+ * unlink(2), getdents64(2), path_resolution(7), utimensat(2), statx(2).
  */
 #include "tap.h"
 
@@ -10,10 +10,7 @@
 
 static char long_path[5000];
 
-static void touch(const char *name)
-{
-    close(make_file(name, name, strlen(name)));
-}
+static void touch(const char *name) { close(make_file(name, name, strlen(name))); }
 
 static int holds(const char *name, const char *text)
 {
@@ -120,7 +117,8 @@ static void symbolic_links(void)
     NEED(mkdir("folder", 0755));
     NEED(symlink("folder", "tofolder"));
     touch("folder/in");
-    CHECK(exists("tofolder/in") && exists("tofolder/../target") && exists("./folder/.//../folder/in"), "paths with dots, doubled slashes, links");
+    CHECK(exists("tofolder/in") && exists("tofolder/../target") && exists("./folder/.//../folder/in"),
+          "paths with dots, doubled slashes, links");
     NEED(lstat("tofolder/", &info));
     CHECK(S_ISDIR(info.st_mode), "a slash behind a symlink follows it");
     FAILS(rmdir("tofolder"), ENOTDIR, "rmdir of a symlink");
@@ -203,7 +201,8 @@ static void renames_with_flags(void)
     OKAY(renameat_flags("c", "d/e", RENAME_EXCHANGE), "a file and a directory change places");
     struct stat stat;
     NEED(lstat("c", &stat));
-    CHECK(S_ISDIR(stat.st_mode) && holds("d/e", "b") && links("d") == 2 && inode("c/..") == inode("."), "with links and .. right");
+    CHECK(S_ISDIR(stat.st_mode) && holds("d/e", "b") && links("d") == 2 && inode("c/..") == inode("."),
+          "with links and .. right");
     FAILS(renameat_flags("d", "d/e", RENAME_EXCHANGE), EINVAL, "not a directory with what is in it");
     rmdir("c"), unlink("d/e"), rmdir("d"), unlink("b");
 }
@@ -286,7 +285,8 @@ struct entry {
     char name[];
 };
 
-/* Reads on, marks what it sees; returns how many it saw, and in *LAST the offset after the last one. BUDGET entries at most. */
+/* Reads on, marks what it sees; returns how many it saw, and in *LAST the offset after the last one. BUDGET entries at
+ * most. */
 static int scan(int fd, int budget, int64_t *last)
 {
     static char block[2048] __attribute__((aligned(8)));
@@ -329,7 +329,9 @@ static void large_directory(void)
     for (int i = 0; i < ENTRIES; i++)
         good &= seen[i] == 1;
     CHECK(good, "each once");
-    FAILS(syscall(SYS_getdents64, fd, small, sizeof(small)) == 0 ? (lseek(fd, 0, SEEK_SET), syscall(SYS_getdents64, fd, small, 8)) : -2,
+    FAILS(syscall(SYS_getdents64, fd, small, sizeof(small)) == 0
+              ? (lseek(fd, 0, SEEK_SET), syscall(SYS_getdents64, fd, small, 8))
+              : -2,
           EINVAL, "getdents64 into too small a buffer");
 
     memset(seen, 0, sizeof(seen));
@@ -365,14 +367,12 @@ static void large_directory(void)
 
 /* ---- Times ---- */
 
-static void times_of(const char *name, struct stat *stat)
-{
-    NEED(lstat(name, stat));
-}
+static void times_of(const char *name, struct stat *stat) { NEED(lstat(name, stat)); }
 
 static void timestamps(void)
 {
-    struct timespec set[2] = {{1000000000, 0}, {1100000000, 0}}, omit[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}}, bad[2] = {{0, -1}, {0, 0}};
+    struct timespec set[2] = {{1000000000, 0}, {1100000000, 0}}, omit[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}},
+                    bad[2] = {{0, -1}, {0, 0}};
     struct stat before, after;
     struct statx extended;
 
@@ -406,8 +406,9 @@ static void timestamps(void)
 
     OKAY(statx(AT_FDCWD, "t", AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &extended), "statx");
     times_of("t", &after);
-    CHECK(extended.stx_ino == after.st_ino && extended.stx_mode == after.st_mode && extended.stx_nlink == after.st_nlink &&
-              extended.stx_mtime.tv_sec == after.st_mtim.tv_sec && (extended.stx_mask & STATX_BASIC_STATS) == STATX_BASIC_STATS &&
+    CHECK(extended.stx_ino == after.st_ino && extended.stx_mode == after.st_mode &&
+              extended.stx_nlink == after.st_nlink && extended.stx_mtime.tv_sec == after.st_mtim.tv_sec &&
+              (extended.stx_mask & STATX_BASIC_STATS) == STATX_BASIC_STATS &&
               makedev(extended.stx_dev_major, extended.stx_dev_minor) == after.st_dev,
           "agrees with lstat");
     FAILS(statx(AT_FDCWD, "t", 0x80000, STATX_BASIC_STATS, &extended), EINVAL, "statx: unknown flags");
@@ -430,7 +431,4 @@ static void body(void)
     timestamps();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,6 +1,6 @@
 /*
- * Rights: what other users may do with files and directories, sticky directories, umask, chown and chmod with their effects on the
- * set-user-ID bits, access(2), the user and group ids of processes. Needs root, to become others.
+ * Rights: what other users may do with files and directories, sticky directories, umask, chown and chmod with their
+ * effects on the set-user-ID bits, access(2), the user and group ids of processes. Needs root, to become others.
  * Source: path_resolution(7), chmod(2), chown(2), access(2), credentials(7), setresuid(2), capabilities(7).
  */
 #include "tap.h"
@@ -30,7 +30,8 @@ static int as_user(void *argument)
 {
     struct deed *deed = argument;
 
-    if (setgroups(0, NULL) || setresgid(deed->group, deed->group, deed->group) || setresuid(deed->user, deed->user, deed->user))
+    if (setgroups(0, NULL) || setresgid(deed->group, deed->group, deed->group) ||
+        setresuid(deed->user, deed->user, deed->user))
         return 250;
     return deed->function(deed->name) < 0 ? errno : 0;
 }
@@ -46,7 +47,11 @@ static int do_read(const char *name) { return open(name, O_RDONLY); }
 static int do_write(const char *name) { return open(name, O_WRONLY); }
 static int do_create(const char *name) { return open(name, O_WRONLY | O_CREAT | O_EXCL, 0666); }
 static int do_unlink(const char *name) { return unlink(name); }
-static int do_stat(const char *name) { struct stat stat; return lstat(name, &stat); }
+static int do_stat(const char *name)
+{
+    struct stat stat;
+    return lstat(name, &stat);
+}
 static int do_mkdir(const char *name) { return mkdir(name, 0777); }
 static int do_rmdir(const char *name) { return rmdir(name); }
 static int do_chmod(const char *name) { return chmod(name, 0777); }
@@ -223,7 +228,8 @@ static int identities(void *unused UNUSED)
 {
     uid_t real, effective, saved;
 
-    if (setresuid(ALICE, BOB, 0) || getresuid(&real, &effective, &saved) || real != ALICE || effective != BOB || saved != 0)
+    if (setresuid(ALICE, BOB, 0) || getresuid(&real, &effective, &saved) || real != ALICE || effective != BOB ||
+        saved != 0)
         return 1;
     if (setresuid(-1, ALICE, -1) || geteuid() != ALICE)
         return 2;
@@ -255,7 +261,4 @@ static void body(void)
     EXITS(identities, NULL, 0, "real, effective and saved user ids change as they may");
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,7 +1,6 @@
 /*
- * Pipes and FIFOs, and waiting for several descriptors: atomic writes, full and empty ones, readers and writers that leave, O_NONBLOCK,
- * poll and select.
- * Source: pipe(7), fifo(7), pipe(2), write(2), poll(2), select(2).
+ * Pipes and FIFOs, and waiting for several descriptors: atomic writes, full and empty ones, readers and writers that
+ * leave, O_NONBLOCK, poll and select. Source: pipe(7), fifo(7), pipe(2), write(2), poll(2), select(2).
  */
 #include "tap.h"
 
@@ -214,10 +213,7 @@ static void polling(void)
 
 static volatile sig_atomic_t alarms;
 
-static void note_alarm(int signo UNUSED)
-{
-    alarms++;
-}
+static void note_alarm(int signo UNUSED) { alarms++; }
 
 static void interrupted(void)
 {
@@ -293,7 +289,4 @@ static void body(void)
     fifos();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,7 +1,8 @@
 /*
- * More is asked for than there is memory: files twice as large are written, read, mapped and stored to, and come back whole; anonymous
- * memory without end costs its owner's life and nobody else's. For small machines; on others it is skipped, for it would take long.
- * Source: mmap(2), proc(5) (oom_score_adj), the design's rule that the largest process dies and the kernel never does.
+ * More is asked for than there is memory: files twice as large are written, read, mapped and stored to, and come back
+ * whole; anonymous memory without end costs its owner's life and nobody else's. For small machines; on others it is
+ * skipped, for it would take long. Source: mmap(2), proc(5) (oom_score_adj), the design's rule that the largest process
+ * dies and the kernel never does.
  */
 #include "tap.h"
 
@@ -11,10 +12,7 @@
 
 static size_t memory;
 
-static uint64_t word_at(size_t page, unsigned round)
-{
-    return page * 0x9e3779b97f4a7c15u + round;
-}
+static uint64_t word_at(size_t page, unsigned round) { return page * 0x9e3779b97f4a7c15u + round; }
 
 static int write_pages(int fd, size_t pages, unsigned round)
 {
@@ -105,10 +103,7 @@ static int eat_everything(void *unused UNUSED)
     }
 }
 
-static int nothing_special(void *unused UNUSED)
-{
-    return anon(PAGE, PROT_READ) == MAP_FAILED;
-}
+static int nothing_special(void *unused UNUSED) { return anon(PAGE, PROT_READ) == MAP_FAILED; }
 
 static void out_of_memory(void)
 {
@@ -141,7 +136,4 @@ static void body(void)
     out_of_memory();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

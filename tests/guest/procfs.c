@@ -24,7 +24,8 @@ static int has_number(const char *contents, const char *name)
 
     for (; line && *line; line = (line = strchr(line, '\n')) ? line + 1 : NULL)
         if (!strncmp(line, name, length))
-            return line[length + strspn(line + length, ": \t")] >= '0' && line[length + strspn(line + length, ": \t")] <= '9';
+            return line[length + strspn(line + length, ": \t")] >= '0' &&
+                   line[length + strspn(line + length, ": \t")] <= '9';
     return 0;
 }
 
@@ -42,7 +43,8 @@ static void process_stat(void)
         return;
     CHECK(!strncmp(contents - 8, "odd) name" + 1, 8), "stat: whatever it holds");
     IS(sscanf(contents + 1, " %c %d %d %d%n", &state, &parent, &group, &session, &used), 4, "stat: state and family");
-    CHECK(state == 'R' && pid == getpid() && parent == getppid() && group == getpgrp() && session == getsid(0), "stat: agree with the calls");
+    CHECK(state == 'R' && pid == getpid() && parent == getppid() && group == getpgrp() && session == getsid(0),
+          "stat: agree with the calls");
     for (const char *at = contents + 1; *at; at++)
         fields += *at == ' ';
     IS(fields, 2 + 50 + 1, "stat: fifty fields behind the name");
@@ -51,7 +53,8 @@ static void process_stat(void)
 
 static void process_status(void)
 {
-    static const char *const names[] = {"Pid", "PPid", "Tgid", "Uid", "Gid", "Threads", "VmSize", "VmRSS", "VmData", "VmStk", "VmPeak", "Umask",
+    static const char *const names[] = {"Pid",    "PPid",   "Tgid",   "Uid",    "Gid",    "Threads",
+                                        "VmSize", "VmRSS",  "VmData", "VmStk",  "VmPeak", "Umask",
                                         "SigPnd", "SigBlk", "SigIgn", "SigCgt", "FDSize"};
     const char *contents = read_proc("/proc/self/status");
     char want[64];
@@ -76,8 +79,10 @@ static void process_maps(void)
     NEED(readlink("/proc/self/exe", self, sizeof(self) - 1));
     for (; *line; line = strchr(line, '\n') + 1, lines++) {
         path[0] = 0;
-        good &= sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %255[^\n]", &start, &end, rights, &offset, &major, &minor, &inode, path) >= 7;
-        good &= start >= last && end > start && strlen(rights) == 4 && strchr("r-", rights[0]) && strchr("ps", rights[3]);
+        good &= sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %255[^\n]", &start, &end, rights, &offset, &major, &minor,
+                       &inode, path) >= 7;
+        good &=
+            start >= last && end > start && strlen(rights) == 4 && strchr("r-", rights[0]) && strchr("ps", rights[3]);
         last = end;
         stacks += !strcmp(path, "[stack]");
         own += !strcmp(path, self) && inode != 0;
@@ -134,8 +139,9 @@ static void process_files(void)
     DIR *dir;
 
     contents = read_proc("/proc/self/statm");
-    IS(sscanf(contents, "%ld %ld %ld %ld %ld %ld %ld", pages, pages + 1, pages + 2, pages + 3, pages + 4, pages + 5, pages + 6), 7,
-       "statm: seven numbers");
+    IS(sscanf(contents, "%ld %ld %ld %ld %ld %ld %ld", pages, pages + 1, pages + 2, pages + 3, pages + 4, pages + 5,
+              pages + 6),
+       7, "statm: seven numbers");
     CHECK(pages[0] >= pages[1] && pages[1] >= pages[2] && pages[1] > 0, "statm: in order of size");
     contents = read_proc("/proc/self/comm");
     snprintf(want, sizeof(want), "%.15s\n", tap_program);
@@ -164,7 +170,8 @@ static void process_files(void)
 
 static void whole_system(void)
 {
-    static const char *const memory[] = {"MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "SwapTotal", "SwapFree", "Dirty", "Shmem"};
+    static const char *const memory[] = {"MemTotal",  "MemFree",  "MemAvailable", "Buffers", "Cached",
+                                         "SwapTotal", "SwapFree", "Dirty",        "Shmem"};
     unsigned long numbers[10];
     const char *contents = read_proc("/proc/meminfo");
     float one, two, three;
@@ -174,15 +181,18 @@ static void whole_system(void)
     for (size_t i = 0; i < sizeof(memory) / sizeof(memory[0]); i++)
         CHECK(has_number(contents, memory[i]), "meminfo: %s", memory[i]);
     contents = read_proc("/proc/stat");
-    CHECK(sscanf(contents, "cpu %lu %lu %lu %lu %lu %lu %lu", numbers, numbers + 1, numbers + 2, numbers + 3, numbers + 4, numbers + 5,
-                 numbers + 6) == 7,
+    CHECK(sscanf(contents, "cpu %lu %lu %lu %lu %lu %lu %lu", numbers, numbers + 1, numbers + 2, numbers + 3,
+                 numbers + 4, numbers + 5, numbers + 6) == 7,
           "stat: the harts' sum");
-    CHECK(strstr(contents, "\ncpu0 ") && strstr(contents, "\nctxt ") && strstr(contents, "\nbtime ") && strstr(contents, "\nprocesses "),
+    CHECK(strstr(contents, "\ncpu0 ") && strstr(contents, "\nctxt ") && strstr(contents, "\nbtime ") &&
+              strstr(contents, "\nprocesses "),
           "stat: harts, switches, boot time, forks");
     contents = read_proc("/proc/uptime");
     CHECK(sscanf(contents, "%lf %lf", &up, &idle) == 2 && up > 0, "uptime: two numbers");
     contents = read_proc("/proc/loadavg");
-    CHECK(sscanf(contents, "%f %f %f %d/%d %d", &one, &two, &three, &running, &total, &last) == 6 && running >= 1 && total >= 1, "loadavg");
+    CHECK(sscanf(contents, "%f %f %f %d/%d %d", &one, &two, &three, &running, &total, &last) == 6 && running >= 1 &&
+              total >= 1,
+          "loadavg");
     contents = read_proc("/proc/cpuinfo");
     CHECK(strstr(contents, "processor\t: 0\n") && strstr(contents, "\nisa\t\t: rv64"), "cpuinfo: hart 0 and its isa");
     contents = read_proc("/proc/mounts");
@@ -230,7 +240,4 @@ static void body(void)
     free(text);
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,7 +1,7 @@
 /*
- * Signals: delivery, masks, queueing, the flags of sigaction, alternate stacks, waiting for signals, permission to send them,
- * what a fault's siginfo says, and that a handler's return restores every register.
- * Source: signal(7), sigaction(2), sigaltstack(2), sigwaitinfo(2), kill(2), rt_sigqueueinfo(2).
+ * Signals: delivery, masks, queueing, the flags of sigaction, alternate stacks, waiting for signals, permission to send
+ * them, what a fault's siginfo says, and that a handler's return restores every register. Source: signal(7),
+ * sigaction(2), sigaltstack(2), sigwaitinfo(2), kill(2), rt_sigqueueinfo(2).
  */
 #include "tap.h"
 
@@ -229,7 +229,8 @@ static void restarting(void)
         _exit(0);
     }
     result = nanosleep(&forever, &left);
-    CHECK(result == -1 && errno == EINTR && left.tv_sec >= 990, "nanosleep ends with EINTR and the time left, SA_RESTART or not");
+    CHECK(result == -1 && errno == EINTR && left.tv_sec >= 990,
+          "nanosleep ends with EINTR and the time left, SA_RESTART or not");
     while (waitpid(pid, NULL, 0) < 0)
         ;
     signal(SIGUSR1, SIG_IGN);
@@ -308,10 +309,7 @@ static void jump_out(int signo, siginfo_t *info, void *context UNUSED)
     siglongjmp(escape, 1);
 }
 
-static int load(void *at)
-{
-    return *(volatile char *)at;
-}
+static int load(void *at) { return *(volatile char *)at; }
 
 static int illegal(void *unused UNUSED)
 {
@@ -385,8 +383,10 @@ static void step_over(int signo UNUSED, siginfo_t *info UNUSED, void *context)
 static void clobber_fp(int signo UNUSED, siginfo_t *info UNUSED, void *context UNUSED)
 {
     handled++;
-    __asm__ volatile("fmv.d.x ft0, zero\n fmv.d.x ft3, zero\n fmv.d.x fa0, zero\n fmv.d.x fs0, zero\n fmv.d.x fs11, zero\n"
-                     "fsflags zero\n fsrm zero" ::: "ft0", "ft3", "fa0");
+    __asm__ volatile(
+        "fmv.d.x ft0, zero\n fmv.d.x ft3, zero\n fmv.d.x fa0, zero\n fmv.d.x fs0, zero\n fmv.d.x fs11, zero\n"
+        "fsflags zero\n fsrm zero" ::
+            : "ft0", "ft3", "fa0");
 }
 
 static void open_page(int signo UNUSED, siginfo_t *info, void *context UNUSED)
@@ -411,14 +411,15 @@ static void registers(void)
 
     handle(SIGSEGV, clobber_fp, 0);
     handle(SIGUSR1, clobber_fp, 0);
-    __asm__ volatile("li t0, 0x1234567\n fmv.d.x ft0, t0\n addi t0, t0, 1\n fmv.d.x ft3, t0\n addi t0, t0, 1\n fmv.d.x fa0, t0\n"
-                     "addi t0, t0, 1\n fmv.d.x fs0, t0\n addi t0, t0, 1\n fmv.d.x fs11, t0\n li t0, 0x75\n fscsr t0\n"
-                     "mv a0, %6\n li a1, 10\n li a7, 129\n ecall\n" /* kill(pid, SIGUSR1) */
-                     "fmv.x.d %0, ft0\n fmv.x.d %1, ft3\n fmv.x.d %2, fa0\n fmv.x.d %3, fs0\n fmv.x.d %4, fs11\n frcsr %5\n"
-                     "fscsr zero"
-                     : "=&r"(bits[0]), "=&r"(bits[1]), "=&r"(bits[2]), "=&r"(bits[3]), "=&r"(bits[4]), "=&r"(fcsr)
-                     : "r"((long)getpid())
-                     : "t0", "a0", "a1", "a7", "ft0", "ft3", "fa0", "fs0", "fs11", "memory");
+    __asm__ volatile(
+        "li t0, 0x1234567\n fmv.d.x ft0, t0\n addi t0, t0, 1\n fmv.d.x ft3, t0\n addi t0, t0, 1\n fmv.d.x fa0, t0\n"
+        "addi t0, t0, 1\n fmv.d.x fs0, t0\n addi t0, t0, 1\n fmv.d.x fs11, t0\n li t0, 0x75\n fscsr t0\n"
+        "mv a0, %6\n li a1, 10\n li a7, 129\n ecall\n" /* kill(pid, SIGUSR1) */
+        "fmv.x.d %0, ft0\n fmv.x.d %1, ft3\n fmv.x.d %2, fa0\n fmv.x.d %3, fs0\n fmv.x.d %4, fs11\n frcsr %5\n"
+        "fscsr zero"
+        : "=&r"(bits[0]), "=&r"(bits[1]), "=&r"(bits[2]), "=&r"(bits[3]), "=&r"(bits[4]), "=&r"(fcsr)
+        : "r"((long)getpid())
+        : "t0", "a0", "a1", "a7", "ft0", "ft3", "fa0", "fs0", "fs11", "memory");
     good = handled == 1;
     for (int i = 0; i < 5; i++)
         good &= bits[i] == 0x1234567UL + i;
@@ -478,7 +479,9 @@ static int as_stranger(void *pid)
 {
     if (setuid(1000))
         return 1;
-    return kill((pid_t)(long)pid, SIGTERM) == -1 && errno == EPERM && kill((pid_t)(long)pid, 0) == -1 && errno == EPERM ? 0 : 2;
+    return kill((pid_t)(long)pid, SIGTERM) == -1 && errno == EPERM && kill((pid_t)(long)pid, 0) == -1 && errno == EPERM
+               ? 0
+               : 2;
 }
 
 static int killed_by(void *signo)
@@ -489,8 +492,8 @@ static int killed_by(void *signo)
 
 static void sending(void)
 {
-    static const int deadly[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,    SIGABRT, SIGFPE,  SIGKILL,  SIGPIPE, SIGALRM,
-                                 SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGXCPU, SIGSTKFLT, SIGSYS, SIGPWR};
+    static const int deadly[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,    SIGABRT, SIGFPE,  SIGKILL,   SIGPIPE, SIGALRM,
+                                 SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGXCPU, SIGSTKFLT, SIGSYS,  SIGPWR};
     static const int harmless_ones[] = {SIGCHLD, SIGURG, SIGWINCH, SIGCONT};
     siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_USER};
     pid_t dead = (pid_t)NEED(fork());
@@ -568,7 +571,4 @@ static void body(void)
     children();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

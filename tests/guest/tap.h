@@ -1,10 +1,10 @@
 /*
  * The Test Anything Protocol for programs that test a kernel from the inside.
  *
- * A test is a function BODY and `int main(int argc, char **argv) { return tap_main(argc, argv, BODY); }`. The body runs in a child process with a
- * folder of its own as working directory; its parent prints the plan, removes the folder, and compares the kernel's own
- * counts (/proc/quire, where there is one) with those from before: what the body made must be gone with it.
- * Only the body's process states facts; what it forks answers with exit statuses (see in_child).
+ * A test is a function BODY and `int main(int argc, char **argv) { return tap_main(argc, argv, BODY); }`. The body runs
+ * in a child process with a folder of its own as working directory; its parent prints the plan, removes the folder, and
+ * compares the kernel's own counts (/proc/quire, where there is one) with those from before: what the body made must be
+ * gone with it. Only the body's process states facts; what it forks answers with exit statuses (see in_child).
  *
  *     CHECK(cond, "name")              a fact
  *     OKAY(call, "name")               a call that must not return -1
@@ -106,31 +106,31 @@ UNUSED static const char *errno_name(int error)
 
 #define CHECK(cond, ...) tap_ok(!!(cond), __FILE__, __LINE__, #cond, __VA_ARGS__)
 
-#define IS(got, want, ...)                                                                                             \
-    __extension__({                                                                                                    \
-        long long tap_got = (long long)(got), tap_want = (long long)(want);                                            \
-        char tap_text[160];                                                                                            \
-        snprintf(tap_text, sizeof(tap_text), "%.60s is %lld (%#llx), not %lld (%#llx)", #got, tap_got, tap_got,        \
-                 tap_want, tap_want);                                                                                  \
-        tap_ok(tap_got == tap_want, __FILE__, __LINE__, tap_text, __VA_ARGS__);                                        \
+#define IS(got, want, ...)                                                                                      \
+    __extension__({                                                                                             \
+        long long tap_got = (long long)(got), tap_want = (long long)(want);                                     \
+        char tap_text[160];                                                                                     \
+        snprintf(tap_text, sizeof(tap_text), "%.60s is %lld (%#llx), not %lld (%#llx)", #got, tap_got, tap_got, \
+                 tap_want, tap_want);                                                                           \
+        tap_ok(tap_got == tap_want, __FILE__, __LINE__, tap_text, __VA_ARGS__);                                 \
     })
 
-#define OKAY(call, ...)                                                                                                \
-    __extension__({                                                                                                    \
-        long tap_result = (long)(call);                                                                                \
-        char tap_text[200];                                                                                            \
-        snprintf(tap_text, sizeof(tap_text), "%.120s: %s", #call, errno_name(tap_result == -1 ? errno : 0));           \
-        tap_ok(tap_result != -1, __FILE__, __LINE__, tap_text, __VA_ARGS__);                                           \
-        tap_result;                                                                                                    \
+#define OKAY(call, ...)                                                                                      \
+    __extension__({                                                                                          \
+        long tap_result = (long)(call);                                                                      \
+        char tap_text[200];                                                                                  \
+        snprintf(tap_text, sizeof(tap_text), "%.120s: %s", #call, errno_name(tap_result == -1 ? errno : 0)); \
+        tap_ok(tap_result != -1, __FILE__, __LINE__, tap_text, __VA_ARGS__);                                 \
+        tap_result;                                                                                          \
     })
 
-#define FAILS(call, error, ...)                                                                                        \
-    __extension__({                                                                                                    \
-        long tap_result = (long)(call);                                                                                \
-        char tap_text[200];                                                                                            \
-        snprintf(tap_text, sizeof(tap_text), "%.100s: returned %ld, %s, not %s", #call, tap_result,                    \
-                 errno_name(tap_result == -1 ? errno : 0), errno_name(error));                                         \
-        tap_ok(tap_result == -1 && errno == (error), __FILE__, __LINE__, tap_text, __VA_ARGS__);                       \
+#define FAILS(call, error, ...)                                                                     \
+    __extension__({                                                                                 \
+        long tap_result = (long)(call);                                                             \
+        char tap_text[200];                                                                         \
+        snprintf(tap_text, sizeof(tap_text), "%.100s: returned %ld, %s, not %s", #call, tap_result, \
+                 errno_name(tap_result == -1 ? errno : 0), errno_name(error));                      \
+        tap_ok(tap_result == -1 && errno == (error), __FILE__, __LINE__, tap_text, __VA_ARGS__);    \
     })
 
 /* ---- Children ---- */
@@ -197,39 +197,38 @@ UNUSED static struct ending in_child(int (*function)(void *), void *argument)
 }
 
 #define ANY_CODE (-9999)
-#define DIES(function, argument, signo, sicode, addr, ...)                                                             \
-    __extension__({                                                                                                    \
-        struct ending tap_end = in_child(function, (void *)(argument));                                                \
-        char tap_text[200];                                                                                            \
-        snprintf(tap_text, sizeof(tap_text), "exit %d, signal %d code %d at %#lx; wanted signal %d code %d at %#lx",   \
-                 tap_end.status, tap_end.signal, tap_end.code, (long)tap_end.address, (signo), (sicode),               \
-                 (long)(uintptr_t)(addr));                                                                             \
-        tap_ok(tap_end.signal == (signo) &&                                                                            \
-                   ((sicode) == ANY_CODE ||                                                                            \
-                    (tap_end.code == (sicode) && tap_end.address == (uintptr_t)(addr))),                               \
-               __FILE__, __LINE__, tap_text, __VA_ARGS__);                                                             \
+#define DIES(function, argument, signo, sicode, addr, ...)                                                           \
+    __extension__({                                                                                                  \
+        struct ending tap_end = in_child(function, (void *)(argument));                                              \
+        char tap_text[200];                                                                                          \
+        snprintf(tap_text, sizeof(tap_text), "exit %d, signal %d code %d at %#lx; wanted signal %d code %d at %#lx", \
+                 tap_end.status, tap_end.signal, tap_end.code, (long)tap_end.address, (signo), (sicode),             \
+                 (long)(uintptr_t)(addr));                                                                           \
+        tap_ok(tap_end.signal == (signo) &&                                                                          \
+                   ((sicode) == ANY_CODE || (tap_end.code == (sicode) && tap_end.address == (uintptr_t)(addr))),     \
+               __FILE__, __LINE__, tap_text, __VA_ARGS__);                                                           \
     })
 
-#define EXITS(function, argument, wanted, ...)                                                                         \
-    __extension__({                                                                                                    \
-        struct ending tap_end = in_child(function, (void *)(argument));                                                \
-        char tap_text[200];                                                                                            \
-        snprintf(tap_text, sizeof(tap_text), "exit %d, signal %d code %d at %#lx; wanted exit %d", tap_end.status,     \
-                 tap_end.signal, tap_end.code, (long)tap_end.address, (wanted));                                       \
-        tap_ok(tap_end.status == (wanted), __FILE__, __LINE__, tap_text, __VA_ARGS__);                                 \
+#define EXITS(function, argument, wanted, ...)                                                                     \
+    __extension__({                                                                                                \
+        struct ending tap_end = in_child(function, (void *)(argument));                                            \
+        char tap_text[200];                                                                                        \
+        snprintf(tap_text, sizeof(tap_text), "exit %d, signal %d code %d at %#lx; wanted exit %d", tap_end.status, \
+                 tap_end.signal, tap_end.code, (long)tap_end.address, (wanted));                                   \
+        tap_ok(tap_end.status == (wanted), __FILE__, __LINE__, tap_text, __VA_ARGS__);                             \
     })
 
 /* ---- Helpers ---- */
 
 /* What must work for the test to make sense; not a test point. */
-#define NEED(call)                                                                                                     \
-    __extension__({                                                                                                    \
-        long tap_result = (long)(call);                                                                                \
-        if (tap_result == -1) {                                                                                        \
-            tap_ok(0, __FILE__, __LINE__, errno_name(errno), "needed: %s", #call);                                     \
-            _exit(1);                                                                                                  \
-        }                                                                                                              \
-        tap_result;                                                                                                    \
+#define NEED(call)                                                                 \
+    __extension__({                                                                \
+        long tap_result = (long)(call);                                            \
+        if (tap_result == -1) {                                                    \
+            tap_ok(0, __FILE__, __LINE__, errno_name(errno), "needed: %s", #call); \
+            _exit(1);                                                              \
+        }                                                                          \
+        tap_result;                                                                \
     })
 
 UNUSED static void *anon(size_t length, int protection)
@@ -307,9 +306,9 @@ UNUSED static int make_file(const char *name, const void *data, size_t length)
 
 /* ---- Frame ---- */
 
-static const char *const tap_counts[] = {"pages_anon", "pages_shared", "pages_pagetable", "pages_stack", "vmas",
-                                         "spaces",     "threads",      "processes",       "files",       "inodes_open",
-                                         "pipes",      "timers",       "locks"};
+static const char *const tap_counts[] = {
+    "pages_anon", "pages_shared", "pages_pagetable", "pages_stack", "vmas",   "spaces", "threads",
+    "processes",  "files",        "inodes_open",     "pipes",       "timers", "locks"};
 #define TAP_COUNTS (sizeof(tap_counts) / sizeof(tap_counts[0]))
 
 static void tap_read_counts(long counts[TAP_COUNTS])
@@ -388,14 +387,9 @@ static pid_t tap_spawn(void (*body)(void), const char *folder)
 
 static char tap_folder[512];
 
-static void tap_nothing(void)
-{
-}
+static void tap_nothing(void) {}
 
-static void tap_remove_folder(void)
-{
-    remove_tree(tap_folder);
-}
+static void tap_remove_folder(void) { remove_tree(tap_folder); }
 
 /* Runs BODY; the first argument, or TEST_DIR, or /var/tmp, says where it may write. Returns what main returns. */
 UNUSED static int tap_main(int argc, char **argv, void (*body)(void))

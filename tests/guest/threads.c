@@ -1,6 +1,6 @@
 /*
- * Threads as glibc uses them and the system calls below: creation and joining, mutexes, conditions, thread-local storage, robust mutexes
- * whose owner dies, futex operations and their errors, exec and exit with other threads about.
+ * Threads as glibc uses them and the system calls below: creation and joining, mutexes, conditions, thread-local
+ * storage, robust mutexes whose owner dies, futex operations and their errors, exec and exit with other threads about.
  * Source: clone(2), futex(2), set_robust_list(2), pthreads(7).
  */
 #include "tap.h"
@@ -14,7 +14,8 @@ static char self[512];
 static volatile int word;
 static __thread int local = 11;
 
-static long futex(volatile int *at, int operation, long value, const struct timespec *wait, volatile int *at2, int value3)
+static long futex(volatile int *at, int operation, long value, const struct timespec *wait, volatile int *at2,
+                  int value3)
 {
     return syscall(SYS_futex, at, operation, value, wait, at2, value3);
 }
@@ -33,10 +34,7 @@ static pthread_t start(void *(*function)(void *), void *argument)
 
 /* ---- pthreads ---- */
 
-static void *square(void *argument)
-{
-    return (void *)((long)argument * (long)argument);
-}
+static void *square(void *argument) { return (void *)((long)argument * (long)argument); }
 
 static void *use_local(void *argument)
 {
@@ -109,7 +107,8 @@ static void basics(void)
     CHECK(good && local == 11, "thread-local storage is local");
     threads[0] = start(tell_ids, ids);
     pthread_join(threads[0], NULL);
-    CHECK(ids[0] == getpid() && ids[1] != getpid() && syscall(SYS_gettid) == getpid(), "one process id, several thread ids");
+    CHECK(ids[0] == getpid() && ids[1] != getpid() && syscall(SYS_gettid) == getpid(),
+          "one process id, several thread ids");
     for (int i = 0; i < 4; i++)
         threads[i] = start(add, NULL);
     for (int i = 0; i < 4; i++)
@@ -183,10 +182,7 @@ static void *die_with_lock(void *argument)
     return NULL;
 }
 
-static int exit_with_lock(void *argument)
-{
-    return pthread_mutex_lock(argument);
-}
+static int exit_with_lock(void *argument) { return pthread_mutex_lock(argument); }
 
 static int be_killed_with_lock(void *argument)
 {
@@ -264,14 +260,17 @@ static void futexes(void)
     word = 5;
     FAILS(futex(&word, FUTEX_WAIT, 4, NULL, NULL, 0), EAGAIN, "FUTEX_WAIT: another value is EAGAIN");
     FAILS(futex(&word, FUTEX_WAIT, 5, &little, NULL, 0), ETIMEDOUT, "FUTEX_WAIT: ETIMEDOUT");
-    FAILS(futex(&word, FUTEX_WAIT, 5, &bad, NULL, 0), EINVAL, "FUTEX_WAIT: two thousand million nanoseconds are EINVAL");
-    FAILS(futex((int *)((char *)at + 1), FUTEX_WAIT, 0, NULL, NULL, 0), EINVAL, "FUTEX_WAIT: a misaligned word is EINVAL");
+    FAILS(futex(&word, FUTEX_WAIT, 5, &bad, NULL, 0), EINVAL,
+          "FUTEX_WAIT: two thousand million nanoseconds are EINVAL");
+    FAILS(futex((int *)((char *)at + 1), FUTEX_WAIT, 0, NULL, NULL, 0), EINVAL,
+          "FUTEX_WAIT: a misaligned word is EINVAL");
     FAILS(futex((int *)16, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT, "FUTEX_WAIT: a bad address is EFAULT");
     FAILS(futex(&word, 99, 0, NULL, NULL, 0), ENOSYS, "an unknown operation is ENOSYS");
     FAILS(futex(&word, FUTEX_WAIT_BITSET, 5, NULL, NULL, 0), EINVAL, "FUTEX_WAIT_BITSET: no bits are EINVAL");
     FAILS(futex(&word, FUTEX_WAKE_BITSET, 1, NULL, NULL, 0), EINVAL, "FUTEX_WAKE_BITSET: no bits are EINVAL");
     clock_gettime(CLOCK_MONOTONIC, &until);
-    FAILS(futex(&word, FUTEX_WAIT_BITSET, 5, &until, NULL, -1), ETIMEDOUT, "FUTEX_WAIT_BITSET: an absolute time that has come");
+    FAILS(futex(&word, FUTEX_WAIT_BITSET, 5, &until, NULL, -1), ETIMEDOUT,
+          "FUTEX_WAIT_BITSET: an absolute time that has come");
     IS(futex(&word, FUTEX_WAKE, 10, NULL, NULL, 0), 0, "FUTEX_WAKE: nobody waits");
 
     sleepers(threads, 4, FUTEX_WAIT_PRIVATE);
@@ -284,14 +283,17 @@ static void futexes(void)
     IS(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 6), 2, "common bits do");
     join_all(threads, 2);
     sleepers(threads, 3, FUTEX_WAIT_PRIVATE);
-    FAILS(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)10L, &other_word, 77), EAGAIN, "FUTEX_CMP_REQUEUE: another value");
-    IS(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)10L, &other_word, 0), 3, "FUTEX_CMP_REQUEUE: one woken, two moved");
+    FAILS(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)10L, &other_word, 77), EAGAIN,
+          "FUTEX_CMP_REQUEUE: another value");
+    IS(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)10L, &other_word, 0), 3,
+       "FUTEX_CMP_REQUEUE: one woken, two moved");
     IS(futex(&word, FUTEX_WAKE_PRIVATE, 10, NULL, NULL, 0), 0, "nobody is left at the old word");
     IS(futex(&other_word, FUTEX_WAKE_PRIVATE, 10, NULL, NULL, 0), 2, "the two are at the new one");
     join_all(threads, 3);
     sleepers(threads, 1, FUTEX_WAIT_PRIVATE);
     other_word = 7; /* FUTEX_WAKE_OP: other_word += 3; wake here, and there if it was 7 */
-    IS(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1L, &other_word, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7)), 1, "FUTEX_WAKE_OP");
+    IS(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1L, &other_word, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7)),
+       1, "FUTEX_WAKE_OP");
     IS(other_word, 10, "does its operation");
     join_all(threads, 1);
 
@@ -386,10 +388,7 @@ static int fork_from_thread(void *unused UNUSED)
     return waitpid(pid, &status, 0) == pid && status == 3 << 8 ? 0 : 1;
 }
 
-static void *fork_here(void *argument UNUSED)
-{
-    return (void *)(long)fork_from_thread(NULL);
-}
+static void *fork_here(void *argument UNUSED) { return (void *)(long)fork_from_thread(NULL); }
 
 static volatile pthread_t signalled;
 
@@ -434,8 +433,10 @@ static void leaving(void)
 static void clone_errors(void)
 {
     FAILS(syscall(SYS_clone, CLONE_SIGHAND | SIGCHLD, 0, 0, 0, 0), EINVAL, "CLONE_SIGHAND without CLONE_VM is EINVAL");
-    FAILS(syscall(SYS_clone, CLONE_THREAD | CLONE_VM | SIGCHLD, 0, 0, 0, 0), EINVAL, "CLONE_THREAD without CLONE_SIGHAND is EINVAL");
-    FAILS(syscall(SYS_clone, CLONE_FS | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0), EINVAL, "CLONE_FS with CLONE_NEWNS is EINVAL");
+    FAILS(syscall(SYS_clone, CLONE_THREAD | CLONE_VM | SIGCHLD, 0, 0, 0, 0), EINVAL,
+          "CLONE_THREAD without CLONE_SIGHAND is EINVAL");
+    FAILS(syscall(SYS_clone, CLONE_FS | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0), EINVAL,
+          "CLONE_FS with CLONE_NEWNS is EINVAL");
     FAILS(syscall(SYS_clone3, NULL, 8), EINVAL, "clone3 with too small a structure is EINVAL");
 }
 

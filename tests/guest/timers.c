@@ -1,7 +1,7 @@
 /*
- * Clocks, sleeping, interval timers, POSIX timers, timer descriptors. Nothing here fails because the machine is slow: times are
- * only checked from below, or against each other.
- * Source: clock_gettime(2), nanosleep(2), clock_nanosleep(2), setitimer(2), alarm(2), timer_create(2), timerfd_create(2).
+ * Clocks, sleeping, interval timers, POSIX timers, timer descriptors. Nothing here fails because the machine is slow:
+ * times are only checked from below, or against each other. Source: clock_gettime(2), nanosleep(2), clock_nanosleep(2),
+ * setitimer(2), alarm(2), timer_create(2), timerfd_create(2).
  */
 #include "tap.h"
 
@@ -48,8 +48,9 @@ static int ticked(int count)
 
 static void clocks(void)
 {
-    static const clockid_t known[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME_COARSE,
-                                      CLOCK_MONOTONIC_COARSE, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+    static const clockid_t known[] = {CLOCK_REALTIME,           CLOCK_MONOTONIC,        CLOCK_MONOTONIC_RAW,
+                                      CLOCK_BOOTTIME,           CLOCK_REALTIME_COARSE,  CLOCK_MONOTONIC_COARSE,
+                                      CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
     struct timespec value, raw;
     int64_t last = 0, now, cpu;
     int good = 1;
@@ -123,7 +124,8 @@ static void interval_timers(void)
     OKAY(setitimer(ITIMER_REAL, &set, NULL), "setitimer");
     CHECK(ticked(3), "ticks again and again");
     NEED(getitimer(ITIMER_REAL, &old));
-    CHECK(old.it_interval.tv_usec == 10000 && old.it_value.tv_usec <= 10000, "getitimer tells the interval and what is left");
+    CHECK(old.it_interval.tv_usec == 10000 && old.it_value.tv_usec <= 10000,
+          "getitimer tells the interval and what is left");
     EXITS(itimer_in_child, NULL, 0, "a child does not inherit it");
     NEED(setitimer(ITIMER_REAL, &off, &old));
     IS(old.it_interval.tv_usec, 10000, "and setitimer tells it when it stops it");
@@ -181,7 +183,8 @@ static void posix_timers(void)
     NEED(timer_settime(timer, 0, &set, NULL));
     sleep_ms(60);
     sigprocmask(SIG_UNBLOCK, &block, NULL);
-    CHECK(ticks >= 1 && ticks <= 3 && timer_getoverrun(timer) >= 1, "expiries while it is blocked are counted as overruns");
+    CHECK(ticks >= 1 && ticks <= 3 && timer_getoverrun(timer) >= 1,
+          "expiries while it is blocked are counted as overruns");
     NEED(timer_settime(timer, 0, &off, NULL));
     FAILS(timer_settime(timer, 0, &bad, NULL), EINVAL, "a bad time");
     OKAY(timer_delete(timer), "timer_delete");
@@ -226,7 +229,4 @@ static void body(void)
     timer_descriptors();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

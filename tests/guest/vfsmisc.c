@@ -1,6 +1,7 @@
 /*
- * Calls that a small kernel may lack: each either works as on Linux or says ENOSYS (or what its manual page says for "not supported").
- * eventfd, epoll, sendfile, copy_file_range, splice, socketpair, memfd, signalfd, inotify, close_range.
+ * Calls that a small kernel may lack: each either works as on Linux or says ENOSYS (or what its manual page says for
+ * "not supported"). eventfd, epoll, sendfile, copy_file_range, splice, socketpair, memfd, signalfd, inotify,
+ * close_range.
  */
 #include "tap.h"
 
@@ -16,7 +17,8 @@ static int is_there(long result, const char *name)
 {
     if (result >= 0)
         return 1;
-    CHECK(errno == ENOSYS || errno == EAFNOSUPPORT || errno == EOPNOTSUPP, "%s is not there, and says so (%s)", name, errno_name(errno));
+    CHECK(errno == ENOSYS || errno == EAFNOSUPPORT || errno == EOPNOTSUPP, "%s is not there, and says so (%s)", name,
+          errno_name(errno));
     return 0;
 }
 
@@ -95,13 +97,15 @@ static void copying(void)
 
     got = sendfile(to, from, &at, 5);
     if (is_there(got, "sendfile")) {
-        CHECK(got == 5 && at == 7 && pread(to, back, 16, 0) == 5 && !memcmp(back, "23456", 5), "sendfile copies from an offset");
+        CHECK(got == 5 && at == 7 && pread(to, back, 16, 0) == 5 && !memcmp(back, "23456", 5),
+              "sendfile copies from an offset");
         FAILS(sendfile(999, from, NULL, 1), EBADF, "sendfile: no descriptor");
     }
     NEED(ftruncate(to, 0));
     got = copy_file_range(from, &in, to, &out, 4, 0);
     if (is_there(got, "copy_file_range")) {
-        CHECK(got == 4 && in == 5 && out == 7 && pread(to, back, 16, 3) == 4 && !memcmp(back, "1234", 4), "copy_file_range");
+        CHECK(got == 4 && in == 5 && out == 7 && pread(to, back, 16, 3) == 4 && !memcmp(back, "1234", 4),
+              "copy_file_range");
         FAILS(copy_file_range(from, &in, to, &out, 4, 1), EINVAL, "copy_file_range: unknown flags");
         in = 100;
         IS(copy_file_range(from, &in, to, &out, 4, 0), 0, "copy_file_range past the end");
@@ -217,7 +221,4 @@ static void body(void)
     ranges();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }
