@@ -114,6 +114,8 @@ static ssize_t write_device(struct file *file, struct uio *u, u64 *pos)
 
     if (u->left == 0)
         return 0;
+    if (file->flags & O_APPEND)
+        *pos = o->size;
     if (*pos >= o->size)
         return -ENOSPC;
     beyond = u->left > o->size - *pos ? u->left - (o->size - *pos) : 0;
