@@ -93,6 +93,7 @@ void process_release(struct process *p)
 {
     struct task *leader = p->leader;
 
+    ASSERT(spin_is_locked(&task_lock) && p->is_zombie && p->n_threads == 1);
     list_remove(&p->sibling_link);
     list_remove(&p->all_link);
     group_leave(p);

@@ -38,6 +38,7 @@ struct pid *pid_alloc(void)
     int number = find_free(), error;
     struct pid *pid;
 
+    ASSERT(spin_is_locked(&task_lock));
     if (number == 0)
         return ERR_PTR(-EAGAIN);
     pid = kmalloc_nowait(sizeof(*pid));
@@ -57,6 +58,7 @@ struct pid *pid_alloc(void)
 
 void pid_put(struct pid *pid)
 {
+    ASSERT(spin_is_locked(&task_lock) && pid->users > 0);
     if (--pid->users > 0)
         return;
     radix_remove(&pids, (u64)pid->number);

@@ -210,6 +210,7 @@ int signal_queue_locked(struct process *p, struct task *t, const struct siginfo 
     int sig = info->signo;
     struct sigqueue *q = own;
 
+    ASSERT(spin_is_locked(&p->signal_lock));
     if (p->n_live == 0 || p->is_zombie || (p->is_group_exit && sig != SIGKILL))
         return 0;
     apply_job_control(p, sig);

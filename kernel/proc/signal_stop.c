@@ -13,6 +13,7 @@ void stop_begin(struct process *p, int sig)
 {
     struct task *t;
 
+    ASSERT(spin_is_locked(&p->signal_lock));
     p->is_stopping = true;
     p->is_stopped = p->stop_unreported = p->continue_unreported = false;
     p->stop_signal = sig;

@@ -78,6 +78,7 @@ void task_release(struct task *t)
 {
     struct process *p = t->process;
 
+    ASSERT(spin_is_locked(&task_lock) && t->is_exiting);
     spin_lock(&p->signal_lock);
     list_remove(&t->thread_link);
     p->n_threads--;
