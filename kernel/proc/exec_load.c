@@ -4,6 +4,7 @@
  * A script S with the line "#!I ARG" run as S A B becomes I ARG S A B; I may be a script again. x->prefix collects the
  * words in front of A B in reverse.
  */
+#include "fs/mount.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "proc/exec.h"
@@ -106,7 +107,10 @@ static char *make_name(int dirfd, const char *name)
 static void note_mode_bits(struct exec *x)
 {
     const struct inode *inode = x->file->inode;
+    const struct mount *mount = x->file->path.mount;
 
+    if (mount != NULL && (mount->flags & MS_NOSUID))
+        return;
     x->set_uid = (inode->mode & S_ISUID) != 0;
     x->set_gid = (inode->mode & (S_ISGID | 0010)) == (S_ISGID | 0010);
     x->file_uid = inode->uid;
