@@ -107,17 +107,19 @@ static int give_stat(struct inode *inode, u64 user)
     return copy_to_user((void *)user, &st, sizeof(st));
 }
 
-DEFINE_SYSCALL(sys_fstat)
+static int stat_descriptor(int fd, u64 user)
 {
     struct fd_use use;
     int error;
 
-    if (!fd_use((int)a0, true, &use))
+    if (!fd_use(fd, true, &use))
         return -EBADF;
-    error = give_stat(use.file->inode, a1);
+    error = give_stat(use.file->inode, user);
     fd_release(&use);
     return error;
 }
+
+DEFINE_SYSCALL(sys_fstat) { return stat_descriptor((int)a0, a1); }
 
 #define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
 
@@ -126,10 +128,14 @@ DEFINE_SYSCALL(sys_newfstatat)
     unsigned flags = (unsigned)a3;
     struct path path;
     struct target t;
+    char first;
     int error;
 
     if (flags & ~(unsigned)STAT_FLAGS)
         return -EINVAL;
+    /* The C library's fstat. */
+    if ((flags & AT_EMPTY_PATH) && (int)a0 >= 0 && copy_from_user(&first, (void *)a1, 1) == 0 && first == '\0')
+        return stat_descriptor((int)a0, a2);
     if (likely(!(flags & AT_EMPTY_PATH))) {
         error = path_lookup_user((int)a0, (const char *)a1, flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
         if (error != 0)
