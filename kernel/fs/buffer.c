@@ -403,7 +403,7 @@ static u64 count_dirty(struct block_device *device)
     return n;
 }
 
-int buffer_sync(struct block_device *device, bool wait)
+int buffer_sync(struct block_device *device)
 {
     static struct buffer *picked[BATCH]; /* under write_lock */
     u64 left;

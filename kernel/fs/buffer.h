@@ -53,8 +53,8 @@ void buffer_mark_dirty(struct buffer *b);
 /* The block is free: what the buffer holds must never reach the disk any more, where it may be another's by then. Waits
  * for I/O under way. */
 void buffer_forget(struct block_device *device, u64 block);
-/* Writes all dirty buffers of DEVICE in order; WAIT: until they are on the disk (its cache). 0, -EIO. */
-int buffer_sync(struct block_device *device, bool wait);
+/* Writes all dirty buffers of DEVICE in order, and waits until they are on the disk (or in its cache). 0, -EIO. */
+int buffer_sync(struct block_device *device);
 /* Writes this one and waits. */
 int buffer_write(struct buffer *b);
 /* Drops all clean, unused buffers of DEVICE. */

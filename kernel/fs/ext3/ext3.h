@@ -247,7 +247,6 @@ static inline u32 ext3_dir_blocks(const struct inode *dir)
 {
     return (u32)(inode_size(dir) >> ext3_of(dir)->block_bits);
 }
-/* An entry fits behind DE in the space that DE does not need, or in DE's place. */
 static inline bool ext3_name_is(const struct ext3_disk_dirent *de, struct name name)
 {
     return de->ino != 0 && de->name_length == name.length && memcmp(de->name, name.s, name.length) == 0;

@@ -170,7 +170,7 @@ static int mark_mounted(struct ext3 *fs)
 
 static int mark_unmounted(struct ext3 *fs)
 {
-    int error = buffer_sync(fs->device, true), result;
+    int error = buffer_sync(fs->device), result;
 
     if (error == 0)
         error = block_flush(fs->device);
@@ -317,7 +317,7 @@ static int sync(struct super *super, bool wait)
     if (super->read_only)
         return 0;
     ext3_update_super(fs);
-    error = buffer_sync(fs->device, wait);
+    error = buffer_sync(fs->device);
     flush_error = wait ? block_flush(fs->device) : 0;
     return error != 0 ? error : flush_error;
 }
