@@ -23,7 +23,7 @@ include kernel/kernel.mk
 
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Werror
 
-# --- Programs for the host ---------------------------------------------------------------------------------------------------
+# --- Programs for the host -------------------------------------------------------------------------------------------
 
 tools: $(O)/tools/vm-run
 
@@ -32,7 +32,7 @@ $(O)/tools/%: tools/%.c
 	@echo "  HOSTCC  $<"
 	@$(CC) -std=gnu11 -O2 -g $(WARNINGS) -o $@ $<
 
-# --- Programs for the guest --------------------------------------------------------------------------------------------------
+# --- Programs for the guest ------------------------------------------------------------------------------------------
 
 GUEST_CC := $(CROSS)gcc
 GUEST_CFLAGS := -std=gnu11 -O2 -g -static -pthread -I. -Itests/guest $(WARNINGS)
@@ -57,7 +57,7 @@ $(O)/tools/guest-run $(O)/tools/linux-init: $(O)/tools/%: tools/%.c
 	@echo "  GUEST   $<"
 	@$(GUEST_CC) $(GUEST_CFLAGS) -Os -s -o $@ $<
 
-# --- The disk ----------------------------------------------------------------------------------------------------------------
+# --- The disk --------------------------------------------------------------------------------------------------------
 
 DISK_SIZE ?= 512M
 PACKAGES ?= bash coreutils
@@ -85,7 +85,7 @@ $(O)/packages.img: $(ROOT_PARTS) $(O)/packages.list
 .PHONY: FORCE
 FORCE:
 
-# --- The referee -------------------------------------------------------------------------------------------------------------
+# --- The referee -----------------------------------------------------------------------------------------------------
 
 linux: $(O)/linux/vmlinux $(O)/linux/initramfs
 
@@ -93,7 +93,7 @@ $(O)/linux/vmlinux $(O)/linux/initramfs &: tools/linux.sh tools/packages.sh $(O)
 	@echo "  LINUX   $(O)/linux"
 	@tools/linux.sh $(O)/linux $(O)/tools/linux-init
 
-# --- Cleaning ----------------------------------------------------------------------------------------------------------------
+# --- Cleaning --------------------------------------------------------------------------------------------------------
 
 clean:
 	@rm -rf $(filter-out build/apt build/pkg build/bench, $(wildcard $(O)/*))

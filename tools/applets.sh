@@ -1,5 +1,6 @@
 #!/bin/sh
-# Prints the applets of a busybox binary for another machine, one a line: it cannot be asked (`busybox --list`), so its table
+# Prints the applets of a busybox binary for another machine, one a line: it cannot be asked (`busybox --list`), so its
+# table
 # of names is read, the NUL-terminated strings in ascending order that begin with "[[" and end with an empty one.
 
 set -eu

@@ -1,7 +1,9 @@
 #!/bin/sh
-# bench.sh [--vs linux] [--smp N] [--mem SIZE] [PREFIX...]: runs bench/vmbench in the guest with time counted in instructions, all measures or those
+# bench.sh [--vs linux] [--smp N] [--mem SIZE] [PREFIX...]: runs bench/vmbench in the guest with time counted in
+# instructions, all measures or those
 # whose names begin with a PREFIX, and prints the table; with --vs linux beside the same on Debian's Linux.
-# The figures stay in build/bench/quire.tsv and linux.tsv; Linux's are taken again only when the benchmark or what is asked has changed.
+# The figures stay in build/bench/quire.tsv and linux.tsv; Linux's are taken again only when the benchmark or what is
+# asked has changed.
 
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -36,8 +38,10 @@ measure()
     shift
     [ "$name" = quire ] && command=run || command=linux
     note "measuring $name, one instruction at a time"
-    "$ROOT/quire" "$command" --icount --smp "$smp" --mem "$mem" --timeout "$SECONDS_AT_MOST" --add "$BUILD/guest/vmbench:/usr/bin/vmbench" \
-        -- vmbench --dir /var/tmp "$@" >"$OUT/$name.new" </dev/null || die "the benchmark failed on $name: $(tail -n1 "$OUT/$name.new")"
+    "$ROOT/quire" "$command" --icount --smp "$smp" --mem "$mem" --timeout "$SECONDS_AT_MOST" \
+        --add "$BUILD/guest/vmbench:/usr/bin/vmbench" \
+        -- vmbench --dir /var/tmp "$@" >"$OUT/$name.new" </dev/null ||
+        die "the benchmark failed on $name: $(tail -n1 "$OUT/$name.new")"
     mv "$OUT/$name.new" "$OUT/$name.tsv"
 }
 
@@ -49,7 +53,8 @@ if [ -z "$versus" ]; then
     exit 0
 fi
 asked="$smp $mem $*"
-if [ ! -e "$OUT/linux.tsv" ] || [ "$BUILD/guest/vmbench" -nt "$OUT/linux.tsv" ] || [ "$(cat "$OUT/linux.asked" 2>/dev/null)" != "$asked" ]; then
+if [ ! -e "$OUT/linux.tsv" ] || [ "$BUILD/guest/vmbench" -nt "$OUT/linux.tsv" ] ||
+    [ "$(cat "$OUT/linux.asked" 2>/dev/null)" != "$asked" ]; then
     measure linux "$@"
     echo "$asked" >"$OUT/linux.asked"
 fi

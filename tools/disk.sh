@@ -82,7 +82,8 @@ folder_requests()
     done
 }
 
-# Requests that copy $1 to the path $2. With $3, nothing of it is there yet. (`write` wants a name in the current folder.)
+# Requests that copy $1 to the path $2. With $3, nothing of it is there yet. (`write` wants a name in the current
+# folder.)
 copy_requests()
 {
     quoted=$(quoted_path "$2")
@@ -139,7 +140,8 @@ remove()
 check()
 {
     # dumpe2fs tells both: not unmounted, or a journal to replay.
-    dumpe2fs -h "$1" 2>/dev/null | grep -q -E '^Filesystem features:.*needs_recovery|^Filesystem state:.*(not clean|errors)' || return 0
+    dumpe2fs -h "$1" 2>/dev/null |
+        grep -q -E '^Filesystem features:.*needs_recovery|^Filesystem state:.*(not clean|errors)' || return 0
     note "the disk was not unmounted: e2fsck repairs it"
     status=0
     e2fsck -fp "$1" >&2 || status=$?

@@ -1,13 +1,14 @@
 /*
  * guest-run: the first process of a guest that runs one command and ends with its status (`./quire run -- CMD`).
  *
- * The command is in /.quire/cmd, its arguments each ended by a NUL. Its standard output and error are one pipe, which is copied to the
- * console byte for byte between two marks that the host's vm-run strips:
+ * The command is in /.quire/cmd, its arguments each ended by a NUL. Its standard output and error are one pipe, which
+ * is copied to the console byte for byte between two marks that the host's vm-run strips:
  *
  *     ...firmware, kernel...  "@@QUIRE@@\n"  the command's output  "\n@@EXIT 0@@\n"
  *
- * The kernel's messages, which stay off the console during the run, go to /.quire/kmsg for the host to fetch. The end is a reboot whose
- * argument "exit:N" Quire turns into the machine's exit status; on Linux the machine just ends and the mark alone tells.
+ * The kernel's messages, which stay off the console during the run, go to /.quire/kmsg for the host to fetch. The end
+ * is a reboot whose argument "exit:N" Quire turns into the machine's exit status; on Linux the machine just ends and
+ * the mark alone tells.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -183,7 +184,8 @@ static int reap(pid_t pid, int *status)
 }
 
 /*
- * Runs the command and returns its status as a shell would. SIGCHLD arrives only inside ppoll, so that no end is missed.
+ * Runs the command and returns its status as a shell would. SIGCHLD arrives only inside ppoll, so that no end is
+ * missed.
  * Output that a process left behind in the background might still write is not waited for.
  */
 static int run(char **args)
@@ -230,7 +232,8 @@ static void stop_everybody(void)
         ;
 }
 
-/* /dev/kmsg gives one record a read: "priority,sequence,time,flags;text\n", then lines with more about it that begin with a space. */
+/* /dev/kmsg gives one record a read: "priority,sequence,time,flags;text\n", then lines with more about it that begin
+ * with a space. */
 static void save_messages(void)
 {
     int from = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -1,6 +1,7 @@
 /*
- * The first process of Debian's Linux as the referee: loads the modules that an ext3 disk needs, mounts the disk whose serial number is
- * "quire-root" and goes on as the program that the command line names after "--", or guest-run, from there, with what Quire mounts itself mounted.
+ * The first process of Debian's Linux as the referee: loads the modules that an ext3 disk needs, mounts the disk whose
+ * serial number is "quire-root" and goes on from there as the program that the command line names after "--", or
+ * guest-run, with what Quire mounts itself mounted.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -6,9 +6,9 @@
 #   packages.sh closure PKG...      print PKG... and all that they depend on, one a line
 #   packages.sh depends PKG         print the direct dependencies of PKG
 #
-# apt runs with a configuration of its own under build/apt: the machine's packages and lists stay untouched, signatures are
-# checked against Debian's archive keyring, and nothing of what is downloaded is installed or executed. What is in build/pkg
-# is not downloaded again, and the package lists are read only when something is missing.
+# apt runs with a configuration of its own under build/apt: the machine's packages and lists stay untouched, signatures
+# are checked against Debian's archive keyring, and nothing of what is downloaded is installed or executed. What is in
+# build/pkg is not downloaded again, and the package lists are read only when something is missing.
 
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,20 +30,23 @@ mirror()
         awk -F'|' '$1 == "Packages" && $2 == "Debian" && $3 !~ /-/ { print $4; exit }'
 }
 
+# Writes apt's configuration, with full paths, so that the tree may move. The mirror is asked for once.
 configure()
 {
     [ -r "$KEYRING" ] || die "no $KEYRING: install the package debian-archive-keyring"
-    [ -f "$APT/apt.conf" ] && [ -z "${QUIRE_DEBIAN_MIRROR:-}" ] && return
-    from=$(mirror)
-    [ -n "$from" ] ||
-        die "apt knows no Debian mirror here: run 'apt-get update', or set QUIRE_DEBIAN_MIRROR to the URL of one"
-    mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial" "$CACHE" || die "cannot write to $BUILD: no space or permission"
-    : >"$APT/status"
-    source="deb [arch=riscv64 signed-by=$KEYRING] $from $RELEASE main"
-    if [ "$(cat "$APT/sources.list" 2>/dev/null)" != "$source" ]; then
-        rm -f "$APT"/lists/*_*
-        echo "$source" >"$APT/sources.list"
+    mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial" "$CACHE" ||
+        die "cannot write to $BUILD: no space or permission"
+    if [ -n "${QUIRE_DEBIAN_MIRROR:-}" ] || [ ! -s "$APT/sources.list" ]; then
+        from=$(mirror)
+        [ -n "$from" ] ||
+            die "apt knows no Debian mirror here: run 'apt-get update', or set QUIRE_DEBIAN_MIRROR to the URL of one"
+        source="deb [arch=riscv64 signed-by=$KEYRING] $from $RELEASE main"
+        if [ "$(cat "$APT/sources.list" 2>/dev/null)" != "$source" ]; then
+            rm -f "$APT"/lists/*_*
+            echo "$source" >"$APT/sources.list"
+        fi
     fi
+    : >"$APT/status"
     cat >"$APT/apt.conf" <<END
 APT::Architecture "riscv64";
 APT::Architectures { "riscv64"; };
@@ -115,7 +118,10 @@ fetch()
         # A package that the mirror no longer has has a successor: read the lists again, once.
         if ! download $missing; then
             update
-            download $missing || { rm -rf "$partial"; die "cannot download$missing ($(apt_error)): check network and disk space"; }
+            if ! download $missing; then
+                rm -rf "$partial"
+                die "cannot download$missing ($(apt_error)): check the network and the space in build"
+            fi
         fi
         mv "$partial"/*.deb "$CACHE"/
         rmdir "$partial"
@@ -132,25 +138,30 @@ unpack()
     debs=$(fetch "$@")
     mkdir -p "$dir"
     for deb in $debs; do
-        dpkg-deb --fsys-tarfile "$deb" | (cd "$dir" && tar -xf - --no-same-owner) || die "cannot unpack $deb into $dir: remove it if it is damaged; is the disk full?"
+        dpkg-deb --fsys-tarfile "$deb" | (cd "$dir" && tar -xf - --no-same-owner) ||
+            die "cannot unpack $deb into $dir: remove it if it is damaged; is the disk full?"
     done
+}
+
+dependencies()
+{
+    apt_cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@"
 }
 
 closure()
 {
     need_lists
     for pkg; do
-        apt_cache show "$pkg" 2>/dev/null | grep -q '^Filename:' || die "Debian $RELEASE has no package '$pkg' for riscv64"
+        apt_cache show "$pkg" 2>/dev/null | grep -q '^Filename:' ||
+            die "Debian $RELEASE has no package '$pkg' for riscv64"
     done
-    apt_cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
-        grep '^[a-z0-9]' | sort -u
+    dependencies --recurse "$@" | grep '^[a-z0-9]' | sort -u
 }
 
 depends()
 {
     need_lists
-    apt_cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$1" |
-        awk '$1 == "Depends:" { print $2 }'
+    dependencies "$1" | awk '$1 == "Depends:" { print $2 }'
 }
 
 [ $# -ge 2 ] || die "usage: packages.sh fetch|unpack|closure|depends ARG..."

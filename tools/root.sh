@@ -1,7 +1,8 @@
 #!/bin/sh
 # root.sh FOLDER GUEST-RUN [PACKAGE...]: lays out the guest's root file system in FOLDER.
 #
-# Debian trixie's busybox, a link for each of its applets, what tools/root has, and, for PACKAGEs, all that they depend on. Laid out
+# Debian trixie's busybox, a link for each of its applets, what tools/root has, and, for PACKAGEs, all that they depend
+# on. Laid out
 # as Debian does: /bin, /sbin and /lib are links into /usr.
 
 set -eu
@@ -23,8 +24,8 @@ for dir in bin sbin lib; do
     mkdir -p "$folder/usr/$dir"
     ln -s "usr/$dir" "$folder/$dir"
 done
-mkdir -p "$folder/dev" "$folder/proc" "$folder/sys" "$folder/etc" "$folder/root" "$folder/home/user" "$folder/mnt" "$folder/run" \
-    "$folder/var/log" "$folder/var/tmp" "$folder/var/lib" "$folder/usr/local/bin" "$folder/usr/share" "$folder/tmp"
+mkdir -p "$folder/dev" "$folder/proc" "$folder/sys" "$folder/etc" "$folder/root" "$folder/home/user" "$folder/mnt" \
+    "$folder/run" "$folder/var/log" "$folder/var/tmp" "$folder/var/lib" "$folder/usr/local/bin" "$folder/usr/share" "$folder/tmp"
 chmod 1777 "$folder/tmp" "$folder/var/tmp"
 chmod 700 "$folder/root"
 ln -s /run "$folder/var/run"
@@ -41,7 +42,8 @@ rm -rf "$folder/usr/share/doc" "$folder/usr/share/man" "$folder/usr/share/lintia
     case $SKIPPED in *" $applet "*) continue ;; esac
     case $IN_SBIN in *" $applet "*) link=sbin target=../bin/busybox ;; *) link=bin target=busybox ;; esac
     # A package's own program is the better one.
-    [ -e "$folder/usr/$link/$applet" ] || [ -L "$folder/usr/$link/$applet" ] || ln -s "$target" "$folder/usr/$link/$applet"
+    [ -e "$folder/usr/$link/$applet" ] || [ -L "$folder/usr/$link/$applet" ] ||
+        ln -s "$target" "$folder/usr/$link/$applet"
 done
 
 cp -R "$ROOT/tools/root/." "$folder"

@@ -1,7 +1,9 @@
-# Reads the output of test programs, each between "# program NAME" and "# exit NAME STATUS", and prints one line for each program, then
+# Reads the output of test programs, each between "# program NAME" and "# exit NAME STATUS", and prints one line for
+# each program, then
 # what failed in it. The last line is "total PASSED FAILED SKIPPED".
 #
-# A program fails as a whole, beside its points, when it ended badly without saying so or did not say its plan. LABEL comes first on every line.
+# A program fails as a whole, beside its points, when it ended badly without saying so or did not say its plan. LABEL
+# comes first on every line.
 
 function finish(status,    note, i) {
     planned = plan >= 0 && plan == passed + failed + skipped

@@ -1,5 +1,6 @@
 #!/bin/sh
-# test.sh [GROUP...]: the tests, group by group. All that they print is in build/test/; here, one line for each program, and what failed.
+# test.sh [GROUP...]: the tests, group by group. All that they print is in build/test/; here, one line for each
+# program, and what failed.
 #
 #   unit      tests/unit, on the host under ASan and UBSan
 #   front     tests/front, what `./quire` itself promises
@@ -49,7 +50,7 @@ names_in()
     done
 }
 
-# --- On the host ---------------------------------------------------------------------------------------------------------------
+# --- On the host -----------------------------------------------------------------------------------------------------
 
 run_unit()
 {
@@ -80,7 +81,7 @@ run_front()
     report front "$log"
 }
 
-# --- In a machine --------------------------------------------------------------------------------------------------------------
+# --- In a machine ----------------------------------------------------------------------------------------------------
 
 # A disk with the tests on it: $1 from the image $2. A program that cannot be compiled is missing there, and fails.
 prepare_disk()
@@ -103,7 +104,8 @@ ending()
     esac
 }
 
-# in_machine LABEL COMMAND PROGRAMS DISK OPTION...: runs each of PROGRAMS by COMMAND, in which NAME stands for it. As many as
+# in_machine LABEL COMMAND PROGRAMS DISK OPTION...: runs each of PROGRAMS by COMMAND, in which NAME stands for it. As
+# many as
 # possible in one boot; when one takes the machine down, the next begin in a new one.
 in_machine()
 {

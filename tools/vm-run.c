@@ -1,17 +1,20 @@
 /*
- * vm-run: runs a virtual machine whose guest runs one command (see guest-run.c), and is to its caller what that command would be.
+ * vm-run: runs a virtual machine whose guest runs one command (see guest-run.c), and is to its caller what that
+ * command would be.
  *
  *     vm-run [--timeout SECONDS] [--idle SECONDS] [--log FILE] -- QEMU ARG...
  *
  * QEMU's standard output is the guest's console:
  *
- *     firmware, kernel   "@@QUIRE@@\n"   the command's output   "\n@@EXIT 0@@\n"   or, at any time,   "\r\n@@PANIC@@\r\n" and what it says
+ *     firmware, kernel   "@@QUIRE@@\n"   the command's output   "\n@@EXIT 0@@\n"
  *
- * The command's output goes to standard output as it comes, byte for byte; a panic to standard error; all but the output to FILE.
- * A command may print what looks like a mark: from there on the output is held back until QEMU's end tells which marks were real:
- * a panic's only when QEMU ended with status 3, an exit's only at the very end.
+ * or, at any time, "\r\n@@PANIC@@\r\n" and what it says. The command's output goes to standard output as it comes, byte
+ * for byte; a panic to standard error; all but the output to FILE. A command may print what looks like a mark: from
+ * there on the output is held back until QEMU's end tells which marks were real: a panic's only when QEMU ended with
+ * status 3, an exit's only at the very end.
  *
- * Status: the command's; 3 after a kernel panic; 124 when SECONDS are over, in all or, with --idle, without any output; 2 when the machine did not get as far as the command.
+ * Status: the command's; 3 after a kernel panic; 124 when SECONDS are over, in all or, with --idle, without any output;
+ * 2 when the machine did not get as far as the command.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -101,7 +104,8 @@ static void put_log(const char *bytes, size_t length)
         fwrite(bytes, 1, length, log_file);
 }
 
-/* How far BYTES agree with the mark WHOLE: its length when all of it is there, 0 when they differ, -1 when more bytes must tell. */
+/* How far BYTES agree with the mark WHOLE: its length when all of it is there, 0 when they differ, -1 when more bytes
+ * must tell. */
 static int match_word(const char *bytes, size_t length, const char *whole)
 {
     size_t size = strlen(whole);
@@ -138,7 +142,8 @@ static size_t find_mark(int *whole)
 {
     *whole = 0;
     for (size_t i = 0; i < pending.length; i++) {
-        int found = pending.bytes[i] == '\n' || pending.bytes[i] == '\r' ? match_mark(pending.bytes + i, pending.length - i) : 0;
+        char byte = pending.bytes[i];
+        int found = byte == '\n' || byte == '\r' ? match_mark(pending.bytes + i, pending.length - i) : 0;
 
         *whole = found > 0;
         if (found != 0)
@@ -206,9 +211,9 @@ static void take_panic(void)
 static int take_exit(void)
 {
     for (size_t i = pending.length; i-- > 0 && pending.length - i < 32;) {
-        int status;
+        int status, rest = (int)(pending.length - i);
 
-        if (pending.bytes[i] == '\n' && match_exit(pending.bytes + i, pending.length - i, &status) == (int)(pending.length - i)) {
+        if (pending.bytes[i] == '\n' && match_exit(pending.bytes + i, (size_t)rest, &status) == rest) {
             pending.length = i;
             return status;
         }
@@ -269,10 +274,12 @@ static double earlier(double a, double b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* Copies the console until its end, or for SECONDS, or until nothing came for IDLE seconds (0: no limit); returns 0 or a STATUS_. */
+/* Copies the console until its end, or for SECONDS, or until nothing came for IDLE seconds (0: no limit); returns 0 or
+ * a STATUS_. */
 static int follow(int console, double seconds, double idle)
 {
-    double deadline = seconds > 0 ? now() + seconds : 0, idle_deadline = idle > 0 ? now() + idle : 0, panic_deadline = 0;
+    double deadline = seconds > 0 ? now() + seconds : 0, idle_deadline = idle > 0 ? now() + idle : 0;
+    double panic_deadline = 0;
     char buffer[65536];
 
     for (;;) {

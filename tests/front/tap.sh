@@ -1,4 +1,5 @@
-# The Test Anything Protocol for scripts on the host: `. tests/front/tap.sh` from the top of the tree, then is, like, ok, and at last `finish`.
+# The Test Anything Protocol for scripts on the host: `. tests/front/tap.sh` from the top of the tree, then is, like,
+# ok, and at last `finish`.
 # $KERNEL is what the machine runs, "run" or, to test the tests, "linux"; $tmp is a folder of one's own.
 
 KERNEL=${KERNEL:-run}

@@ -1,4 +1,5 @@
-# The Test Anything Protocol for scripts in the guest: `. /programs/tap.sh`, then is, ok and fails, and at last `finish`.
+# The Test Anything Protocol for scripts in the guest: `. /programs/tap.sh`, then is, ok and fails, and at last
+# `finish`.
 # Each script has an empty folder on the disk, $dir, as its working directory, and leaves nothing behind.
 
 count=0
