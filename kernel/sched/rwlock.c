@@ -10,10 +10,10 @@
 #include "sched/wait.h"
 
 #define READER 1u
-#define READERS 0xffffu
+#define READERS RWLOCK_READERS
 #define WAITING_WRITER 0x10000u
-#define WAITING_WRITERS 0x7fff0000u
-#define WRITER 0x80000000u
+#define WAITING_WRITERS RWLOCK_WAITING
+#define WRITER RWLOCK_WRITER
 
 void rwlock_init(struct rwlock *l)
 {
@@ -31,25 +31,14 @@ bool read_trylock(struct rwlock *l)
     return false;
 }
 
-/* The slow halves are not inlined, so that the usual case saves no registers. */
-static __attribute__((noinline)) void read_lock_contended(struct rwlock *l)
+void read_lock_contended(struct rwlock *l)
 {
+    read_unlock(l);
     wait_event(&l->waiters, read_trylock(l));
 }
 
-void read_lock(struct rwlock *l)
-{
-    if (unlikely(!read_trylock(l)))
-        read_lock_contended(l);
-}
-
-void read_unlock(struct rwlock *l)
-{
-    u32 state = __atomic_sub_fetch(&l->state, READER, __ATOMIC_RELEASE);
-
-    if (unlikely((state & READERS) == 0 && (state & WAITING_WRITERS) != 0))
-        wake_one(&l->waiters);
-}
+/* The last reader is gone and a writer waits. */
+void read_unlock_contended(struct rwlock *l) { wake_one(&l->waiters); }
 
 bool write_trylock(struct rwlock *l)
 {

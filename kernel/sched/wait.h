@@ -95,10 +95,26 @@ struct rwlock {
     struct wait_queue waiters;
 };
 #define RWLOCK_INIT(l) {0, WAIT_QUEUE_INIT((l).waiters)}
+#define RWLOCK_READERS 0xffffu
+#define RWLOCK_WAITING 0x7fff0000u
+#define RWLOCK_WRITER 0x80000000u
 void rwlock_init(struct rwlock *l);
-void read_lock(struct rwlock *l);
 bool read_trylock(struct rwlock *l);
-void read_unlock(struct rwlock *l);
+void read_lock_contended(struct rwlock *l);
+void read_unlock_contended(struct rwlock *l);
+/* Counts itself among the readers first and looks then: one who may not be there takes itself out again. */
+static inline void read_lock(struct rwlock *l)
+{
+    if (unlikely(__atomic_fetch_add(&l->state, 1, __ATOMIC_ACQUIRE) & (RWLOCK_WRITER | RWLOCK_WAITING)))
+        read_lock_contended(l);
+}
+static inline void read_unlock(struct rwlock *l)
+{
+    u32 state = __atomic_sub_fetch(&l->state, 1, __ATOMIC_RELEASE);
+
+    if (unlikely(state & RWLOCK_WAITING) && (state & RWLOCK_READERS) == 0)
+        read_unlock_contended(l);
+}
 void write_lock(struct rwlock *l);
 bool write_trylock(struct rwlock *l);
 void write_unlock(struct rwlock *l);

@@ -31,9 +31,17 @@ struct protection {
 
 static struct protection protection_of(const struct vma *v, unsigned prot)
 {
-    return (struct protection){
-        .prot = prot, .shared = vma_is_shared(v), .present = prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot), .absent = prot == v->prot ? 0 : pte_mark(prot),
-    };
+#define PTE_LEAF (PTE_V | PTE_U | PTE_A)
+    static const u16 present[] = {PTE_RESIDENT,
+                                  PTE_LEAF | PTE_R,
+                                  PTE_LEAF | PTE_R | PTE_SOFT_W,
+                                  PTE_LEAF | PTE_R | PTE_SOFT_W,
+                                  PTE_LEAF | PTE_X,
+                                  PTE_LEAF | PTE_R | PTE_X,
+                                  PTE_LEAF | PTE_R | PTE_X | PTE_SOFT_W,
+                                  PTE_LEAF | PTE_R | PTE_X | PTE_SOFT_W};
+
+    return (struct protection){.prot = prot, .shared = vma_is_shared(v), .present = present[prot], .absent = prot == v->prot ? 0 : pte_mark(prot)};
 }
 
 static inline pte_t reprotect(pte_t e, const struct protection *p)
@@ -54,7 +62,7 @@ struct lost {
 };
 
 /* N entries of one leaf table, from VA on. What is newly allowed only this hart hears of; others find out by a fault. */
-static void protect_leaves(struct space *s, struct page *table, pte_t *pte, unsigned n, u64 va, const struct protection *p, struct lost *lost)
+static __attribute__((noinline)) void protect_leaves(struct space *s, struct page *table, pte_t *pte, unsigned n, u64 va, const struct protection *p, struct lost *lost)
 {
     table_lock(table);
     for (pte_t *end = pte + n; pte < end; pte++, va += PAGE_SIZE) {
@@ -96,21 +104,34 @@ static int mark_span(struct pt_walk *w, pte_t mark)
     return 0;
 }
 
-/* Entries of [start, end) in V get PROT. */
-static int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
+static __attribute__((noinline)) int protect_tables(struct space *s, u64 start, u64 end, const struct protection *p, struct lost *lost)
+{
+    int result = 0;
+
+    for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && pt_step(&w); w.va = w.next) {
+        if (w.level == 0)
+            protect_leaves(s, w.table, w.pte, pt_walk_pages(&w), w.va, p, lost);
+        else if (load_relaxed(w.pte) != p->absent)
+            result = mark_span(&w, p->absent);
+    }
+    return result;
+}
+
+/* Entries of [start, end) in V get PROT; most often they are all in the table that was used last. */
+static inline int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
 {
     struct protection p = protection_of(v, prot);
     struct lost lost = {0, 0};
+    struct page *table;
+    pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_last_leaf(s, start, &table) : NULL;
     int result = 0;
 
     if (p.absent != 0 && !(load_relaxed(&v->flags) & VMA_MARKED))
         atomic_or(&v->flags, VMA_MARKED);
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && w.va < end && pt_step(&w); w.va = w.next) {
-        if (w.level == 0)
-            protect_leaves(s, w.table, w.pte, pt_walk_pages(&w), w.va, &p, &lost);
-        else if (load_relaxed(w.pte) != p.absent)
-            result = mark_span(&w, p.absent);
-    }
+    if (likely(pte != NULL))
+        protect_leaves(s, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), start, &p, &lost);
+    else
+        result = protect_tables(s, start, end, &p, &lost);
     if (lost.end != 0)
         tlb_flush_range(s, lost.start, lost.end);
     return result;
@@ -139,11 +160,16 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
 
 #define FEW_PAGES 32
 
-/* Changing entries is enough: few of them, or fewer than those that would have to keep the old default. */
-static inline bool is_minor_part(const struct vma *v, u64 start, u64 end)
+/*
+ * Changing entries is enough: few of them, or fewer than those that would have to keep the old default. Not for writable but not readable:
+ * only a vma's default tells that from readable, for /proc/PID/maps to show it.
+ */
+static inline bool is_minor_part(const struct vma *v, u64 start, u64 end, unsigned prot)
 {
     u64 length = end - start;
 
+    if (prot_effective(prot) != prot)
+        return false;
     return length <= FEW_PAGES * PAGE_SIZE || length < (v->end - v->start) - length;
 }
 
@@ -152,7 +178,7 @@ static int protect_in_vma(struct space *s, struct vma *v, u64 start, u64 end, un
 {
     int result = 0;
 
-    if (is_minor_part(v, start, end))
+    if (is_minor_part(v, start, end, prot))
         return protect_entries(s, v, start, end, prot);
     if (start > v->start)
         result = pin_default(s, v, v->start, start);
@@ -208,7 +234,7 @@ static bool protect_part(struct space *s, u64 address, u64 end, unsigned prot, i
 
     read_lock(&s->lock);
     v = vma_at(s, address);
-    is_part = v != NULL && end <= v->end && !(prot & ~v->max_prot) && is_minor_part(v, address, end);
+    is_part = v != NULL && end <= v->end && !(prot & ~v->max_prot) && is_minor_part(v, address, end, prot);
     if (is_part)
         *result = protect_entries(s, v, address, end, prot);
     read_unlock(&s->lock);

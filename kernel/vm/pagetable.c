@@ -43,19 +43,6 @@ pte_t *pt_create_root(void)
 
 static pte_t *table_of(pte_t entry) { return phys_to_virt(pte_pfn(entry) << PAGE_SHIFT); }
 
-#define SPAN_SHIFT (PAGE_SHIFT + PT_LEVEL_BITS)
-
-/* Most look-ups stay in the 2 MiB of the one before. */
-static inline pte_t *find_in_last_leaf(struct space *s, u64 address, struct page **table)
-{
-    struct page *leaf = load_acquire(&s->last_leaf);
-
-    if (unlikely(leaf == NULL || leaf->table_span != address >> SPAN_SHIFT))
-        return NULL;
-    *table = leaf;
-    return (pte_t *)page_address(leaf) + pt_index(address, 0);
-}
-
 /* => lock or tables_lock: the table is not about to be freed */
 static inline pte_t *remember_leaf(struct space *s, pte_t *t, u64 address, struct page **table)
 {
@@ -66,7 +53,7 @@ static inline pte_t *remember_leaf(struct space *s, pte_t *t, u64 address, struc
 
 pte_t *pt_find(struct space *s, u64 address, struct page **table)
 {
-    pte_t *t = s->root, *entry = find_in_last_leaf(s, address, table);
+    pte_t *t = s->root, *entry = pt_in_last_leaf(s, address, table);
 
     if (likely(entry != NULL))
         return entry;
@@ -110,7 +97,7 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address
 
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table)
 {
-    pte_t *t = s->root, *found = to_level == 0 ? find_in_last_leaf(s, address, table) : NULL;
+    pte_t *t = s->root, *found = to_level == 0 ? pt_in_last_leaf(s, address, table) : NULL;
 
     if (likely(found != NULL))
         return found;
@@ -148,7 +135,7 @@ bool pt_step(struct pt_walk *w)
         return false;
     w->level = 0;
     w->next = MIN(ALIGN_DOWN(w->va, level_size(1)) + level_size(1), w->end);
-    w->pte = find_in_last_leaf(w->space, w->va, &w->table);
+    w->pte = pt_in_last_leaf(w->space, w->va, &w->table);
     if (likely(w->pte != NULL))
         return true;
     for (; level > 0; level--) {

@@ -77,6 +77,18 @@ struct space {
     struct space_layout layout;
 };
 
+/* Most look-ups stay in the 2 MiB of the one before: the leaf entry of ADDRESS if it is in the table used last, else NULL. => as pt_find */
+#define SPAN_SHIFT (PAGE_SHIFT + PT_LEVEL_BITS)
+static inline pte_t *pt_in_last_leaf(struct space *s, u64 address, struct page **table)
+{
+    struct page *leaf = load_acquire(&s->last_leaf);
+
+    if (unlikely(leaf == NULL || leaf->table_span != address >> SPAN_SHIFT))
+        return NULL;
+    *table = leaf;
+    return (pte_t *)page_address(leaf) + pt_index(address, 0);
+}
+
 #define USER_MIN 65536          /* vm.mmap_min_addr */
 #define MAX_MAP_COUNT 65530     /* vm.max_map_count */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)

@@ -71,19 +71,20 @@ void mutex_unlock(struct mutex *m)
     locks_held--;
 }
 void rwlock_init(struct rwlock *l) { l->state = 0; }
-void read_lock(struct rwlock *l)
+void read_lock_contended(struct rwlock *l) { panic("rwlock taken twice"); }
+void read_unlock_contended(struct rwlock *l) {}
+void write_lock(struct rwlock *l)
 {
-    if (l->state++ != 0)
+    if (l->state != 0)
         panic("rwlock taken twice");
+    l->state = RWLOCK_WRITER;
     locks_held++;
 }
-void read_unlock(struct rwlock *l)
+void write_unlock(struct rwlock *l)
 {
-    l->state--;
+    l->state = 0;
     locks_held--;
 }
-void write_lock(struct rwlock *l) { read_lock(l); }
-void write_unlock(struct rwlock *l) { read_unlock(l); }
 void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
 void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state) { panic("nobody would wake this wait"); }
 void wait_finish(struct waiter *w) {}
@@ -426,7 +427,7 @@ static void step(struct model *m)
     case 15: do_evict(index); break;
     default: touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
     }
-    if (locks_held != 0)
+    if (locks_held != 0 || m->space->lock.state != 0)
         panic("a lock is still held");
 }
 
