@@ -110,7 +110,9 @@ static void out_of_memory(void)
     for (int round = 1; round <= 3; round++) {
         struct ending end = in_child(eat_everything, NULL);
 
-        CHECK(end.signal == SIGKILL || end.status == 50, "memory without end costs its owner's life, time %d", round);
+        if (!CHECK(end.signal == SIGKILL || end.status == 50, "memory without end costs its owner's life, time %d",
+                   round))
+            diag("exit %d, signal %d, code %d", end.status, end.signal, end.code);
         EXITS(nothing_special, NULL, 0, "and the rest goes on");
     }
 }
