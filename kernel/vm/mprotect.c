@@ -64,9 +64,11 @@ struct lost {
 /* N entries of one leaf table, from VA on. What is newly allowed only this hart hears of; others find out by a fault. */
 static __attribute__((noinline)) void protect_leaves(struct space *s, struct page *table, pte_t *pte, unsigned n, u64 va, const struct protection *p, struct lost *lost)
 {
+    const struct protection own = *p; /* in registers */
+
     table_lock(table);
     for (pte_t *end = pte + n; pte < end; pte++, va += PAGE_SIZE) {
-        pte_t old = *pte, new = reprotect(old, p);
+        pte_t old = *pte, new = reprotect(old, &own);
 
         if (old == new)
             continue;
