@@ -9,6 +9,7 @@ ok "uptime" sh -c 'uptime | grep -q load'
 is "$(mount | awk '$3 == "/" { print $5 }')" ext3 "mount shows the root"
 ok "df" sh -c 'df / | grep -q /dev/'
 sleep 100 &
+sleep 1
 is "$(pidof sleep)" $! "pidof"
 is "$(tr '\0' ' ' </proc/$!/cmdline)" "sleep 100 " "cmdline"
 is "$(readlink /proc/$!/exe)" /usr/bin/busybox "exe"
