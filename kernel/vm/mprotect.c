@@ -21,40 +21,11 @@ static inline bool is_store_ready(bool shared, const struct page *page)
     return (flags & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
 }
 
-/* What a protect operation does to every entry. */
-struct protection {
-    unsigned prot;
-    bool shared;
-    pte_t present; /* bits of a present entry, W left out */
-    pte_t absent;  /* an entry without a page */
-};
+/* What an entry without a page becomes. */
+static inline pte_t absent_entry(const struct vma *v, unsigned prot) { return prot == v->prot ? 0 : pte_mark(prot); }
 
-static struct protection protection_of(const struct vma *v, unsigned prot)
-{
-#define PTE_LEAF (PTE_V | PTE_U | PTE_A)
-    static const u16 present[] = {PTE_RESIDENT,
-                                  PTE_LEAF | PTE_R,
-                                  PTE_LEAF | PTE_R | PTE_SOFT_W,
-                                  PTE_LEAF | PTE_R | PTE_SOFT_W,
-                                  PTE_LEAF | PTE_X,
-                                  PTE_LEAF | PTE_R | PTE_X,
-                                  PTE_LEAF | PTE_R | PTE_X | PTE_SOFT_W,
-                                  PTE_LEAF | PTE_R | PTE_X | PTE_SOFT_W};
-
-    return (struct protection){.prot = prot, .shared = vma_is_shared(v), .present = present[prot], .absent = prot == v->prot ? 0 : pte_mark(prot)};
-}
-
-static inline pte_t reprotect(pte_t e, const struct protection *p)
-{
-    pte_t new;
-
-    if (!pte_has_page(e))
-        return p->absent;
-    new = (e & (PTE_PPN_MASK | PTE_A | PTE_D)) | p->present;
-    if ((p->prot & PROT_WRITE) && ((e & PTE_W) || is_store_ready(p->shared, pte_page(e))))
-        new |= PTE_W | PTE_D;
-    return new;
-}
+/* The bits of a page's entry, W left out. */
+static inline pte_t present_bits(unsigned prot) { return prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot); }
 
 /* Addresses whose old entries may be in TLBs and allowed more; none if end == 0. */
 struct lost {
@@ -62,28 +33,34 @@ struct lost {
 };
 
 /* N entries of one leaf table, from VA on. What is newly allowed only this hart hears of; others find out by a fault. */
-static __attribute__((noinline)) void protect_leaves(struct space *s, struct page *table, pte_t *pte, unsigned n, u64 va, const struct protection *p, struct lost *lost)
+static __attribute__((noinline)) struct lost protect_leaves(struct space *s, const struct vma *v, struct page *table,
+                                                            pte_t *pte, unsigned n, u64 va, unsigned prot)
 {
-    const struct protection own = *p; /* in registers */
+    pte_t bits = present_bits(prot), absent = absent_entry(v, prot);
+    bool shared = vma_is_shared(v), writable = (prot & PROT_WRITE) != 0;
+    struct lost lost = {0, 0};
 
     table_lock(table);
     for (pte_t *end = pte + n; pte < end; pte++, va += PAGE_SIZE) {
-        pte_t old = *pte, new = reprotect(old, &own);
+        pte_t old = *pte, new = absent;
 
-        if (old == new)
-            continue;
-        if (old == 0 || new == 0)
-            pte_set(table, pte, new);
-        else
+        if (likely(pte_has_page(old))) {
+            new = (old & (PTE_PPN_MASK | PTE_A | PTE_D)) | bits;
+            if (writable && ((old & PTE_W) || is_store_ready(shared, pte_page(old))))
+                new |= PTE_W | PTE_D;
             store_relaxed(pte, new);
+        } else {
+            pte_set(table, pte, new);
+        }
         if (pte_is_present(old) && (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X))) {
-            lost->start = lost->end == 0 ? va : lost->start;
-            lost->end = va + PAGE_SIZE;
+            lost.start = lost.end == 0 ? va : lost.start;
+            lost.end = va + PAGE_SIZE;
         } else if (pte_is_present(new)) {
             tlb_flush_local(s, va);
         }
     }
     table_unlock(table);
+    return lost;
 }
 
 /* Gives an upper-level entry MARK if the walk covers its whole span, else pushes it down to be walked again. */
@@ -106,37 +83,42 @@ static int mark_span(struct pt_walk *w, pte_t mark)
     return 0;
 }
 
-static __attribute__((noinline)) int protect_tables(struct space *s, u64 start, u64 end, const struct protection *p, struct lost *lost)
+/* Any range of V, table by table. */
+static __attribute__((noinline)) int protect_tables(struct space *s, const struct vma *v, u64 start, u64 end, unsigned prot)
 {
+    struct lost all = {0, 0};
     int result = 0;
 
     for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && pt_step(&w); w.va = w.next) {
-        if (w.level == 0)
-            protect_leaves(s, w.table, w.pte, pt_walk_pages(&w), w.va, p, lost);
-        else if (load_relaxed(w.pte) != p->absent)
-            result = mark_span(&w, p->absent);
+        if (w.level == 0) {
+            struct lost lost = protect_leaves(s, v, w.table, w.pte, pt_walk_pages(&w), w.va, prot);
+
+            if (lost.end != 0)
+                all = (struct lost){all.end == 0 ? lost.start : all.start, lost.end};
+        } else if (load_relaxed(w.pte) != absent_entry(v, prot)) {
+            result = mark_span(&w, absent_entry(v, prot));
+        }
     }
+    if (all.end != 0)
+        tlb_flush_range(s, all.start, all.end);
     return result;
 }
 
 /* Entries of [start, end) in V get PROT; most often they are all in the table that was used last. */
-static inline int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
+static int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
 {
-    struct protection p = protection_of(v, prot);
-    struct lost lost = {0, 0};
     struct page *table;
     pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_last_leaf(s, start, &table) : NULL;
-    int result = 0;
+    struct lost lost;
 
-    if (p.absent != 0 && !(load_relaxed(&v->flags) & VMA_MARKED))
+    if (prot != v->prot && !(load_relaxed(&v->flags) & VMA_MARKED))
         atomic_or(&v->flags, VMA_MARKED);
-    if (likely(pte != NULL))
-        protect_leaves(s, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), start, &p, &lost);
-    else
-        result = protect_tables(s, start, end, &p, &lost);
+    if (unlikely(pte == NULL))
+        return protect_tables(s, v, start, end, prot);
+    lost = protect_leaves(s, v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), start, prot);
     if (lost.end != 0)
         tlb_flush_range(s, lost.start, lost.end);
-    return result;
+    return 0;
 }
 
 /* Untouched pages of [start, end) get V's present default written into their entries, for it is about to change. */

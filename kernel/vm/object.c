@@ -152,8 +152,16 @@ static int add_zero_page(struct object *o, u64 index, bool below_size)
     return error == -EEXIST ? 0 : error;
 }
 
-/* A page whose reading fails at once, without I/O, is gone before the next look; so is, very rarely, one that reclaim took. */
+/* A page whose reading fails at once, without I/O, is gone before the next look; so is, when memory is short, one that reclaim took. */
 #define READ_ATTEMPTS 4
+
+/* Too little memory for a read is no fault of the disk's: the caller may wait for memory and try again. */
+static int why_unread(struct object *o)
+{
+    int error = load_relaxed(&o->read_error);
+
+    return error != 0 ? error : -EIO;
+}
 
 static struct page *get_page(struct object *o, u64 index, struct readahead *ra, bool below_size)
 {
@@ -167,15 +175,16 @@ static struct page *get_page(struct object *o, u64 index, struct readahead *ra, 
             if (load_relaxed(&page->flags) & PG_UPTODATE)
                 return page;
             page_put(page);
-            return ERR_PTR(-EIO);
+            return ERR_PTR(why_unread(o));
         }
         if (object_is_memory(o)) {
             error = add_zero_page(o, index, below_size);
-        } else if (attempt == READ_ATTEMPTS) {
-            error = -EIO;
+        } else if (attempt >= READ_ATTEMPTS && load_relaxed(&o->read_error) != 0) {
+            error = why_unread(o);
         } else {
             unsigned n = readahead_miss(o, ra, index, &first);
 
+            store_relaxed(&o->read_error, 0);
             error = start_reading(o, first, n, below_size);
             if (error == 0 && first != index && !object_has_page(o, index))
                 error = start_reading(o, index, 1, below_size);
@@ -254,6 +263,7 @@ void page_read_done(struct page *page, int error)
         u64 flags = spin_lock_irqsave(&o->lock);
 
         object_remove_locked(o, page);
+        store_relaxed(&o->read_error, error);
         spin_unlock_irqrestore(&o->lock, flags);
         atomic_or(&page->flags, PG_ERROR);
     } else {

@@ -49,6 +49,7 @@ struct object {
     u32 writeback;           /* pages under write-back */
     int error;               /* a failed write-back since the last report: -EIO, -ENOSPC */
     u32 error_sequence;      /* counts them; files remember what they have reported */
+    int read_error;          /* why a page could not be read the last time: -EIO, -ENOMEM */
     struct mutex mappings_lock;
     struct tree mappings;    /* the vmas that show it: vm/mappings.h */
 };
