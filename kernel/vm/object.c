@@ -152,7 +152,7 @@ static int add_zero_page(struct object *o, u64 index, bool below_size)
     return error == -EEXIST ? 0 : error;
 }
 
-/* A page whose reading fails at once, without I/O, is gone before the next look; so is, when memory is short, one that reclaim took. */
+/* A page whose reading fails at once, without I/O, is gone before the next look; so is one that reclaim took. */
 #define READ_ATTEMPTS 4
 
 /* Too little memory for a read is no fault of the disk's: the caller may wait for memory and try again. */
