@@ -105,7 +105,7 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
 }
 
 /* Entries of [start, end) in V get PROT; most often they are all in the table that was used last. */
-static int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
+static inline __attribute__((always_inline)) int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
 {
     struct page *table;
     pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_last_leaf(s, start, &table) : NULL;
@@ -211,7 +211,7 @@ static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, b
 }
 
 /* The common case, beside faults: a part of one mapping. False when it is not that. */
-static bool protect_part(struct space *s, u64 address, u64 end, unsigned prot, int *result)
+static inline bool protect_part(struct space *s, u64 address, u64 end, unsigned prot, int *result)
 {
     struct vma *v;
     bool is_part;
@@ -223,6 +223,17 @@ static bool protect_part(struct space *s, u64 address, u64 end, unsigned prot, i
         *result = protect_entries(s, v, address, end, prot);
     read_unlock(&s->lock);
     return is_part;
+}
+
+/* Any range. */
+static __attribute__((noinline)) int protect_mappings(struct space *s, u64 address, u64 end, unsigned prot, bool grows_down)
+{
+    int result;
+
+    write_lock(&s->lock);
+    result = protect_range(s, address, end, prot, grows_down);
+    write_unlock(&s->lock);
+    return result;
 }
 
 int space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
@@ -241,10 +252,7 @@ int space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
         return -ENOMEM;
     if (prot & ~(unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC) || grows_up)
         return -EINVAL;
-    if (!grows_down && protect_part(s, address, end, prot, &result))
+    if (likely(!grows_down) && protect_part(s, address, end, prot, &result))
         return result;
-    write_lock(&s->lock);
-    result = protect_range(s, address, end, prot, grows_down);
-    write_unlock(&s->lock);
-    return result;
+    return protect_mappings(s, address, end, prot, grows_down);
 }

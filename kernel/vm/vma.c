@@ -133,14 +133,13 @@ static void insert_locked(struct space *s, struct vma *v)
     struct vma *above = vma_find(s, v->start), *below = above != NULL ? vma_prev(above) : vma_of(tree_last(&s->vmas));
 
     v->space = s;
-    v->gap = v->max_gap = 0;
+    v->gap = v->start - (below ? below->end : 0); /* before the one above gives it up, so that their ancestors see no change */
     if (above != NULL && above->node.left == NULL)
         tree_insert(&s->vmas, &v->node, &above->node, &above->node.left);
     else if (below != NULL) /* nothing is right of it below the one above */
         tree_insert(&s->vmas, &v->node, &below->node, &below->node.right);
     else
         tree_insert(&s->vmas, &v->node, NULL, &s->vmas.root);
-    set_gap(s, v, below ? below->end : 0);
     if (above != NULL)
         set_gap(s, above, v->end);
     s->last_found = v;
@@ -189,9 +188,9 @@ static void remove_locked(struct space *s, struct vma *v)
 
     if (v->object != NULL)
         mappings_unlink(v);
-    tree_remove(&s->vmas, &v->node);
     if (above != NULL)
         set_gap(s, above, below ? below->end : 0);
+    tree_remove(&s->vmas, &v->node);
     s->n_vmas--;
     count_pages(s, v, v->end - v->start, false);
     if (s->last_found == v)
@@ -263,32 +262,28 @@ static bool range_is_free(struct space *s, u64 start, u64 end)
     return v == NULL || v->start >= end + guard_below(v);
 }
 
-static bool may_hold(const struct tree_node *node, u64 length)
+/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE and below TOP; 0 = none. WANT is LENGTH up to the
+ * cap. Where the right subtree promises a gap, it is there but for TOP, guard gaps and the cap, so that look is seldom in vain. */
+static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 want, u64 top)
 {
-    return node != NULL && container_of(node, struct vma, node)->max_gap >= MIN(length, GAP_CAP);
-}
-
-/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE and below TOP; 0 = none. Where the right subtree
- * promises a gap, it is there but for TOP, guard gaps and the cap, so this seldom comes back empty-handed. */
-static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 top)
-{
-    for (; may_hold(node, length); node = node->left) {
+    while (node != NULL && vma_of(node)->max_gap >= want) {
         struct vma *v = vma_of(node);
         u64 found, low, high;
 
-        if (v->start < top && may_hold(node->right, length)) { /* gaps from v->end on */
-            found = highest_gap(s, node->right, length, top);
+        if (node->right != NULL && vma_of(node->right)->max_gap >= want && v->start < top) { /* gaps from v->end on */
+            found = highest_gap(s, node->right, length, want, top);
             if (found != 0)
                 return found;
         }
-        if (v->gap < length)
-            continue;
-        low = MAX(v->start - v->gap, (u64)USER_MIN);
-        high = v->start > guard_below(v) ? MIN(v->start - guard_below(v), top) : 0;
-        if (high >= low + length) {
-            store_relaxed(&s->last_found, v);
-            return high - length;
+        if (v->gap >= length) {
+            low = MAX(v->start - v->gap, (u64)USER_MIN);
+            high = v->start > guard_below(v) ? MIN(v->start - guard_below(v), top) : 0;
+            if (high >= low + length) {
+                store_relaxed(&s->last_found, v);
+                return high - length;
+            }
         }
+        node = node->left;
     }
     return 0;
 }
@@ -306,5 +301,5 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
     end = MAX(last ? vma_of(last)->end : 0, (u64)USER_MIN);
     if (end <= top && top - end >= length)
         return top - length;
-    return highest_gap(s, s->vmas.root, length, top);
+    return highest_gap(s, s->vmas.root, length, MIN(length, GAP_CAP), top);
 }
