@@ -155,5 +155,3 @@ void tlb_flush(struct tlb_batch *b)
         page_put(b->pages[i]);
     tlb_begin(b, b->space);
 }
-
-void tlb_flush_local(struct space *s, u64 va) { arch_flush_tlb_page(va, s->asid); }

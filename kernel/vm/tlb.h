@@ -44,7 +44,7 @@ void tlb_flush(struct tlb_batch *b);
 void tlb_flush_range(struct space *s, u64 start, u64 end);
 
 /* Throws out this hart's entry for VA after a permission was added. */
-void tlb_flush_local(struct space *s, u64 va);
+static inline void tlb_flush_local(struct space *s, u64 va) { arch_flush_tlb_page(va, s->asid); }
 int asid_alloc(void);
 void asid_free(unsigned asid);
 /* The scheduler's: HART runs a thread of NEXT from now on. => interrupts off */

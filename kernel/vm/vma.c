@@ -262,18 +262,23 @@ static bool range_is_free(struct space *s, u64 start, u64 end)
     return v == NULL || v->start >= end + guard_below(v);
 }
 
-/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE and below TOP; 0 = none. WANT is LENGTH up to the
- * cap. Where the right subtree promises a gap, it is there but for TOP, guard gaps and the cap, so that look is seldom in vain. */
+static bool may_hold(const struct tree_node *node, u64 want) { return node != NULL && vma_of(node)->max_gap >= want; }
+
+/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE, which may hold it, and below TOP; 0 = none. WANT is
+ * LENGTH up to the cap. A gap that was promised is there but for TOP, guard gaps and the cap, so few looks are in vain. */
 static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 want, u64 top)
 {
-    while (node != NULL && vma_of(node)->max_gap >= want) {
+    do {
         struct vma *v = vma_of(node);
         u64 found, low, high;
 
-        if (node->right != NULL && vma_of(node->right)->max_gap >= want && v->start < top) { /* gaps from v->end on */
-            found = highest_gap(s, node->right, length, want, top);
+        if (may_hold(node->right, want)) {
+            found = v->start < top ? highest_gap(s, node->right, length, want, top) : 0; /* gaps from v->end on */
             if (found != 0)
                 return found;
+        } else if (v->gap < want) {
+            node = node->left; /* then it is there */
+            continue;
         }
         if (v->gap >= length) {
             low = MAX(v->start - v->gap, (u64)USER_MIN);
@@ -284,7 +289,7 @@ static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 
             }
         }
         node = node->left;
-    }
+    } while (may_hold(node, want));
     return 0;
 }
 
@@ -301,5 +306,5 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
     end = MAX(last ? vma_of(last)->end : 0, (u64)USER_MIN);
     if (end <= top && top - end >= length)
         return top - length;
-    return highest_gap(s, s->vmas.root, length, MIN(length, GAP_CAP), top);
+    return may_hold(s->vmas.root, MIN(length, GAP_CAP)) ? highest_gap(s, s->vmas.root, length, MIN(length, GAP_CAP), top) : 0;
 }

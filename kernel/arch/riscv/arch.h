@@ -75,9 +75,13 @@ static inline u64 arch_root(void)                /* the pfn that satp holds; the
     __asm__ volatile("csrr %0, satp" : "=r"(satp));
     return satp & ((1ull << 44) - 1);
 }
-void arch_flush_tlb_page(u64 va, unsigned asid); /* this hart only */
-void arch_flush_tlb_asid(unsigned asid);
-void arch_flush_tlb_all(void);
+/* On this hart only. */
+static inline void arch_flush_tlb_page(u64 va, unsigned asid)
+{
+    __asm__ volatile("sfence.vma %0, %1" ::"r"(va), "r"((u64)asid) : "memory");
+}
+static inline void arch_flush_tlb_asid(unsigned asid) { __asm__ volatile("sfence.vma zero, %0" ::"r"((u64)asid) : "memory"); }
+static inline void arch_flush_tlb_all(void) { __asm__ volatile("sfence.vma" ::: "memory"); }
 /* Fills the kernel's part of a fresh user root table. */
 void arch_init_root(u64 *root);
 /* Maps/unmaps one page of the kernel-stack area; -ENOMEM. Unmap returns the pfn that was there and has flushed no

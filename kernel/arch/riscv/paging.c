@@ -161,13 +161,6 @@ void arch_init_root(u64 *root)
 
 void arch_set_root(u64 root_pfn, unsigned asid) { csr_write(satp, satp_for(machine.paging_levels, root_pfn, asid)); }
 
-void arch_flush_tlb_page(u64 va, unsigned asid)
-{
-    __asm__ volatile("sfence.vma %0, %1" ::"r"(va), "r"((u64)asid) : "memory");
-}
-
-void arch_flush_tlb_asid(unsigned asid) { __asm__ volatile("sfence.vma zero, %0" ::"r"((u64)asid) : "memory"); }
-void arch_flush_tlb_all(void) { __asm__ volatile("sfence.vma" ::: "memory"); }
 
 u64 arch_user_address_limit(void) { return user_address_limit; }
 
