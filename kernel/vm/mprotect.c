@@ -142,6 +142,7 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
     return result;
 }
 
+#define PROT_ALL ((unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC))
 #define FEW_PAGES 32
 
 /*
@@ -225,11 +226,22 @@ static inline bool protect_part(struct space *s, u64 address, u64 end, unsigned 
     return is_part;
 }
 
-/* Any range. */
-static __attribute__((noinline)) int protect_mappings(struct space *s, u64 address, u64 end, unsigned prot, bool grows_down)
+/* Whatever the arguments are. */
+static __attribute__((noinline)) int protect_mappings(struct space *s, u64 address, u64 length, unsigned prot)
 {
+    bool grows_down = (prot & PROT_GROWSDOWN) != 0, grows_up = (prot & PROT_GROWSUP) != 0;
+    u64 end = address + ALIGN_UP(length, PAGE_SIZE);
     int result;
 
+    prot &= ~(unsigned)(PROT_GROWSDOWN | PROT_GROWSUP);
+    if ((grows_down && grows_up) || (address & PAGE_MASK) != 0)
+        return -EINVAL;
+    if (length == 0)
+        return 0;
+    if (end <= address)
+        return -ENOMEM;
+    if (prot > PROT_ALL || grows_up)
+        return -EINVAL;
     write_lock(&s->lock);
     result = protect_range(s, address, end, prot, grows_down);
     write_unlock(&s->lock);
@@ -238,21 +250,10 @@ static __attribute__((noinline)) int protect_mappings(struct space *s, u64 addre
 
 int space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
 {
-    bool grows_down = (prot & PROT_GROWSDOWN) != 0, grows_up = (prot & PROT_GROWSUP) != 0;
-    u64 end;
+    u64 end = address + ALIGN_UP(length, PAGE_SIZE);
     int result;
 
-    prot &= ~(unsigned)(PROT_GROWSDOWN | PROT_GROWSUP);
-    if ((grows_down && grows_up) || (address & PAGE_MASK) != 0)
-        return -EINVAL;
-    if (length == 0)
-        return 0;
-    end = address + ALIGN_UP(length, PAGE_SIZE);
-    if (end <= address)
-        return -ENOMEM;
-    if (prot & ~(unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC) || grows_up)
-        return -EINVAL;
-    if (likely(!grows_down) && protect_part(s, address, end, prot, &result))
+    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address) && protect_part(s, address, end, prot, &result))
         return result;
-    return protect_mappings(s, address, end, prot, grows_down);
+    return protect_mappings(s, address, length, prot);
 }
