@@ -1,14 +1,14 @@
 /*
- * System calls on the address space: what a file allows is checked here, the rest in vm/. Sources: mmap(2), munmap(2), mprotect(2), msync(2), brk(2), and
- * Linux 6.12 where they are silent (order of errors, legacy flags).
+ * System calls on the address space: what a file allows is checked here, the rest in vm/. Sources: mmap(2), munmap(2),
+ * mprotect(2), msync(2), brk(2), and Linux 6.12 where they are silent (order of errors, legacy flags).
  */
 #include "fs/vfs.h"
 #include "sys/syscall.h"
 #include "vm/space.h"
 
-#define KNOWN_FLAGS                                                                                                                \
-    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE |   \
-     MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_FIXED_NOREPLACE)
+#define KNOWN_FLAGS                                                                                       \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | \
+     MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_FIXED_NOREPLACE)
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 /* What FILE lets a mapping do: fills M's object and max_prot. */
@@ -54,7 +54,8 @@ static long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned fl
         result = -EOPNOTSUPP;
     else
         result = check_file(file, prot, flags, ALIGN_UP(length, PAGE_SIZE), &m);
-    if (result == 0 && m.object == NULL && (flags & MAP_TYPE) != MAP_PRIVATE) /* /dev/zero: each mapping its own memory */
+    if (result == 0 && m.object == NULL &&
+        (flags & MAP_TYPE) != MAP_PRIVATE) /* /dev/zero: each mapping its own memory */
         result = map_anonymous(address, length, prot, flags);
     else if (result == 0)
         result = space_mmap(current->space, address, length, prot, flags, &m);
@@ -101,25 +102,13 @@ DEFINE_SYSCALL(sys_mmap)
     return map_file((int)a4, address, length, prot, flags, offset);
 }
 
-DEFINE_SYSCALL(sys_munmap)
-{
-    return space_munmap(current->space, a0, a1);
-}
+DEFINE_SYSCALL(sys_munmap) { return space_munmap(current->space, a0, a1); }
 
-DEFINE_SYSCALL(sys_mprotect)
-{
-    return space_mprotect(current->space, a0, a1, (unsigned)a2);
-}
+DEFINE_SYSCALL(sys_mprotect) { return space_mprotect(current->space, a0, a1, (unsigned)a2); }
 
-DEFINE_SYSCALL(sys_msync)
-{
-    return space_msync(current->space, a0, a1, (unsigned)a2);
-}
+DEFINE_SYSCALL(sys_msync) { return space_msync(current->space, a0, a1, (unsigned)a2); }
 
-DEFINE_SYSCALL(sys_brk)
-{
-    return (long)space_brk(current->space, a0);
-}
+DEFINE_SYSCALL(sys_brk) { return (long)space_brk(current->space, a0); }
 
 DEFINE_SYSCALL(sys_mremap) { return space_mremap(current->space, a0, a1, a2, (unsigned)a3, a4); }
 DEFINE_SYSCALL(sys_mincore) { return space_mincore(current->space, a0, a1, (u8 *)a2); }
@@ -149,7 +138,8 @@ static long remove_range(u64 address, u64 length)
         } else if (r.file->ops->fallocate == NULL) {
             result = -EOPNOTSUPP;
         } else {
-            result = r.file->ops->fallocate(r.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r.offset, MIN(r.end, end) - address);
+            result = r.file->ops->fallocate(r.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r.offset,
+                                            MIN(r.end, end) - address);
         }
         if (r.file != NULL)
             file_put(r.file);
@@ -175,4 +165,7 @@ DEFINE_SYSCALL(sys_munlockall)
 
 #define MLOCK_ONFAULT 1
 
-DEFINE_SYSCALL(sys_mlock2) { return a2 & ~(u64)MLOCK_ONFAULT ? -EINVAL : space_mlock(current->space, a0, a1, a2 & MLOCK_ONFAULT); }
+DEFINE_SYSCALL(sys_mlock2)
+{
+    return a2 & ~(u64)MLOCK_ONFAULT ? -EINVAL : space_mlock(current->space, a0, a1, a2 & MLOCK_ONFAULT);
+}

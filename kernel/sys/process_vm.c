@@ -1,4 +1,5 @@
-/* Copies between address spaces: process_vm_readv(2), process_vm_writev(2). The data goes through one page of the kernel's. */
+/* Copies between address spaces: process_vm_readv(2), process_vm_writev(2). The data goes through one page of the
+ * kernel's. */
 #include "proc/task.h"
 #include "sys/syscall.h"
 #include "vm/kmalloc.h"
@@ -13,8 +14,9 @@ static bool may_trace(struct task *task)
 {
     struct cred *theirs = task_cred(task);
     const struct cred *own = current->cred;
-    bool same = own->uid == theirs->uid && own->uid == theirs->euid && own->uid == theirs->suid && own->gid == theirs->gid &&
-                own->gid == theirs->egid && own->gid == theirs->sgid && !task->process->is_undumpable;
+    bool same = own->uid == theirs->uid && own->uid == theirs->euid && own->uid == theirs->suid &&
+                own->gid == theirs->gid && own->gid == theirs->egid && own->gid == theirs->sgid &&
+                !task->process->is_undumpable;
 
     cred_put(theirs);
     return same || capable(own, CAP_SYS_PTRACE) || task->process == current_process();
@@ -41,7 +43,8 @@ static struct iovec *copy_vector(u64 user, u64 count, long *error)
 }
 
 /* One remote piece: bytes moved; fewer only at a bad address, then *ERROR. */
-static size_t move_piece(struct space *remote, u64 address, size_t n, struct uio *local, void *buffer, bool write, long *error)
+static size_t move_piece(struct space *remote, u64 address, size_t n, struct uio *local, void *buffer, bool write,
+                         long *error)
 {
     size_t done = 0;
 

@@ -1,6 +1,7 @@
 /*
- * System V shared memory. A segment is a file of tmpfs without a name; each attachment is an open file of its own on that inode, so that the
- * last munmap or exit of it tells us through the file's release. Sources: shmget(2), shmop(2), shmctl(2), sysvipc(7).
+ * System V shared memory. A segment is a file of tmpfs without a name; each attachment is an open file of its own on
+ * that inode, so that the last munmap or exit of it tells us through the file's release. Sources: shmget(2), shmop(2),
+ * shmctl(2), sysvipc(7).
  *
  *   segment (key, id, permissions) --> inode (pages) <-- attached file <-- vmas
  *
@@ -71,7 +72,9 @@ static struct segment *find_id(int id)
 {
     struct segment *s;
 
-    list_for_each(s, &shm.segments, link) if (s->id == id) return s;
+    list_for_each(s, &shm.segments, link)
+        if (s->id == id)
+            return s;
     return NULL;
 }
 
@@ -79,7 +82,9 @@ static struct segment *find_key(s32 key)
 {
     struct segment *s;
 
-    list_for_each(s, &shm.segments, link) if (s->ds.perm.key == key && !s->doomed) return s;
+    list_for_each(s, &shm.segments, link)
+        if (s->ds.perm.key == key && !s->doomed)
+            return s;
     return NULL;
 }
 
@@ -188,7 +193,10 @@ DEFINE_SYSCALL(sys_shmat)
         return PTR_ERR(m.file);
     m.object = &m.file->inode->object;
     result = space_mmap(current->space, address, size, prot,
-                        MAP_SHARED | (address == 0 ? 0u : flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE), &m);
+                        MAP_SHARED | (address == 0        ? 0u
+                                      : flags & SHM_REMAP ? MAP_FIXED
+                                                          : MAP_FIXED_NOREPLACE),
+                        &m);
     file_put(m.file);
     return result == -EEXIST ? -EINVAL : result;
 }
@@ -236,8 +244,12 @@ static long segment_create(s32 key, u64 size, u32 mode)
     snprintf(s->name, sizeof(s->name), "/SYSV%08x", (unsigned)key);
     s->id = shm.next_id;
     shm.next_id = (shm.next_id + 1) & INT32_MAX;
-    s->ds.perm = (struct ipc_perm){.key = key, .uid = current->cred->euid, .gid = current->cred->egid, .cuid = current->cred->euid,
-                                   .cgid = current->cred->egid, .mode = mode & 0777};
+    s->ds.perm = (struct ipc_perm){.key = key,
+                                   .uid = current->cred->euid,
+                                   .gid = current->cred->egid,
+                                   .cuid = current->cred->euid,
+                                   .cgid = current->cred->egid,
+                                   .mode = mode & 0777};
     s->ds.size = size;
     s->ds.ctime = now();
     s->ds.creator = task_pid(current_task());
@@ -277,7 +289,9 @@ static long stat_locked(int id, bool by_index, struct shmid_ds *ds)
     if (by_index) {
         int i = 0;
 
-        list_for_each(s, &shm.segments, link) if (i++ == id) break;
+        list_for_each(s, &shm.segments, link)
+            if (i++ == id)
+                break;
         if (&s->link == &shm.segments)
             return -EINVAL;
     } else {

@@ -1,6 +1,7 @@
 /*
- * The system-call table (riscv64: asm-generic numbers). Handlers take the six argument registers as u64 and return a result or a negative errno;
- * each group of calls has a file in sys/ that checks arguments, copies to and from user memory and calls the layer below.
+ * The system-call table (riscv64: asm-generic numbers). Handlers take the six argument registers as u64 and return a
+ * result or a negative errno; each group of calls has a file in sys/ that checks arguments, copies to and from user
+ * memory and calls the layer below.
  */
 #ifndef SYS_SYSCALL_H
 #define SYS_SYSCALL_H
@@ -16,8 +17,8 @@ typedef long (*syscall_fn)(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
 extern const syscall_fn syscall_table[SYSCALL_COUNT];
 
 #define SYSCALL_ARG(n) u64 a##n __attribute__((unused))
-#define DEFINE_SYSCALL(name)                                                                                           \
-    long name(u64, u64, u64, u64, u64, u64);                                                                           \
+#define DEFINE_SYSCALL(name)                 \
+    long name(u64, u64, u64, u64, u64, u64); \
     long name(SYSCALL_ARG(0), SYSCALL_ARG(1), SYSCALL_ARG(2), SYSCALL_ARG(3), SYSCALL_ARG(4), SYSCALL_ARG(5))
 
 #endif

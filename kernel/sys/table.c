@@ -1,6 +1,6 @@
 /*
- * The system-call table: which handler serves which number. Each group of calls lists its own in a calls_*.h, so that one
- * can see at a glance what exists; a number that nobody lists is ENOSYS.
+ * The system-call table: which handler serves which number. Each group of calls lists its own in a calls_*.h, so that
+ * one can see at a glance what exists; a number that nobody lists is ENOSYS.
  */
 #include "sys/syscall.h"
 

@@ -1,6 +1,6 @@
 /*
- * Advice and locks on ranges: madvise(2), mincore(2), mlock(2). Nothing is ever swapped out, so a locked range differs from another only in that its
- * file pages are not evicted and that it is brought in at once.
+ * Advice and locks on ranges: madvise(2), mincore(2), mlock(2). Nothing is ever swapped out, so a locked range differs
+ * from another only in that its file pages are not evicted and that it is brought in at once.
  */
 #include "fs/cred.h"
 #include "lib/rlimit.h"
@@ -10,7 +10,8 @@
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
 
-/* Changes flags of the vmas in [start, end), which are split where the range cuts them. Holes are passed by: -ENOMEM in the end. => write lock */
+/* Changes flags of the vmas in [start, end), which are split where the range cuts them. Holes are passed by: -ENOMEM in
+ * the end. => write lock */
 static int change_flags(struct space *s, u64 start, u64 end, u32 set, u32 clear, struct list *removed)
 {
     int result = 0;
@@ -63,9 +64,28 @@ static int change_flags_locked(struct space *s, u64 start, u64 end, u32 set, u32
 /* ---- madvise ---- */
 
 enum {
-    MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE = 8, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE,
-    MADV_UNMERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT,
-    MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_COLLAPSE = 25
+    MADV_NORMAL,
+    MADV_RANDOM,
+    MADV_SEQUENTIAL,
+    MADV_WILLNEED,
+    MADV_DONTNEED,
+    MADV_FREE = 8,
+    MADV_REMOVE,
+    MADV_DONTFORK,
+    MADV_DOFORK,
+    MADV_MERGEABLE,
+    MADV_UNMERGEABLE,
+    MADV_HUGEPAGE,
+    MADV_NOHUGEPAGE,
+    MADV_DONTDUMP,
+    MADV_DODUMP,
+    MADV_WIPEONFORK,
+    MADV_KEEPONFORK,
+    MADV_COLD,
+    MADV_PAGEOUT,
+    MADV_POPULATE_READ,
+    MADV_POPULATE_WRITE,
+    MADV_COLLAPSE = 25
 };
 
 /* Pages of [start, end) in V go; the next touch finds zeros or the file's bytes. */
@@ -151,7 +171,8 @@ static int populate(struct space *s, u64 start, u64 end, enum fault_access acces
 int space_madvise(struct space *s, u64 address, u64 length, int advice)
 {
     u64 size = ALIGN_UP(length, PAGE_SIZE), end = address + size;
-    bool known = (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_POPULATE_WRITE);
+    bool known =
+        (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_POPULATE_WRITE);
 
     if (!known || (address & PAGE_MASK) != 0 || size < length || end < address)
         return -EINVAL;
@@ -268,7 +289,8 @@ int space_mlock(struct space *s, u64 address, u64 length, bool on_fault)
         return 0;
     result = change_flags_locked(s, start, end, VMA_LOCKED, 0);
     for (u64 va = start; result == 0 && !on_fault && va < end; va += PAGE_SIZE)
-        if (fault_in(s, va, FAULT_WRITE, false) != FAULT_MAPPED && fault_in(s, va, FAULT_READ, false) == FAULT_NO_MEMORY)
+        if (fault_in(s, va, FAULT_WRITE, false) != FAULT_MAPPED &&
+            fault_in(s, va, FAULT_READ, false) == FAULT_NO_MEMORY)
             result = -ENOMEM;
     return result;
 }

@@ -14,8 +14,8 @@ void page_wait(struct page *page, u32 bit);
 
 /* object.c */
 void cache_init(void);
-/* Enters a new page, whose flags are set, at INDEX: 0, -EEXIST, -ENOMEM; -ERANGE if BELOW_SIZE and it would begin past the size.
- * The cache has its own reference then. */
+/* Enters a new page, whose flags are set, at INDEX: 0, -EEXIST, -ENOMEM; -ERANGE if BELOW_SIZE and it would begin past
+ * the size. The cache has its own reference then. */
 int object_insert(struct object *o, u64 index, struct page *page, bool below_size);
 /* Takes PAGE out of its object: the cache's reference becomes the caller's. => o->lock */
 void object_remove_locked(struct object *o, struct page *page);
@@ -25,12 +25,13 @@ void object_remove_locked(struct object *o, struct page *page);
 void rmap_zap(struct object *o, u64 first, u64 last);
 /* Shared mappings of pages [first, last] lose W, so that the next store faults. */
 void rmap_write_protect(struct object *o, u64 first, u64 last);
-/* Takes PAGE of O out of all mappings if none of them was used since the last call; else forgets that they were. False: it is still mapped, or
- * the mappings are being looked at by others. */
+/* Takes PAGE of O out of all mappings if none of them was used since the last call; else forgets that they were. False:
+ * it is still mapped, or the mappings are being looked at by others. */
 bool rmap_unmap_unused(struct object *o, const struct page *page);
 
-/* truncate.c: the file is about to get longer: what mappings stored past its end goes. Afterwards, its old last page, whose blocks may reach to the
- * old size only, must be prepared anew for stores (page_prepare_stores sees a size that changes under it). */
+/* truncate.c: the file is about to get longer: what mappings stored past its end goes. Afterwards, its old last page,
+ * whose blocks may reach to the old size only, must be prepared anew for stores (page_prepare_stores sees a size that
+ * changes under it). */
 void object_expose_tail(struct object *o);
 void object_unplace_tail(struct object *o, u64 old_size);
 
@@ -40,7 +41,8 @@ extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages;
 void throttle_writer(struct object *o);
 
 /* readahead.c */
-/* Starts reading pages [index, index + n) that are not cached; 0, or -ENOMEM when not even the first could be started. */
+/* Starts reading pages [index, index + n) that are not cached; 0, or -ENOMEM when not even the first could be started.
+ */
 int start_reading(struct object *o, u64 index, unsigned n, bool below_size);
 void readahead_hit(struct object *o, struct readahead *ra, u64 index);
 /* How many pages to read when INDEX is missing. */

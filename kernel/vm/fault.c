@@ -1,7 +1,7 @@
 /*
  * The page-fault path.
  *
- *   user_trap / uaccess -> space_fault -> find vma -> find entry -> who may do this? -> make the page present -> retry the access
+ *   user_trap / uaccess -> space_fault -> find vma -> find entry -> who may do this? -> make the page present -> retry
  *
  *     entry is            read                          write
  *     absent, anonymous   the page of zeros             a fresh zeroed page
@@ -9,13 +9,13 @@
  *     absent, shared      the cache's page              the same, once it has disk blocks and is dirty
  *     present, no W       (another hart was faster)     private: copy, or take over as last owner; shared: as above
  *
- * A fault holds space->lock for reading, so faults run beside each other; the entry is changed under its table's lock and only if it still is what
- * the fault began with. What may take long (reading the disk, allocating blocks, growing a stack) happens with the lock given up, and the
- * fault starts again.
+ * A fault holds space->lock for reading, so faults run beside each other; the entry is changed under its table's lock
+ * and only if it still is what the fault began with. What may take long (reading the disk, allocating blocks, growing a
+ * stack) happens with the lock given up, and the fault starts again.
  *
- * Two races are settled under the table lock: a page that has left its object (truncation, eviction) has page->object = NULL before mappings are
- * searched for it, so it is never installed late; and a page gets W in a shared mapping only while it is dirty, which write-back takes away before
- * it takes W away, so no store goes unnoticed.
+ * Two races are settled under the table lock: a page that has left its object (truncation, eviction) has page->object =
+ * NULL before mappings are searched for it, so it is never installed late; and a page gets W in a shared mapping only
+ * while it is dirty, which write-back takes away before it takes W away, so no store goes unnoticed.
  */
 #include "vm/fault.h"
 #include "lib/string.h"
@@ -53,7 +53,10 @@ void fault_init(void)
     zero_pfn = page_pfn(zero);
 }
 
-static bool is_allowed(unsigned prot, enum fault_access access) { return (prot_effective(prot) & (unsigned)access) != 0; }
+static bool is_allowed(unsigned prot, enum fault_access access)
+{
+    return (prot_effective(prot) & (unsigned)access) != 0;
+}
 static bool is_write(const struct fault *f) { return f->access == FAULT_WRITE; }
 
 /* Puts NEW, which maps PAGE, where f->old was; takes the reference on PAGE over. False: the entry has changed. */
@@ -286,7 +289,8 @@ static int map_cached(struct fault *f)
 {
     struct page *found[AROUND_PAGES], *page;
     u64 window = AROUND_PAGES * PAGE_SIZE;
-    u64 start = MAX(ALIGN_DOWN(f->va, window), f->vma->start), end = MIN(ALIGN_DOWN(f->va, window) + window, f->vma->end);
+    u64 start = MAX(ALIGN_DOWN(f->va, window), f->vma->start),
+        end = MIN(ALIGN_DOWN(f->va, window) + window, f->vma->end);
     unsigned at, n, mapped;
 
     if (is_write(f)) {
@@ -354,7 +358,8 @@ static int fault_shared_store(struct fault *f)
 
 /* ---- the decision ---- */
 
-/* The entry allows the access already: another hart was faster, the TLB is old, or the hardware leaves A and D to us. */
+/* The entry allows the access already: another hart was faster, the TLB is old, or the hardware leaves A and D to us.
+ */
 static int fault_spurious(struct fault *f)
 {
     table_lock(f->table);
@@ -464,7 +469,8 @@ enum fault_result space_fault(struct space *s, u64 address, enum fault_access ac
     enum fault_result result;
 
     atomic_add_relaxed(&s->minor_faults, 1);
-    while ((result = fault_in(s, address, access, false)) == FAULT_NO_MEMORY && out_of_memory != NULL && !fatal_signal_pending())
+    while ((result = fault_in(s, address, access, false)) == FAULT_NO_MEMORY && out_of_memory != NULL &&
+           !fatal_signal_pending())
         out_of_memory();
     return result;
 }

@@ -4,7 +4,8 @@
 
 #include "vm/vma.h"
 
-/* space_fault, with FORCE as ptrace has it: a store into a private page that may not be written copies it and leaves it read-only. */
+/* space_fault, with FORCE as ptrace has it: a store into a private page that may not be written copies it and leaves it
+ * read-only. */
 enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force);
 /* object.c: as object_get_page, but NULL instead of a page that begins at or past the object's size. */
 struct page *object_get_page_in_size(struct object *o, u64 index);

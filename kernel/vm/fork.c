@@ -1,14 +1,15 @@
 /*
- * fork: the child gets the parent's vmas and entries. A private page stays one page with two references; the parent's entry loses W (keeps SOFT_W),
- * and whoever stores first copies it, or takes it over when it is the last (vm/fault.c). Entries that a fault can make again - those of shared
- * mappings - are not copied, only their protections.
+ * fork: the child gets the parent's vmas and entries. A private page stays one page with two references; the parent's
+ * entry loses W (keeps SOFT_W), and whoever stores first copies it, or takes it over when it is the last (vm/fault.c).
+ * Entries that a fault can make again - those of shared mappings - are not copied, only their protections.
  *
  * Cost: one step per live entry; tables tell how many they have.
  */
 #include "vm/tlb.h"
 
 /* What the child gets for the parent's entry *PTE of V. Returns 0 for nothing. => parent's table locked */
-static pte_t share_entry(struct pt_walk *w, pte_t *pte, const struct vma *v, u64 va, u64 *counts, struct tlb_batch *batch)
+static pte_t share_entry(struct pt_walk *w, pte_t *pte, const struct vma *v, u64 va, u64 *counts,
+                         struct tlb_batch *batch)
 {
     pte_t e = *pte;
     struct page *page;
@@ -79,7 +80,8 @@ static int copy_entries(struct space *child, struct space *parent, const struct 
 
     if (vma_is_shared(v) && !(v->flags & VMA_MARKED))
         return 0;
-    for (struct pt_walk w = {.space = parent, .va = v->start, .end = v->end}; result == 0 && pt_step(&w); w.va = w.next) {
+    for (struct pt_walk w = {.space = parent, .va = v->start, .end = v->end}; result == 0 && pt_step(&w);
+         w.va = w.next) {
         if (w.level == 0)
             result = copy_leaves(&w, child, v, batch);
         else if (*w.pte != 0)
@@ -104,8 +106,8 @@ static int copy_vma(struct space *child, const struct vma *v)
     copy->flags = v->flags & (u32)~VMA_LOCKED;
     if (copy->file != NULL)
         vm_file_ops->get(copy->file);
-    /* The copy is linked behind V in the object's tree: who takes pages away from all mappings comes to V first, then to the copy, and so
-     * misses no entry that is copied in between. */
+    /* The copy is linked behind V in the object's tree: who takes pages away from all mappings comes to V first, then
+     * to the copy, and so misses no entry that is copied in between. */
     vma_insert(child, copy);
     return 0;
 }

@@ -1,10 +1,13 @@
 /*
- * Kernel memory by size class. A slab is one page cut into objects of one class; its descriptor says where the first free object is:
+ * Kernel memory by size class. A slab is one page cut into objects of one class; its descriptor says where the first
+ * free object is:
  *
- *     page->private:  | first_free (u16, in 16-byte units; NONE) | in_use (u16) | class (u16) |     page->free_link: list of its class
+ *     page->private:  | first_free (u16, in 16-byte units; NONE) | in_use (u16) | class (u16) |     page->free_link:
+ * list of its class
  *
- * and each free object begins with the place of the next. Slabs with free objects are on the class's list; an empty one goes back to the
- * page allocator unless it is the last on the list. Requests above 2 KiB are whole pages, their order in page->private.
+ * and each free object begins with the place of the next. Slabs with free objects are on the class's list; an empty one
+ * goes back to the page allocator unless it is the last on the list. Requests above 2 KiB are whole pages, their order
+ * in page->private.
  *
  * Locks: one per class (irqsave).
  */
@@ -29,10 +32,14 @@ struct size_class {
     u64 n_slabs;
 };
 
-#define CLASS(bytes, i) {SPINLOCK_INIT, bytes, LIST_INIT(classes[i].partial), 0}
+#define CLASS(bytes, i)                                        \
+    {                                                          \
+        SPINLOCK_INIT, bytes, LIST_INIT(classes[i].partial), 0 \
+    }
 static struct size_class classes[] = {
-    CLASS(16, 0),  CLASS(32, 1),  CLASS(48, 2),  CLASS(64, 3),  CLASS(96, 4),    CLASS(128, 5),   CLASS(192, 6),  CLASS(256, 7),
-    CLASS(336, 8), CLASS(448, 9), CLASS(576, 10), CLASS(672, 11), CLASS(816, 12), CLASS(1008, 13), CLASS(1360, 14), CLASS(2048, 15),
+    CLASS(16, 0),   CLASS(32, 1),    CLASS(48, 2),    CLASS(64, 3),    CLASS(96, 4),   CLASS(128, 5),
+    CLASS(192, 6),  CLASS(256, 7),   CLASS(336, 8),   CLASS(448, 9),   CLASS(576, 10), CLASS(672, 11),
+    CLASS(816, 12), CLASS(1008, 13), CLASS(1360, 14), CLASS(2048, 15),
 };
 
 static u64 large_pages;

@@ -4,8 +4,8 @@
 
 #include "lib/types.h"
 
-void *kmalloc(size_t size); /* may sleep to reclaim */
-void *kzalloc(size_t size); /* zeroed */
+void *kmalloc(size_t size);        /* may sleep to reclaim */
+void *kzalloc(size_t size);        /* zeroed */
 void *kmalloc_nowait(size_t size); /* under spinlocks and in interrupts */
 void kfree(void *p);               /* NULL is fine */
 char *kstrndup(const char *s, size_t n);

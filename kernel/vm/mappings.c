@@ -2,7 +2,10 @@
 #include "vm/mappings.h"
 
 static struct vma *vma_of(const struct tree_node *node) { return container_of(node, struct vma, mapping_node); }
-static bool reaches(const struct tree_node *node, u64 first) { return node != NULL && vma_of(node)->max_last_page >= first; }
+static bool reaches(const struct tree_node *node, u64 first)
+{
+    return node != NULL && vma_of(node)->max_last_page >= first;
+}
 
 /* tree.update: the largest last page of a subtree. */
 static bool update_last(struct tree_node *node)
@@ -39,7 +42,8 @@ void mappings_link(struct vma *v)
 
 void mappings_unlink(struct vma *v) { tree_remove(&v->object->mappings, &v->mapping_node); }
 
-/* The first match below NODE, which reaches FIRST: left of a node nothing begins later, so where the left subtree reaches, it is there or nowhere. */
+/* The first match below NODE, which reaches FIRST: left of a node nothing begins later, so where the left subtree
+ * reaches, it is there or nowhere. */
 static struct vma *first_below(struct tree_node *node, u64 first, u64 last)
 {
     for (;;) {

@@ -87,7 +87,8 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
         read_unlock(&s->lock);
         return false;
     }
-    *r = (struct space_range){.start = MAX(v->start, *address), .shared = vma_is_shared(v), .file = v->file, .count_pages = wanted};
+    *r = (struct space_range){
+        .start = MAX(v->start, *address), .shared = vma_is_shared(v), .file = v->file, .count_pages = wanted};
     r->offset = v->object != NULL ? v->offset + (r->start - v->start) : 0;
     r->end = prot_end(s, v, r->start, &r->prot);
     while (r->end == v->end && continues_with(s, v, next = vma_next(v), r->prot)) {

@@ -1,6 +1,6 @@
 /*
- * Making mappings: mmap, brk, stacks. Nothing is read or allocated here but the vma; pages come with faults (vm/fault.c).
- * Source: mmap(2), brk(2), and Linux 6.12's behaviour where they are silent.
+ * Making mappings: mmap, brk, stacks. Nothing is read or allocated here but the vma; pages come with faults
+ * (vm/fault.c). Source: mmap(2), brk(2), and Linux 6.12's behaviour where they are silent.
  */
 #include "fs/cred.h"
 #include "lib/rlimit.h"
@@ -106,14 +106,26 @@ static u32 vma_flags(unsigned flags)
     return result;
 }
 
-static bool is_private_writable(unsigned prot, unsigned flags) { return (flags & MAP_TYPE) == MAP_PRIVATE && (prot & PROT_WRITE); }
-static enum fault_access first_access(unsigned prot) { return prot_effective(prot) & PROT_READ ? FAULT_READ : FAULT_EXEC; }
+static bool is_private_writable(unsigned prot, unsigned flags)
+{
+    return (flags & MAP_TYPE) == MAP_PRIVATE && (prot & PROT_WRITE);
+}
+static enum fault_access first_access(unsigned prot)
+{
+    return prot_effective(prot) & PROT_READ ? FAULT_READ : FAULT_EXEC;
+}
 
-static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m, struct list *removed)
+static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m,
+                       struct list *removed)
 {
     bool is_data = is_private_writable(prot, flags);
     struct vma v = {
-        .object = m->object, .file = m->file, .offset = m->object ? m->offset : 0, .prot = prot, .max_prot = m->max_prot, .flags = vma_flags(flags),
+        .object = m->object,
+        .file = m->file,
+        .offset = m->object ? m->offset : 0,
+        .prot = prot,
+        .max_prot = m->max_prot,
+        .flags = vma_flags(flags),
     };
     long at = place(s, address, length, flags);
     int error;
@@ -151,7 +163,8 @@ long space_mmap(struct space *s, u64 address, u64 length, unsigned prot, unsigne
     write_unlock(&s->lock);
     vma_free_list(&removed);
     if (at >= 0 && ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED)))
-        populate_range(s, (u64)at, (u64)at + length, is_private_writable(prot, flags) ? FAULT_WRITE : first_access(prot));
+        populate_range(s, (u64)at, (u64)at + length,
+                       is_private_writable(prot, flags) ? FAULT_WRITE : first_access(prot));
     return at;
 }
 
@@ -223,7 +236,8 @@ static bool grow_stack(struct space *s, struct vma *above, u64 address)
 
     if (below != NULL && prot_effective(below->prot) != PROT_NONE && !(below->flags & VMA_GROWSDOWN))
         lowest += STACK_GUARD_GAP;
-    if (address < lowest || above->end - address > rlimit_of_current(RLIMIT_STACK) || !within_limits(s, above->start - address, false))
+    if (address < lowest || above->end - address > rlimit_of_current(RLIMIT_STACK) ||
+        !within_limits(s, above->start - address, false))
         return false;
     vma_resize(above, address, above->end);
     return true;
@@ -274,7 +288,8 @@ int space_msync(struct space *s, u64 address, u64 length, unsigned flags)
     bool has_hole = false;
     int result = 0;
 
-    if ((flags & ~(unsigned)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (address & PAGE_MASK) || (flags & MS_ASYNC && flags & MS_SYNC))
+    if ((flags & ~(unsigned)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (address & PAGE_MASK) ||
+        (flags & MS_ASYNC && flags & MS_SYNC))
         return -EINVAL;
     if (end < address)
         return -ENOMEM;

@@ -1,12 +1,14 @@
 /*
- * Changing protection. Every page's protection is in its own entry, so protecting part of a mapping changes entries and leaves the vma alone; only a
- * change of the larger half moves the vma's default protection, and the smaller rest gets its old one written into its entries.
+ * Changing protection. Every page's protection is in its own entry, so protecting part of a mapping changes entries and
+ * leaves the vma alone; only a change of the larger half moves the vma's default protection, and the smaller rest gets
+ * its old one written into its entries.
  *
  *      vma, default rw-   [  0   0   0   0   0   0   0   0  ]        0: the vma's default
  *      protect two        [  0   0   r   r   0   0   0   0  ]        r: a mark, or a present entry with R
  *      protect six to r   [  w   w   0   0   0   0   0   0  ]        default r--, the first two are marked rw-
  *
- * A few pages change their entries even if they are all of the vma. So the cost is that of the smaller part's entries; untouched spans of 2 MiB, 1 GiB... are one entry. Source: mprotect(2).
+ * A few pages change their entries even if they are all of the vma. So the cost is that of the smaller part's entries;
+ * untouched spans of 2 MiB, 1 GiB... are one entry. Source: mprotect(2).
  */
 #include "sched/thread.h"
 #include "vm/tlb.h"
@@ -32,7 +34,8 @@ struct lost {
     u64 start, end;
 };
 
-/* N entries of one leaf table, from VA on. What is newly allowed only this hart hears of; others find out by a fault. */
+/* N entries of one leaf table, from VA on. What is newly allowed only this hart hears of; others find out by a fault.
+ */
 static __attribute__((noinline)) struct lost protect_leaves(struct space *s, const struct vma *v, struct page *table,
                                                             pte_t *pte, unsigned n, u64 va, unsigned prot)
 {
@@ -84,7 +87,8 @@ static int mark_span(struct pt_walk *w, pte_t mark)
 }
 
 /* Any range of V, table by table. */
-static __attribute__((noinline)) int protect_tables(struct space *s, const struct vma *v, u64 start, u64 end, unsigned prot)
+static __attribute__((noinline)) int protect_tables(struct space *s, const struct vma *v, u64 start, u64 end,
+                                                    unsigned prot)
 {
     struct lost all = {0, 0};
     int result = 0;
@@ -105,7 +109,8 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
 }
 
 /* Entries of [start, end) in V get PROT; most often they are all in the table that was used last. */
-static inline __attribute__((always_inline)) int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
+static inline __attribute__((always_inline)) int protect_entries(struct space *s, struct vma *v, u64 start, u64 end,
+                                                                 unsigned prot)
 {
     struct page *table;
     pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_last_leaf(s, start, &table) : NULL;
@@ -146,8 +151,8 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
 #define FEW_PAGES 32
 
 /*
- * Changing entries is enough: few of them, or fewer than those that would have to keep the old default. Not for writable but not readable:
- * only a vma's default tells that from readable, for /proc/PID/maps to show it.
+ * Changing entries is enough: few of them, or fewer than those that would have to keep the old default. Not for
+ * writable but not readable: only a vma's default tells that from readable, for /proc/PID/maps to show it.
  */
 static inline bool is_minor_part(const struct vma *v, u64 start, u64 end, unsigned prot)
 {
@@ -253,7 +258,8 @@ int space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
     u64 end = address + ALIGN_UP(length, PAGE_SIZE);
     int result;
 
-    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address) && protect_part(s, address, end, prot, &result))
+    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address) &&
+        protect_part(s, address, end, prot, &result))
         return result;
     return protect_mappings(s, address, length, prot);
 }

@@ -1,5 +1,6 @@
 /*
- * Moving and resizing mappings. Page-table entries move, pages do not: the cost is that of the live entries. Source: mremap(2).
+ * Moving and resizing mappings. Page-table entries move, pages do not: the cost is that of the live entries. Source:
+ * mremap(2).
  */
 #include "lib/rlimit.h"
 #include "sched/thread.h"
@@ -9,8 +10,10 @@
 #define MREMAP_FIXED 2
 #define MREMAP_DONTUNMAP 4
 
-/* Moves the entries of [from, from + length) up or down by the distance to TO, whose tables are made. -ENOMEM: some have moved.
- * => write lock; the object's mappings_lock, so that who looks for a page through the object finds it at one of its two places */
+/* Moves the entries of [from, from + length) up or down by the distance to TO, whose tables are made. -ENOMEM: some
+ * have moved.
+ * => write lock; the object's mappings_lock, so that who looks for a page through the object finds it at one of its two
+ * places */
 static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tlb_batch *batch)
 {
     for (struct pt_walk w = {.space = s, .va = from, .end = from + length}; pt_step(&w); w.va = w.next) {
@@ -46,7 +49,8 @@ static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tl
 }
 
 /* [old, old + old_length) of V goes to NEW, where there is room. => write lock */
-static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length, u64 new, u64 new_length, unsigned flags, struct list *removed)
+static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length, u64 new, u64 new_length,
+                         unsigned flags, struct list *removed)
 {
     struct vma copy = *v;
     struct object *o = v->object;
@@ -79,11 +83,13 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
 
 static bool fits_limits(const struct space *s, u64 more)
 {
-    return current->limits == NULL || s->total_pages + (more >> PAGE_SHIFT) <= current->limits->limit[RLIMIT_AS].soft >> PAGE_SHIFT;
+    return current->limits == NULL ||
+           s->total_pages + (more >> PAGE_SHIFT) <= current->limits->limit[RLIMIT_AS].soft >> PAGE_SHIFT;
 }
 
 /* => write lock */
-static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsigned flags, u64 new, struct list *removed)
+static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsigned flags, u64 new,
+                  struct list *removed)
 {
     u64 limit = arch_user_address_limit(), to;
     struct vma *v = vma_at(s, old), *above;
@@ -97,7 +103,8 @@ static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     if ((flags & MREMAP_DONTUNMAP) && (v->flags & VMA_VDSO))
         return -EINVAL;
     if (flags & MREMAP_FIXED) {
-        int error = new_length > limit || new > limit - new_length ? -EINVAL : unmap_range(s, new, new + new_length, removed);
+        int error =
+            new_length > limit || new > limit - new_length ? -EINVAL : unmap_range(s, new, new + new_length, removed);
 
         if (error != 0)
             return error;
@@ -118,8 +125,8 @@ static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     if (!fits_limits(s, new_length - (flags & MREMAP_DONTUNMAP ? 0 : old_length)))
         return -ENOMEM;
     above = vma_next(v);
-    if (!(flags & MREMAP_DONTUNMAP) && old_length > 0 && old + old_length == v->end && old + new_length <= limit && old + new_length > old &&
-        (above == NULL || above->start >= old + new_length)) {
+    if (!(flags & MREMAP_DONTUNMAP) && old_length > 0 && old + old_length == v->end && old + new_length <= limit &&
+        old + new_length > old && (above == NULL || above->start >= old + new_length)) {
         vma_resize(v, v->start, old + new_length);
         return (long)old;
     }
@@ -144,7 +151,7 @@ long space_mremap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     new_length = ALIGN_UP(new_length, PAGE_SIZE);
     if (new_length == 0)
         return -EINVAL;
-    if ((flags & MREMAP_FIXED) && ((new & PAGE_MASK) != 0 || (new < old + old_length && old < new + new_length)))
+    if ((flags & MREMAP_FIXED) && ((new &PAGE_MASK) != 0 || (new < old + old_length &&old < new + new_length)))
         return -EINVAL;
     list_init(&removed);
     write_lock(&s->lock);

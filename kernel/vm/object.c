@@ -1,8 +1,9 @@
 /*
  * The page cache: objects and their pages. Contract and life of a page in object.h.
  *
- * A lookup takes o->lock, one radix walk and one reference. A page that is LOADING or under WRITEBACK stays in the cache until that ends:
- * truncation and eviction wait or pass it by, so the completion functions, which run in interrupts, always find page->object.
+ * A lookup takes o->lock, one radix walk and one reference. A page that is LOADING or under WRITEBACK stays in the
+ * cache until that ends: truncation and eviction wait or pass it by, so the completion functions, which run in
+ * interrupts, always find page->object.
  */
 #include "vm/object.h"
 #include "lib/string.h"
@@ -196,7 +197,10 @@ static struct page *get_page(struct object *o, u64 index, struct readahead *ra, 
     }
 }
 
-struct page *object_get_page(struct object *o, u64 index, struct readahead *ra) { return get_page(o, index, ra, false); }
+struct page *object_get_page(struct object *o, u64 index, struct readahead *ra)
+{
+    return get_page(o, index, ra, false);
+}
 struct page *object_get_page_in_size(struct object *o, u64 index) { return get_page(o, index, NULL, true); }
 
 /* ---- dirty pages ---- */

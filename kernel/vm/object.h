@@ -1,6 +1,6 @@
 /*
- * An object is what has pages by offset and can be mapped: an open file's cache, a tmpfs file, shared anonymous memory. read(), write()
- * and every mapping use the same pages, so they are always coherent.
+ * An object is what has pages by offset and can be mapped: an open file's cache, a tmpfs file, shared anonymous memory.
+ * read(), write() and every mapping use the same pages, so they are always coherent.
  *
  *                        +--------+   radix tree    +------+------+------+
  *   inode / tmpfs file   | object |---------------->| page | page | page |   PG_UPTODATE, PG_DIRTY (tag), PG_WRITEBACK
@@ -8,10 +8,12 @@
  *                             |  mappings: interval tree of vmas
  *                             +-------> vma (space A) ----> vma (space B)
  *
- * Life of a cache page: inserted LOADING -> read_pages -> page_read_done -> UPTODATE -> [DIRTY -> WRITEBACK ->]* -> evicted or truncated.
+ * Life of a cache page: inserted LOADING -> read_pages -> page_read_done -> UPTODATE -> [DIRTY -> WRITEBACK ->]* ->
+ * evicted or truncated.
  *
- * Locks: `lock` (spin, irqsave) guards pages, counters and page->object; `mappings_lock` (sleeping) the tree. Order: space lock ->
- * mappings_lock -> page-table lock -> object->lock. The file system serialises writers and truncation (inode->lock).
+ * Locks: `lock` (spin, irqsave) guards pages, counters and page->object; `mappings_lock` (sleeping) the tree. Order:
+ * space lock -> mappings_lock -> page-table lock -> object->lock. The file system serialises writers and truncation
+ * (inode->lock).
  */
 #ifndef VM_OBJECT_H
 #define VM_OBJECT_H
@@ -25,33 +27,39 @@
 struct object;
 
 struct object_ops {
-    /* Starts reading N pages of consecutive indices (all PG_LOADING, not zeroed); each one ends in page_read_done(), before or after the return.
-     * Bytes past object->size and holes read as zeros. NULL: pages start as zeros (tmpfs). */
+    /* Starts reading N pages of consecutive indices (all PG_LOADING, not zeroed); each one ends in page_read_done(),
+     * before or after the return. Bytes past object->size and holes read as zeros. NULL: pages start as zeros (tmpfs).
+     */
     void (*read_pages)(struct object *o, struct page **pages, unsigned n);
-    /* Starts writing N consecutive pages (all PG_WRITEBACK, no longer PG_DIRTY); each ends in page_write_done(). Bytes past object->size are
-     * already zero in the pages; blocks past it are not written, and blocks that have no place (holes of which only zeros were made dirty) neither. NULL: memory is the only store (tmpfs); pages are never clean. */
+    /* Starts writing N consecutive pages (all PG_WRITEBACK, no longer PG_DIRTY); each ends in page_write_done(). Bytes
+     * past object->size are already zero in the pages; blocks past it are not written, and blocks that have no place
+     * (holes of which only zeros were made dirty) neither. NULL: memory is the only store (tmpfs); pages are never
+     * clean. */
     void (*write_pages)(struct object *o, struct page **pages, unsigned n);
-    /* Bytes [from, to) of page INDEX are about to change, by write() or by the first store through a mapping: make sure that they have a place
-     * (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks. 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
+    /* Bytes [from, to) of page INDEX are about to change, by write() or by the first store through a mapping: make sure
+     * that they have a place (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks.
+     * 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
     int (*prepare_write)(struct object *o, u64 index, unsigned from, unsigned to);
-    /* A mapping is about to be stored to: file times (mmap(2), "Timestamps changes for file-backed mappings"). May sleep. NULL: nothing. */
+    /* A mapping is about to be stored to: file times (mmap(2), "Timestamps changes for file-backed mappings"). May
+     * sleep. NULL: nothing. */
     void (*mapping_stored)(struct object *o);
-    /* The object got its first dirty page (or its first since it was clean). Called under spinlocks: queue it, no more. NULL: nothing. */
+    /* The object got its first dirty page (or its first since it was clean). Called under spinlocks: queue it, no more.
+     * NULL: nothing. */
     void (*dirtied)(struct object *o);
 };
 
 struct object {
     const struct object_ops *ops;
     struct spinlock lock;
-    struct radix pages;      /* tag = dirty */
-    u64 size;                /* bytes; the file's length. Changes by object_write and object_set_size only. */
+    struct radix pages; /* tag = dirty */
+    u64 size;           /* bytes; the file's length. Changes by object_write and object_set_size only. */
     u64 nr_pages, nr_dirty;
-    u32 writeback;           /* pages under write-back */
-    int error;               /* a failed write-back since the last report: -EIO, -ENOSPC */
-    u32 error_sequence;      /* counts them; files remember what they have reported */
-    int read_error;          /* why a page could not be read the last time: -EIO, -ENOMEM */
+    u32 writeback;      /* pages under write-back */
+    int error;          /* a failed write-back since the last report: -EIO, -ENOSPC */
+    u32 error_sequence; /* counts them; files remember what they have reported */
+    int read_error;     /* why a page could not be read the last time: -EIO, -ENOMEM */
     struct mutex mappings_lock;
-    struct tree mappings;    /* the vmas that show it: vm/mappings.h */
+    struct tree mappings; /* the vmas that show it: vm/mappings.h */
 };
 
 /* Per open file: what sequential reading looks like so far. */
@@ -66,8 +74,9 @@ void object_init(struct object *o, const struct object_ops *ops);
 /* Frees all pages, dirty or not. => no mappings, no I/O started any more by others. */
 void object_destroy(struct object *o);
 
-/* read(2), write(2) on the cache at *POS, which advances; bytes or -errno (if none). object_read stops at `size`. object_write extends `size` as it
- * goes; the caller holds the file system's write lock for the file and deals with times, O_APPEND and limits. */
+/* read(2), write(2) on the cache at *POS, which advances; bytes or -errno (if none). object_read stops at `size`.
+ * object_write extends `size` as it goes; the caller holds the file system's write lock for the file and deals with
+ * times, O_APPEND and limits. */
 ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra);
 ssize_t object_write(struct object *o, struct uio *u, u64 *pos);
 
@@ -83,8 +92,9 @@ void object_start_readahead(struct object *o, u64 index, unsigned n_pages); /* W
 void page_read_done(struct page *page, int error);
 void page_write_done(struct page *page, int error);
 
-/* Changes `size`. Smaller: pages (and private copies) past the end leave every mapping at once and the cache; the rest of the last page becomes zeros.
- * Larger: the old last page is zero past the old end. The caller frees blocks afterwards. -EIO, -ENOMEM: nothing has changed. */
+/* Changes `size`. Smaller: pages (and private copies) past the end leave every mapping at once and the cache; the rest
+ * of the last page becomes zeros. Larger: the old last page is zero past the old end. The caller frees blocks
+ * afterwards. -EIO, -ENOMEM: nothing has changed. */
 int object_set_size(struct object *o, u64 size);
 /* Drops whole pages of [from, to) bytes (a punched hole), zeroes partial ones; unmaps them. */
 int object_punch(struct object *o, u64 from, u64 to);

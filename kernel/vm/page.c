@@ -4,11 +4,12 @@
  *     page_alloc ---> this hart's stack of free pages ----(empty: refill 16)---> buddy lists, orders 0..10
  *     page_free  --->                                 ----(full: return 16)---->
  *
- * A second stack per hart holds pages that are known to be all zeros: an idle hart fills it, page tables come back to it clean.
- * A free block's head page has PG_FREE and its order in `private`; the other pages of the block say nothing.
+ * A second stack per hart holds pages that are known to be all zeros: an idle hart fills it, page tables come back to
+ * it clean. A free block's head page has PG_FREE and its order in `private`; the other pages of the block say nothing.
  *
- * When memory runs low, vm/reclaim.c takes pages back from caches. The last pages are kept for those who need them most: user memory may
- * not touch the lower 1/64 of memory, ordinary kernel memory leaves 1/256 to those who free memory by allocating (ALLOC_RESERVE).
+ * When memory runs low, vm/reclaim.c takes pages back from caches. The last pages are kept for those who need them
+ * most: user memory may not touch the lower 1/64 of memory, ordinary kernel memory leaves 1/256 to those who free
+ * memory by allocating (ALLOC_RESERVE).
  *
  * Locks: `buddy.lock` (irqsave); the stacks of a hart by interrupts being off.
  */

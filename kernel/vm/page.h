@@ -1,8 +1,8 @@
 /*
  * Physical pages: one `struct page` per 4 KiB frame of RAM, and their allocator: a buddy system under per-hart lists.
  *
- * A page is free, or has `refs` >= 1. Who owns it says its flags: page cache (object != NULL), anonymous (PG_ANON), page table
- * (PG_TABLE), kernel memory (PG_SLAB or none). The last page_put frees it.
+ * A page is free, or has `refs` >= 1. Who owns it says its flags: page cache (object != NULL), anonymous (PG_ANON),
+ * page table (PG_TABLE), kernel memory (PG_SLAB or none). The last page_put frees it.
  */
 #ifndef VM_PAGE_H
 #define VM_PAGE_H
@@ -18,8 +18,8 @@ struct page {
     u32 refs;  /* 0 = free */
     u32 flags; /* PG_*, changed atomically once the page is shared */
     union {
-        struct list free_link; /* free: in a free list */
-        struct {               /* page cache */
+        struct list free_link;     /* free: in a free list */
+        struct {                   /* page cache */
             struct object *object; /* NULL once truncated away; changes under object->lock */
             u64 index;             /* in pages */
         };
@@ -43,16 +43,17 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_ANON BIT(6)
 #define PG_TABLE BIT(7)
 #define PG_SLAB BIT(8)
-#define PG_FREE BIT(9)     /* head of a free block, order in `private` */
-#define PG_ZEROED BIT(10)  /* free, and all zeros */
+#define PG_FREE BIT(9)      /* head of a free block, order in `private` */
+#define PG_ZEROED BIT(10)   /* free, and all zeros */
 #define PG_RESERVED BIT(11) /* never free: firmware, kernel image, descriptors, holes */
-#define PG_WAITERS BIT(12) /* somebody sleeps for LOADING or WRITEBACK */
-#define PG_KERNEL BIT(13)  /* kernel memory by page_alloc: stacks, large kmalloc */
-#define PG_PLACED BIT(14)  /* every byte of it below the file's size has a place on the disk: stores need not ask prepare_write */
+#define PG_WAITERS BIT(12)  /* somebody sleeps for LOADING or WRITEBACK */
+#define PG_KERNEL BIT(13)   /* kernel memory by page_alloc: stacks, large kmalloc */
+#define PG_PLACED \
+    BIT(14) /* every byte of it below the file's size has a place on the disk: stores need not ask prepare_write */
 #define PG_MEMORY_ONLY BIT(15) /* of an object that has no disk: counted as shared memory */
 #define PG_FETCHABLE BIT(16)   /* instruction fetch on every hart sees its bytes (fence.i was done) */
 
-extern struct page *page_array;  /* indexed by pfn - first_pfn */
+extern struct page *page_array; /* indexed by pfn - first_pfn */
 extern u64 first_pfn, end_pfn;
 
 static inline u64 page_pfn(const struct page *p) { return (u64)(p - page_array) + first_pfn; }
@@ -60,13 +61,13 @@ static inline struct page *pfn_page(u64 pfn) { return page_array + (pfn - first_
 static inline void *page_address(const struct page *p) { return phys_to_virt(page_pfn(p) << PAGE_SHIFT); }
 static inline struct page *address_page(const void *p) { return pfn_page(virt_to_phys(p) >> PAGE_SHIFT); }
 
-#define ALLOC_ZERO BIT(0)     /* all zeros */
-#define ALLOC_NO_WAIT BIT(1)  /* neither sleep nor reclaim: for interrupts and under spinlocks */
-#define ALLOC_RESERVE BIT(2)  /* may use the last reserve: for those who free memory by it (write-back) */
-#define ALLOC_USER BIT(3)     /* for user memory: fails earlier, so that the kernel keeps a reserve */
+#define ALLOC_ZERO BIT(0)    /* all zeros */
+#define ALLOC_NO_WAIT BIT(1) /* neither sleep nor reclaim: for interrupts and under spinlocks */
+#define ALLOC_RESERVE BIT(2) /* may use the last reserve: for those who free memory by it (write-back) */
+#define ALLOC_USER BIT(3)    /* for user memory: fails earlier, so that the kernel keeps a reserve */
 
-/* One page, or 2^order aligned contiguous ones, with refs = 1 (the head's; order is the caller's to remember). NULL when there is none
- * even after reclaim. Sleeps unless ALLOC_NO_WAIT. */
+/* One page, or 2^order aligned contiguous ones, with refs = 1 (the head's; order is the caller's to remember). NULL
+ * when there is none even after reclaim. Sleeps unless ALLOC_NO_WAIT. */
 struct page *page_alloc(unsigned alloc_flags);
 struct page *page_alloc_order(unsigned order, unsigned alloc_flags);
 void page_free(struct page *page);
@@ -89,14 +90,21 @@ struct memory_stats {
 void memory_stats(struct memory_stats *stats);
 
 /* Boot: RAM is [start, end); the ranges of RESERVED are in use. Allocates the descriptors from RAM itself. */
-struct phys_range { u64 start, end; };
+struct phys_range {
+    u64 start, end;
+};
 void page_init(struct phys_range ram, const struct phys_range *reserved, unsigned n_reserved);
 /* An idle hart fills the pool of zeroed pages; false when there is nothing to do. */
 bool page_zero_one(void);
 
-/* Reclaim asks caches outside vm/ (inodes, names, buffers) to give memory back: fn frees about N pages' worth and says how many. May sleep.
- * Called with no locks held but perhaps from under inode or space locks of the allocator's caller: use trylock. */
-struct shrinker { struct list link; u64 (*shrink)(u64 n_pages); const char *name; };
+/* Reclaim asks caches outside vm/ (inodes, names, buffers) to give memory back: fn frees about N pages' worth and says
+ * how many. May sleep. Called with no locks held but perhaps from under inode or space locks of the allocator's caller:
+ * use trylock. */
+struct shrinker {
+    struct list link;
+    u64 (*shrink)(u64 n_pages);
+    const char *name;
+};
 void shrinker_register(struct shrinker *s);
 
 #endif

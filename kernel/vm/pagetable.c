@@ -1,4 +1,5 @@
-/* Page tables of user spaces: finding and making entries, walking ranges, freeing. The format is told in pagetable.h. */
+/* Page tables of user spaces: finding and making entries, walking ranges, freeing. The format is told in pagetable.h.
+ */
 #include "vm/pagetable.h"
 #include "lib/string.h"
 #include "vm/tlb.h"

@@ -1,11 +1,11 @@
 /*
- * Page tables of user spaces, and what their entries say. The format of present entries is the hardware's (arch/riscv/pte.h); an entry
- * with V = 0 is ours:
+ * Page tables of user spaces, and what their entries say. The format of present entries is the hardware's
+ * (arch/riscv/pte.h); an entry with V = 0 is ours:
  *
- *   present leaf   hardware R W X, A, D; SOFT_W: the page may be written. W is set only while a store needs no fault: private
- *                  pages that are shared since a fork, and clean pages of shared files, have SOFT_W without W.
+ *   present leaf   hardware R W X, A, D; SOFT_W: the page may be written. W is set only while a store needs no fault:
+ *                  private pages that are shared since a fork, and clean pages of shared files, have SOFT_W without W.
  *   0              nothing here yet; the page has its vma's protection
- *   MARK           nothing here yet; the page has the protection in bits 1-3 (R W X). At an upper level: the whole span has.
+ *   MARK           nothing here yet; the page has the protection in bits 1-3 (R W X). At an upper level: all its span.
  *   RESIDENT       PROT_NONE, but the page stays: its frame number, A and D are where the hardware has them
  *
  *    63  54 53              10 9 8 7 6  5 4  3 2 1  0
@@ -13,8 +13,9 @@
  *   |      | frame            |   |D A|kind |X W R |0|
  *   +------+------------------+---+---+-----+------+-+
  *
- * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and walks stop early, and holds
- * its lock. A parent's entry for a table changes under the parent's lock; tables are freed under the space's write lock and tables_lock only.
+ * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and
+ * walks stop early, and holds its lock. A parent's entry for a table changes under the parent's lock; tables are freed
+ * under the space's write lock and tables_lock only.
  */
 #ifndef VM_PAGETABLE_H
 #define VM_PAGETABLE_H
@@ -80,8 +81,8 @@ int pt_split_spans(struct space *s, u64 address);
 bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address, unsigned level);
 
 /*
- * Walks [va, end) in steps: each gives either the entries of one leaf table that cover [va, next), or one upper-level entry that is no table
- * (0 or a mark) and covers [va, next).
+ * Walks [va, end) in steps: each gives either the entries of one leaf table that cover [va, next), or one upper-level
+ * entry that is no table (0 or a mark) and covers [va, next).
  *
  *   for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) ...
  */

@@ -1,6 +1,7 @@
 /*
- * Reading ahead. A sequential reader gets a window that doubles from 16 KiB to 512 KiB; when it reaches the middle of the window, the next one is
- * started, so that the disk works while the reader does. Faults read the aligned 64 KiB around the page.
+ * Reading ahead. A sequential reader gets a window that doubles from 16 KiB to 512 KiB; when it reaches the middle of
+ * the window, the next one is started, so that the disk works while the reader does. Faults read the aligned 64 KiB
+ * around the page.
  *
  *        ra->next           ra->ahead
  *   read ....|.................|
@@ -12,7 +13,8 @@
 #define MAX_WINDOW 128
 #define FAULT_WINDOW 16
 
-/* The longest run of missing pages from *INDEX on, entered as LOADING into BATCH: how many. *INDEX advances behind what was looked at. */
+/* The longest run of missing pages from *INDEX on, entered as LOADING into BATCH: how many. *INDEX advances behind what
+ * was looked at. */
 static int fill_batch(struct object *o, u64 *index, u64 end, struct page **batch, unsigned *n, bool below_size)
 {
     *n = 0;

@@ -1,9 +1,9 @@
 /*
  * read(2) and write(2) on the page cache.
  *
- * User memory is touched with no lock held but the caller's inode lock, because its pages may fault, and may even be pages of the same file. A page
- * that is about to be overwritten as a whole, or that lies past the end, is filled outside the cache and entered when it is complete, so nobody sees
- * half of it and nothing is read in vain.
+ * User memory is touched with no lock held but the caller's inode lock, because its pages may fault, and may even be
+ * pages of the same file. A page that is about to be overwritten as a whole, or that lies past the end, is filled
+ * outside the cache and entered when it is complete, so nobody sees half of it and nothing is read in vain.
  */
 #include "lib/string.h"
 #include "vm/cache.h"
@@ -115,8 +115,8 @@ static int write_over(struct object *o, u64 index, unsigned at, size_t n, const 
     return error;
 }
 
-/* Enters PAGE, filled, and finds blocks for it. Others wait for the page until it is settled; if there are no blocks it stays as zeros,
- * for some of its blocks may be new and hold another file's past. */
+/* Enters PAGE, filled, and finds blocks for it. Others wait for the page until it is settled; if there are no blocks it
+ * stays as zeros, for some of its blocks may be new and hold another file's past. */
 static int enter_new(struct object *o, struct page *page, u64 index, unsigned at, size_t n)
 {
     int error;
@@ -135,7 +135,8 @@ static int enter_new(struct object *o, struct page *page, u64 index, unsigned at
     return error;
 }
 
-/* Bytes [at, at + n) are all of page INDEX that will exist: fills a page of its own first. -EAGAIN: user memory ended early, nothing was written. */
+/* Bytes [at, at + n) are all of page INDEX that will exist: fills a page of its own first. -EAGAIN: user memory ended
+ * early, nothing was written. */
 static ssize_t write_new(struct object *o, struct uio *u, u64 index, unsigned at, size_t n)
 {
     struct page *page = page_alloc(ALLOC_USER | (n == PAGE_SIZE ? 0 : ALLOC_ZERO));

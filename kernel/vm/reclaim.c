@@ -1,12 +1,12 @@
 /*
- * Taking memory back. One kernel thread turns a clock's hand over all page descriptors: a cache page that was used since the last turn loses its
- * mark (PG_REFERENCED, A in its mappings), one that was not leaves its mappings and the cache. Dirty pages are left to write-back. Then the caches
- * above vm (inodes, names, buffers) are asked.
+ * Taking memory back. One kernel thread turns a clock's hand over all page descriptors: a cache page that was used
+ * since the last turn loses its mark (PG_REFERENCED, A in its mappings), one that was not leaves its mappings and the
+ * cache. Dirty pages are left to write-back. Then the caches above vm (inodes, names, buffers) are asked.
  *
  *     free pages:   0 ......... user limit (1/64) ...... low: wake (1/32) ...... enough: sleep (1/24) .........
  *
- * The hand holds no reference. It reads page->object, pins that object under reclaim.lock, and looks again under object->lock; who destroys
- * an object waits while it is pinned (reclaim_forget_object).
+ * The hand holds no reference. It reads page->object, pins that object under reclaim.lock, and looks again under
+ * object->lock; who destroys an object waits while it is pinned (reclaim_forget_object).
  */
 #include "vm/reclaim.h"
 #include "sched/timer.h"
@@ -23,7 +23,10 @@ static struct {
     bool wanted;
     u64 freed, rounds, idle_rounds; /* idle: rounds in a row that freed nothing */
     struct list shrinkers;
-} reclaim = {.busy = MUTEX_INIT(reclaim.busy), .work = WAIT_QUEUE_INIT(reclaim.work), .progress = WAIT_QUEUE_INIT(reclaim.progress), .shrinkers = LIST_INIT(reclaim.shrinkers)};
+} reclaim = {.busy = MUTEX_INIT(reclaim.busy),
+             .work = WAIT_QUEUE_INIT(reclaim.work),
+             .progress = WAIT_QUEUE_INIT(reclaim.progress),
+             .shrinkers = LIST_INIT(reclaim.shrinkers)};
 
 void shrinker_register(struct shrinker *s) { list_add_tail(&reclaim.shrinkers, &s->link); }
 
@@ -144,7 +147,8 @@ static u64 shrink_others(u64 n)
     struct shrinker *s;
     u64 freed = 0;
 
-    list_for_each(s, &reclaim.shrinkers, link) freed += s->shrink(n);
+    list_for_each(s, &reclaim.shrinkers, link)
+        freed += s->shrink(n);
     return freed;
 }
 

@@ -4,7 +4,8 @@
 
 #include "lib/types.h"
 
-/* The allocator found nothing: wakes the reclaim thread and waits for progress. False after some ROUNDs without (0, 1, 2...): give up. */
+/* The allocator found nothing: wakes the reclaim thread and waits for progress. False after some ROUNDs without (0,
+ * 1, 2...): give up. */
 bool reclaim_wait(unsigned round);
 /* Starts the reclaim thread. */
 void reclaim_init(void);

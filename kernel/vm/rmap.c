@@ -1,8 +1,9 @@
 /*
- * From an object to all page-table entries that map its pages: through the tree of its vmas (vm/mappings.h), each of which can hold a page at one place only.
+ * From an object to all page-table entries that map its pages: through the tree of its vmas (vm/mappings.h), each of
+ * which can hold a page at one place only.
  *
- * => the object's mappings_lock keeps vmas and spaces alive and their ranges fixed; each space's tables_lock keeps its tables. space->lock is not taken,
- * so faults and other changes run beside this under the table locks.
+ * => the object's mappings_lock keeps vmas and spaces alive and their ranges fixed; each space's tables_lock keeps its
+ * tables. space->lock is not taken, so faults and other changes run beside this under the table locks.
  */
 #include "vm/cache.h"
 #include "vm/mappings.h"
@@ -36,7 +37,8 @@ void rmap_zap(struct object *o, u64 first, u64 last)
     struct vma *v;
 
     mutex_lock(&o->mappings_lock);
-    for_each_mapping(v, o, first, last) zap_vma(v, visible_start(v, first), visible_end(v, last));
+    for_each_mapping(v, o, first, last)
+        zap_vma(v, visible_start(v, first), visible_end(v, last));
     mutex_unlock(&o->mappings_lock);
 }
 
@@ -67,12 +69,14 @@ void rmap_write_protect(struct object *o, u64 first, u64 last)
     struct vma *v;
 
     mutex_lock(&o->mappings_lock);
-    for_each_mapping(v, o, first, last) if (vma_is_shared(v)) protect_vma(v, visible_start(v, first), visible_end(v, last));
+    for_each_mapping(v, o, first, last)
+        if (vma_is_shared(v))
+            protect_vma(v, visible_start(v, first), visible_end(v, last));
     mutex_unlock(&o->mappings_lock);
 }
 
-/* PAGE's entry in V at VA, if it has one there: was it used since A was last cleared? The TLB may still hold A = 1, which only makes a page look
- * unused a little early. UNMAP: takes it out instead. */
+/* PAGE's entry in V at VA, if it has one there: was it used since A was last cleared? The TLB may still hold A = 1,
+ * which only makes a page look unused a little early. UNMAP: takes it out instead. */
 static bool visit_entry(struct vma *v, u64 va, const struct page *page, bool unmap, struct tlb_batch *batch)
 {
     struct page *table;
@@ -108,7 +112,8 @@ bool rmap_unmap_unused(struct object *o, const struct page *page)
 
     if (!mutex_trylock(&o->mappings_lock))
         return false;
-    for_each_mapping(v, o, index, index) used |= (v->flags & VMA_LOCKED) || visit_entry(v, visible_start(v, index), page, false, NULL);
+    for_each_mapping(v, o, index, index)
+        used |= (v->flags & VMA_LOCKED) || visit_entry(v, visible_start(v, index), page, false, NULL);
     for (v = used ? NULL : mappings_first(&o->mappings, index, index); v != NULL; v = mappings_next(v, index, index)) {
         tlb_begin(&batch, v->space);
         visit_entry(v, visible_start(v, index), page, true, &batch);

@@ -104,7 +104,9 @@ void space_randomise(struct space *s, struct space_random *r, bool randomise)
         stack = current->limits->limit[RLIMIT_STACK].soft;
     r->stack_top = limit - PAGE_SIZE - random_pages(randomise, is_small ? 14 : 22);
     gap = MIN(MAX(stack, 128 * MIB), limit / 6 * 5) + STACK_GUARD_GAP;
-    r->mmap_base = ALIGN_DOWN(limit - PAGE_SIZE - (BIT(is_small ? 14 : 22) << PAGE_SHIFT) - MIN(gap, limit / 2), PAGE_SIZE) - random_pages(randomise, is_small ? 18 : 24);
+    r->mmap_base =
+        ALIGN_DOWN(limit - PAGE_SIZE - (BIT(is_small ? 14 : 22) << PAGE_SHIFT) - MIN(gap, limit / 2), PAGE_SIZE) -
+        random_pages(randomise, is_small ? 18 : 24);
     r->pie_base = ALIGN_DOWN(limit / 3 * 2, PAGE_SIZE) + random_pages(randomise, is_small ? 18 : 24);
     r->brk_gap = random_pages(randomise, is_small ? 11 : 13);
     s->mmap_top = r->mmap_base;

@@ -1,5 +1,6 @@
 /*
- * Address spaces: what the layers above may do with them. The parts are told in vm/vma.h, vm/pagetable.h and vm/fault.h.
+ * Address spaces: what the layers above may do with them. The parts are told in vm/vma.h, vm/pagetable.h and
+ * vm/fault.h.
  *
  * A space has users (threads that run in it: space_get/space_put). All functions below take SPACE's lock themselves.
  */
@@ -49,19 +50,21 @@ struct mapping {
 struct vm_file_ops {
     void (*get)(struct file *file);
     void (*put)(struct file *file);
-    int (*sync)(struct file *file, u64 from, u64 to); /* msync: write bytes [from, to] back, wait. NULL: the pages only */
+    int (*sync)(struct file *file, u64 from,
+                u64 to); /* msync: write bytes [from, to] back, wait. NULL: the pages only */
 };
 void vm_set_file_ops(const struct vm_file_ops *ops);
 
-struct space *space_create(void);                       /* one user; NULL = no memory */
-struct space *space_fork(struct space *parent);         /* a copy-on-write copy; ERR_PTR(-ENOMEM). Called by a thread of PARENT. */
+struct space *space_create(void); /* one user; NULL = no memory */
+struct space *
+space_fork(struct space *parent); /* a copy-on-write copy; ERR_PTR(-ENOMEM). Called by a thread of PARENT. */
 void space_get(struct space *space);
-void space_put(struct space *space);                    /* the last one unmaps everything */
+void space_put(struct space *space); /* the last one unmaps everything */
 /* Makes SPACE (NULL: none) the current thread's; takes over the caller's reference, returns the old one's. */
 struct space *space_switch_current(struct space *space);
 
-/* mmap(2): the address or -errno. M is copied; the file reference is taken, not consumed. PROT, FLAGS as the man page has them;
- * LENGTH in bytes. Flags that concern only files (checks of open modes) are the caller's. */
+/* mmap(2): the address or -errno. M is copied; the file reference is taken, not consumed. PROT, FLAGS as the man page
+ * has them; LENGTH in bytes. Flags that concern only files (checks of open modes) are the caller's. */
 long space_mmap(struct space *space, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m);
 int space_munmap(struct space *space, u64 address, u64 length);
 int space_mprotect(struct space *space, u64 address, u64 length, unsigned prot);
@@ -92,27 +95,44 @@ struct space_layout {
 struct space_layout *space_layout(struct space *space);
 
 /* Random offsets for a new space (0 with `norandmaps`): where mmap starts, the stack's top, the PIE base, brk's gap. */
-struct space_random { u64 mmap_base, stack_top, pie_base, brk_gap; };
+struct space_random {
+    u64 mmap_base, stack_top, pie_base, brk_gap;
+};
 bool space_is_randomised(void);
-void space_randomise(struct space *space, struct space_random *r, bool randomise); /* also sets where SPACE's mmaps go */
+void space_randomise(struct space *space, struct space_random *r,
+                     bool randomise); /* also sets where SPACE's mmaps go */
 
 /* Counters for /proc: pages. */
-struct space_stats { u64 total, rss_anon, rss_file, rss_shmem, peak_rss, peak_total, data, stack, exec, locked, tables_bytes, swap; u64 minor_faults, major_faults; };
+struct space_stats {
+    u64 total, rss_anon, rss_file, rss_shmem, peak_rss, peak_total, data, stack, exec, locked, tables_bytes, swap;
+    u64 minor_faults, major_faults;
+};
 void space_stats(struct space *space, struct space_stats *stats);
 
-/* /proc/PID/maps: the lines for mappings at or above *ADDRESS, as many as fit into BUF: bytes, *ADDRESS advances; 0 = end. PATH_OF gives the name of a vma's file. */
-struct space_range { u64 start, end; unsigned prot; bool shared; u64 offset; struct file *file; const char *name; /* "[heap]"... or NULL */ u64 rss, anon, dirty; bool count_pages; /* in: fill the three (costs a look at every page) */ };
-/* The first range of equal protection that ends above *ADDRESS; *ADDRESS becomes its end. FILE comes with a reference. False at the end. */
+/* /proc/PID/maps: the lines for mappings at or above *ADDRESS, as many as fit into BUF: bytes, *ADDRESS advances; 0 =
+ * end. PATH_OF gives the name of a vma's file. */
+struct space_range {
+    u64 start, end;
+    unsigned prot;
+    bool shared;
+    u64 offset;
+    struct file *file;
+    const char *name; /* "[heap]"... or NULL */
+    u64 rss, anon, dirty;
+    bool count_pages; /* in: fill the three (costs a look at every page) */
+};
+/* The first range of equal protection that ends above *ADDRESS; *ADDRESS becomes its end. FILE comes with a reference.
+ * False at the end. */
 bool space_next_range(struct space *space, u64 *address, struct space_range *range);
 
 /* A page fault of user mode, or of uaccess on its behalf. */
 enum fault_access { FAULT_READ = PROT_READ, FAULT_WRITE = PROT_WRITE, FAULT_EXEC = PROT_EXEC };
 enum fault_result {
-    FAULT_MAPPED,      /* try again: it will work, or fault anew */
-    FAULT_MAPERR,      /* SIGSEGV, SEGV_MAPERR */
-    FAULT_ACCERR,      /* SIGSEGV, SEGV_ACCERR */
-    FAULT_BUS,         /* SIGBUS, BUS_ADRERR: past the end of the file, or it cannot be read */
-    FAULT_NO_MEMORY,   /* the process must die */
+    FAULT_MAPPED,    /* try again: it will work, or fault anew */
+    FAULT_MAPERR,    /* SIGSEGV, SEGV_MAPERR */
+    FAULT_ACCERR,    /* SIGSEGV, SEGV_ACCERR */
+    FAULT_BUS,       /* SIGBUS, BUS_ADRERR: past the end of the file, or it cannot be read */
+    FAULT_NO_MEMORY, /* the process must die */
 };
 enum fault_result space_fault(struct space *space, u64 address, enum fault_access access);
 

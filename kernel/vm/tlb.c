@@ -1,8 +1,10 @@
 /*
- * TLB shootdown, address-space identifiers, and what happens when a hart changes its space. The protocol is told in tlb.h.
+ * TLB shootdown, address-space identifiers, and what happens when a hart changes its space. The protocol is told in
+ * tlb.h.
  *
- * Who switches and who flushes meet through two masks (Dekker's pattern): the switching hart sets its bit in `running`, then looks at `stale`; the
- * flusher sets `stale` for harts that do not run the space, then looks at `running` again and interrupts those that do.
+ * Who switches and who flushes meet through two masks (Dekker's pattern): the switching hart sets its bit in `running`,
+ * then looks at `stale`; the flusher sets `stale` for harts that do not run the space, then looks at `running` again
+ * and interrupts those that do.
  */
 #include "vm/tlb.h"
 

@@ -1,11 +1,12 @@
 /*
- * TLB shootdown. Whoever takes a page or a permission out of a page table notes it in a batch; the flush tells every hart that may have the old
- * entry in its TLB, waits for all, and then frees the pages:
+ * TLB shootdown. Whoever takes a page or a permission out of a page table notes it in a batch; the flush tells every
+ * hart that may have the old entry in its TLB, waits for all, and then frees the pages:
  *
  *   change entries (tlb_note, tlb_free_page) ... tlb_flush            => no spinlock held at the flush
  *
- * Harts that run the space get an interrupt; the others get a bit in space->stale and flush before they run it next. A hart that has interrupts
- * off cannot answer, so what it reached through a valid entry (vm/uaccess.c) stays until it is done.
+ * Harts that run the space get an interrupt; the others get a bit in space->stale and flush before they run it next. A
+ * hart that has interrupts off cannot answer, so what it reached through a valid entry (vm/uaccess.c) stays until it is
+ * done.
  */
 #ifndef VM_TLB_H
 #define VM_TLB_H

@@ -1,9 +1,11 @@
 /*
- * Changing a file's size, and holes. The order makes races harmless: first the size changes, so no new page past it enters the cache; then pages
- * leave the cache (page->object = NULL), so no fault installs them any more; then they leave the mappings.
+ * Changing a file's size, and holes. The order makes races harmless: first the size changes, so no new page past it
+ * enters the cache; then pages leave the cache (page->object = NULL), so no fault installs them any more; then they
+ * leave the mappings.
  *
- * Bytes past the size in the last page are zero on the disk and, but for stores through mappings, in the cache: writing back clears them, so does
- * getting shorter, and getting longer clears what mappings left there before it becomes part of the file.
+ * Bytes past the size in the last page are zero on the disk and, but for stores through mappings, in the cache: writing
+ * back clears them, so does getting shorter, and getting longer clears what mappings left there before it becomes part
+ * of the file.
  */
 #include "lib/string.h"
 #include "vm/cache.h"

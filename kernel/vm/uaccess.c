@@ -1,7 +1,8 @@
 /*
- * User memory, reached by walking the page table: the entry is found and checked and the bytes are moved with interrupts off. Whoever unmaps the
- * page meanwhile waits in the TLB shootdown until this hart answers (vm/tlb.h), so the frame cannot be freed under the copy; no reference is taken.
- * What is not there or not allowed goes through the same fault path as a user access.
+ * User memory, reached by walking the page table: the entry is found and checked and the bytes are moved with
+ * interrupts off. Whoever unmaps the page meanwhile waits in the TLB shootdown until this hart answers (vm/tlb.h), so
+ * the frame cannot be freed under the copy; no reference is taken. What is not there or not allowed goes through the
+ * same fault path as a user access.
  */
 #include "vm/uaccess.h"
 #include "lib/errno.h"
@@ -12,7 +13,8 @@
 #define NEED_READ (PTE_V | PTE_U | PTE_R)
 #define NEED_WRITE (PTE_V | PTE_U | PTE_W)
 
-/* The kernel's address of user address VA, or NULL if the entry does not give what NEED says. => interrupts off until the last use */
+/* The kernel's address of user address VA, or NULL if the entry does not give what NEED says. => interrupts off until
+ * the last use */
 static void *user_address(u64 va, pte_t need)
 {
     struct space *s = current->space;
@@ -34,7 +36,8 @@ static void *user_address(u64 va, pte_t need)
 
 static bool fault_user(u64 va, pte_t need)
 {
-    return current->space != NULL && space_fault(current->space, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) == FAULT_MAPPED;
+    return current->space != NULL &&
+           space_fault(current->space, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) == FAULT_MAPPED;
 }
 
 /* Interrupts are off with a kernel address of VA, or they are as before and there is none. */
@@ -110,8 +113,14 @@ size_t clear_user_partial(void *user_dst, size_t n)
     return n;
 }
 
-int copy_from_user(void *dst, const void *user_src, size_t n) { return copy_from_user_partial(dst, user_src, n) == 0 ? 0 : -EFAULT; }
-int copy_to_user(void *user_dst, const void *src, size_t n) { return copy_to_user_partial(user_dst, src, n) == 0 ? 0 : -EFAULT; }
+int copy_from_user(void *dst, const void *user_src, size_t n)
+{
+    return copy_from_user_partial(dst, user_src, n) == 0 ? 0 : -EFAULT;
+}
+int copy_to_user(void *user_dst, const void *src, size_t n)
+{
+    return copy_to_user_partial(user_dst, src, n) == 0 ? 0 : -EFAULT;
+}
 int clear_user(void *user_dst, size_t n) { return clear_user_partial(user_dst, n) == 0 ? 0 : -EFAULT; }
 
 ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
@@ -251,7 +260,8 @@ int user_memory_key(const u32 *user, bool private_futex, struct user_key *key)
 
 /* ---- other spaces ---- */
 
-/* Whether the page of entry E may be read or written by the kernel for somebody who traces the process, or (not FORCE) as the process might. */
+/* Whether the page of entry E may be read or written by the kernel for somebody who traces the process, or (not FORCE)
+ * as the process might. */
 static bool is_usable(pte_t e, enum fault_access access, bool force)
 {
     if (!pte_has_page(e))
@@ -310,7 +320,10 @@ static ssize_t space_copy(struct space *s, u64 address, void *buf, size_t n, enu
     return done > 0 || n == 0 ? (ssize_t)done : -EFAULT;
 }
 
-ssize_t space_read(struct space *s, u64 address, void *dst, size_t n, bool force) { return space_copy(s, address, dst, n, FAULT_READ, force); }
+ssize_t space_read(struct space *s, u64 address, void *dst, size_t n, bool force)
+{
+    return space_copy(s, address, dst, n, FAULT_READ, force);
+}
 
 ssize_t space_write(struct space *s, u64 address, const void *src, size_t n, bool force)
 {

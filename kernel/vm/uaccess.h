@@ -1,7 +1,8 @@
 /*
- * The only ways in which the kernel touches user memory. They walk the current space's page table, check the permission that a
- * user access would need, fault pages in, and copy through the direct map (sstatus.SUM is never set).
- * => may sleep; no spinlock, no space lock held. User memory may vanish or change between two calls: copy once, then check the copy.
+ * The only ways in which the kernel touches user memory. They walk the current space's page table, check the permission
+ * that a user access would need, fault pages in, and copy through the direct map (sstatus.SUM is never set).
+ * => may sleep; no spinlock, no space lock held. User memory may vanish or change between two calls: copy once, then
+ * check the copy.
  */
 #ifndef VM_UACCESS_H
 #define VM_UACCESS_H
@@ -29,12 +30,15 @@ int cmpxchg_user_u32(u32 *user, u32 expected, u32 value, u32 *previous) must_che
 int get_user_u32_nofault(u32 *value, const u32 *user) must_check;
 
 /* What identifies the memory of a futex word: the object and offset of a shared mapping, else space and address. */
-struct user_key { u64 owner, offset; };
+struct user_key {
+    u64 owner, offset;
+};
 /* PRIVATE_FUTEX: skip the look-up, the key is space + address. -EFAULT, -EINVAL (not 4-byte aligned). */
 int user_memory_key(const u32 *user, bool private_futex, struct user_key *key) must_check;
 
-/* Another process's memory (/proc/PID/mem, process_vm_readv, exec's argument pages): bytes copied, or -errno if none. FORCE ignores page
- * protection as ptrace does (private mappings get copied, never shared ones written against protection). */
+/* Another process's memory (/proc/PID/mem, process_vm_readv, exec's argument pages): bytes copied, or -errno if none.
+ * FORCE ignores page protection as ptrace does (private mappings get copied, never shared ones written against
+ * protection). */
 struct space;
 ssize_t space_read(struct space *space, u64 address, void *dst, size_t n, bool force);
 ssize_t space_write(struct space *space, u64 address, const void *src, size_t n, bool force);

@@ -62,7 +62,8 @@ static size_t move(struct uio *u, enum direction direction, void *buffer, size_t
             u->offset = 0;
             continue;
         }
-        missed = move_piece(u->kernel, direction, (void *)(u->vec->base + u->offset), (char *)buffer + (direction == ZERO_UIO ? 0 : done), chunk);
+        missed = move_piece(u->kernel, direction, (void *)(u->vec->base + u->offset),
+                            (char *)buffer + (direction == ZERO_UIO ? 0 : done), chunk);
         u->offset += chunk - missed;
         u->left -= chunk - missed;
         done += chunk - missed;

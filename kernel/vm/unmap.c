@@ -1,6 +1,6 @@
 /*
- * Taking mappings away: pages first (zap), then vmas, then page tables that have become empty. Pages are freed only after the TLB shootdown
- * (vm/tlb.h). Source: munmap(2).
+ * Taking mappings away: pages first (zap), then vmas, then page tables that have become empty. Pages are freed only
+ * after the TLB shootdown (vm/tlb.h). Source: munmap(2).
  */
 #include "vm/tlb.h"
 

@@ -29,5 +29,6 @@ void memory_stats(struct memory_stats *stats)
         .anon = load_relaxed(&nr_anon_pages),
     };
     known = stats->free + stats->cached + stats->tables + stats->slab + stats->shmem + stats->anon;
-    stats->kernel = stats->total > known ? stats->total - known : 0; /* stacks, buffers, what page_alloc gave to the rest */
+    stats->kernel =
+        stats->total > known ? stats->total - known : 0; /* stacks, buffers, what page_alloc gave to the rest */
 }

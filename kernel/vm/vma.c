@@ -1,4 +1,5 @@
-/* The tree of mappings: look-up, insertion, splitting, and the search for free ranges, all O(log n). Contract in vma.h. */
+/* The tree of mappings: look-up, insertion, splitting, and the search for free ranges, all O(log n). Contract in vma.h.
+ */
 #include "vm/vma.h"
 #include "vm/kmalloc.h"
 #include "vm/mappings.h"
@@ -9,8 +10,8 @@ u64 vma_count(void) { return load_relaxed(&n_vmas); }
 
 static struct vma *vma_of(const struct tree_node *node) { return node ? container_of(node, struct vma, node) : NULL; }
 
-/* Gaps count as no larger than this, so that the huge one that new mappings are cut from does not change every node above it each time. There are few
- * such gaps; who looks for more looks at them one by one. */
+/* Gaps count as no larger than this, so that the huge one that new mappings are cut from does not change every node
+ * above it each time. There are few such gaps; who looks for more looks at them one by one. */
 #define GAP_CAP (16 * GIB)
 
 /* tree.update: the largest gap of a subtree. */
@@ -82,8 +83,7 @@ void vma_free_list(struct list *removed)
 {
     struct vma *v, *tmp;
 
-    list_for_each_safe(v, tmp, removed, removed_link)
-    {
+    list_for_each_safe(v, tmp, removed, removed_link) {
         if (v->file != NULL)
             vm_file_ops->put(v->file);
         vma_free(v);
@@ -133,7 +133,8 @@ static void insert_locked(struct space *s, struct vma *v)
     struct vma *above = vma_find(s, v->start), *below = above != NULL ? vma_prev(above) : vma_of(tree_last(&s->vmas));
 
     v->space = s;
-    v->gap = v->start - (below ? below->end : 0); /* before the one above gives it up, so that their ancestors see no change */
+    v->gap = v->start -
+             (below ? below->end : 0); /* before the one above gives it up, so that their ancestors see no change */
     if (above != NULL && above->node.left == NULL)
         tree_insert(&s->vmas, &v->node, &above->node, &above->node.left);
     else if (below != NULL) /* nothing is right of it below the one above */
@@ -232,8 +233,8 @@ bool vma_continues(const struct vma *a, const struct vma *b)
 {
     u32 own = (u32)~VMA_MARKED; /* entries keep their own protection whatever vma they are in */
 
-    return a->end == b->start && a->file == b->file && a->object == b->object && a->prot == b->prot && a->max_prot == b->max_prot &&
-           (a->flags & own) == (b->flags & own) && !(a->flags & VMA_VDSO) &&
+    return a->end == b->start && a->file == b->file && a->object == b->object && a->prot == b->prot &&
+           a->max_prot == b->max_prot && (a->flags & own) == (b->flags & own) && !(a->flags & VMA_VDSO) &&
            (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
 }
 
@@ -264,8 +265,9 @@ static bool range_is_free(struct space *s, u64 start, u64 end)
 
 static bool may_hold(const struct tree_node *node, u64 want) { return node != NULL && vma_of(node)->max_gap >= want; }
 
-/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE, which may hold it, and below TOP; 0 = none. WANT is
- * LENGTH up to the cap. A gap that was promised is there but for TOP, guard gaps and the cap, so few looks are in vain. */
+/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE, which may hold
+ * it, and below TOP; 0 = none. WANT is LENGTH up to the cap. A gap that was promised is there but for TOP, guard gaps
+ * and the cap, so few looks are in vain. */
 static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 want, u64 top)
 {
     do {
@@ -306,5 +308,7 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
     end = MAX(last ? vma_of(last)->end : 0, (u64)USER_MIN);
     if (end <= top && top - end >= length)
         return top - length;
-    return may_hold(s->vmas.root, MIN(length, GAP_CAP)) ? highest_gap(s, s->vmas.root, length, MIN(length, GAP_CAP), top) : 0;
+    return may_hold(s->vmas.root, MIN(length, GAP_CAP))
+               ? highest_gap(s, s->vmas.root, length, MIN(length, GAP_CAP), top)
+               : 0;
 }

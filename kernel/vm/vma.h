@@ -1,19 +1,20 @@
 /*
- * Address spaces from inside: the tree of mappings, the locks and the counters. Only vm/ includes this; others see vm/space.h.
+ * Address spaces from inside: the tree of mappings, the locks and the counters. Only vm/ includes this; others see
+ * vm/space.h.
  *
  *   space --- vmas: red-black tree by address, each node knows the largest gap below any vma of its subtree
  *     |         [vma][vma]   gap   [vma]
  *     +------ root: page table; what each page is, resident or not, is told by its entry (vm/pagetable.h)
  *
- * A vma says what a range is: which object from which offset, shared or private, and the protection that pages have for which
- * no entry says otherwise (`prot`).
+ * A vma says what a range is: which object from which offset, shared or private, and the protection that pages have for
+ * which no entry says otherwise (`prot`).
  *
  * Locks, in this order:
- *   space->lock      (rwlock) writing: tree and vmas change, tables are freed. Reading: faults, and changes of entries only.
- *   object->mappings_lock     also held when an object-backed vma is linked, unlinked or changes start, end or offset
- *   space->tables_lock (spin) tables are freed under it, so whoever comes from an object (vm/rmap.c) can walk without space->lock
- *   table lock         (spin) entries of one table
- *   object->lock       (spin, irqsave)
+ *   space->lock            (rwlock) writing: tree and vmas change, tables are freed. Reading: faults, changed entries.
+ *   object->mappings_lock  (mutex) also held when an object-backed vma is linked, unlinked or changes its borders
+ *   space->tables_lock     (spin) tables are freed under it: who comes from an object (vm/rmap.c) walks with it alone
+ *   table lock             (spin) entries of one table
+ *   object->lock           (spin, irqsave)
  * TLB shootdowns wait for other harts: never with a spinlock held.
  */
 #ifndef VM_VMA_H
@@ -33,14 +34,14 @@ struct vma {
     u64 gap;     /* free bytes between the vma below and this one */
     u64 max_gap; /* the largest `gap` in this subtree, up to a cap */
     struct space *space;
-    struct object *object;   /* NULL: private anonymous memory (or the vDSO) */
-    struct file *file;       /* referenced; not NULL when object is not */
+    struct object *object;         /* NULL: private anonymous memory (or the vDSO) */
+    struct file *file;             /* referenced; not NULL when object is not */
     struct tree_node mapping_node; /* object->mappings, if there is an object */
     u64 max_last_page;             /* in that subtree */
     struct list removed_link;      /* unlinked, to be freed */
-    u64 offset;              /* of `start` in the object, bytes */
-    unsigned prot, max_prot; /* PROT_* */
-    u32 flags;               /* VMA_* */
+    u64 offset;                    /* of `start` in the object, bytes */
+    unsigned prot, max_prot;       /* PROT_* */
+    u32 flags;                     /* VMA_* */
 };
 #define VMA_SHARED BIT(0)
 #define VMA_GROWSDOWN BIT(1)
@@ -68,16 +69,17 @@ struct space {
     u32 running;    /* harts whose satp holds this space */
     u32 stale;      /* harts that must flush before they run it again */
 
-    u64 mmap_top;       /* new mappings go below */
-    u64 brk_start, brk; /* the heap is [brk_start, brk) */
-    bool lock_future;       /* mlockall(MCL_FUTURE) */
+    u64 mmap_top;                                                     /* new mappings go below */
+    u64 brk_start, brk;                                               /* the heap is [brk_start, brk) */
+    bool lock_future;                                                 /* mlockall(MCL_FUTURE) */
     u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages; /* by vmas, under the write lock */
     u64 rss[RSS_KINDS], peak_rss, n_tables;                           /* atomic */
     u64 minor_faults, major_faults;
     struct space_layout layout;
 };
 
-/* Most look-ups stay in the 2 MiB of the one before: the leaf entry of ADDRESS if it is in the table used last, else NULL. => as pt_find */
+/* Most look-ups stay in the 2 MiB of the one before: the leaf entry of ADDRESS if it is in the table used last, else
+ * NULL. => as pt_find */
 #define SPAN_SHIFT (PAGE_SHIFT + PT_LEVEL_BITS)
 static inline pte_t *pt_in_last_leaf(struct space *s, u64 address, struct page **table)
 {
@@ -89,8 +91,8 @@ static inline pte_t *pt_in_last_leaf(struct space *s, u64 address, struct page *
     return (pte_t *)page_address(leaf) + pt_index(address, 0);
 }
 
-#define USER_MIN 65536          /* vm.mmap_min_addr */
-#define MAX_MAP_COUNT 65530     /* vm.max_map_count */
+#define USER_MIN 65536      /* vm.mmap_min_addr */
+#define MAX_MAP_COUNT 65530 /* vm.max_map_count */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */
@@ -132,13 +134,15 @@ static inline u64 vma_index(const struct vma *v, u64 address) { return (address 
 
 extern const struct vm_file_ops *vm_file_ops;
 
-/* Frees vmas that vma_remove has unlinked and drops their files: outside all locks, the last reference to a file may sleep. */
+/* Frees vmas that vma_remove has unlinked and drops their files: outside all locks, the last reference to a file may
+ * sleep. */
 void vma_free_list(struct list *removed);
 
-/* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL: nothing does (munmap).
- * Stops early when the batch is full: the address reached. => lock, or tables_lock */
+/* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL:
+ * nothing does (munmap). Stops early when the batch is full: the address reached. => lock, or tables_lock */
 u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
-/* Unmaps [start, end): splits vmas, takes pages out, frees empty tables. Removed vmas go onto REMOVED for vma_free_list. -ENOMEM: nothing was done.
+/* Unmaps [start, end): splits vmas, takes pages out, frees empty tables. Removed vmas go onto REMOVED for
+ * vma_free_list. -ENOMEM: nothing was done.
  * => write lock, everything page aligned */
 int unmap_range(struct space *s, u64 start, u64 end, struct list *removed);
 /* A new mapping of a free range. MAY_MERGE with its neighbours. -ENOMEM. => write lock */

@@ -1,12 +1,13 @@
 /*
- * Writing dirty pages back. A page's DIRTY is taken away before its mappings lose W, and they lose W before the page is written: a store that comes
- * in between is in what is written, one that comes later faults and makes the page dirty again.
+ * Writing dirty pages back. A page's DIRTY is taken away before its mappings lose W, and they lose W before the page is
+ * written: a store that comes in between is in what is written, one that comes later faults and makes the page dirty
+ * again.
  */
 #include "lib/string.h"
 #include "vm/cache.h"
 
-/* Takes the next run of dirty pages in [*INDEX, last] for writing: how many. A page that is still being written from the last time stops the
- * run; alone at the front it is waited for if WAIT, else passed by. */
+/* Takes the next run of dirty pages in [*INDEX, last] for writing: how many. A page that is still being written from
+ * the last time stops the run; alone at the front it is waited for if WAIT, else passed by. */
 static unsigned take_run(struct object *o, u64 *index, u64 last, bool wait, struct page **batch)
 {
     u64 flags = spin_lock_irqsave(&o->lock);
@@ -95,7 +96,8 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait)
     return load_relaxed(&o->error_sequence) != errors ? o->error : 0;
 }
 
-/* A fifth of memory may be dirty. A writer that finds more writes its own file out, and waits for that when as much again is on its way. */
+/* A fifth of memory may be dirty. A writer that finds more writes its own file out, and waits for that when as much
+ * again is on its way. */
 void throttle_writer(struct object *o)
 {
     u64 limit = page_total_count() / 5;

@@ -1,6 +1,7 @@
 /*
- * Damaged programs: bits of this very ELF file's headers are changed and it is executed. Whatever comes of it, it is an errno, a signal or
- * a program that runs; the kernel stays, and nothing is left behind. The changes are the same every time.
+ * Damaged programs: bits of this very ELF file's headers are changed and it is executed. Whatever comes of it, it is an
+ * errno, a signal or a program that runs; the kernel stays, and nothing is left behind. The changes are the same every
+ * time.
  */
 #include "tap.h"
 

@@ -1,6 +1,6 @@
 /*
- * Local sockets: pairs, streams with listen and accept, datagrams, abstract names, descriptors and credentials in messages, shutdown, polling.
- * Source: unix(7), socket(2), connect(2), recv(2), cmsg(3).
+ * Local sockets: pairs, streams with listen and accept, datagrams, abstract names, descriptors and credentials in
+ * messages, shutdown, polling. Source: unix(7), socket(2), connect(2), recv(2), cmsg(3).
  */
 #include "tap.h"
 
@@ -185,7 +185,8 @@ static void streams(void)
 static void datagrams(void)
 {
     struct sockaddr_un a, b, from;
-    socklen_t length_a = set_name(&a, "\0quire-test-a", 13), length_b = set_name(&b, "\0quire-test-b", 13), n = sizeof(from);
+    socklen_t length_a = set_name(&a, "\0quire-test-a", 13), length_b = set_name(&b, "\0quire-test-b", 13),
+              n = sizeof(from);
     int one, two;
 
     NEED(one = socket(AF_UNIX, SOCK_DGRAM, 0));
@@ -229,7 +230,8 @@ static void rights(void)
     char byte = 'x';
     char control[CMSG_SPACE(2 * sizeof(int))] __attribute__((aligned(8)));
     struct iovec vec = {&byte, 1};
-    struct msghdr message = {.msg_iov = &vec, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct msghdr message = {
+        .msg_iov = &vec, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
     struct cmsghdr *c;
 
     NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
@@ -246,7 +248,8 @@ static void rights(void)
     message.msg_controllen = sizeof(control);
     IS(recvmsg(s[1], &message, MSG_CMSG_CLOEXEC), 1, "and received");
     c = (struct cmsghdr *)control;
-    CHECK(message.msg_controllen > 0 && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)), "as SCM_RIGHTS");
+    CHECK(message.msg_controllen > 0 && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)),
+          "as SCM_RIGHTS");
     memcpy(got, CMSG_DATA(c), sizeof(got));
     CHECK(fcntl(got[0], F_GETFD) == FD_CLOEXEC, "closed at exec");
     IS(write(fds[1], "through", 7), 7, "into the pipe");
@@ -278,7 +281,4 @@ static void body(void)
     rights();
 }
 
-int main(int argc, char **argv)
-{
-    return tap_main(argc, argv, body);
-}
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -41,7 +41,10 @@ static bool is_zero(const struct page *p)
 /* Random allocations of all orders: none overlap, all are aligned, and freeing them all gives everything back. */
 static void test_random(void)
 {
-    static struct { struct page *page; unsigned order; } held[600];
+    static struct {
+        struct page *page;
+        unsigned order;
+    } held[600];
     static u8 owner[MEMORY / PAGE_SIZE];
     bool aligned = true, alone = true, in_bounds = true;
     u64 before = page_free_count();
@@ -133,7 +136,8 @@ int main(void)
     host_memory = aligned_alloc(4 * MIB, MEMORY);
     memset(host_memory, 0xee, MEMORY);
     page_init(ram, reserved, 2);
-    CHECK(page_total_count() == (MEMORY - ALIGN_UP(RESERVED_END, PAGE_SIZE)) / PAGE_SIZE - (MEMORY / PAGE_SIZE) * sizeof(struct page) / PAGE_SIZE,
+    CHECK(page_total_count() == (MEMORY - ALIGN_UP(RESERVED_END, PAGE_SIZE)) / PAGE_SIZE -
+                                    (MEMORY / PAGE_SIZE) * sizeof(struct page) / PAGE_SIZE,
           "all memory but the reserved and the descriptors is free");
     test_zeroed();
     test_random();

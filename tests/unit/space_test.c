@@ -1,7 +1,8 @@
 /*
- * Whole address spaces against a plain model, with no machine: the test plays the MMU. It walks the page tables that vm/ makes as the hardware would,
- * calls space_fault where the hardware would trap, and compares every outcome (the byte, or the kind of fault) with a model that keeps one
- * record per page. Random sequences of mmap, munmap, mprotect, mremap, madvise, fork, stores, loads, read(), write(), truncation and write-back.
+ * Whole address spaces against a plain model, with no machine: the test plays the MMU. It walks the page tables that
+ * vm/ makes as the hardware would, calls space_fault where the hardware would trap, and compares every outcome (the
+ * byte, or the kind of fault) with a model that keeps one record per page. Random sequences of mmap, munmap, mprotect,
+ * mremap, madvise, fork, stores, loads, read(), write(), truncation and write-back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,10 @@ void write_unlock(struct rwlock *l)
     locks_held--;
 }
 void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
-void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state) { panic("nobody would wake this wait"); }
+void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state)
+{
+    panic("nobody would wake this wait");
+}
 void wait_finish(struct waiter *w) {}
 void wake_all(struct wait_queue *q) {}
 int schedule_until(u64 deadline) { return 0; }
@@ -135,15 +139,16 @@ static int disk_prepare(struct object *o, u64 index, unsigned from, unsigned to)
     file.placed[index] = true;
     return 0;
 }
-static const struct object_ops disk_ops = {.read_pages = disk_read, .write_pages = disk_write, .prepare_write = disk_prepare};
+static const struct object_ops disk_ops = {
+    .read_pages = disk_read, .write_pages = disk_write, .prepare_write = disk_prepare};
 
 /* ---- the model ---- */
 
 struct model_page {
     bool mapped, shared, is_file;
     unsigned prot;
-    unsigned index;  /* of the file */
-    bool own;        /* private and written: `byte` is its content */
+    unsigned index; /* of the file */
+    bool own;       /* private and written: `byte` is its content */
     u8 byte;
 };
 struct model {
@@ -253,11 +258,13 @@ static void do_mmap(struct model *m, unsigned first, unsigned n)
         map = (struct mapping){.file = &file, .object = &file.object, .offset = index * PAGE_SIZE, .max_prot = 7};
     if (is_file && n > FILE_PAGES - index)
         n = FILE_PAGES - index;
-    at = space_mmap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE - (unsigned)rand() % PAGE_SIZE, prot, flags, &map);
+    at = space_mmap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE - (unsigned)rand() % PAGE_SIZE, prot, flags,
+                    &map);
     if (at != (long)(FIRST + first * PAGE_SIZE))
         fail("mmap failed", first);
     for (unsigned i = 0; i < n; i++)
-        m->page[first + i] = (struct model_page){.mapped = true, .shared = shared, .is_file = is_file, .prot = prot, .index = index + i};
+        m->page[first + i] =
+            (struct model_page){.mapped = true, .shared = shared, .is_file = is_file, .prot = prot, .index = index + i};
 }
 
 static void do_munmap(struct model *m, unsigned first, unsigned n)
@@ -296,13 +303,16 @@ static void do_dontneed(struct model *m, unsigned first, unsigned n)
         m->page[first + i].own = false;
 }
 
-/* Moves a run of pages that one vma holds; the model cannot know which vma, so -EFAULT is fine as long as nothing has changed then. */
+/* Moves a run of pages that one vma holds; the model cannot know which vma, so -EFAULT is fine as long as nothing has
+ * changed then. */
 static void do_mremap(struct model *m, unsigned first, unsigned n, unsigned to)
 {
-    long at = space_mremap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, n * PAGE_SIZE, 3, FIRST + to * PAGE_SIZE);
+    long at =
+        space_mremap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, n * PAGE_SIZE, 3, FIRST + to * PAGE_SIZE);
 
     if (at == -EFAULT || (at == -EINVAL && to < first + n && first < to + n)) {
-        if (at == -EFAULT) /* the target has been unmapped by then, as on Linux, unless the source is no mapping at all */
+        if (at ==
+            -EFAULT) /* the target has been unmapped by then, as on Linux, unless the source is no mapping at all */
             for (unsigned i = 0; i < n; i++) {
                 struct vma *v = vma_find(m->space, FIRST + (to + i) * PAGE_SIZE);
 
@@ -392,7 +402,8 @@ static void do_writeback(void)
         object_drop_clean(&file.object);
 }
 
-/* What reclaim does to a page: out of all mappings, then out of the cache if it is clean. Nothing may change for the programs. */
+/* What reclaim does to a page: out of all mappings, then out of the cache if it is clean. Nothing may change for the
+ * programs. */
 static void do_evict(unsigned index)
 {
     struct page *page = object_find_page(&file.object, index);
@@ -413,19 +424,50 @@ static void step(struct model *m)
     unsigned index = (unsigned)rand() % FILE_PAGES;
 
     switch (rand() % 24) {
-    case 0: case 1: case 2: do_mmap(m, first, n); break;
-    case 3: do_munmap(m, first, n); break;
-    case 4: case 5: case 6: do_mprotect(m, first, n); break;
-    case 7: do_dontneed(m, first, n); break;
-    case 8: do_fork(m); break;
-    case 9: do_write_call(index); break;
-    case 10: do_read_call(index); break;
-    case 11: if (rand() % 8 == 0) do_truncate(1 + (u64)rand() % FILE_PAGES); break;
-    case 12: if (rand() % 4 == 0) do_writeback(); break;
-    case 13: do_mremap(m, first, n, (unsigned)rand() % (PAGES - n)); break;
-    case 14: check_all(m); break;
-    case 15: do_evict(index); break;
-    default: touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
+    case 0:
+    case 1:
+    case 2:
+        do_mmap(m, first, n);
+        break;
+    case 3:
+        do_munmap(m, first, n);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        do_mprotect(m, first, n);
+        break;
+    case 7:
+        do_dontneed(m, first, n);
+        break;
+    case 8:
+        do_fork(m);
+        break;
+    case 9:
+        do_write_call(index);
+        break;
+    case 10:
+        do_read_call(index);
+        break;
+    case 11:
+        if (rand() % 8 == 0)
+            do_truncate(1 + (u64)rand() % FILE_PAGES);
+        break;
+    case 12:
+        if (rand() % 4 == 0)
+            do_writeback();
+        break;
+    case 13:
+        do_mremap(m, first, n, (unsigned)rand() % (PAGES - n));
+        break;
+    case 14:
+        check_all(m);
+        break;
+    case 15:
+        do_evict(index);
+        break;
+    default:
+        touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
     }
     if (locks_held != 0 || m->space->lock.state != 0)
         panic("a lock is still held");
@@ -482,7 +524,8 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
             space_put(models[i].space);
         }
     CHECK(file.refs == 0, "seed %u: all file references are back", seed);
-    CHECK(vma_count() == 0 && space_count() == 0 && pt_count() == tables, "seed %u: no vma, space or table is left", seed);
+    CHECK(vma_count() == 0 && space_count() == 0 && pt_count() == tables, "seed %u: no vma, space or table is left",
+          seed);
     object_destroy(&file.object);
     CHECK(nr_anon_pages == anon && nr_cached_pages == 0 && nr_dirty_pages == 0, "seed %u: no page is left", seed);
 }

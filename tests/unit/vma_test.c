@@ -1,4 +1,5 @@
-/* The tree of mappings against a plain model: a byte per page of a small address space. Random maps and unmaps; look-ups, gaps, merging. */
+/* The tree of mappings against a plain model: a byte per page of a small address space. Random maps and unmaps;
+ * look-ups, gaps, merging. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,14 +157,17 @@ static void test_stack_guard(void)
     map(&s, 2000, 10, 3);
     stack = vma_at(&s, address_of(2000));
     stack->flags |= VMA_GROWSDOWN;
-    CHECK(vma_find_gap(&s, PAGE_SIZE, 0, address_of(2000)) == address_of(2000 - 256 - 1), "a new mapping keeps off the stack's guard gap");
-    CHECK(vma_find_gap(&s, PAGE_SIZE, address_of(1990), address_of(2000)) != address_of(1990), "a hint inside the guard gap is not taken");
+    CHECK(vma_find_gap(&s, PAGE_SIZE, 0, address_of(2000)) == address_of(2000 - 256 - 1),
+          "a new mapping keeps off the stack's guard gap");
+    CHECK(vma_find_gap(&s, PAGE_SIZE, address_of(1990), address_of(2000)) != address_of(1990),
+          "a hint inside the guard gap is not taken");
     CHECK(vma_find_gap(&s, PAGE_SIZE, address_of(1000), address_of(2000)) == address_of(1000), "a free hint is taken");
     stack->flags = 0;
     unmap(&s, 0, PAGES);
 }
 
-/* Random intervals in an object's tree: each query visits exactly the right ones, once, in order of their first pages. */
+/* Random intervals in an object's tree: each query visits exactly the right ones, once, in order of their first pages.
+ */
 static void test_mappings(void)
 {
     static struct vma v[300];
@@ -181,14 +185,15 @@ static void test_mappings(void)
         if (in_tree[i]) {
             mappings_unlink(&v[i]);
         } else {
-            v[i] = (struct vma){.object = &o, .offset = ((u64)rand() % 1000) << PAGE_SHIFT, .end = (1 + (u64)rand() % 40) << PAGE_SHIFT};
+            v[i] = (struct vma){.object = &o,
+                                .offset = ((u64)rand() % 1000) << PAGE_SHIFT,
+                                .end = (1 + (u64)rand() % 40) << PAGE_SHIFT};
             mappings_link(&v[i]);
         }
         in_tree[i] = !in_tree[i];
         for (unsigned j = 0; j < 300; j++)
             expected += in_tree[j] && vma_first_page(&v[j]) <= last && vma_last_page(&v[j]) >= first;
-        for_each_mapping(m, &o, first, last)
-        {
+        for_each_mapping(m, &o, first, last) {
             seen++;
             right = right && vma_first_page(m) <= last && vma_last_page(m) >= first;
             ordered = ordered && vma_first_page(m) >= before;

@@ -80,7 +80,10 @@ static inline void arch_flush_tlb_page(u64 va, unsigned asid)
 {
     __asm__ volatile("sfence.vma %0, %1" ::"r"(va), "r"((u64)asid) : "memory");
 }
-static inline void arch_flush_tlb_asid(unsigned asid) { __asm__ volatile("sfence.vma zero, %0" ::"r"((u64)asid) : "memory"); }
+static inline void arch_flush_tlb_asid(unsigned asid)
+{
+    __asm__ volatile("sfence.vma zero, %0" ::"r"((u64)asid) : "memory");
+}
 static inline void arch_flush_tlb_all(void) { __asm__ volatile("sfence.vma" ::: "memory"); }
 /* Fills the kernel's part of a fresh user root table. */
 void arch_init_root(u64 *root);

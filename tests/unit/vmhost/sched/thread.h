@@ -5,7 +5,14 @@
 #include "lib/list.h"
 #include "sched/spinlock.h"
 
-enum thread_state { THREAD_RUNNABLE, THREAD_SLEEPING, THREAD_KILLABLE, THREAD_INTERRUPTIBLE, THREAD_STOPPED, THREAD_DEAD };
+enum thread_state {
+    THREAD_RUNNABLE,
+    THREAD_SLEEPING,
+    THREAD_KILLABLE,
+    THREAD_INTERRUPTIBLE,
+    THREAD_STOPPED,
+    THREAD_DEAD
+};
 #define THREAD_SIGNAL 1
 #define THREAD_KILLED 2
 #define THREAD_RESCHED 4
