@@ -14,11 +14,19 @@ static struct vma *vma_of(const struct tree_node *node) { return node ? containe
  * above it each time. There are few such gaps; who looks for more looks at them one by one. */
 #define GAP_CAP (16 * GIB)
 
-/* tree.update: the largest gap of a subtree. */
+/* What of the gap below V new mappings get: the part below mmap_top. */
+static u64 usable_gap(const struct vma *v)
+{
+    u64 low = v->start - v->gap, high = MIN(v->start, v->space->mmap_top);
+
+    return high > low ? MIN(high - low, GAP_CAP) : 0;
+}
+
+/* tree.update: the largest usable gap of a subtree. */
 static bool update_gap(struct tree_node *node)
 {
     struct vma *v = vma_of(node);
-    u64 max = MIN(v->gap, GAP_CAP), old = v->max_gap;
+    u64 max = usable_gap(v), old = v->max_gap;
 
     if (node->left != NULL)
         max = MAX(max, vma_of(node->left)->max_gap);
@@ -278,7 +286,7 @@ static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 
             found = v->start < top ? highest_gap(s, node->right, length, want, top) : 0; /* gaps from v->end on */
             if (found != 0)
                 return found;
-        } else if (v->gap < want) {
+        } else if (usable_gap(v) < want) {
             node = node->left; /* then it is there */
             continue;
         }
@@ -295,10 +303,25 @@ static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 
     return 0;
 }
 
+/* Above mmap_top, where only what was asked for by address is, and stacks: the highest gap below TOP. */
+static u64 gap_above(struct space *s, u64 length, u64 top)
+{
+    struct tree_node *node = tree_last(&s->vmas);
+
+    for (; node != NULL && vma_of(node)->start > s->mmap_top; node = tree_prev(node)) {
+        const struct vma *v = vma_of(node);
+        u64 low = MAX(v->start - v->gap, s->mmap_top), high = MIN(v->start - guard_below(v), top);
+
+        if (v->start > guard_below(v) && high >= low + length)
+            return high - length;
+    }
+    return 0;
+}
+
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
 {
     struct tree_node *last;
-    u64 limit = arch_user_address_limit(), end;
+    u64 limit = arch_user_address_limit(), want = MIN(length, GAP_CAP), end, found;
 
     if (length > limit)
         return 0;
@@ -308,7 +331,7 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
     end = MAX(last ? vma_of(last)->end : 0, (u64)USER_MIN);
     if (end <= top && top - end >= length)
         return top - length;
-    return may_hold(s->vmas.root, MIN(length, GAP_CAP))
-               ? highest_gap(s, s->vmas.root, length, MIN(length, GAP_CAP), top)
-               : 0;
+    if (top > s->mmap_top && (found = gap_above(s, length, top)) != 0)
+        return found;
+    return may_hold(s->vmas.root, want) ? highest_gap(s, s->vmas.root, length, want, top) : 0;
 }

@@ -122,7 +122,7 @@ static bool gap_agrees(struct space *s, unsigned n, unsigned top)
 
 static void random_run(unsigned seed, unsigned steps)
 {
-    struct space s = {0};
+    struct space s = {.mmap_top = BASE + PAGES * PAGE_SIZE};
     bool sound = true, same = true, gaps = true;
 
     srand(seed);
@@ -149,7 +149,7 @@ static void random_run(unsigned seed, unsigned steps)
 
 static void test_stack_guard(void)
 {
-    struct space s = {0};
+    struct space s = {.mmap_top = BASE + PAGES * PAGE_SIZE};
     struct vma *stack;
 
     memset(model, 0, sizeof(model));
