@@ -23,47 +23,80 @@ static inline bool is_store_ready(bool shared, const struct page *page)
     return (flags & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
 }
 
-/* What an entry without a page becomes. */
+/* What a protect operation does to each entry of a vma. */
+struct protection {
+    bool writable, shared;
+    pte_t present; /* the bits of a page's entry, W left out */
+    pte_t absent;  /* an entry without a page */
+};
+
 static inline pte_t absent_entry(const struct vma *v, unsigned prot) { return prot == v->prot ? 0 : pte_mark(prot); }
 
-/* The bits of a page's entry, W left out. */
-static inline pte_t present_bits(unsigned prot) { return prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot); }
+static inline struct protection protection_of(const struct vma *v, unsigned prot)
+{
+    return (struct protection){
+        .writable = (prot & PROT_WRITE) != 0,
+        .shared = vma_is_shared(v),
+        .present = prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot),
+        .absent = absent_entry(v, prot),
+    };
+}
+
+/* One entry. True if TLBs may hold the old one and it allowed more. What is newly allowed only this hart hears of;
+ * others find out by a fault. => table locked */
+static inline bool protect_entry(struct space *s, struct page *table, pte_t *pte, u64 va, const struct protection *p)
+{
+    pte_t old = *pte, new = p->absent;
+
+    if (likely(pte_has_page(old))) {
+        new = (old & (PTE_PPN_MASK | PTE_A | PTE_D)) | p->present;
+        if (p->writable && ((old & PTE_W) || is_store_ready(p->shared, pte_page(old))))
+            new |= PTE_W | PTE_D;
+        store_relaxed(pte, new);
+    } else {
+        pte_set(table, pte, new);
+    }
+    if (pte_is_present(old) && (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X)))
+        return true;
+    if (pte_is_present(new))
+        tlb_flush_local(s, va);
+    return false;
+}
 
 /* Addresses whose old entries may be in TLBs and allowed more; none if end == 0. */
 struct lost {
     u64 start, end;
 };
 
-/* N entries of one leaf table, from VA on. What is newly allowed only this hart hears of; others find out by a fault.
- */
+/* N entries of one leaf table, from VA on. */
 static __attribute__((noinline)) struct lost protect_leaves(struct space *s, const struct vma *v, struct page *table,
                                                             pte_t *pte, unsigned n, u64 va, unsigned prot)
 {
-    pte_t bits = present_bits(prot), absent = absent_entry(v, prot);
-    bool shared = vma_is_shared(v), writable = (prot & PROT_WRITE) != 0;
+    const struct protection p = protection_of(v, prot);
     struct lost lost = {0, 0};
 
     table_lock(table);
     for (pte_t *end = pte + n; pte < end; pte++, va += PAGE_SIZE) {
-        pte_t old = *pte, new = absent;
-
-        if (likely(pte_has_page(old))) {
-            new = (old & (PTE_PPN_MASK | PTE_A | PTE_D)) | bits;
-            if (writable && ((old & PTE_W) || is_store_ready(shared, pte_page(old))))
-                new |= PTE_W | PTE_D;
-            store_relaxed(pte, new);
-        } else {
-            pte_set(table, pte, new);
-        }
-        if (pte_is_present(old) && (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X))) {
+        if (protect_entry(s, table, pte, va, &p)) {
             lost.start = lost.end == 0 ? va : lost.start;
             lost.end = va + PAGE_SIZE;
-        } else if (pte_is_present(new)) {
-            tlb_flush_local(s, va);
         }
     }
     table_unlock(table);
     return lost;
+}
+
+/* One entry of a leaf table. */
+static inline struct lost protect_leaf(struct space *s, const struct vma *v, struct page *table, pte_t *pte, u64 va,
+                                       unsigned prot)
+{
+    const struct protection p = protection_of(v, prot);
+    bool lost;
+
+    table_lock(table);
+    lost = protect_entry(s, table, pte, va, &p);
+    table_unlock(table);
+    return (struct lost){va, lost ? va + PAGE_SIZE : 0};
 }
 
 /* Gives an upper-level entry MARK if the walk covers its whole span, else pushes it down to be walked again. */
@@ -120,7 +153,9 @@ static inline __attribute__((always_inline)) int protect_entries(struct space *s
         atomic_or(&v->flags, VMA_MARKED);
     if (unlikely(pte == NULL))
         return protect_tables(s, v, start, end, prot);
-    lost = protect_leaves(s, v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), start, prot);
+    lost = end - start == PAGE_SIZE
+               ? protect_leaf(s, v, table, pte, start, prot)
+               : protect_leaves(s, v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), start, prot);
     if (lost.end != 0)
         tlb_flush_range(s, lost.start, lost.end);
     return 0;
