@@ -44,7 +44,8 @@ static inline struct protection protection_of(const struct vma *v, unsigned prot
 
 /* One entry. True if TLBs may hold the old one and it allowed more. What is newly allowed only this hart hears of;
  * others find out by a fault. => table locked */
-static inline bool protect_entry(struct space *s, struct page *table, pte_t *pte, u64 va, const struct protection *p)
+static inline __attribute__((always_inline)) bool protect_entry(struct space *s, struct page *table, pte_t *pte, u64 va,
+                                                                const struct protection *p)
 {
     pte_t old = *pte, new = p->absent;
 
@@ -87,8 +88,8 @@ static __attribute__((noinline)) struct lost protect_leaves(struct space *s, con
 }
 
 /* One entry of a leaf table. */
-static inline struct lost protect_leaf(struct space *s, const struct vma *v, struct page *table, pte_t *pte, u64 va,
-                                       unsigned prot)
+static inline __attribute__((always_inline)) struct lost
+protect_leaf(struct space *s, const struct vma *v, struct page *table, pte_t *pte, u64 va, unsigned prot)
 {
     const struct protection p = protection_of(v, prot);
     bool lost;
@@ -288,7 +289,7 @@ static __attribute__((noinline)) int protect_mappings(struct space *s, u64 addre
     return result;
 }
 
-int space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
+long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
 {
     u64 end = address + ALIGN_UP(length, PAGE_SIZE);
     int result;

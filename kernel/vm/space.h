@@ -67,7 +67,7 @@ struct space *space_switch_current(struct space *space);
  * has them; LENGTH in bytes. Flags that concern only files (checks of open modes) are the caller's. */
 long space_mmap(struct space *space, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m);
 int space_munmap(struct space *space, u64 address, u64 length);
-int space_mprotect(struct space *space, u64 address, u64 length, unsigned prot);
+long space_mprotect(struct space *space, u64 address, u64 length, unsigned prot);
 int space_msync(struct space *space, u64 address, u64 length, unsigned flags);
 /* madvise(2), mincore(2), mlock(2) and their relatives: 0 or -errno as the man pages say. */
 int space_madvise(struct space *space, u64 address, u64 length, int advice);

@@ -277,7 +277,7 @@ static void do_munmap(struct model *m, unsigned first, unsigned n)
 static void do_mprotect(struct model *m, unsigned first, unsigned n)
 {
     unsigned prot = (unsigned)rand() % 8, i = 0;
-    int result = space_mprotect(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, prot);
+    long result = space_mprotect(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, prot);
 
     for (; i < n && m->page[first + i].mapped; i++)
         m->page[first + i].prot = prot;
