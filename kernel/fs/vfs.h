@@ -292,7 +292,6 @@ struct super {
     unsigned block_size;
     bool read_only;
     bool keep_unused;          /* inodes with no references stay cached (disk file systems) */
-    bool case_exact_names;     /* unused, 0 */
     unsigned time_granularity; /* ns: 1 or NSEC_PER_SEC */
     u64 max_size;
     struct inode *root; /* referenced */

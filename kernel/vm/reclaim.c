@@ -21,7 +21,7 @@ static struct {
     struct object *pinned;
     u64 hand; /* pfn */
     bool wanted;
-    u64 freed, rounds, idle_rounds; /* idle: rounds in a row that freed nothing */
+    u64 rounds, idle_rounds; /* idle: rounds in a row that freed nothing */
     struct list shrinkers;
 } reclaim = {.busy = MUTEX_INIT(reclaim.busy),
              .work = WAIT_QUEUE_INIT(reclaim.work),
