@@ -34,6 +34,17 @@ $(KERNEL_OUT)/%.o: kernel/%.c
 	@echo "  CC      $<"
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_WARNINGS) -c -o $@ $<
 
+# lib/lz4.c includes the library's own source, which is not ours to warn about.
+LZ4_SOURCE := build/src/lz4/lib/lz4.c
+
+$(LZ4_SOURCE): tools/packages.sh
+	@tools/packages.sh source build/src/lz4 lz4
+	@touch $@
+
+$(KERNEL_OUT)/lib/lz4.o: KERNEL_WARNINGS := -w
+$(KERNEL_OUT)/lib/lz4.o: KERNEL_CFLAGS += -isystem $(dir $(LZ4_SOURCE)) -mno-strict-align -mtune=thead-c906
+$(KERNEL_OUT)/lib/lz4.o: $(LZ4_SOURCE)
+
 $(KERNEL_OUT)/%.o: kernel/%.S
 	@mkdir -p $(@D)
 	@echo "  AS      $<"

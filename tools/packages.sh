@@ -5,6 +5,7 @@
 #   packages.sh unpack DIR PKG...   fetch, then unpack below DIR
 #   packages.sh closure PKG...      print PKG... and all that they depend on, one a line
 #   packages.sh depends PKG         print the direct dependencies of PKG
+#   packages.sh source DIR PKG      the source package PKG as its authors released it, unpacked into DIR
 #
 # apt runs with a configuration of its own under build/apt: the machine's packages and lists stay untouched, signatures
 # are checked against Debian's archive keyring, and nothing of what is downloaded is installed or executed. What is in
@@ -31,6 +32,7 @@ mirror()
 }
 
 # Writes apt's configuration, with full paths, so that the tree may move. The mirror is asked for once.
+#   configure deb|deb-src
 configure()
 {
     [ -r "$KEYRING" ] || die "no $KEYRING: install the package debian-archive-keyring"
@@ -40,7 +42,7 @@ configure()
         from=$(mirror)
         [ -n "$from" ] ||
             die "apt knows no Debian mirror here: run 'apt-get update', or set QUIRE_DEBIAN_MIRROR to the URL of one"
-        source="deb [arch=riscv64 signed-by=$KEYRING] $from $RELEASE main"
+        source="$1 [arch=riscv64 signed-by=$KEYRING] $from $RELEASE main"
         if [ "$(cat "$APT/sources.list" 2>/dev/null)" != "$source" ]; then
             rm -f "$APT"/lists/*_*
             echo "$source" >"$APT/sources.list"
@@ -88,7 +90,7 @@ update()
 
 need_lists()
 {
-    configure
+    configure deb
     ls "$APT"/lists/*_Packages* >/dev/null 2>&1 || update
 }
 
@@ -164,10 +166,42 @@ depends()
     dependencies "$1" | awk '$1 == "Depends:" { print $2 }'
 }
 
-[ $# -ge 2 ] || die "usage: packages.sh fetch|unpack|closure|depends ARG..."
+# Sources have lists of their own, which only who builds from them reads.
+source_package()
+{
+    dir=$1
+    pkg=$2
+    APT=$BUILD/apt/source
+    CACHE=$BUILD/pkg/source
+    if ! ls "$CACHE/$pkg"_*.orig.tar.* >/dev/null 2>&1; then
+        configure deb-src
+        ls "$APT"/lists/*_Sources* >/dev/null 2>&1 || update
+        note "downloading the source of $pkg from Debian $RELEASE"
+        partial=$CACHE/partial.$$
+        mkdir -p "$partial" || die "cannot write to $CACHE: no space or permission"
+        fetch_source() { (cd "$partial" && apt_get source --download-only --only-source "$pkg"); }
+        if ! fetch_source; then
+            update
+            if ! fetch_source; then
+                rm -rf "$partial"
+                die "cannot download the source of $pkg ($(apt_error)): check the network and the space in build"
+            fi
+        fi
+        mv "$partial"/* "$CACHE"/
+        rmdir "$partial"
+    fi
+    tarball=$(ls -t "$CACHE/$pkg"_*.orig.tar.* | grep -v '\.asc$' | head -n1)
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    tar -xf "$tarball" -C "$dir" --strip-components=1 --no-same-owner ||
+        die "cannot unpack $tarball into $dir: remove it if it is damaged; is the disk full?"
+}
+
+[ $# -ge 2 ] || die "usage: packages.sh fetch|unpack|closure|depends|source ARG..."
 command=$1
 shift
 case $command in
 fetch | unpack | closure | depends) "$command" "$@" ;;
-*) die "packages.sh: no command '$command': fetch, unpack, closure or depends" ;;
+source) source_package "$@" ;;
+*) die "packages.sh: no command '$command': fetch, unpack, closure, depends or source" ;;
 esac

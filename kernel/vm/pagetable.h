@@ -7,6 +7,8 @@
  *   0              nothing here yet; the page has its vma's protection
  *   MARK           nothing here yet; the page has the protection in bits 1-3 (R W X). At an upper level: all its span.
  *   RESIDENT       PROT_NONE, but the page stays: its frame number, A and D are where the hardware has them
+ *   SWAP           a private page whose bytes are elsewhere (vm/swap.h): the number of its slot is where the frame would
+ *                  be, its protection in bits 1-3, D where the hardware has it. At the leaf level only.
  *
  *    63  54 53              10 9 8 7 6  5 4  3 2 1  0
  *   +------+------------------+---+---+-----+------+-+
@@ -32,10 +34,14 @@ struct space;
 #define PTE_KIND_MASK (BIT(4) | BIT(5))
 #define PTE_MARK BIT(4)
 #define PTE_RESIDENT BIT(5)
+#define PTE_SWAP (PTE_MARK | PTE_RESIDENT)
 
 static inline bool pte_is_present(pte_t e) { return (e & PTE_V) != 0; }
 static inline bool pte_is_mark(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_MARK; }
 static inline bool pte_is_resident(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_RESIDENT; }
+/* => E is of the leaf level */
+static inline bool pte_is_swap(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_SWAP; }
+static inline u64 pte_slot(pte_t e) { return pte_pfn(e); }
 static inline bool pte_has_page(pte_t e) { return pte_is_present(e) || pte_is_resident(e); }
 static inline pte_t pte_mark(unsigned prot) { return PTE_MARK | (pte_t)prot << 1; }
 static inline struct page *pte_page(pte_t e) { return pfn_page(pte_pfn(e)); }
