@@ -28,17 +28,21 @@ struct protection {
     bool writable, shared;
     pte_t present; /* the bits of a page's entry, W left out */
     pte_t absent;  /* an entry without a page */
+    pte_t mark;    /* the same where something has to be kept */
 };
 
 static inline pte_t absent_entry(const struct vma *v, unsigned prot) { return prot == v->prot ? 0 : pte_mark(prot); }
 
+#define PTE_KEPT (PTE_UFFD_WP | PTE_POISON) /* of a mark: what userfaultfd put there stays */
+
 static inline struct protection protection_of(const struct vma *v, unsigned prot)
 {
     return (struct protection){
-        .writable = (prot & PROT_WRITE) != 0,
+        .writable = (prot & PROT_WRITE) != 0 && !(v->flags & VMA_UFFD_WP),
         .shared = vma_is_shared(v),
         .present = prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot),
         .absent = absent_entry(v, prot),
+        .mark = pte_mark(prot),
     };
 }
 
@@ -50,14 +54,16 @@ static inline __attribute__((always_inline)) bool protect_entry(struct space *s,
     pte_t old = *pte, new = p->absent;
 
     if (likely(pte_has_page(old))) {
-        new = (old & (PTE_PPN_MASK | PTE_A | PTE_D)) | p->present;
+        new = (old & (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP)) | p->present;
         if (p->writable && ((old & PTE_W) || is_store_ready(p->shared, pte_page(old))))
             new |= PTE_W | PTE_D;
         store_relaxed(pte, new);
     } else {
+        if (unlikely(old & PTE_KEPT))
+            new = p->mark | (old & PTE_KEPT);
         pte_set(table, pte, new);
     }
-    if (pte_is_present(old) && (old & ~new & (PTE_V | PTE_R | PTE_W | PTE_X)))
+    if (pte_is_present(old) && (old & ~new &(PTE_V | PTE_R | PTE_W | PTE_X)))
         return true;
     if (pte_is_present(new))
         tlb_flush_local(s, va);
@@ -100,9 +106,12 @@ protect_leaf(struct space *s, const struct vma *v, struct page *table, pte_t *pt
     return (struct lost){va, lost ? va + PAGE_SIZE : 0};
 }
 
-/* Gives an upper-level entry MARK if the walk covers its whole span, else pushes it down to be walked again. */
-static int mark_span(struct pt_walk *w, pte_t mark)
+/* Gives an upper-level entry MARK, or what says PROT and keeps what has to be kept, if the walk covers its whole span,
+ * else pushes it down to be walked again. */
+static int mark_span(struct pt_walk *w, pte_t mark, unsigned prot)
 {
+    pte_t kept;
+
     if (!pt_walk_whole(w)) {
         if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level))
             return -ENOMEM;
@@ -113,7 +122,8 @@ static int mark_span(struct pt_walk *w, pte_t mark)
     if (pte_is_present(*w->pte)) {
         w->next = w->va; /* a fault made a table just now */
     } else {
-        pte_set(w->table, w->pte, mark);
+        kept = *w->pte & PTE_KEPT;
+        pte_set(w->table, w->pte, kept != 0 ? pte_mark(prot) | kept : mark);
         w->space->has_spans = true;
     }
     table_unlock(w->table);
@@ -134,7 +144,7 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
             if (lost.end != 0)
                 all = (struct lost){all.end == 0 ? lost.start : all.start, lost.end};
         } else if (load_relaxed(w.pte) != absent_entry(v, prot)) {
-            result = mark_span(&w, absent_entry(v, prot));
+            result = mark_span(&w, absent_entry(v, prot), prot);
         }
     }
     if (all.end != 0)
@@ -171,7 +181,7 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
     for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level > 0) {
             if (*w.pte == 0)
-                result = mark_span(&w, mark);
+                result = mark_span(&w, mark, v->prot);
             continue;
         }
         table_lock(w.table);

@@ -10,10 +10,13 @@
  *   SWAP           a private page whose bytes are elsewhere (vm/swap.h): the number of its slot is where the frame would
  *                  be, its protection in bits 1-3, D where the hardware has it. At the leaf level only.
  *
- *    63  54 53              10 9 8 7 6  5 4  3 2 1  0
- *   +------+------------------+---+---+-----+------+-+
- *   |      | frame            |   |D A|kind |X W R |0|
- *   +------+------------------+---+---+-----+------+-+
+ * UFFD_WP in any of them: a store is userfaultfd's to allow (vm/userfault.h); a present entry that has it never has W.
+ * POISON in a mark: an access ends in SIGBUS.
+ *
+ *    63  54 53              10  9  8  7 6  5 4  3 2 1  0
+ *   +------+------------------+--+--+---+-----+------+-+
+ *   |      | frame            |WP|  |D A|kind |X W R |0|
+ *   +------+------------------+--+--+---+-----+------+-+
  *
  * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and
  * walks stop early, and holds its lock. A parent's entry for a table changes under the parent's lock; tables are freed
@@ -31,6 +34,8 @@
 struct space;
 
 #define PTE_SOFT_W PTE_RSW0
+#define PTE_POISON PTE_RSW0 /* of a mark */
+#define PTE_UFFD_WP PTE_RSW1
 #define PTE_KIND_MASK (BIT(4) | BIT(5))
 #define PTE_MARK BIT(4)
 #define PTE_RESIDENT BIT(5)
@@ -43,6 +48,10 @@ static inline bool pte_is_resident(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK
 static inline bool pte_is_swap(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_SWAP; }
 static inline u64 pte_slot(pte_t e) { return pte_pfn(e); }
 static inline bool pte_has_page(pte_t e) { return pte_is_present(e) || pte_is_resident(e); }
+static inline bool pte_is_poisoned(pte_t e)
+{
+    return (e & (PTE_V | PTE_KIND_MASK | PTE_POISON)) == (PTE_MARK | PTE_POISON);
+}
 static inline pte_t pte_mark(unsigned prot) { return PTE_MARK | (pte_t)prot << 1; }
 static inline struct page *pte_page(pte_t e) { return pfn_page(pte_pfn(e)); }
 

@@ -16,6 +16,15 @@ void vm_set_file_ops(const struct vm_file_ops *ops) { vm_file_ops = ops; }
 u64 space_count(void) { return load_relaxed(&n_spaces); }
 struct space_layout *space_layout(struct space *s) { return &s->layout; }
 void space_get(struct space *s) { atomic_add_relaxed(&s->users, 1); }
+void space_hold(struct space *s) { atomic_add_relaxed(&s->holds, 1); }
+
+void space_drop(struct space *s)
+{
+    if (atomic_sub(&s->holds, 1) == 0)
+        kfree(s);
+}
+
+bool space_try_get(struct space *s) { return ref_get_unless_zero(&s->users); }
 
 struct space *space_create(void)
 {
@@ -28,7 +37,7 @@ struct space *space_create(void)
         kfree(s);
         return NULL;
     }
-    s->users = 1;
+    s->users = s->holds = 1;
     rwlock_init(&s->lock);
     vma_tree_init(&s->vmas);
     spin_init(&s->tables_lock);
@@ -59,7 +68,7 @@ static void destroy(struct space *s)
         vm_file_ops->put(s->layout.exe);
     asid_free(s->asid);
     atomic_sub(&n_spaces, 1);
-    kfree(s);
+    space_drop(s);
 }
 
 void space_put(struct space *s)

@@ -60,6 +60,10 @@ struct space *
 space_fork(struct space *parent); /* a copy-on-write copy; ERR_PTR(-ENOMEM). Called by a thread of PARENT. */
 void space_get(struct space *space);
 void space_put(struct space *space); /* the last one unmaps everything */
+/* A hold keeps the struct, not its life: who has one may try to become a user, and fails once the last user is gone. */
+void space_hold(struct space *space);
+void space_drop(struct space *space);
+bool space_try_get(struct space *space);
 /* Makes SPACE (NULL: none) the current thread's; takes over the caller's reference, returns the old one's. */
 struct space *space_switch_current(struct space *space);
 

@@ -27,8 +27,8 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
                 tlb_free_page(batch, page);
             }
             pte_set(w->table, &w->pte[i], keep == NULL ? 0 : vma_entry_without_page(keep, e));
-        } else if (keep == NULL) {
-            pte_set(w->table, &w->pte[i], 0);
+        } else if (keep == NULL || (e & (PTE_UFFD_WP | PTE_POISON))) {
+            pte_set(w->table, &w->pte[i], keep == NULL ? 0 : vma_entry_without_page(keep, e));
         }
     }
     if (w->table->table_live == 0)

@@ -225,6 +225,7 @@ int vma_split(struct space *s, struct vma *v, u64 at)
     upper->offset = v->offset + (at - v->start);
     upper->object = v->object;
     upper->file = v->file;
+    upper->userfault = v->userfault;
     upper->prot = v->prot;
     upper->max_prot = v->max_prot;
     upper->flags = v->flags;
@@ -242,8 +243,8 @@ bool vma_continues(const struct vma *a, const struct vma *b)
     u32 own = (u32)~VMA_MARKED; /* entries keep their own protection whatever vma they are in */
 
     return a->end == b->start && a->file == b->file && a->object == b->object && a->prot == b->prot &&
-           a->max_prot == b->max_prot && (a->flags & own) == (b->flags & own) && !(a->flags & VMA_VDSO) &&
-           (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
+           a->max_prot == b->max_prot && a->userfault == b->userfault && (a->flags & own) == (b->flags & own) &&
+           !(a->flags & VMA_VDSO) && (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
 }
 
 void vma_merge_below(struct space *s, struct vma *v, struct list *removed)

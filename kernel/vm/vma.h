@@ -40,6 +40,7 @@ struct vma {
     u64 max_last_page;             /* in that subtree */
     struct list removed_link;      /* unlinked, to be freed */
     u64 offset;                    /* of `start` in the object, bytes */
+    struct userfault *userfault;   /* who handles its faults, iff VMA_USERFAULT; no reference, see vm/userfault.h */
     unsigned prot, max_prot;       /* PROT_* */
     u32 flags;                     /* VMA_* */
 };
@@ -49,13 +50,18 @@ struct vma {
 #define VMA_VDSO BIT(3)   /* pages of the kernel image */
 #define VMA_MARKED BIT(4) /* some entry may say another protection than `prot`; set atomically under the read lock */
 #define VMA_LOCKED BIT(5)
-#define VMA_DONTFORK BIT(6)   /* the child does not get it */
-#define VMA_WIPEONFORK BIT(7) /* the child gets it empty */
+#define VMA_DONTFORK BIT(6)      /* the child does not get it */
+#define VMA_WIPEONFORK BIT(7)    /* the child gets it empty */
+#define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
+#define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
+#define VMA_UFFD_WP BIT(26)      /* ... and stores where the entry has UFFD_WP */
+#define VMA_USERFAULT (VMA_UFFD_MISSING | VMA_UFFD_MINOR | VMA_UFFD_WP)
 
 enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_KINDS };
 
 struct space {
-    u32 users;
+    u32 users; /* threads, and who looks at the memory; the last one to go unmaps it */
+    u32 holds; /* on the struct; one for all users */
     struct rwlock lock;
     struct tree vmas;
     struct vma *last_found; /* where the last look-up ended; a hint */
@@ -155,10 +161,13 @@ void fault_init(void);
 /* Faults [start, end) in, as far as it works. => no lock */
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access);
 
-/* What stays of entry E in V when its page goes: the protection, if it is not the vma's own. */
+/* What stays of entry E in V when its page, or its poison, goes: the protection, if it is not the vma's own, and where
+ * the page can come back from an object, that userfaultfd allows stores. */
 static inline pte_t vma_entry_without_page(const struct vma *v, pte_t e)
 {
-    return prot_effective(pte_prot(e)) == prot_effective(v->prot) ? 0 : pte_mark(pte_prot(e));
+    pte_t wp = v->object != NULL ? e & PTE_UFFD_WP : 0;
+
+    return prot_effective(pte_prot(e)) == prot_effective(v->prot) && wp == 0 ? 0 : pte_mark(pte_prot(e)) | wp;
 }
 
 /* Resident pages: a counter by what PAGE is. */
