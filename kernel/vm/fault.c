@@ -77,12 +77,13 @@ static bool install(struct fault *f, pte_t new, struct page *page)
 /* A present entry, or (ptrace looks at a PROT_NONE page) a resident one. */
 static inline pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
 {
-    return prot == PROT_NONE ? pte_make(pfn, PTE_RESIDENT) : pte_make(pfn, pte_bits(prot) | more);
+    return prot == PROT_NONE ? pte_make(pfn, PTE_RESIDENT | (more & PTE_D)) : pte_make(pfn, pte_bits(prot) | more);
 }
 
+/* For a page that is being stored to. */
 static inline pte_t writable_entry(const struct page *page, unsigned prot)
 {
-    return page_entry(page_pfn(page), prot, prot & PROT_WRITE ? PTE_W | PTE_D : 0);
+    return page_entry(page_pfn(page), prot, prot & PROT_WRITE ? PTE_W | PTE_D : PTE_D);
 }
 
 /* ---- anonymous memory ---- */
@@ -200,7 +201,8 @@ static pte_t cache_entry(const struct fault *f, const struct page *page)
 {
     bool writable = vma_is_shared(f->vma) && (f->prot & PROT_WRITE) && may_store_now(page);
 
-    return page_entry(page_pfn(page), f->prot, writable ? PTE_W | PTE_D : 0);
+    return page_entry(page_pfn(page), f->prot,
+                      (writable ? vma_store_bits(f->vma) : 0) | (writable && is_write(f) ? PTE_D : 0));
 }
 
 /* A store to a private page that is only in the cache. PAGE is referenced. */
@@ -364,7 +366,7 @@ static int fault_spurious(struct fault *f)
 {
     table_lock(f->table);
     if (*f->pte == f->old)
-        pte_set(f->table, f->pte, f->old | PTE_A | (is_write(f) ? PTE_D : 0));
+        atomic_or(f->pte, PTE_A | (is_write(f) ? PTE_D : 0));
     table_unlock(f->table);
     tlb_flush_local(f->space, f->va);
     return FAULT_MAPPED;

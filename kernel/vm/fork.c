@@ -19,8 +19,8 @@ static pte_t share_entry(struct pt_walk *w, pte_t *pte, const struct vma *v, u64
     if (vma_is_shared(v))
         return vma_entry_without_page(v, e);
     if (e & PTE_W) {
-        e &= ~PTE_W;
-        pte_set(w->table, pte, e);
+        e = pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) & ~PTE_W : e & ~PTE_W;
+        store_release(pte, e);
         tlb_note(batch, va);
     }
     page = pte_page(e);

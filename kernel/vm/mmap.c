@@ -35,14 +35,14 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
         below = last ? container_of(last, struct vma, node) : NULL;
     }
     if (below != NULL && vma_continues(below, template)) {
-        below->flags |= template->flags & VMA_MARKED;
+        below->flags = vma_merged_flags(below->flags, template->flags);
         vma_resize(below, below->start, template->end);
         if (above != NULL)
             vma_merge_below(s, above, removed);
         return 0;
     }
     if (above != NULL && vma_continues(template, above)) {
-        above->flags |= template->flags & VMA_MARKED;
+        above->flags = vma_merged_flags(above->flags, template->flags);
         vma_resize(above, template->start, above->end);
         return 0;
     }

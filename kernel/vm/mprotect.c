@@ -27,6 +27,7 @@ static inline bool is_store_ready(bool shared, const struct page *page)
 struct protection {
     bool writable, shared;
     pte_t present; /* the bits of a page's entry, W left out */
+    pte_t store;   /* and what it gets when a store needs no fault */
     pte_t absent;  /* an entry without a page */
     pte_t mark;    /* the same where something has to be kept */
 };
@@ -41,6 +42,7 @@ static inline struct protection protection_of(const struct vma *v, unsigned prot
         .writable = (prot & PROT_WRITE) != 0 && !(v->flags & VMA_UFFD_WP),
         .shared = vma_is_shared(v),
         .present = prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot),
+        .store = vma_store_bits(v),
         .absent = absent_entry(v, prot),
         .mark = pte_mark(prot),
     };
@@ -56,8 +58,12 @@ static inline __attribute__((always_inline)) bool protect_entry(struct space *s,
     if (likely(pte_has_page(old))) {
         new = (old & (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP)) | p->present;
         if (p->writable && ((old & PTE_W) || is_store_ready(p->shared, pte_page(old))))
-            new |= PTE_W | PTE_D;
-        store_relaxed(pte, new);
+            new |= p->store;
+        if (likely(!pte_may_get_dirty(old)))
+            store_relaxed(pte, new);
+        else
+            while (!atomic_cas(pte, &old, new))
+                new |= old & (PTE_A | PTE_D);
     } else {
         if (unlikely(old & PTE_KEPT))
             new = p->mark | (old & PTE_KEPT);

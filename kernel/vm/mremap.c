@@ -39,7 +39,7 @@ static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tl
             pte_set(w.table, &w.pte[i], 0);
             table_unlock(w.table);
             table_lock(table);
-            pte_set(table, pte, e);
+            pte_set(table, pte, pte_has_page(e) ? e | PTE_D : e); /* what moves counts as written (soft-dirty) */
             table_unlock(table);
             if (pte_is_present(e))
                 tlb_note(batch, va);

@@ -72,6 +72,9 @@ static inline pte_t pte_bits(unsigned prot)
     return PTE_V | PTE_U | PTE_A | (pte_t)(prot_effective(prot) & 5) << 1 | (prot & 2 ? PTE_SOFT_W : 0);
 }
 
+/* The hardware may set D in this entry at any moment: what replaces it must not lose that. */
+static inline bool pte_may_get_dirty(pte_t e) { return (e & (PTE_V | PTE_W | PTE_D)) == (PTE_V | PTE_W); }
+
 /* A page's table, locked by its spinlock. */
 static inline void table_lock(struct page *table) { spin_lock((struct spinlock *)&table->table_lock); }
 static inline void table_unlock(struct page *table) { spin_unlock((struct spinlock *)&table->table_lock); }

@@ -273,28 +273,36 @@ static bool is_usable(pte_t e, enum fault_access access, bool force)
     return force && (pte_page(e)->flags & PG_ANON) && load_relaxed(&pte_page(e)->refs) == 1;
 }
 
-/* The page at VA with a reference, or NULL. */
-static struct page *space_page(struct space *s, u64 va, enum fault_access access, bool force)
+/* Copies N bytes, which lie in one page, if its entry lets them through. Under the table's lock: nobody makes the page
+ * another's, or clean, in the middle of it. */
+static bool copy_present(struct space *s, u64 va, void *buf, size_t n, enum fault_access access, bool force)
 {
-    do {
-        struct page *table, *page = NULL;
-        pte_t *pte;
+    struct page *table;
+    bool done = false, is_code = false;
+    pte_t *pte;
 
-        read_lock(&s->lock);
-        pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
-        if (pte != NULL) {
-            table_lock(table);
-            if (is_usable(*pte, access, force)) {
-                page = pte_page(*pte);
-                page_get(page);
+    read_lock(&s->lock);
+    pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
+    if (pte != NULL) {
+        table_lock(table);
+        done = is_usable(*pte, access, force);
+        if (done) {
+            char *p = (char *)page_address(pte_page(*pte)) + (va & PAGE_MASK);
+
+            is_code = access == FAULT_WRITE && (*pte & PTE_X);
+            if (access == FAULT_WRITE) {
+                atomic_or(pte, PTE_D);
+                memcpy(p, buf, n);
+            } else {
+                memcpy(buf, p, n);
             }
-            table_unlock(table);
         }
-        read_unlock(&s->lock);
-        if (page != NULL)
-            return page;
-    } while (fault_in(s, va, access, force) == FAULT_MAPPED);
-    return NULL;
+        table_unlock(table);
+    }
+    read_unlock(&s->lock);
+    if (is_code) /* a debugger's break point */
+        arch_sync_icache((1ull << machine.harts) - 1);
+    return done;
 }
 
 static ssize_t space_copy(struct space *s, u64 address, void *buf, size_t n, enum fault_access access, bool force)
@@ -303,17 +311,12 @@ static ssize_t space_copy(struct space *s, u64 address, void *buf, size_t n, enu
 
     while (done < n) {
         size_t chunk = MIN(n - done, PAGE_SIZE - (address & PAGE_MASK));
-        struct page *page = space_page(s, address, access, force);
-        char *p;
 
-        if (page == NULL)
-            break;
-        p = (char *)page_address(page) + (address & PAGE_MASK);
-        if (access == FAULT_READ)
-            memcpy((char *)buf + done, p, chunk);
-        else
-            memcpy(p, (char *)buf + done, chunk);
-        page_put(page);
+        if (!copy_present(s, address, (char *)buf + done, chunk, access, force)) {
+            if (fault_in(s, address, access, force) != FAULT_MAPPED)
+                break;
+            continue;
+        }
         done += chunk;
         address += chunk;
     }

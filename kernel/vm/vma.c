@@ -240,7 +240,7 @@ int vma_split(struct space *s, struct vma *v, u64 at)
 
 bool vma_continues(const struct vma *a, const struct vma *b)
 {
-    u32 own = (u32)~VMA_MARKED; /* entries keep their own protection whatever vma they are in */
+    u32 own = (u32) ~(VMA_MARKED | VMA_TRACKED); /* see vma_merged_flags */
 
     return a->end == b->start && a->file == b->file && a->object == b->object && a->prot == b->prot &&
            a->max_prot == b->max_prot && a->userfault == b->userfault && (a->flags & own) == (b->flags & own) &&
@@ -254,7 +254,7 @@ void vma_merge_below(struct space *s, struct vma *v, struct list *removed)
 
     if (below == NULL || !vma_continues(below, v))
         return;
-    below->flags |= v->flags & VMA_MARKED;
+    below->flags = vma_merged_flags(below->flags, v->flags);
     lock_mappings(v); /* once for both, as in vma_split */
     remove_locked(s, v);
     resize_locked(below, below->start, end);

@@ -52,6 +52,7 @@ struct vma {
 #define VMA_LOCKED BIT(5)
 #define VMA_DONTFORK BIT(6)      /* the child does not get it */
 #define VMA_WIPEONFORK BIT(7)    /* the child gets it empty */
+#define VMA_TRACKED BIT(8)       /* clear_refs came by: D in the entries tells the soft-dirty pages; before, all are */
 #define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
 #define VMA_UFFD_WP BIT(26)      /* ... and stores where the entry has UFFD_WP */
@@ -134,6 +135,12 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top);
 void vma_tree_init(struct tree *tree);
 /* Takes V's pages out of the space's totals, or puts them in: around a change of its default protection. */
 void vma_count_pages(struct space *s, const struct vma *v, bool add);
+
+/* Flags of vmas that became one: entries keep their protection, and what one of them did not track nobody knows. */
+static inline u32 vma_merged_flags(u32 a, u32 b) { return ((a | b) & ~(u32)VMA_TRACKED) | (a & b & VMA_TRACKED); }
+/* What a private page's entry gets when a store to it needs no fault: D spares harts without their own D a second one,
+ * where nobody asks who stored. */
+static inline pte_t vma_store_bits(const struct vma *v) { return v->flags & VMA_TRACKED ? PTE_W : PTE_W | PTE_D; }
 
 static inline bool vma_is_shared(const struct vma *v) { return (v->flags & VMA_SHARED) != 0; }
 static inline u64 vma_index(const struct vma *v, u64 address) { return (address - v->start + v->offset) >> PAGE_SHIFT; }

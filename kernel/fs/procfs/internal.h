@@ -101,7 +101,7 @@ int name_number(struct name name);
 /* Emits an entry and moves CTX behind it; false: the buffer is full. */
 bool proc_emit(struct dir_context *ctx, const char *name, u64 ino, unsigned type, u64 next_cookie);
 
-extern const struct file_ops proc_file_ops, proc_mem_ops, proc_kmsg_ops;
+extern const struct file_ops proc_file_ops, proc_mem_ops, proc_pagemap_ops, proc_kmsg_ops;
 extern const struct inode_ops proc_dir_inode_ops;
 
 /* ---- formats shared by several files ---- */
@@ -115,6 +115,12 @@ bool show_smaps(struct seq *s, const struct proc_target *t, u64 *cursor);
 int show_quire(struct seq *s, const struct proc_target *t);
 int show_process_stat(struct seq *s, const struct proc_target *t);
 int show_process_status(struct seq *s, const struct proc_target *t);
+/* The space of INODE's process, to be held (space_drop): NULL if it has none. -EACCES, -ESRCH */
+int proc_hold_space(struct inode *inode, struct space **space);
+s64 proc_mem_seek(struct file *file, s64 offset, int whence);
+int write_clear_refs(const struct proc_target *t, char *text, size_t n);
+/* A decimal number, perhaps negative, with blanks around it: 0 or -EINVAL. */
+int parse_number(const char *text, long *value);
 int show_fdinfo(struct seq *s, const struct proc_target *t);
 ssize_t read_fd_link(const struct proc_target *t, char *buf, size_t size);
 int follow_fd(const struct proc_target *t, struct path *path);

@@ -83,23 +83,40 @@ bool show_smaps(struct seq *s, const struct proc_target *t, u64 *cursor) { retur
 
 /* ---- mem ---- */
 
-static int mem_open(struct inode *inode, struct file *file)
+int proc_hold_space(struct inode *inode, struct space **space)
 {
     struct proc_target t;
     int error = proc_target_get(inode, &t);
 
     if (error != 0)
         return error;
-    file->private = may_trace(t.task) ? task_space(t.task) : NULL;
-    error = file->private != NULL || may_trace(t.task) ? 0 : -EACCES;
+    *space = NULL;
+    if (may_trace(t.task))
+        *space = task_space(t.task);
+    else
+        error = -EACCES;
+    if (*space != NULL) {
+        space_hold(*space);
+        space_put(*space);
+    }
     proc_target_put(&t);
+    return error;
+}
+
+static int mem_open(struct inode *inode, struct file *file)
+{
+    struct space *space;
+    int error = proc_hold_space(inode, &space);
+
+    if (error == 0)
+        file->private = space;
     return error;
 }
 
 static void mem_release(struct file *file)
 {
     if (file->private != NULL)
-        space_put(file->private);
+        space_drop(file->private);
 }
 
 /* Page by page through BUFFER; stops where the memory does. */
@@ -136,13 +153,12 @@ static ssize_t mem_transfer(struct file *file, struct uio *uio, u64 *pos, bool t
     char *buffer;
     ssize_t n;
 
-    if (space == NULL)
+    if (space == NULL || !space_try_get(space))
         return 0;
     buffer = kmalloc(COPY_SIZE);
-    if (buffer == NULL)
-        return -ENOMEM;
-    n = transfer(space, uio, pos, buffer, to_memory);
+    n = buffer == NULL ? -ENOMEM : transfer(space, uio, pos, buffer, to_memory);
     kfree(buffer);
+    space_put(space);
     return n;
 }
 
@@ -150,7 +166,7 @@ static ssize_t mem_read(struct file *file, struct uio *uio, u64 *pos) { return m
 static ssize_t mem_write(struct file *file, struct uio *uio, u64 *pos) { return mem_transfer(file, uio, pos, true); }
 
 /* Addresses are unsigned; there is no end to seek from. */
-static s64 mem_seek(struct file *file, s64 offset, int whence)
+s64 proc_mem_seek(struct file *file, s64 offset, int whence)
 {
     if (whence == 1)
         offset += (s64)file->pos;
@@ -161,4 +177,4 @@ static s64 mem_seek(struct file *file, s64 offset, int whence)
 }
 
 const struct file_ops proc_mem_ops = {
-    .open = mem_open, .release = mem_release, .read = mem_read, .write = mem_write, .seek = mem_seek};
+    .open = mem_open, .release = mem_release, .read = mem_read, .write = mem_write, .seek = proc_mem_seek};

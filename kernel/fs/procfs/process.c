@@ -197,8 +197,7 @@ static int show_oom_score_adj(struct seq *s, const struct proc_target *t)
     return 0;
 }
 
-/* A decimal number, perhaps negative, with blanks around it. */
-static int parse_number(const char *text, long *value)
+int parse_number(const char *text, long *value)
 {
     bool negative;
     char *end;
@@ -253,6 +252,7 @@ static int write_oom_score_adj(const struct proc_target *t, char *text, size_t n
 /* clang-format off: a line an entry */
 #define COMMON_ENTRIES                                                                                              \
     GUARDED_FILE("auxv", 0400, show_auxv), PROC_FILE("cgroup", 0444, show_cgroup),                                  \
+        {.name = "clear_refs", .mode = S_IFREG | 0200, .write = write_clear_refs},                                  \
         PROC_FILE("cmdline", 0444, show_cmdline), WRITABLE_FILE("comm", show_comm, write_comm),                     \
         GUARDED_LINK("cwd", read_cwd_link, follow_cwd), GUARDED_FILE("environ", 0400, show_environ),                \
         GUARDED_LINK("exe", read_exe_link, follow_exe), {.name = "fd", .mode = S_IFDIR | 0500, .dir = &fd_dir_ops}, \
@@ -260,6 +260,7 @@ static int write_oom_score_adj(const struct proc_target *t, char *text, size_t n
         GUARDED_PARTS("maps", show_maps), {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &proc_mem_ops},       \
         PROC_FILE("mountinfo", 0444, show_mountinfo), PROC_FILE("mounts", 0444, show_mounts),                       \
         PROC_FILE("oom_score", 0444, show_oom_score),                                                               \
+        {.name = "pagemap", .mode = S_IFREG | 0400, .file_ops = &proc_pagemap_ops},                                 \
         WRITABLE_FILE("oom_score_adj", show_oom_score_adj, write_oom_score_adj),                                    \
         GUARDED_FILE("personality", 0400, show_personality), GUARDED_LINK("root", read_root_link, follow_root),     \
         GUARDED_PARTS("smaps", show_smaps), PROC_FILE("stat", 0444, show_process_stat),                             \

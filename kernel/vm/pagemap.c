@@ -1,0 +1,131 @@
+/*
+ * Which pages are there, which were written to, which were used: /proc/PID/pagemap and clear_refs.
+ *
+ * A page is soft-dirty when it was written to since clear_refs was told to forget. The hardware's D bit is that bit:
+ * nothing else in the kernel needs it, so clear_refs takes D out of all entries, with one TLB flush, and no store
+ * faults for it. Pages of mappings that are younger than that all count as soft-dirty, touched or not (a vma without
+ * VMA_TRACKED), or memory that is unmapped and mapped anew would look untouched; so do pages that mremap moved.
+ * Sources: Linux's admin-guide/mm/pagemap and soft-dirty, proc_pid_clear_refs(5).
+ */
+#include "vm/tlb.h"
+
+/* Bits of an entry of /proc/PID/pagemap; the lowest are the frame, or a swap slot. */
+#define PM_SOFT_DIRTY BIT(55)
+#define PM_EXCLUSIVE BIT(56)
+#define PM_UFFD_WP BIT(57)
+#define PM_FILE BIT(61)
+#define PM_SWAP BIT(62)
+#define PM_PRESENT BIT(63)
+
+/* ---- pagemap ---- */
+
+/* Only one entry maps PAGE. => its table locked */
+static bool is_exclusive(const struct page *page)
+{
+    unsigned others = page->flags & PG_ANON ? 0 : 1; /* the cache refers to its pages too */
+
+    return !(page->flags & PG_RESERVED) && load_relaxed(&page->refs) == 1 + others;
+}
+
+/* What one page-table entry of V is to the reader. => its table locked, or an upper level's entry */
+static u64 describe(const struct vma *v, pte_t e, bool show_frames)
+{
+    u64 result = (v->flags & VMA_TRACKED ? 0 : PM_SOFT_DIRTY) | (e & PTE_UFFD_WP ? PM_UFFD_WP : 0);
+    const struct page *page;
+
+    if (!pte_has_page(e) && !pte_is_swap(e))
+        return result;
+    result |= e & PTE_D ? PM_SOFT_DIRTY : 0;
+    if (pte_is_swap(e)) /* five bits for the number of the device, which is 0 */
+        return result | PM_SWAP | (show_frames ? pte_slot(e) << 5 : 0);
+    page = pte_page(e);
+    result |= PM_PRESENT | (show_frames ? pte_pfn(e) : 0);
+    if (!(page->flags & (PG_ANON | PG_RESERVED)) || (v->flags & VMA_VDSO))
+        result |= PM_FILE;
+    return result | (is_exclusive(page) ? PM_EXCLUSIVE : 0);
+}
+
+/* The pages of [start, end), which lies in V. */
+static void describe_range(struct space *s, const struct vma *v, u64 start, u64 end, u64 *entries, bool show_frames)
+{
+    for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) {
+        unsigned n = pt_walk_pages(&w);
+
+        table_lock(w.table);
+        for (unsigned i = 0; i < n; i++)
+            *entries++ = describe(v, w.level == 0 ? w.pte[i] : 0, show_frames);
+        table_unlock(w.table);
+    }
+}
+
+void space_pagemap(struct space *s, u64 address, u64 *entries, unsigned n, bool show_frames)
+{
+    u64 end = address + n * PAGE_SIZE;
+
+    read_lock(&s->lock);
+    for (struct vma *v = vma_find(s, address); address < end; v = vma_next(v)) {
+        u64 start = v != NULL ? MIN(v->start, end) : end, stop;
+
+        for (; address < start; address += PAGE_SIZE)
+            *entries++ = 0;
+        if (v == NULL)
+            break;
+        stop = MIN(v->end, end);
+        if (address < stop)
+            describe_range(s, v, address, stop, entries, show_frames);
+        entries += (stop - address) >> PAGE_SHIFT;
+        address = stop;
+    }
+    read_unlock(&s->lock);
+}
+
+/* ---- clear_refs ---- */
+
+/* Takes BIT, which is D or A, out of the entries of V. */
+static void clear_bit(struct space *s, const struct vma *v, pte_t bit, struct tlb_batch *batch)
+{
+    for (struct pt_walk w = {.space = s, .va = v->start, .end = v->end}; pt_step(&w); w.va = w.next) {
+        unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0;
+
+        if (n == 0 || w.table->table_live == 0)
+            continue;
+        table_lock(w.table);
+        for (unsigned i = 0; i < n; i++) {
+            pte_t e = w.pte[i];
+
+            if (!(e & bit) || (!pte_has_page(e) && !pte_is_swap(e)))
+                continue;
+            atomic_and(&w.pte[i], ~bit);
+            if (bit == PTE_A && pte_has_page(e))
+                atomic_and(&pte_page(e)->flags, ~PG_REFERENCED);
+            tlb_note(batch, w.va + i * PAGE_SIZE);
+        }
+        table_unlock(w.table);
+    }
+}
+
+static bool is_meant(const struct vma *v, enum clear_refs what)
+{
+    return what == CLEAR_ANONYMOUS ? v->file == NULL : what == CLEAR_FILES ? v->file != NULL : true;
+}
+
+void space_clear_refs(struct space *s, enum clear_refs what)
+{
+    struct tlb_batch batch;
+
+    tlb_begin(&batch, s);
+    write_lock(&s->lock);
+    if (what == CLEAR_PEAK)
+        store_relaxed(&s->peak_rss, 0); /* whoever reads it, or takes pages away, notes what is there then */
+    for (struct tree_node *node = tree_first(&s->vmas); node != NULL && what != CLEAR_PEAK; node = tree_next(node)) {
+        struct vma *v = container_of(node, struct vma, node);
+
+        if (!is_meant(v, what))
+            continue;
+        if (what == CLEAR_SOFT_DIRTY)
+            v->flags |= VMA_TRACKED;
+        clear_bit(s, v, what == CLEAR_SOFT_DIRTY ? PTE_D : PTE_A, &batch);
+    }
+    tlb_flush(&batch);
+    write_unlock(&s->lock);
+}
