@@ -68,6 +68,7 @@ typedef u32 be32;
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define noinline_fn __attribute__((noinline))
 #define noreturn_fn __attribute__((noreturn))
 #define printf_like(fmt, first) __attribute__((format(printf, fmt, first)))
 #define must_check __attribute__((warn_unused_result))

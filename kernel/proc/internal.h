@@ -70,6 +70,8 @@ void process_kill_threads(struct process *process, struct task *except);
 void signal_wake(struct task *task, bool fatal);
 /* Sets or clears the current task's THREAD_SIGNAL from what is pending. => signal_lock */
 void signal_recalculate(struct task *task);
+/* The current task T blocks MASK from now on. => signal_lock */
+void signal_set_mask_locked(struct task *task, u64 mask);
 /* Takes the next signal that is not in MASK. 0: none. => signal_lock of the current process */
 int signal_dequeue(struct task *task, u64 mask, struct siginfo *info);
 int sighand_copy(struct process *to, const struct process *from);

@@ -255,33 +255,14 @@ int signal_send_current(int sig)
     return signal_send(current_process(), current_task(), &info);
 }
 
-/* A blocked or ignored synchronous signal kills: POSIX leaves it undefined, Linux resets the action. => signal_lock */
-static void queue_forced(struct process *p, struct task *t, const struct siginfo *info, bool always_kill)
-{
-    int sig = info->signo;
-    u64 handler = signal_handler(p, sig);
-
-    if (always_kill || handler == SIG_IGN || (t->blocked & SIGNAL_BIT(sig))) {
-        spin_lock(&p->sighand->lock);
-        p->sighand->action[sig - 1].handler = SIG_DFL;
-        spin_unlock(&p->sighand->lock);
-        t->blocked &= ~SIGNAL_BIT(sig);
-    }
-    sigpending_remove(&t->pending, SIGNAL_BIT(sig));
-    list_remove(&t->fault.link);
-    t->fault.info = *info;
-    list_add(&t->pending.queue, &t->fault.link);
-    t->pending.set |= SIGNAL_BIT(sig);
-    wake_taker(p, t, sig);
-}
-
+/* The thread takes it on its way back to user mode (signal_deliver.c), before anything that is queued. */
 static void force(const struct siginfo *info, bool always_kill)
 {
-    struct process *p = current_process();
-    u64 flags = spin_lock_irqsave(&p->signal_lock);
+    struct task *t = current_task();
 
-    queue_forced(p, current_task(), info, always_kill);
-    spin_unlock_irqrestore(&p->signal_lock, flags);
+    t->forced = *info;
+    t->forced_kills = always_kill;
+    atomic_or(&t->thread.flags, THREAD_SIGNAL);
 }
 
 void signal_force(int sig, int code, u64 address)

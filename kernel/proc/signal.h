@@ -134,7 +134,7 @@ struct user;
 
 struct sigqueue { /* one pending signal */
     struct list link;
-    struct user *user; /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer or a task */
+    struct user *user; /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer */
     struct ptimer *ptimer; /* of a timer: its signal is pending only once */
     struct siginfo info;
 };

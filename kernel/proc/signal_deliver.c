@@ -82,64 +82,114 @@ static bool stop_is_allowed(struct process *p, int sig, u64 *flags)
     return !orphaned && p->stop_dequeued;
 }
 
-static bool is_forced(const struct siginfo *info)
+noreturn_fn static void process_dies(struct process *p, int sig, u64 *flags)
 {
-    return info->code > 0 && (SIGNAL_BIT(info->signo) & SIGNALS_SYNCHRONOUS);
+    spin_unlock_irqrestore(&p->signal_lock, *flags);
+    process_exit(sig);
 }
 
 /* Does what SIG's action says if that is not a handler: true. => signal_lock */
-static bool did_without_handler(struct process *p, int sig, const struct siginfo *info, struct sigaction *action,
-                                u64 *flags)
+static bool did_without_handler(struct process *p, int sig, struct sigaction *action, u64 *flags)
 {
+    struct sigaction *own = &p->sighand->action[sig - 1];
+
     spin_lock(&p->sighand->lock);
-    *action = p->sighand->action[sig - 1];
-    if (action->handler != SIG_DFL && action->handler != SIG_IGN && (action->flags & SA_RESETHAND))
-        p->sighand->action[sig - 1].handler = SIG_DFL;
+    *action = *own;
+    if ((action->flags & SA_RESETHAND) && action->handler != SIG_DFL && action->handler != SIG_IGN)
+        own->handler = SIG_DFL;
     spin_unlock(&p->sighand->lock);
-    if (action->handler == SIG_IGN)
-        return true;
-    if (action->handler != SIG_DFL)
+    if (likely(action->handler != SIG_DFL && action->handler != SIG_IGN))
         return false;
-    if (signal_default_is_ignore(sig) || (p == init_process && !is_forced(info)))
+    if (action->handler == SIG_IGN || signal_default_is_ignore(sig) || p == init_process)
         return true;
     if (signal_default_is_stop(sig)) {
         if (stop_is_allowed(p, sig, flags))
             stop_begin(p, sig);
         return true;
     }
-    spin_unlock_irqrestore(&p->signal_lock, *flags);
-    process_exit(sig);
+    process_dies(p, sig, flags);
 }
 
-/* The next signal with a handler, or 0; stops and dies as it goes. => no locks */
-static int next_handled(struct task *t, struct siginfo *info, struct sigaction *action)
+/* A signal that the thread has brought upon itself. One that no handler may get, or that is blocked or ignored, kills:
+ * POSIX leaves that undefined, Linux does so. => signal_lock */
+static int take_forced(struct task *t, struct siginfo *info, struct sigaction *action, u64 *flags)
+{
+    struct process *p = t->process;
+    int sig = t->forced.signo;
+    bool kills = t->forced_kills || (t->blocked & SIGNAL_BIT(sig)) || signal_handler(p, sig) <= SIG_IGN;
+
+    *info = t->forced;
+    t->forced.signo = 0;
+    if (kills || did_without_handler(p, sig, action, flags))
+        process_dies(p, sig, flags);
+    return sig;
+}
+
+/* What comes before any signal: death, the parent's notice of a stop that is over, stopping. True: look again, the lock
+ * was given up. => signal_lock */
+static noinline_fn bool did_other_work(struct task *t, u64 *flags)
+{
+    struct process *p = t->process;
+    int code = p->notify_parent;
+
+    if (load_relaxed(&t->thread.flags) & THREAD_KILLED) {
+        code = p->is_group_exit ? p->exit_code : SIGKILL;
+        spin_unlock_irqrestore(&p->signal_lock, *flags);
+        task_exit(code);
+    }
+    if (code != 0) {
+        p->notify_parent = 0;
+        spin_unlock_irqrestore(&p->signal_lock, *flags);
+        stop_notify_parent(p, code);
+        *flags = spin_lock_irqsave(&p->signal_lock);
+        return true;
+    }
+    return stop_take_part(t, flags);
+}
+
+static bool has_other_work(const struct task *t)
+{
+    return (load_relaxed(&t->thread.flags) & THREAD_KILLED) || t->process->notify_parent != 0 ||
+           t->process->is_stopping;
+}
+
+/* What a handler interrupts. */
+struct interrupted {
+    u64 mask, saved_mask;
+    bool restore_mask;
+};
+
+/* The mask for the handler; what it was is kept in BEFORE. => signal_lock */
+static void block_for_handler(struct task *t, int sig, const struct sigaction *action, struct interrupted *before)
+{
+    u64 more = action->mask | (action->flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig));
+
+    *before = (struct interrupted){t->blocked, t->saved_mask, t->restore_mask};
+    t->restore_mask = false;
+    signal_set_mask_locked(t, t->blocked | more);
+}
+
+/* The next signal with a handler, which may run now, or 0; stops and dies as it goes. => no locks */
+static int next_handled(struct task *t, struct siginfo *info, struct sigaction *action, struct interrupted *before)
 {
     struct process *p = t->process;
     u64 flags = spin_lock_irqsave(&p->signal_lock);
-    int sig = 0;
+    int sig;
 
     for (;;) {
-        int code = p->notify_parent;
-
-        if (load_relaxed(&t->thread.flags) & THREAD_KILLED) {
-            code = p->is_group_exit ? p->exit_code : SIGKILL;
-            spin_unlock_irqrestore(&p->signal_lock, flags);
-            task_exit(code);
-        }
-        if (code != 0) {
-            p->notify_parent = 0;
-            spin_unlock_irqrestore(&p->signal_lock, flags);
-            stop_notify_parent(p, code);
-            flags = spin_lock_irqsave(&p->signal_lock);
+        if (unlikely(has_other_work(t)) && did_other_work(t, &flags))
             continue;
+        if (t->forced.signo != 0) {
+            sig = take_forced(t, info, action, &flags);
+            break;
         }
-        if (stop_take_part(t, &flags))
-            continue;
         sig = signal_dequeue(t, t->blocked, info);
-        if (sig == 0 || !did_without_handler(p, sig, info, action, &flags))
+        if (sig == 0 || !did_without_handler(p, sig, action, &flags))
             break;
     }
-    if (sig == 0)
+    if (sig != 0)
+        block_for_handler(t, sig, action, before);
+    else
         signal_recalculate(t);
     spin_unlock_irqrestore(&p->signal_lock, flags);
     return sig;
@@ -191,25 +241,15 @@ static void settle_with_handler(struct regs *regs, const struct sigaction *actio
 /* ---- */
 
 /* The frame did not fit: SIGSEGV, deadly if that was the signal itself. */
-static void frame_failed(int sig)
+static noinline_fn void frame_failed(struct task *t, int sig, const struct interrupted *before)
 {
+    signal_set_mask(before->mask);
+    t->saved_mask = before->saved_mask;
+    t->restore_mask = before->restore_mask;
     if (sig == SIGSEGV)
         signal_force_kill(SIGSEGV);
     else
         signal_force(SIGSEGV, SI_KERNEL, 0);
-}
-
-static void enter_handler(struct regs *regs, struct task *t, int sig, const struct sigaction *action,
-                          const struct siginfo *info)
-{
-    u64 mask = t->restore_mask ? t->saved_mask : t->blocked;
-
-    if (signal_frame_push(regs, action, info, mask) != 0) {
-        frame_failed(sig);
-        return;
-    }
-    t->restore_mask = false;
-    signal_set_mask(t->blocked | action->mask | (action->flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig)));
 }
 
 void signal_deliver(struct regs *regs)
@@ -217,14 +257,16 @@ void signal_deliver(struct regs *regs)
     struct task *t = current_task();
     struct siginfo info;
     struct sigaction action;
+    struct interrupted before;
     bool in_call = regs->cause == CAUSE_SYSCALL;
-    int sig = next_handled(t, &info, &action);
+    int sig = next_handled(t, &info, &action, &before);
 
     regs->cause = CAUSE_SETTLED;
     if (sig != 0) {
         if (in_call)
             settle_with_handler(regs, &action);
-        enter_handler(regs, t, sig, &action, &info);
+        if (signal_frame_push(regs, &action, &info, before.restore_mask ? before.saved_mask : before.mask) != 0)
+            frame_failed(t, sig, &before);
         return;
     }
     if (in_call)

@@ -21,23 +21,32 @@ void signal_recalculate(struct task *t)
 {
     struct process *p = t->process;
     u64 deliverable = (t->pending.set | p->pending.set) & ~t->blocked;
+    u32 flags = load_relaxed(&t->thread.flags);
 
-    if (deliverable != 0 || p->is_stopping || p->is_group_exit || p->notify_parent != 0 ||
-        (load_relaxed(&t->thread.flags) & THREAD_KILLED))
+    if (deliverable != 0 || t->forced.signo != 0)
         atomic_or(&t->thread.flags, THREAD_SIGNAL);
-    else
+    else if ((flags & (THREAD_SIGNAL | THREAD_KILLED)) == THREAD_SIGNAL && !p->is_stopping && !p->is_group_exit &&
+             p->notify_parent == 0)
         atomic_and(&t->thread.flags, ~(u32)THREAD_SIGNAL);
+}
+
+void signal_set_mask_locked(struct task *t, u64 mask)
+{
+    u64 before = t->blocked;
+
+    t->blocked = mask & ~SIGNALS_UNBLOCKABLE;
+    if (unlikely(t->process->pending.set != 0))
+        pass_on(t->process, t->blocked & ~before);
+    signal_recalculate(t);
 }
 
 void signal_set_mask(u64 mask)
 {
     struct task *t = current_task();
     struct process *p = t->process;
-    u64 flags = spin_lock_irqsave(&p->signal_lock), before = t->blocked;
+    u64 flags = spin_lock_irqsave(&p->signal_lock);
 
-    t->blocked = mask & ~SIGNALS_UNBLOCKABLE;
-    pass_on(p, t->blocked & ~before);
-    signal_recalculate(t);
+    signal_set_mask_locked(t, mask);
     spin_unlock_irqrestore(&p->signal_lock, flags);
 }
 

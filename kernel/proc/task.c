@@ -37,7 +37,6 @@ struct task *task_alloc(const char *name)
     list_init(&t->thread_link);
     list_init(&t->dead_link);
     sigpending_init(&t->pending);
-    list_init(&t->fault.link);
     t->altstack.flags = 2; /* SS_DISABLE */
     t->timer_slack = 50 * NSEC_PER_USEC;
     atomic_add_relaxed(&n_tasks, 1);

@@ -66,7 +66,8 @@ struct task {
     bool restore_mask;
     u64 awaited; /* sigtimedwait takes these although they are blocked */
     struct sigpending pending;
-    struct sigqueue fault; /* the entry of a signal that the thread brings upon itself */
+    struct siginfo forced; /* a signal that the thread has brought upon itself; none: signo = 0. Its own field */
+    bool forced_kills;     /* ... and that no handler gets */
     struct sigaltstack altstack;
     struct restart restart;
 

@@ -56,6 +56,9 @@ static void *pin_user(u64 va, pte_t need, u64 *flags)
     }
 }
 
+void *user_pin_read(u64 va, u64 *flags) { return pin_user(va, NEED_READ, flags); }
+void *user_pin_write(u64 va, u64 *flags) { return pin_user(va, NEED_WRITE, flags); }
+
 size_t copy_from_user_partial(void *dst, const void *user_src, size_t n)
 {
     u64 va = (u64)user_src, flags;

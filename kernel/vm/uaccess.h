@@ -7,6 +7,7 @@
 #ifndef VM_UACCESS_H
 #define VM_UACCESS_H
 
+#include "arch/riscv/arch.h"
 #include "lib/types.h"
 
 /* All or -EFAULT (then an unknown part was copied). N may be 0. */
@@ -28,6 +29,13 @@ int put_user_u64(u64 value, u64 *user) must_check;
 int cmpxchg_user_u32(u32 *user, u32 expected, u32 value, u32 *previous) must_check;
 /* As the copies, but fails with -EFAULT instead of sleeping when a page is not there (for use under locks). */
 int get_user_u32_nofault(u32 *value, const u32 *user) must_check;
+
+/* A run of bytes in one page, in place: the kernel's address of the user's VA, NULL if it is not accessible. Interrupts
+ * are off until user_unpin: whoever takes the page away waits for that. */
+void *user_pin_read(u64 va, u64 *flags) must_check;
+void *user_pin_write(u64 va, u64 *flags) must_check;
+static inline void user_unpin(u64 flags) { irq_restore(flags); }
+static inline bool user_is_in_page(u64 va, size_t n) { return (va & PAGE_MASK) + n <= PAGE_SIZE; }
 
 /* What identifies the memory of a futex word: the object and offset of a shared mapping, else space and address. */
 struct user_key {

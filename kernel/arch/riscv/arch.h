@@ -105,6 +105,10 @@ void arch_init_user_thread(struct thread *t);
  * (for signal frames, fork) and take a changed thread->fp into use. T = current, or a thread that is not running. */
 void arch_fp_save(struct thread *t);
 void arch_fp_changed(struct thread *t);
+/* The current thread's user FP state, straight from where it is to TO, or from FROM into the registers. Store: false,
+ * nothing done, if the thread has used none (all zeros). => interrupts off */
+bool arch_fp_store(struct fp_state *to);
+void arch_fp_take(const struct fp_state *from);
 void arch_fp_drop(struct thread *t); /* exec, exit: start from zero; state in registers is forgotten */
 /* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers;
  * it will work now. */

@@ -73,6 +73,34 @@ void arch_fp_save(struct thread *t)
     irq_restore(flags);
 }
 
+bool arch_fp_store(struct fp_state *to)
+{
+    struct thread *t = current;
+
+    if (!t->fp_used)
+        return false;
+    if ((thread_regs(t)->status & SSTATUS_FS) == 0) {
+        *to = t->fp;
+        return true;
+    }
+    csr_set(sstatus, SSTATUS_FS);
+    fp_registers_save(to);
+    to->pad = 0;
+    return true;
+}
+
+void arch_fp_take(const struct fp_state *from)
+{
+    struct thread *t = current;
+
+    csr_set(sstatus, SSTATUS_FS);
+    fp_registers_load(from);
+    t->hart->fp_owner = t;
+    t->fp_hart = t->hart;
+    t->fp_used = true;
+    set_fs(thread_regs(t), SSTATUS_FS_DIRTY);
+}
+
 void arch_fp_changed(struct thread *t)
 {
     t->fp_used = true;
