@@ -15,7 +15,7 @@ CROSS ?= riscv64-linux-gnu-
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all disk packages guest linux tools clean distclean
+.PHONY: all disk packages guest linux tools counter clean distclean
 
 all: kernel disk tools
 
@@ -32,11 +32,19 @@ $(O)/tools/%: tools/%.c
 	@echo "  HOSTCC  $<"
 	@$(CC) -std=gnu11 -O2 -g $(WARNINGS) -o $@ $<
 
+# The plugin with which the benchmark counts, in two versions for older and newer QEMU.
+counter: $(O)/tools/counter-1.so $(O)/tools/counter-3.so
+
+$(O)/tools/counter-%.so: bench/counter.c
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $@"
+	@$(CC) -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(WARNINGS) -DVERSION=$* -o $@ $<
+
 # --- Programs for the guest ------------------------------------------------------------------------------------------
 
 GUEST_CC := $(CROSS)gcc
 GUEST_CFLAGS := -std=gnu11 -O2 -g -static -pthread -I. -Itests/guest $(WARNINGS)
-GUEST_PROGRAMS := $(patsubst %.c,$(O)/guest/%,$(notdir $(wildcard tests/guest/*.c bench/*.c)))
+GUEST_PROGRAMS := $(patsubst %.c,$(O)/guest/%,$(notdir $(wildcard tests/guest/*.c bench/vmbench.c)))
 
 guest: $(GUEST_PROGRAMS)
 

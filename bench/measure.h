@@ -4,6 +4,9 @@
  * Time is CLOCK_MONOTONIC's, less what reading it costs. Under QEMU's -icount shift=0 a nanosecond is an instruction;
  * the clock's tick is 100 of them, so a timed stretch covers many operations. Every measure runs once unrecorded, to
  * warm up, and then an odd number of rounds of which the median counts.
+ *
+ * The clock also runs while a hart waits for a disk. So each timed stretch lies between two marks, instructions that do
+ * nothing and that counter.c, a plugin of QEMU, knows: where it runs, its counts replace the clock's (counts.awk).
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
@@ -53,6 +56,17 @@ static void add_measure(const char *name, const char *per, const char *what, dou
     static __attribute__((constructor)) void add_##name(void) { add_measure(#name, per, what, name); } \
     static double name(void)
 
+/* The marks' numbers, which counts.awk knows too. */
+#define MARK_BEGIN 1
+#define MARK_END 2
+#define MARK_MEASURE 3 /* one begins */
+
+#ifdef __riscv
+#define MARK(number) __asm__ volatile("slti zero, zero, %0" ::"i"(number) : "memory")
+#else
+#define MARK(number) ((void)(number))
+#endif
+
 static inline double now(void)
 {
     struct timespec time;
@@ -60,6 +74,26 @@ static inline double now(void)
     clock_gettime(CLOCK_MONOTONIC, &time);
     return time.tv_sec * 1e9 + time.tv_nsec;
 }
+
+/* A timed stretch: `began = begin_stretch(); ...; nanoseconds = end_stretch(began);` */
+static inline double begin_stretch(void)
+{
+    double began = now();
+
+    MARK(MARK_BEGIN);
+    return began;
+}
+
+static inline double end_stretch(double began)
+{
+    MARK(MARK_END);
+    return now() - began - clock_cost;
+}
+
+/* What the plugin's counts are divided by: 0 when several kinds of stretches were timed for one measure. */
+static double stretch_units = NAN;
+
+static void divide_by(double units) { stretch_units = isnan(stretch_units) || stretch_units == units ? units : 0; }
 
 static int by_size(const void *a, const void *b)
 {
@@ -78,11 +112,12 @@ static double median(double *samples, int count)
 #define REPEAT(rounds, units, before, body, after)        \
     __extension__({                                       \
         double samples[rounds], began, took;              \
+        divide_by(units);                                 \
         for (int round = 0; round <= (rounds); round++) { \
             before;                                       \
-            began = now();                                \
+            began = begin_stretch();                      \
             body;                                         \
-            took = now() - began - clock_cost;            \
+            took = end_stretch(began);                    \
             after;                                        \
             if (round)                                    \
                 samples[round - 1] = took / (units);      \

@@ -91,9 +91,9 @@ static double touch_in_child(char *at)
         answer = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid = fork();
     if (pid == 0) {
-        began = now();
+        began = begin_stretch();
         store_all(at, COW_PAGES);
-        *answer = now() - began - clock_cost;
+        *answer = end_stretch(began);
         _exit(0);
     }
     wait_for(pid);
@@ -105,6 +105,7 @@ MEASURE(fault_cow, "page", "child's first store after fork")
     char *at = map_small(COW_PAGES, RW);
     double samples[7];
 
+    divide_by(COW_PAGES);
     store_all(at, COW_PAGES);
     touch_in_child(at);
     for (int i = 0; i < 7; i++)
@@ -327,20 +328,20 @@ static double fault_in_crowd(size_t count)
     enum { FAULTS = 2000 };
     static int order[CROWD_PAGES];
     char *at = crowd(count);
-    double samples[5], began;
+    double result;
 
     madvise(at, CROWD_PAGES * PAGE, MADV_NOHUGEPAGE);
     shuffle(order, CROWD_PAGES);
     for (size_t i = 0; i < CROWD_PAGES; i += 256)
         load_all(at + i * PAGE, 1);
-    for (int round = 0; round < 5; round++) {
-        began = now();
-        for (int i = 0; i < FAULTS; i++)
-            load_all(at + order[round * FAULTS + i] * PAGE, 1);
-        samples[round] = (now() - began - clock_cost) / FAULTS;
-    }
+    result = REPEAT(5, FAULTS, {},
+                    {
+                        for (int i = 0; i < FAULTS; i++)
+                            load_all(at + order[round * FAULTS + i] * PAGE, 1);
+                    },
+                    {});
     unmap_pages(at, CROWD_PAGES);
-    return median(samples, 5);
+    return result;
 }
 
 MEASURE(vmas1_mmap_munmap, "op", "mmap + munmap 1 page with 1 other mapping") { return map_in_crowd(1); }

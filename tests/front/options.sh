@@ -30,6 +30,12 @@ refused "*--disk /no/such/image: no such image*" run --disk /no/such/image -- tr
 refused "*--: a command is missing*" run --
 refused "*--kernel-log /no/such/folder/log: cannot be written*" run --kernel-log /no/such/folder/log -- true
 refused "*no group of tests 'nonsense'*" test nonsense
+refused "*bench: no option '--frob'*" bench --frob
+refused "*bench: --vs: a value is missing*" bench --vs
+refused "*bench: --vs nothing: linux, isolation or a file*" bench --vs nothing
+refused "*bench: 'UPPER': names have*" bench UPPER
+refused "*bench: --blocks 512: 1024, 2048 or 4096*" bench --blocks 512
+refused "*cannot write to /no/such/folder/x.tsv*" bench --tsv /no/such/folder/x.tsv
 refused "*clean takes no arguments*" clean everything
 
 status=0
