@@ -56,6 +56,8 @@ static int change_flags_locked(struct space *s, u64 start, u64 end, u32 set, u32
     list_init(&removed);
     write_lock(&s->lock);
     result = change_flags(s, start, end, set, clear, &removed);
+    if (result == 0 && (set & VMA_LOCKED)) /* tables that spaces share are evicted from as the unlocked ones would be */
+        result = pt_own(s, start, end, PT_OWN);
     write_unlock(&s->lock);
     vma_free_list(&removed);
     return result;
@@ -89,15 +91,18 @@ enum {
 };
 
 /* Pages of [start, end) in V go; the next touch finds zeros or the file's bytes. */
-static void drop_pages(struct space *s, const struct vma *v, u64 start, u64 end)
+static int drop_pages(struct space *s, const struct vma *v, u64 start, u64 end)
 {
     struct tlb_batch batch;
 
+    if (pt_own(s, start, end, zap_mode(v)) != 0)
+        return -ENOMEM;
     tlb_begin(&batch, s);
     do {
         start = zap_some(s, start, end, v, &batch);
         tlb_flush(&batch);
     } while (start < end);
+    return 0;
 }
 
 static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int advice)
@@ -110,8 +115,7 @@ static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int ad
     case MADV_DONTNEED:
         if (v->flags & VMA_LOCKED)
             return -EINVAL;
-        drop_pages(s, v, start, end);
-        return 0;
+        return drop_pages(s, v, start, end);
     case MADV_WILLNEED:
         if (v->object != NULL)
             object_start_readahead(v->object, vma_index(v, start), (unsigned)MIN((end - start) >> PAGE_SHIFT, 1024ul));
@@ -203,10 +207,10 @@ int space_madvise(struct space *s, u64 address, u64 length, int advice)
 /* Is page VA in memory: in the table, or in its object's cache? */
 static bool in_core(struct space *s, const struct vma *v, u64 va)
 {
-    struct page *table, *page;
-    pte_t *pte = pt_find(s, va, &table);
+    struct pt_walk w = {.space = s, .va = va, .end = va + PAGE_SIZE};
+    struct page *page;
 
-    if (pte != NULL && pte_has_page(load_relaxed(pte)))
+    if (pt_step(&w) && w.level == 0 && pte_has_page(load_relaxed(w.pte)))
         return true;
     if (v->object == NULL)
         return false;

@@ -140,10 +140,11 @@ static int mark_span(struct pt_walk *w, pte_t mark, unsigned prot)
 static __attribute__((noinline)) int protect_tables(struct space *s, const struct vma *v, u64 start, u64 end,
                                                     unsigned prot)
 {
+    struct pt_walk w = {.space = s, .va = start, .end = end};
     struct lost all = {0, 0};
     int result = 0;
 
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && pt_step(&w); w.va = w.next) {
+    for (; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level == 0) {
             struct lost lost = protect_leaves(s, v, w.table, w.pte, pt_walk_pages(&w), w.va, prot);
 
@@ -155,7 +156,7 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
     }
     if (all.end != 0)
         tlb_flush_range(s, all.start, all.end);
-    return result;
+    return result != 0 ? result : w.error;
 }
 
 /* Entries of [start, end) in V get PROT; most often they are all in the table that was used last. */
@@ -181,10 +182,11 @@ static inline __attribute__((always_inline)) int protect_entries(struct space *s
 /* Untouched pages of [start, end) get V's present default written into their entries, for it is about to change. */
 static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
 {
+    struct pt_walk w = {.space = s, .va = start, .end = end};
     pte_t mark = pte_mark(v->prot);
     int result = 0;
 
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; result == 0 && pt_step(&w); w.va = w.next) {
+    for (; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level > 0) {
             if (*w.pte == 0)
                 result = mark_span(&w, mark, v->prot);
@@ -196,7 +198,7 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
                 pte_set(w.table, &w.pte[i], mark);
         table_unlock(w.table);
     }
-    return result;
+    return result != 0 ? result : w.error;
 }
 
 #define PROT_ALL ((unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC))

@@ -16,7 +16,9 @@
  * places */
 static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tlb_batch *batch)
 {
-    for (struct pt_walk w = {.space = s, .va = from, .end = from + length}; pt_step(&w); w.va = w.next) {
+    struct pt_walk w = {.space = s, .va = from, .end = from + length};
+
+    for (; pt_step(&w); w.va = w.next) {
         unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0;
 
         if (w.level > 0 && *w.pte != 0 && !pt_push_down(s, w.table, w.pte, w.va, w.level))
@@ -45,7 +47,7 @@ static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tl
                 tlb_note(batch, va);
         }
     }
-    return 0;
+    return w.error;
 }
 
 /* [old, old + old_length) of V goes to NEW, where there is room. => write lock */

@@ -15,7 +15,7 @@
 struct object;
 
 struct page {
-    u32 refs;  /* 0 = free */
+    u32 refs;  /* 0 = free; of a page table: the spaces that share it */
     u32 flags; /* PG_*, changed atomically once the page is shared */
     union {
         struct list free_link;     /* free: in a free list */
@@ -30,7 +30,13 @@ struct page {
             u64 table_span; /* leaf tables: address >> 21 of what it covers */
         };
     };
-    u64 private; /* the owner's: slab, file system */
+    union {
+        u64 private;           /* the owner's: slab, file system */
+        struct {               /* page table, shared since a fork */
+            u32 table_pages;   /* pages that it has, as the resident pages of all its spaces count them */
+            u32 table_evicted; /* of these, taken out since */
+        };
+    };
 };
 static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of memory");
 

@@ -96,6 +96,163 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address
     return true;
 }
 
+/* ---- tables shared since a fork ---- */
+
+pte_t pt_share_entry(pte_t *pte)
+{
+    pte_t e = *pte;
+
+    if (!pte_has_page(e))
+        return e;
+    if (e & PTE_W) {
+        e = pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) & ~PTE_W : e & ~PTE_W;
+        store_relaxed(pte, e);
+    }
+    if (!(pte_page(e)->flags & PG_RESERVED))
+        page_get(pte_page(e));
+    return e;
+}
+
+/* What an entry refers to has one entry less. */
+static void release_entry(pte_t e)
+{
+    if (pte_has_page(e) && !(pte_page(e)->flags & PG_RESERVED))
+        page_put(pte_page(e));
+}
+
+/* Empties and frees a leaf table that nobody reaches any more. */
+static void free_leaf(struct page *table)
+{
+    pte_t *t = page_address(table);
+
+    for (unsigned live = table->table_live; live > 0; t++) {
+        pte_t e = *t;
+
+        if (e == 0)
+            continue;
+        live--;
+        *t = 0;
+        release_entry(e);
+    }
+    table->table_live = 0;
+    table_free(table);
+}
+
+void pt_put_shared(struct page *table)
+{
+    if (atomic_sub(&table->refs, 1) != 0)
+        return;
+    table->refs = 1;
+    free_leaf(table);
+}
+
+/* S, which stops sharing TABLE, has counted pages that are no longer there. */
+static void count_evicted(struct space *s, const struct page *table)
+{
+    if (unlikely(table->table_evicted != 0))
+        atomic_sub(&s->rss[RSS_ANON], table->table_evicted);
+}
+
+/* COPY, all zeros, gets the entries of TABLE. */
+static void copy_leaf(struct space *s, struct page *copy, struct page *table)
+{
+    pte_t *from = page_address(table), *to = page_address(copy);
+
+    table_lock(table);
+    copy->table_span = table->table_span;
+    copy->table_live = table->table_live;
+    for (unsigned live = table->table_live; live > 0; from++, to++) {
+        if (*from == 0)
+            continue;
+        live--;
+        *to = pt_share_entry(from);
+    }
+    count_evicted(s, table);
+    table_unlock(table);
+}
+
+/* *ENTRY in UPPER, just seen SHARED, becomes a present table: the shared one if nobody else refers to it any more, else
+ * a copy. False = no memory. */
+static bool unshare(struct space *s, struct page *upper, pte_t *entry)
+{
+    struct page *copy = NULL, *table = NULL;
+    bool done = false;
+
+    while (!done) {
+        table_lock(upper);
+        table = pte_is_shared(*entry) ? pte_page(*entry) : NULL;
+        done = true;
+        if (table == NULL) { /* somebody else was faster */
+        } else if (load_acquire(&table->refs) == 1) {
+            count_evicted(s, table);
+            pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
+            table = NULL;
+        } else if (copy != NULL) {
+            copy_leaf(s, copy, table);
+            pte_set(upper, entry, pte_make(page_pfn(copy), PTE_V));
+            copy = NULL;
+        } else {
+            done = false;
+        }
+        table_unlock(upper);
+        if (!done && (copy = table_create(0)) == NULL)
+            return false;
+    }
+    if (copy != NULL)
+        table_free(copy);
+    if (table != NULL)
+        pt_put_shared(table);
+    return true;
+}
+
+struct page *pt_drop_shared(struct space *s, struct page *upper, pte_t *entry)
+{
+    struct page *table = pte_page(*entry);
+
+    space_note_peak(s);
+    atomic_sub(&s->rss[RSS_ANON], table->table_pages);
+    atomic_sub(&s->n_tables, 1);
+    pte_set(upper, entry, 0);
+    return table;
+}
+
+static u32 count_leaf_pages(const struct page *table)
+{
+    const pte_t *t = page_address(table);
+    unsigned live = table->table_live;
+    u32 n = 0;
+
+    for (; live > 0; t++) {
+        if (*t == 0)
+            continue;
+        live--;
+        n += pte_has_page(*t) && !(pte_page(*t)->flags & PG_RESERVED);
+    }
+    return n;
+}
+
+pte_t pt_share(struct space *s, struct page *upper, pte_t *entry)
+{
+    struct page *table = pte_page(*entry);
+
+    if (pte_is_present(*entry)) {
+        table->table_pages = count_leaf_pages(table);
+        table->table_evicted = 0;
+        pte_set(upper, entry, pte_make(page_pfn(table), PTE_SHARED));
+        store_release(&s->last_leaf, NULL);
+        s->has_spans = true;
+    }
+    page_get(table);
+    return *entry;
+}
+
+static bool make_table(struct space *s, struct page *table, pte_t *entry, u64 address, unsigned level)
+{
+    if (pte_is_shared(load_relaxed(entry)))
+        return unshare(s, table, entry);
+    return pt_push_down(s, table, entry, address, level);
+}
+
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table)
 {
     pte_t *t = s->root, *found = to_level == 0 ? pt_in_last_leaf(s, address, table) : NULL;
@@ -105,7 +262,7 @@ pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **ta
     for (unsigned level = machine.paging_levels - 1; level > to_level; level--) {
         pte_t *entry = &t[pt_index(address, level)];
 
-        if (unlikely(!pte_is_present(load_acquire(entry))) && !pt_push_down(s, address_page(t), entry, address, level))
+        if (unlikely(!pte_is_present(load_acquire(entry))) && !make_table(s, address_page(t), entry, address, level))
             return NULL;
         t = table_of(load_acquire(entry));
     }
@@ -117,33 +274,43 @@ pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **ta
 
 int pt_split_spans(struct space *s, u64 address)
 {
-    struct pt_walk w = {.space = s, .va = address, .end = address + PAGE_SIZE};
+    struct pt_walk w = {.space = s, .va = address, .end = address + PAGE_SIZE, .mode = PT_RAW};
 
     if (!s->has_spans || address >= arch_user_address_limit())
         return 0;
     while (pt_step(&w) && w.level > 0 && *w.pte != 0 && !IS_ALIGNED(address, level_size(w.level)))
-        if (!pt_push_down(s, w.table, w.pte, w.va, w.level))
+        if (!make_table(s, w.table, w.pte, w.va, w.level))
             return -ENOMEM;
     return 0;
 }
 
-bool pt_step(struct pt_walk *w)
+int pt_own(struct space *s, u64 start, u64 end, enum pt_mode mode)
+{
+    struct pt_walk w = {.space = s, .va = start, .end = end, .mode = mode};
+
+    while (s->has_spans && pt_step(&w))
+        w.va = w.next;
+    return w.error;
+}
+
+/* One step, however the entry is. */
+static bool step_raw(struct pt_walk *w)
 {
     pte_t *t = w->space->root;
-    unsigned level = machine.paging_levels - 1;
+    unsigned level = machine.paging_levels - 1, last = w->mode == PT_TABLES;
 
     if (w->va >= w->end)
         return false;
     w->level = 0;
     w->next = MIN(ALIGN_DOWN(w->va, level_size(1)) + level_size(1), w->end);
-    w->pte = pt_in_last_leaf(w->space, w->va, &w->table);
+    w->pte = last == 0 ? pt_in_last_leaf(w->space, w->va, &w->table) : NULL;
     if (likely(w->pte != NULL))
         return true;
     for (; level > 0; level--) {
         pte_t *entry = &t[pt_index(w->va, level)];
         pte_t e = load_acquire(entry);
 
-        if (!pte_is_present(e)) {
+        if (!pte_is_present(e) || level == last) {
             w->pte = entry;
             w->next = MIN(ALIGN_DOWN(w->va, level_size(level)) + level_size(level), w->end);
             w->level = level;
@@ -154,6 +321,20 @@ bool pt_step(struct pt_walk *w)
     }
     w->pte = remember_leaf(w->space, t, w->va, &w->table);
     return true;
+}
+
+bool pt_step(struct pt_walk *w)
+{
+    while (step_raw(w)) {
+        if (likely(w->level == 0) || w->mode >= PT_RAW || !pte_is_shared(load_relaxed(w->pte)) ||
+            (w->mode == PT_WHOLE && pt_walk_whole(w)))
+            return true;
+        if (!unshare(w->space, w->table, w->pte)) {
+            w->error = -ENOMEM;
+            return false;
+        }
+    }
+    return false;
 }
 
 void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
@@ -188,25 +369,23 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
     }
 }
 
-/* Empties and frees the tables below T, which covers LEVEL; its last live entry ends the scan. */
-static void destroy_table(struct space *s, struct page *table, unsigned level, unsigned n_entries)
+/* Empties and frees the tables below TABLE, an upper table of LEVEL; its last live entry ends the scan. */
+static void destroy_tables(struct page *table, unsigned level)
 {
     pte_t *t = page_address(table);
-    unsigned live = table->table_live;
 
-    for (unsigned i = 0; live > 0 && i < n_entries; i++) {
-        pte_t e = t[i];
+    for (unsigned live = table->table_live; live > 0; t++) {
+        pte_t e = *t;
 
         if (e == 0)
             continue;
         live--;
-        t[i] = 0;
-        if (level > 0 && pte_is_present(e)) {
-            destroy_table(s, pte_page(e), level - 1, PT_ENTRIES);
+        *t = 0;
+        if (level == 1 && (pte_is_present(e) || pte_is_shared(e))) {
+            pt_put_shared(pte_page(e));
+        } else if (pte_is_present(e)) {
+            destroy_tables(pte_page(e), level - 1);
             table_free(pte_page(e));
-        } else if (level == 0 && pte_has_page(e) && !(pte_page(e)->flags & PG_RESERVED)) {
-            space_count_page(s, pte_page(e), -1);
-            page_put(pte_page(e));
         }
     }
     table->table_live = 0;
@@ -214,10 +393,7 @@ static void destroy_table(struct space *s, struct page *table, unsigned level, u
 
 void pt_destroy(struct space *s)
 {
-    unsigned top = machine.paging_levels - 1;
-    struct page *root = address_page(s->root);
-
-    destroy_table(s, root, top, PT_ENTRIES / 2);
+    destroy_tables(address_page(s->root), machine.paging_levels - 1);
     s->n_tables = 0;
     s->last_leaf = NULL;
     pt_free_root(s->root);

@@ -7,8 +7,9 @@
  *   0              nothing here yet; the page has its vma's protection
  *   MARK           nothing here yet; the page has the protection in bits 1-3 (R W X). At an upper level: all its span.
  *   RESIDENT       PROT_NONE, but the page stays: its frame number, A and D are where the hardware has them
- *   SWAP           a private page whose bytes are elsewhere (vm/swap.h): the number of its slot is where the frame would
- *                  be, its protection in bits 1-3, D where the hardware has it. At the leaf level only.
+ *   SWAP           a private page whose bytes are elsewhere (vm/swap.h): the number of its slot is where the frame
+ * would be, its protection in bits 1-3, D where the hardware has it. At the leaf level only. SHARED         upper level
+ * only: the table of all its span, which other spaces refer to as well, see below
  *
  * UFFD_WP in any of them: a store is userfaultfd's to allow (vm/userfault.h); a present entry that has it never has W.
  * POISON in a mark: an access ends in SIGBUS.
@@ -17,6 +18,21 @@
  *   +------+------------------+--+--+---+-----+------+-+
  *   |      | frame            |WP|  |D A|kind |X W R |0|
  *   +------+------------------+--+--+---+-----+------+-+
+ *
+ * Tables shared at fork. A leaf table that covers nothing but plain private memory is not copied by fork: parent and
+ * child get a SHARED entry for it, and its refs count them. The hardware never walks a shared table, and nobody changes
+ * what it says: whoever wants to use an entry in it gets a table of his own first (unshare).
+ *
+ *       parent          child             the last one to want it        the others
+ *      [SHARED]       [SHARED]
+ *           \           /                 [present]                      [present]
+ *            \         /           ==>        |                              |
+ *           leaf table, refs 2            leaf table, refs 1             a copy; private pages lose W in both
+ *
+ * pt_make and pt_step do that for their callers; pt_find finds nothing behind a SHARED entry, a fault helps there. Who
+ * can deal with a shared table as a whole says so to pt_step (PT_WHOLE, PT_RAW). While the upper table is locked, an
+ * entry that is SHARED keeps its table alive: so a clock may look into it, and with the shared table locked, too, it
+ * may put pages of it elsewhere for all spaces at once (table_evicted counts them for the spaces' counters).
  *
  * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and
  * walks stop early, and holds its lock. A parent's entry for a table changes under the parent's lock; tables are freed
@@ -40,6 +56,7 @@ struct space;
 #define PTE_MARK BIT(4)
 #define PTE_RESIDENT BIT(5)
 #define PTE_SWAP (PTE_MARK | PTE_RESIDENT)
+#define PTE_SHARED PTE_SWAP /* of an upper level */
 
 static inline bool pte_is_present(pte_t e) { return (e & PTE_V) != 0; }
 static inline bool pte_is_mark(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_MARK; }
@@ -47,6 +64,8 @@ static inline bool pte_is_resident(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK
 /* => E is of the leaf level */
 static inline bool pte_is_swap(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_SWAP; }
 static inline u64 pte_slot(pte_t e) { return pte_pfn(e); }
+/* Of an upper-level entry. */
+static inline bool pte_is_shared(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_SHARED; }
 static inline bool pte_has_page(pte_t e) { return pte_is_present(e) || pte_is_resident(e); }
 static inline bool pte_is_poisoned(pte_t e)
 {
@@ -89,11 +108,11 @@ static inline void pte_set(struct page *table, pte_t *entry, pte_t value)
 pte_t *pt_create_root(void); /* NULL = no memory */
 void pt_free_root(pte_t *root);
 
-/* The leaf entry of ADDRESS, or NULL if it has no leaf table. */
+/* The leaf entry of ADDRESS, or NULL if it has no leaf table of its own. */
 pte_t *pt_find(struct space *s, u64 address, struct page **table);
 /* The entry of ADDRESS at LEVEL (0: leaf), its table made if there is none: NULL = no memory. */
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table);
-/* Marked spans that ADDRESS would cut are pushed down. -ENOMEM */
+/* Marked spans and shared tables that ADDRESS would cut are pushed down or copied. -ENOMEM */
 int pt_split_spans(struct space *s, u64 address);
 /* Replaces the upper-level entry (0 or a mark) by a table that says the same: false = no memory. */
 bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address, unsigned level);
@@ -103,10 +122,20 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address
  * entry that is no table (0 or a mark) and covers [va, next).
  *
  *   for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) ...
- */
+ *
+ * Shared tables on the way become the space's own; when there is no memory for that the walk ends with w.error =
+ * -ENOMEM. Other modes: */
+enum pt_mode {
+    PT_OWN,    /* as told */
+    PT_WHOLE,  /* a shared table that lies in the range as a whole is given as the upper-level entry it is */
+    PT_RAW,    /* upper-level entries are given as they are; never sleeps, needs no memory */
+    PT_TABLES, /* the same and tables, too: the walk ends at level 1 */
+};
 struct pt_walk {
     struct space *space;
     u64 va, end;
+    enum pt_mode mode;
+    int error;
     /* set by pt_step */
     u64 next;
     unsigned level; /* 0: leaf entries */
@@ -114,9 +143,22 @@ struct pt_walk {
     pte_t *pte;
 };
 bool pt_step(struct pt_walk *w);
+/* No walk of [start, end) in MODE needs memory after this, until the next fork. -ENOMEM */
+int pt_own(struct space *s, u64 start, u64 end, enum pt_mode mode);
 static inline unsigned pt_walk_pages(const struct pt_walk *w) { return (w->next - w->va) >> PAGE_SHIFT; }
 /* The upper-level entry's whole span is in the range. */
 static inline bool pt_walk_whole(const struct pt_walk *w) { return w->next - w->va == level_size(w->level); }
+
+/* The entry *ENTRY of UPPER, a locked table of level 1, SHARED: SPACE gives it up. Returns the table, for
+ * pt_put_shared once the lock is free. */
+struct page *pt_drop_shared(struct space *s, struct page *upper, pte_t *entry);
+/* One space less refers to the table; the last one frees it with all its pages. */
+void pt_put_shared(struct page *table);
+/* *ENTRY, a leaf table in UPPER, becomes SHARED, or one more space refers to it: the new value, for the other space.
+ * => upper locked; tables_lock */
+pte_t pt_share(struct space *s, struct page *upper, pte_t *entry);
+/* One more table has what *PTE says: private pages lose W. Returns the entry for the other one. => table locked */
+pte_t pt_share_entry(pte_t *pte);
 
 struct tlb_batch;
 /* Detaches the tables above ADDRESS that have become empty. => write lock */

@@ -48,7 +48,7 @@ static void protect_vma(struct vma *v, u64 start, u64 end)
 
     tlb_begin(&batch, v->space);
     spin_lock(&v->space->tables_lock);
-    for (struct pt_walk w = {.space = v->space, .va = start, .end = end}; pt_step(&w); w.va = w.next) {
+    for (struct pt_walk w = {.space = v->space, .va = start, .end = end, .mode = PT_RAW}; pt_step(&w); w.va = w.next) {
         unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0;
 
         table_lock(w.table);

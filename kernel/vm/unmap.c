@@ -41,18 +41,48 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
     return i;
 }
 
+/* An upper-level entry: nothing of it can be in a TLB. False: a fault has just made a table. */
+static bool zap_span(struct pt_walk *w, const struct vma *keep)
+{
+    struct page *shared = NULL;
+    bool is_table;
+
+    table_lock(w->table);
+    is_table = pte_is_present(*w->pte);
+    if (pte_is_shared(*w->pte))
+        shared = pt_drop_shared(w->space, w->table, w->pte);
+    else if (keep == NULL && !is_table)
+        pte_set(w->table, w->pte, 0);
+    table_unlock(w->table);
+    if (shared != NULL)
+        pt_put_shared(shared);
+    return !is_table;
+}
+
+/* How to walk: what an object shows is in no shared table, and who comes from it may not sleep. */
+enum pt_mode zap_mode(const struct vma *keep)
+{
+    if (keep == NULL)
+        return PT_WHOLE;
+    if (keep->object != NULL)
+        return PT_RAW;
+    return keep->flags & VMA_MARKED ? PT_OWN : PT_WHOLE;
+}
+
 u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch)
 {
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) {
+    enum pt_mode mode = zap_mode(keep);
+    struct pt_walk w = {.space = s, .va = start, .end = end, .mode = mode};
+
+    for (; pt_step(&w); w.va = w.next) {
         if (w.level == 0) {
             unsigned done = zap_leaves(&w, keep, batch);
 
             if (done < pt_walk_pages(&w))
                 return w.va + done * PAGE_SIZE;
-        } else if (keep == NULL && *w.pte != 0) {
-            table_lock(w.table);
-            pte_set(w.table, w.pte, 0);
-            table_unlock(w.table);
+        } else if (mode != PT_RAW && load_relaxed(w.pte) != 0) {
+            if (!zap_span(&w, keep))
+                w.next = w.va;
         }
     }
     return end;
@@ -66,7 +96,7 @@ static void zap_range(struct space *s, u64 start, u64 end, struct tlb_batch *bat
 
 static void prune_tables(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
 {
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next)
+    for (struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_RAW}; pt_step(&w); w.va = w.next)
         if (w.table->table_live == 0 && w.table != address_page(s->root))
             pt_prune(s, w.va, batch);
 }

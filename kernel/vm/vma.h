@@ -71,7 +71,7 @@ struct space {
     pte_t *root;
     struct page *last_leaf; /* the leaf table that was used last; a hint. NULL before tables are freed */
     struct spinlock tables_lock;
-    bool has_spans; /* marks above the leaf level may exist */
+    bool has_spans; /* marks or shared tables above the leaf level may exist */
     unsigned asid;  /* 0: none was free, the TLB is flushed at every switch */
     u32 running;    /* harts whose satp holds this space */
     u32 stale;      /* harts that must flush before they run it again */
@@ -152,7 +152,9 @@ extern const struct vm_file_ops *vm_file_ops;
 void vma_free_list(struct list *removed);
 
 /* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL:
- * nothing does (munmap). Stops early when the batch is full: the address reached. => lock, or tables_lock */
+ * nothing does (munmap). Stops early when the batch is full: the address reached. => lock, or tables_lock; pt_own in
+ * the mode that zap_mode says was called if KEEP is private memory, pt_split_spans at both ends if there is none */
+enum pt_mode zap_mode(const struct vma *keep);
 u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
 /* Unmaps [start, end): splits vmas, takes pages out, frees empty tables. Removed vmas go onto REMOVED for
  * vma_free_list. -ENOMEM: nothing was done.

@@ -17,8 +17,8 @@
 #include "vm/uaccess.h"
 
 #define MEMORY (64 * MIB)
-#define FIRST 0x40000000ul /* the model's window of addresses */
-#define PAGES 96
+#define PAGES 192
+#define FIRST (0x40000000ul - PAGES / 2 * PAGE_SIZE) /* the model's window of addresses: in two leaf tables */
 #define FILE_PAGES 40
 #define SPACES 4
 
@@ -144,6 +144,8 @@ static const struct object_ops disk_ops = {
 
 /* ---- the model ---- */
 
+static unsigned shared_tables_seen;
+
 struct model_page {
     bool mapped, shared, is_file;
     unsigned prot;
@@ -158,6 +160,7 @@ struct model {
 static struct model models[SPACES];
 static u8 file_byte[FILE_PAGES];
 static u64 file_pages = FILE_PAGES;
+static bool without_files; /* then fork shares tables */
 static bool agreed = true;
 
 static void fail(const char *what, unsigned page)
@@ -248,7 +251,7 @@ static void check_all(struct model *m)
 
 static void do_mmap(struct model *m, unsigned first, unsigned n)
 {
-    bool is_file = rand() % 2, shared = is_file && rand() % 2;
+    bool is_file = rand() % 2 && !without_files, shared = is_file && rand() % 2;
     unsigned prot = (unsigned)rand() % 8, index = (unsigned)rand() % (FILE_PAGES / 2);
     struct mapping map = {.max_prot = 7};
     unsigned flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
@@ -492,6 +495,28 @@ static void check_maps(struct model *m)
     }
 }
 
+/* What the space's counters should say: pages in its tables, those shared since a fork as well. */
+static void count_pages_below(pte_t *t, unsigned level, unsigned n, u64 *rss)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (level == 0 && pte_has_page(t[i]) && !(pte_page(t[i])->flags & PG_RESERVED))
+            rss[rss_kind(pte_page(t[i]))]++;
+        if (level > 0 && (pte_is_table(t[i]) || pte_is_shared(t[i])))
+            count_pages_below(page_address(pte_page(t[i])), level - 1, PT_ENTRIES, rss);
+        shared_tables_seen += level == 1 && pte_is_shared(t[i]);
+    }
+}
+
+static void check_rss(const struct model *m)
+{
+    u64 rss[RSS_KINDS] = {0};
+
+    count_pages_below(m->space->root, machine.paging_levels - 1, PT_ENTRIES / 2, rss);
+    for (unsigned k = 0; k < RSS_KINDS; k++)
+        if (rss[k] != m->space->rss[k])
+            fail("another number of resident pages", k);
+}
+
 static void random_run(unsigned seed, unsigned steps, unsigned levels)
 {
     u64 anon = nr_anon_pages, tables = pt_count();
@@ -500,6 +525,8 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
     srand(seed);
     agreed = true;
     machine.paging_levels = levels;
+    without_files = seed % 2;
+    shared_tables_seen = 0;
     memset(models, 0, sizeof(models));
     memset(&file, 0, sizeof(file));
     memset(file_byte, 0, sizeof(file_byte));
@@ -516,8 +543,11 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
         step(m);
         if (done % 256 == 0)
             check_maps(m);
+        if (done % 64 == 0)
+            check_rss(m);
     }
     CHECK(agreed, "seed %u, %u levels: %u steps agree with the model", seed, levels, done);
+    CHECK(!without_files || shared_tables_seen > 0, "seed %u: %u shared tables were seen", seed, shared_tables_seen);
     for (unsigned i = 0; i < SPACES; i++)
         if (models[i].space != NULL) {
             check_all(&models[i]);
