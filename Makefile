@@ -3,7 +3,7 @@
 #   make                the kernel and the disk image
 #   make kernel         build/kernel/quire.elf and Image            (DEBUG=1: build/debug-kernel)
 #   make disk           build/disk.img: Debian's busybox on ext3
-#   make packages       build/packages.img: the same and Debian's PACKAGES="bash coreutils"
+#   make packages       build/packages/NAMES.img: the same and Debian's PACKAGES="bash coreutils"
 #   make guest          the programs of tests/guest and bench, for the guest
 #   make linux          Debian's Linux for riscv64, the referee
 #   make clean          removes build output; make distclean: what was downloaded too
@@ -71,7 +71,8 @@ DISK_SIZE ?= 512M
 PACKAGES ?= bash coreutils
 
 disk: $(O)/disk.img
-packages: $(O)/packages.img
+PACKAGES_IMAGE = $(shell ROOT=.; . tools/common.sh; BUILD=$(O); packages_image $(PACKAGES))
+packages: $(PACKAGES_IMAGE)
 
 ROOT_PARTS := tools/root.sh tools/applets.sh tools/disk.sh tools/packages.sh $(O)/tools/guest-run $(shell find tools/root -type f)
 
@@ -80,18 +81,18 @@ $(O)/disk.img: $(ROOT_PARTS)
 	@tools/root.sh $(O)/root $(O)/tools/guest-run
 	@tools/disk.sh make $@ $(DISK_SIZE) $(O)/root
 
-# The list of packages is part of what the image depends on.
-$(O)/packages.list: FORCE
+# Each list of packages has an image of its own; the four made last are kept. Maintainer scripts run in a guest.
+$(PACKAGES_IMAGE): $(ROOT_PARTS) tools/configure.sh | kernel tools
 	@mkdir -p $(@D)
-	@echo "$(PACKAGES)" | cmp -s - $@ || echo "$(PACKAGES)" >$@
-
-$(O)/packages.img: $(ROOT_PARTS) $(O)/packages.list
 	@echo "  DISK    $@"
-	@tools/root.sh $(O)/packages-root $(O)/tools/guest-run $(PACKAGES)
-	@tools/disk.sh make $@ 2G $(O)/packages-root
-
-.PHONY: FORCE
-FORCE:
+	@rm -rf $(@D)/root
+	@tools/root.sh $(@D)/root $(O)/tools/guest-run $(PACKAGES)
+	@tools/disk.sh make $@.new $$(($$(du -sm $(@D)/root | cut -f1) * 5 / 4 + 1024))M $(@D)/root
+	@rm -rf $(@D)/root
+	@echo "  GUEST   $@: maintainer scripts"
+	@tools/configure.sh $@.new
+	@mv $@.new $@
+	@ls -t $(@D)/*.img | tail -n +5 | tr '\n' '\0' | xargs -0 rm -f
 
 # --- The referee -----------------------------------------------------------------------------------------------------
 

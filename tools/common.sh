@@ -15,6 +15,16 @@ note()
     printf 'quire: %s\n' "$*" >&2
 }
 
+# The path of the disk image with the packages "$@", in whatever order they are named.
+packages_image()
+{
+    names=$(printf '%s\n' "$@" | sort -u | tr '\n' '+')
+    names=${names%+}
+    # A long name is cut, and ends in a checksum instead.
+    [ "${#names}" -le 60 ] || names=$(printf '%.40s' "$names")-$(printf '%s' "$names" | cksum | cut -d' ' -f1)
+    echo "$BUILD/packages/$names.img"
+}
+
 have()
 {
     command -v "$1" >/dev/null 2>&1

@@ -3,7 +3,8 @@
 #
 #   packages.sh fetch PKG...        download into build/pkg; print the .deb files' paths, one a line
 #   packages.sh unpack DIR PKG...   fetch, then unpack below DIR
-#   packages.sh closure PKG...      print PKG... and all that they depend on, one a line
+#   packages.sh closure PKG...      print PKG... and all that apt would install with them, one a line
+#   packages.sh database DIR PKG... fetch, then write dpkg's database below DIR: all of them unpacked, none configured
 #   packages.sh depends PKG         print the direct dependencies of PKG
 #   packages.sh source DIR PKG      the source package PKG as its authors released it, unpacked into DIR
 #
@@ -145,19 +146,94 @@ unpack()
     done
 }
 
+# The name by which dpkg's files go: packages that several architectures share have it in theirs.
+database_name()
+{
+    case $(dpkg-deb -f "$1" Multi-Arch) in
+    same) echo "$(dpkg-deb -f "$1" Package):$(dpkg-deb -f "$1" Architecture)" ;;
+    *) dpkg-deb -f "$1" Package ;;
+    esac
+}
+
+# The stanza of a package in dpkg's status. A configuration file is there with the checksum that it came with.
+status_stanza()
+{
+    dpkg-deb -f "$1" | sed '1a\
+Status: install ok unpacked'
+    if [ -s "$2/conffiles" ]; then
+        echo "Conffiles:"
+        grep -v '^remove-on-upgrade' "$2/conffiles" | sed 's/.*/ & newconffile/'
+    fi
+    echo
+}
+
+# Triggers that packages are interested in: files in one list, others each in a file of its name.
+triggers_of()
+{
+    [ -f "$2.triggers" ] || return 0
+    while read -r kind trigger rest; do
+        await=
+        case $kind in
+        interest | interest-await) ;;
+        interest-noawait) await=/noawait ;;
+        *) continue ;;
+        esac
+        case $trigger in
+        /*) echo "$trigger $1$await" >>"$dpkg/triggers/File" ;;
+        *) echo "$1$await" >>"$dpkg/triggers/$trigger" ;;
+        esac
+    done <"$2.triggers"
+}
+
+database()
+{
+    dpkg=$1/var/lib/dpkg
+    shift
+    debs=$(fetch "$@")
+    mkdir -p "$dpkg/info" "$dpkg/triggers" "$dpkg/updates" "$dpkg/parts" "$dpkg/alternatives"
+    echo 1 >"$dpkg/info/format"
+    echo riscv64 >"$dpkg/arch"
+    : >"$dpkg/triggers/File"
+    : >"$dpkg/triggers/Unincorp"
+    : >"$dpkg/diversions"
+    : >"$dpkg/statoverride"
+    : >"$dpkg/available"
+    for deb in $debs; do
+        name=$(database_name "$deb")
+        control=$dpkg/control
+        rm -rf "$control"
+        dpkg-deb -e "$deb" "$control" || die "cannot read $deb: remove it if it is damaged"
+        status_stanza "$deb" "$control" >&3
+        for file in "$control"/*; do
+            part=${file##*/}
+            [ "$part" = control ] || mv "$file" "$dpkg/info/$name.$part"
+        done
+        dpkg-deb --fsys-tarfile "$deb" | tar -tf - | sed -e 's|^\.||' -e 's|/$||' -e 's|^$|/.|' >"$dpkg/info/$name.list"
+        triggers_of "${name%%:*}" "$dpkg/info/$name"
+    done 3>"$dpkg/status"
+    rm -rf "$control"
+}
+
 dependencies()
 {
     apt_cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@"
 }
 
+# What apt would install on an empty system for these packages, in the order in which it would.
 closure()
 {
     need_lists
     for pkg; do
-        apt_cache show "$pkg" 2>/dev/null | grep -q '^Filename:' ||
-            die "Debian $RELEASE has no package '$pkg' for riscv64"
+        # To apt, "name-" means to leave the package out.
+        case $pkg in *-) die "Debian $RELEASE has no package '$pkg' for riscv64" ;; esac
     done
-    dependencies --recurse "$@" | grep '^[a-z0-9]' | sort -u
+    if ! apt_get --simulate --no-install-recommends -o APT::Cmd::Pattern-Only=true install "$@"; then
+        unknown=$(sed -n -e "s/^E: Unable to locate package //p" \
+            -e "s/^E: Package '\(.*\)' has no installation candidate/\1/p" "$APT/log" | head -n1)
+        [ -z "$unknown" ] || die "Debian $RELEASE has no package '$unknown' for riscv64"
+        die "apt cannot install $* together ($(apt_error)): choose other packages"
+    fi
+    awk '$1 == "Inst" { print $2 }' "$APT/log"
 }
 
 depends()
@@ -197,11 +273,11 @@ source_package()
         die "cannot unpack $tarball into $dir: remove it if it is damaged; is the disk full?"
 }
 
-[ $# -ge 2 ] || die "usage: packages.sh fetch|unpack|closure|depends|source ARG..."
+[ $# -ge 2 ] || die "usage: packages.sh fetch|unpack|closure|database|depends|source ARG..."
 command=$1
 shift
 case $command in
-fetch | unpack | closure | depends) "$command" "$@" ;;
+fetch | unpack | closure | database | depends) "$command" "$@" ;;
 source) source_package "$@" ;;
-*) die "packages.sh: no command '$command': fetch, unpack, closure, depends or source" ;;
+*) die "packages.sh: no command '$command': fetch, unpack, closure, database, depends or source" ;;
 esac

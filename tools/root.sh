@@ -1,9 +1,9 @@
 #!/bin/sh
 # root.sh FOLDER GUEST-RUN [PACKAGE...]: lays out the guest's root file system in FOLDER.
 #
-# Debian trixie's busybox, a link for each of its applets, what tools/root has, and, for PACKAGEs, all that they depend
-# on. Laid out
-# as Debian does: /bin, /sbin and /lib are links into /usr.
+# Debian trixie's busybox, a link for each of its applets, and what tools/root has. With PACKAGEs: all that they depend
+# on, and dpkg with its database, so that tools/configure.sh can run their maintainer scripts in the guest. Laid out as
+# Debian does: /bin, /sbin and /lib are links into /usr.
 
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,6 +16,10 @@ shift 2
 SKIPPED=" dpkg dpkg-deb rpm rpm2cpio busybox linuxrc "
 # Found where other programs look for them by full path.
 IN_SBIN=" init halt poweroff reboot getty sulogin mdev swapon swapoff fdisk mkswap "
+
+# The essential packages, which maintainer scripts take for granted.
+MAINTAINERS="base-files base-passwd bash coreutils dash debianutils diffutils dpkg findutils grep gzip hostname \
+    init-system-helpers libc-bin ncurses-base ncurses-bin perl-base sed sysvinit-utils tar"
 
 umask 022
 rm -rf "$folder"
@@ -31,9 +35,10 @@ chmod 700 "$folder/root"
 ln -s /run "$folder/var/run"
 
 if [ $# -gt 0 ]; then
-    packages=$("$ROOT/tools/packages.sh" closure "$@")
+    packages=$("$ROOT/tools/packages.sh" closure $MAINTAINERS "$@")
     # shellcheck disable=SC2086 # names of packages have no spaces
     set -- $packages
+    "$ROOT/tools/packages.sh" database "$folder" "$@"
 fi
 "$ROOT/tools/packages.sh" unpack "$folder" busybox-static "$@"
 rm -rf "$folder/usr/share/doc" "$folder/usr/share/man" "$folder/usr/share/lintian" "$folder/usr/share/initramfs-tools"
@@ -47,6 +52,12 @@ rm -rf "$folder/usr/share/doc" "$folder/usr/share/man" "$folder/usr/share/lintia
 done
 
 cp -R "$ROOT/tools/root/." "$folder"
+if [ $# -gt 0 ]; then
+    # Debian's users, and ours.
+    for table in passwd group; do
+        { cat "$folder/usr/share/base-passwd/$table.master"; grep '^user:' "$ROOT/tools/root/etc/$table"; } >"$folder/etc/$table"
+    done
+fi
 chmod 600 "$folder/etc/shadow"
 ln -sf /proc/mounts "$folder/etc/mtab"
 install -m 755 "$guest_run" "$folder/usr/sbin/quire-run"

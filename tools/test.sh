@@ -175,7 +175,7 @@ run_programs()
     in_machine programs 'sh /programs/${p}_test.sh' "$plain" "$OUT/disk.img" run --smp 2
     if [ -n "$packaged" ]; then
         make -s -C "$ROOT" packages >&2 || die "the disk of packages cannot be made"
-        prepare_disk "$OUT/packages.img" "$BUILD/packages.img"
+        prepare_disk "$OUT/packages.img" "$(packages_image bash coreutils)"
         in_machine packages 'sh /programs/${p}_test.sh' "$packaged" "$OUT/packages.img" run --smp 2
     fi
 }
