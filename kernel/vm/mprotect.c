@@ -48,6 +48,15 @@ static inline struct protection protection_of(const struct vma *v, unsigned prot
     };
 }
 
+/* Replaces OLD, whose D says something or may yet be set by the hardware. NEW has no W if OLD has UFFD_WP. */
+static __attribute__((noinline)) void replace_racing(pte_t *pte, pte_t old, pte_t new)
+{
+    pte_t kept = PTE_A | PTE_D | PTE_UFFD_WP;
+
+    while (!atomic_cas(pte, &old, (new & ~kept) | (pte_settled(old) & kept)))
+        ;
+}
+
 /* One entry. True if TLBs may hold the old one and it allowed more. What is newly allowed only this hart hears of;
  * others find out by a fault. => table locked */
 static inline __attribute__((always_inline)) bool protect_entry(struct space *s, struct page *table, pte_t *pte, u64 va,
@@ -59,11 +68,10 @@ static inline __attribute__((always_inline)) bool protect_entry(struct space *s,
         new = (old & (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP)) | p->present;
         if (p->writable && ((old & PTE_W) || is_store_ready(p->shared, pte_page(old))))
             new |= p->store;
-        if (likely(!pte_may_get_dirty(old)))
+        if (likely(!(old & PTE_W) || (old & (PTE_D | PTE_UFFD_WP)) == PTE_D))
             store_relaxed(pte, new);
         else
-            while (!atomic_cas(pte, &old, new))
-                new |= old & (PTE_A | PTE_D);
+            replace_racing(pte, old, new);
     } else {
         if (unlikely(old & PTE_KEPT))
             new = p->mark | (old & PTE_KEPT);

@@ -19,18 +19,18 @@
 
 /* ---- pagemap ---- */
 
-/* Only one entry maps PAGE. => its table locked */
-static bool is_exclusive(const struct page *page)
+/* Only one entry, of a table that SPACES spaces refer to, maps PAGE. => its table locked */
+static bool is_exclusive(const struct page *page, u32 spaces)
 {
     unsigned others = page->flags & PG_ANON ? 0 : 1; /* the cache refers to its pages too */
 
-    return !(page->flags & PG_RESERVED) && load_relaxed(&page->refs) == 1 + others;
+    return !(page->flags & PG_RESERVED) && spaces == 1 && load_relaxed(&page->refs) == 1 + others;
 }
 
-/* What one page-table entry of V is to the reader. => its table locked, or an upper level's entry */
-static u64 describe(const struct vma *v, pte_t e, bool show_frames)
+/* What one page-table entry of V is to the reader; its table serves SPACES spaces. => its table locked */
+static u64 describe(const struct vma *v, pte_t e, u32 spaces, bool show_frames)
 {
-    u64 result = (v->flags & VMA_TRACKED ? 0 : PM_SOFT_DIRTY) | (e & PTE_UFFD_WP ? PM_UFFD_WP : 0);
+    u64 result = (v->flags & VMA_TRACKED ? 0 : PM_SOFT_DIRTY) | (pte_is_protected(e) ? PM_UFFD_WP : 0);
     const struct page *page;
 
     if (!pte_has_page(e) && !pte_is_swap(e))
@@ -42,19 +42,19 @@ static u64 describe(const struct vma *v, pte_t e, bool show_frames)
     result |= PM_PRESENT | (show_frames ? pte_pfn(e) : 0);
     if (!(page->flags & (PG_ANON | PG_RESERVED)) || (v->flags & VMA_VDSO))
         result |= PM_FILE;
-    return result | (is_exclusive(page) ? PM_EXCLUSIVE : 0);
+    return result | (is_exclusive(page, spaces) ? PM_EXCLUSIVE : 0);
 }
 
 /* The pages of [start, end), which lies in V. */
 static void describe_range(struct space *s, const struct vma *v, u64 start, u64 end, u64 *entries, bool show_frames)
 {
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) {
-        unsigned n = pt_walk_pages(&w);
+    struct pt_view view;
 
-        table_lock(w.table);
-        for (unsigned i = 0; i < n; i++)
-            *entries++ = describe(v, w.level == 0 ? w.pte[i] : 0, show_frames);
-        table_unlock(w.table);
+    for (struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_RAW}; pt_step(&w); w.va = w.next) {
+        pt_look(&w, &view);
+        for (unsigned i = 0; i < pt_walk_pages(&w); i++)
+            *entries++ = describe(v, pt_view_entry(&view, i), view.spaces, show_frames);
+        pt_look_done(&view);
     }
 }
 
@@ -81,27 +81,44 @@ void space_pagemap(struct space *s, u64 address, u64 *entries, unsigned n, bool 
 
 /* ---- clear_refs ---- */
 
-/* Takes BIT, which is D or A, out of the entries of V. */
-static void clear_bit(struct space *s, const struct vma *v, pte_t bit, struct tlb_batch *batch)
+/* Takes D, which told of stores, out of *PTE; what it told to userfaultfd stays told. => table locked */
+static bool forget_store(pte_t *pte)
 {
-    for (struct pt_walk w = {.space = s, .va = v->start, .end = v->end}; pt_step(&w); w.va = w.next) {
+    pte_t e = *pte;
+
+    if (!(e & PTE_D) || (!pte_has_page(e) && !pte_is_swap(e)))
+        return false;
+    atomic_and(pte, ~(PTE_D | (pte_is_rewritten(e) ? PTE_UFFD_WP : 0)));
+    return true;
+}
+
+static bool forget_use(pte_t *pte)
+{
+    pte_t e = *pte;
+
+    if (!(e & PTE_A) || !pte_has_page(e))
+        return false;
+    atomic_and(pte, ~PTE_A);
+    atomic_and(&pte_page(e)->flags, ~(u32)PG_REFERENCED);
+    return true;
+}
+
+static int forget(struct space *s, const struct vma *v, bool (*forget_entry)(pte_t *), struct tlb_batch *batch)
+{
+    struct pt_walk w = {.space = s, .va = v->start, .end = v->end};
+
+    for (; pt_step(&w); w.va = w.next) {
         unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0;
 
         if (n == 0 || w.table->table_live == 0)
             continue;
         table_lock(w.table);
-        for (unsigned i = 0; i < n; i++) {
-            pte_t e = w.pte[i];
-
-            if (!(e & bit) || (!pte_has_page(e) && !pte_is_swap(e)))
-                continue;
-            atomic_and(&w.pte[i], ~bit);
-            if (bit == PTE_A && pte_has_page(e))
-                atomic_and(&pte_page(e)->flags, ~PG_REFERENCED);
-            tlb_note(batch, w.va + i * PAGE_SIZE);
-        }
+        for (unsigned i = 0; i < n; i++)
+            if (forget_entry(&w.pte[i]))
+                tlb_note(batch, w.va + i * PAGE_SIZE);
         table_unlock(w.table);
     }
+    return w.error;
 }
 
 static bool is_meant(const struct vma *v, enum clear_refs what)
@@ -109,23 +126,25 @@ static bool is_meant(const struct vma *v, enum clear_refs what)
     return what == CLEAR_ANONYMOUS ? v->file == NULL : what == CLEAR_FILES ? v->file != NULL : true;
 }
 
-void space_clear_refs(struct space *s, enum clear_refs what)
+int space_clear_refs(struct space *s, enum clear_refs what)
 {
     struct tlb_batch batch;
+    int result = 0;
 
     tlb_begin(&batch, s);
     write_lock(&s->lock);
     if (what == CLEAR_PEAK)
         store_relaxed(&s->peak_rss, 0); /* whoever reads it, or takes pages away, notes what is there then */
-    for (struct tree_node *node = tree_first(&s->vmas); node != NULL && what != CLEAR_PEAK; node = tree_next(node)) {
+    for (struct tree_node *node = tree_first(&s->vmas); node != NULL && what != CLEAR_PEAK && result == 0;
+         node = tree_next(node)) {
         struct vma *v = container_of(node, struct vma, node);
 
-        if (!is_meant(v, what))
-            continue;
-        if (what == CLEAR_SOFT_DIRTY)
+        if (is_meant(v, what))
+            result = forget(s, v, what == CLEAR_SOFT_DIRTY ? forget_store : forget_use, &batch);
+        if (result == 0 && what == CLEAR_SOFT_DIRTY)
             v->flags |= VMA_TRACKED;
-        clear_bit(s, v, what == CLEAR_SOFT_DIRTY ? PTE_D : PTE_A, &batch);
     }
     tlb_flush(&batch);
     write_unlock(&s->lock);
+    return result;
 }

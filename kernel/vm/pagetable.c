@@ -105,7 +105,7 @@ pte_t pt_share_entry(pte_t *pte)
     if (!pte_has_page(e))
         return e;
     if (e & PTE_W) {
-        e = pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) & ~PTE_W : e & ~PTE_W;
+        e = pte_settled(pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) : e) & ~PTE_W;
         store_relaxed(pte, e);
     }
     if (!(pte_page(e)->flags & PG_RESERVED))
@@ -291,6 +291,34 @@ int pt_own(struct space *s, u64 start, u64 end, enum pt_mode mode)
     while (s->has_spans && pt_step(&w))
         w.va = w.next;
     return w.error;
+}
+
+void pt_look(const struct pt_walk *w, struct pt_view *view)
+{
+    *view = (struct pt_view){.spaces = 1};
+    table_lock(w->table);
+    if (w->level == 0) {
+        view->leaf = w->table;
+        view->entries = w->pte;
+        return;
+    }
+    view->upper = w->table;
+    if (pte_is_shared(*w->pte)) {
+        view->leaf = pte_page(*w->pte);
+        table_lock(view->leaf);
+        view->entries = (pte_t *)page_address(view->leaf) + pt_index(w->va, 0);
+        view->spaces = load_relaxed(&view->leaf->refs);
+    } else {
+        view->span = pte_is_mark(*w->pte) ? *w->pte : 0;
+    }
+}
+
+void pt_look_done(struct pt_view *view)
+{
+    if (view->leaf != NULL)
+        table_unlock(view->leaf);
+    if (view->upper != NULL)
+        table_unlock(view->upper);
 }
 
 /* One step, however the entry is. */

@@ -11,8 +11,10 @@
  * would be, its protection in bits 1-3, D where the hardware has it. At the leaf level only. SHARED         upper level
  * only: the table of all its span, which other spaces refer to as well, see below
  *
- * UFFD_WP in any of them: a store is userfaultfd's to allow (vm/userfault.h); a present entry that has it never has W.
- * POISON in a mark: an access ends in SIGBUS.
+ * UFFD_WP in any of them: a store is userfaultfd's to allow (vm/userfault.h); a present entry that has it has no W. But
+ * where all stores are allowed and only to be known (asynchronously protected private memory, vm/pagescan.c), it may keep
+ * W: then its D, which was cleared, tells of the store, and UFFD_WP with W and D is as good as no UFFD_WP. Who takes W or
+ * the page away from such an entry takes UFFD_WP, too (pte_settled). POISON in a mark: an access ends in SIGBUS.
  *
  *    63  54 53              10  9  8  7 6  5 4  3 2 1  0
  *   +------+------------------+--+--+---+-----+------+-+
@@ -94,6 +96,15 @@ static inline pte_t pte_bits(unsigned prot)
 /* The hardware may set D in this entry at any moment: what replaces it must not lose that. */
 static inline bool pte_may_get_dirty(pte_t e) { return (e & (PTE_V | PTE_W | PTE_D)) == (PTE_V | PTE_W); }
 
+/* Was protected by UFFD_WP, and stored to since. */
+static inline bool pte_is_rewritten(pte_t e)
+{
+    return (e & (PTE_V | PTE_W | PTE_D | PTE_UFFD_WP)) == (PTE_V | PTE_W | PTE_D | PTE_UFFD_WP);
+}
+static inline bool pte_is_protected(pte_t e) { return (e & PTE_UFFD_WP) && !pte_is_rewritten(e); }
+/* E as it is when it need not have W any more to be understood. */
+static inline pte_t pte_settled(pte_t e) { return pte_is_rewritten(e) ? e & ~PTE_UFFD_WP : e; }
+
 /* A page's table, locked by its spinlock. */
 static inline void table_lock(struct page *table) { spin_lock((struct spinlock *)&table->table_lock); }
 static inline void table_unlock(struct page *table) { spin_unlock((struct spinlock *)&table->table_lock); }
@@ -143,6 +154,25 @@ struct pt_walk {
     pte_t *pte;
 };
 bool pt_step(struct pt_walk *w);
+/*
+ * The leaf entries of a step, for those who only look: a walk in mode PT_RAW passes through tables that are shared, and
+ * this shows what is in them.
+ *
+ *   while (pt_step(&w)) { pt_look(&w, &view); ... view.entries[0 .. pt_walk_pages(&w)) ... pt_look_done(&view); ... }
+ *
+ * The entries are locked until pt_look_done. */
+struct pt_view {
+    const pte_t *entries; /* NULL: no page of the step has one of its own */
+    pte_t span;           /* then, what the upper level says of all: 0 or a mark */
+    u32 spaces;           /* that refer to the table */
+    struct page *leaf, *upper;
+};
+void pt_look(const struct pt_walk *w, struct pt_view *view);
+void pt_look_done(struct pt_view *view);
+static inline pte_t pt_view_entry(const struct pt_view *view, unsigned i)
+{
+    return view->entries != NULL ? view->entries[i] : view->span;
+}
 /* No walk of [start, end) in MODE needs memory after this, until the next fork. -ENOMEM */
 int pt_own(struct space *s, u64 start, u64 end, enum pt_mode mode);
 static inline unsigned pt_walk_pages(const struct pt_walk *w) { return (w->next - w->va) >> PAGE_SHIFT; }

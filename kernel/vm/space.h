@@ -132,9 +132,10 @@ bool space_next_range(struct space *space, u64 *address, struct space_range *ran
 /* /proc/PID/pagemap: what it says of the N pages from ADDRESS on. SHOW_FRAMES: frame numbers too. */
 void space_pagemap(struct space *space, u64 address, u64 *entries, unsigned n, bool show_frames);
 
-/* /proc/PID/clear_refs: forgets which pages were used, which were written to, or the peak of resident memory. */
+/* /proc/PID/clear_refs: forgets which pages were used, which were written to, or the peak of resident memory.
+ * -ENOMEM: some are forgotten. */
 enum clear_refs { CLEAR_ALL = 1, CLEAR_ANONYMOUS, CLEAR_FILES, CLEAR_SOFT_DIRTY, CLEAR_PEAK };
-void space_clear_refs(struct space *space, enum clear_refs what);
+int space_clear_refs(struct space *space, enum clear_refs what);
 
 /* A page fault of user mode, or of uaccess on its behalf. */
 enum fault_access { FAULT_READ = PROT_READ, FAULT_WRITE = PROT_WRITE, FAULT_EXEC = PROT_EXEC };

@@ -56,6 +56,7 @@ struct vma {
 #define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
 #define VMA_UFFD_WP BIT(26)      /* ... and stores where the entry has UFFD_WP */
+#define VMA_UFFD_ASYNC BIT(27)   /* ... which it only wants to know of: nobody is asked (with VMA_UFFD_WP) */
 #define VMA_USERFAULT (VMA_UFFD_MISSING | VMA_UFFD_MINOR | VMA_UFFD_WP)
 
 enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_KINDS };

@@ -1,0 +1,243 @@
+/*
+ * PAGEMAP_SCAN: reports runs of pages by what they are, and write-protects those of them that were written to.
+ *
+ * Where userfaultfd write-protects asynchronously (VMA_UFFD_ASYNC) a page is "written" until it is protected, and again
+ * after a store. Protecting sets UFFD_WP in its entry. In private memory that clear_refs does not track, the entry
+ * keeps W and loses D, and the hardware's D tells of the next store: no store faults. Else W goes, and the fault of the
+ * next store takes UFFD_WP away:
+ *
+ *                     arm                       a store                     clear_refs
+ *    written, W, D   ----->  UFFD_WP, W        ------->  UFFD_WP, W, D     ------------>  W, and from then on as below
+ *    written, W, D   ----->  UFFD_WP, D if so  -fault->  W, D
+ *
+ * So soft-dirty and "written" can be asked for side by side. Source: Linux's admin-guide/mm/pagemap; where it is
+ * silent, as Linux 6.12 does it: a page without content counts as written until it is protected, unless its table is
+ * missing.
+ */
+#include "vm/pagescan.h"
+#include "vm/tlb.h"
+
+#define OUT_OF_ROOM 1 /* besides 0 and -errno: the scan ends early */
+
+/* One walk. */
+struct scan {
+    struct page_scan *s;
+    const struct vma *v;
+    u64 vma_categories;
+    struct tlb_batch batch;
+};
+
+static bool is_async(const struct vma *v)
+{
+    return (v->flags & (VMA_UFFD_WP | VMA_UFFD_ASYNC)) == (VMA_UFFD_WP | VMA_UFFD_ASYNC);
+}
+static bool protects(const struct page_scan *s) { return (s->flags & PM_SCAN_WP_MATCHING) != 0; }
+
+/* Only "written" is asked for: entries are not looked at any closer. */
+static bool wants_written_only(const struct page_scan *s)
+{
+    return s->any_of == 0 && s->inverted == 0 && s->mask == PAGE_IS_WRITTEN && s->returned == PAGE_IS_WRITTEN;
+}
+
+static bool is_interesting(const struct page_scan *s, u64 categories)
+{
+    categories ^= s->inverted;
+    return (categories & s->mask) == s->mask && (s->any_of == 0 || (categories & s->any_of) != 0);
+}
+
+/* What an entry of a leaf table is. */
+static u64 categories_of(pte_t e)
+{
+    u64 result = pte_is_protected(e) ? 0 : PAGE_IS_WRITTEN;
+
+    if (!pte_has_page(e) && !pte_is_swap(e))
+        return result;
+    result |= e & PTE_D ? PAGE_IS_SOFT_DIRTY : 0;
+    if (pte_is_swap(e))
+        return result | PAGE_IS_SWAPPED;
+    if (pte_page(e)->flags & PG_RESERVED)
+        result |= PAGE_IS_PFNZERO;
+    else if (!(pte_page(e)->flags & PG_ANON))
+        result |= PAGE_IS_FILE;
+    return result | PAGE_IS_PRESENT;
+}
+
+/* [START, *END), all of CATEGORIES, is found: *END is how far there is room for it. */
+static int report(struct page_scan *s, u64 categories, u64 start, u64 *end)
+{
+    struct page_region *last = s->n_regions > 0 ? &s->regions[s->n_regions - 1] : NULL;
+    u64 n = (*end - start) >> PAGE_SHIFT, most = s->max_pages - s->found_pages;
+    int result = 0;
+
+    if (s->regions == NULL)
+        return 0;
+    categories &= s->returned;
+    if (n > most) {
+        n = most;
+        result = OUT_OF_ROOM;
+    }
+    if (last != NULL && last->end == start && last->categories == categories) {
+        last->end += n << PAGE_SHIFT;
+    } else if (s->n_regions == s->room) {
+        n = 0;
+        result = OUT_OF_ROOM;
+    } else if (n > 0) {
+        s->regions[s->n_regions++] = (struct page_region){start, start + (n << PAGE_SHIFT), categories};
+    }
+    s->found_pages += n;
+    *end = start + (n << PAGE_SHIFT);
+    if (result != 0)
+        s->walk_end = *end;
+    return result;
+}
+
+/* ---- protecting ---- */
+
+/* => table locked */
+static void arm(struct scan *c, struct page *table, pte_t *pte, u64 va)
+{
+    pte_t e = *pte;
+
+    if (pte_is_poisoned(e) || pte_is_protected(e))
+        return;
+    if (!pte_is_present(e)) {
+        pte_set(table, pte, (e == 0 ? pte_mark(c->v->prot) : e) | PTE_UFFD_WP);
+        return;
+    }
+    if (!vma_is_shared(c->v) && !(c->v->flags & VMA_TRACKED) && (e & PTE_W)) {
+        store_relaxed(pte, (e | PTE_UFFD_WP) & ~PTE_D);
+    } else {
+        atomic_and(pte, ~PTE_W);
+        atomic_or(pte, PTE_UFFD_WP);
+    }
+    if (e & PTE_W)
+        tlb_note(&c->batch, va);
+}
+
+/* ---- the walk ---- */
+
+/* The entries of one table, from VA on, if only those that were written to count. => table locked */
+static int scan_written(struct scan *c, struct page *table, pte_t *pte, u64 va, u64 end)
+{
+    bool protect = protects(c->s);
+
+    for (; va < end; va += PAGE_SIZE, pte++) {
+        u64 next = va + PAGE_SIZE;
+        int result;
+
+        if (pte_is_protected(*pte))
+            continue;
+        result = report(c->s, PAGE_IS_WRITTEN, va, &next);
+        if (protect && next > va)
+            arm(c, table, pte, va);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int scan_leaves(struct scan *c, struct pt_walk *w, const struct pt_view *view)
+{
+    struct page_scan *s = c->s;
+
+    for (unsigned i = 0; i < pt_walk_pages(w); i++) {
+        u64 va = w->va + i * PAGE_SIZE, next = va + PAGE_SIZE;
+        u64 categories = c->vma_categories | categories_of(view->entries[i]);
+        int result;
+
+        if (!is_interesting(s, categories))
+            continue;
+        result = report(s, categories, va, &next);
+        if (protects(s) && (categories & PAGE_IS_WRITTEN) && next > va)
+            arm(c, w->table, &w->pte[i], va);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int scan_table(struct scan *c, struct pt_walk *w, const struct pt_view *view)
+{
+    if (view->upper == NULL && protects(c->s) && c->s->regions == NULL) {
+        for (unsigned i = 0; i < pt_walk_pages(w); i++)
+            arm(c, w->table, &w->pte[i], w->va + i * PAGE_SIZE);
+        return 0;
+    }
+    if (view->upper == NULL && wants_written_only(c->s))
+        return scan_written(c, w->table, w->pte, w->va, w->next);
+    return scan_leaves(c, w, view);
+}
+
+/* A hole at an upper level: it is protected as a whole or not at all, which makes no difference to later scans. */
+static int scan_span(struct scan *c, struct pt_walk *w)
+{
+    u64 end = w->next;
+    int result;
+
+    if (!is_interesting(c->s, c->vma_categories))
+        return 0;
+    result = report(c->s, c->vma_categories, w->va, &end);
+    if (!protects(c->s) || end < w->next || !pt_walk_whole(w))
+        return result;
+    table_lock(w->table);
+    if (!pte_is_present(*w->pte) && !pte_is_shared(*w->pte)) {
+        arm(c, w->table, w->pte, w->va);
+        w->space->has_spans = true;
+    }
+    table_unlock(w->table);
+    return result;
+}
+
+static int scan_vma(struct scan *c, struct space *space, u64 start, u64 end)
+{
+    struct pt_walk w = {.space = space, .va = start, .end = end, .mode = protects(c->s) ? PT_OWN : PT_RAW};
+    int result = 0;
+
+    for (; result == 0 && pt_step(&w); w.va = w.next) {
+        struct pt_view view;
+
+        pt_look(&w, &view);
+        if (view.entries != NULL)
+            result = scan_table(c, &w, &view);
+        pt_look_done(&view);
+        if (view.entries == NULL)
+            result = scan_span(c, &w);
+    }
+    return result != 0 ? result : w.error;
+}
+
+/* Whether C's vma is to be walked: 1 yes, 0 no, -EPERM. */
+static int check_vma(struct scan *c)
+{
+    const struct vma *v = c->v;
+    u64 required = c->s->mask & PAGE_IS_WPALLOWED;
+
+    if (!is_async(v)) {
+        if (c->s->flags & PM_SCAN_CHECK_WPASYNC)
+            return -EPERM;
+        if (protects(c->s))
+            return 0;
+    }
+    c->vma_categories = (is_async(v) ? PAGE_IS_WPALLOWED : 0) | (v->flags & VMA_TRACKED ? 0 : PAGE_IS_SOFT_DIRTY);
+    return ((c->vma_categories ^ c->s->inverted) & required) == required;
+}
+
+int space_scan_pages(struct space *space, struct page_scan *s)
+{
+    struct scan c = {.s = s};
+    int result = 0;
+
+    s->n_regions = 0;
+    s->walk_end = 0;
+    tlb_begin(&c.batch, space);
+    read_lock(&space->lock);
+    c.v = vma_find(space, s->start);
+    for (; result == 0 && c.v != NULL && c.v->start < s->end; c.v = vma_next(c.v)) {
+        result = check_vma(&c);
+        if (result > 0)
+            result = scan_vma(&c, space, MAX(c.v->start, s->start), MIN(c.v->end, s->end));
+    }
+    tlb_flush(&c.batch);
+    read_unlock(&space->lock);
+    return result == OUT_OF_ROOM ? 0 : result;
+}
