@@ -34,7 +34,7 @@ static int change_flags(struct space *s, u64 start, u64 end, u32 set, u32 clear,
         if (v->start < start) {
             if (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, start) != 0)
                 return -ENOMEM;
-            v = vma_next(v);
+            v = v->above;
         }
         if (v->end > end && (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, end) != 0))
             return -ENOMEM;

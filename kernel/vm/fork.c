@@ -95,11 +95,11 @@ static bool serves_plain_memory(const struct vma *v, u64 span)
 
     if (!is_plain_memory(v))
         return false;
-    for (other = v; other->start > span && (other = vma_prev(other)) != NULL && other->end > span;)
+    for (other = v; other->start > span && (other = other->below) != NULL && other->end > span;)
         if (!is_plain_memory(other))
             return false;
     for (other = v;
-         other->end < span + level_size(1) && (other = vma_next(other)) != NULL && other->start < span + level_size(1);)
+         other->end < span + level_size(1) && (other = other->above) != NULL && other->start < span + level_size(1);)
         if (!is_plain_memory(other))
             return false;
     return true;
@@ -172,19 +172,14 @@ static int copy_vma(struct space *child, const struct vma *v)
 
     if (copy == NULL)
         return -ENOMEM;
-    copy->start = v->start;
-    copy->end = v->end;
-    copy->object = v->object;
-    copy->file = v->file;
-    copy->offset = v->offset;
-    copy->prot = v->prot;
-    copy->max_prot = v->max_prot;
-    copy->flags = v->flags & (u32)~VMA_LOCKED;
+    *copy = *v;
+    copy->flags &= ~(u32)(VMA_LOCKED | VMA_USERFAULT);
+    copy->userfault = NULL;
     if (copy->file != NULL)
         vm_file_ops->get(copy->file);
     /* The copy is linked behind V in the object's tree: who takes pages away from all mappings comes to V first, then
      * to the copy, and so misses no entry that is copied in between. */
-    vma_insert(child, copy);
+    vma_insert(child, copy, NULL);
     return 0;
 }
 

@@ -91,7 +91,7 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
         .start = MAX(v->start, *address), .shared = vma_is_shared(v), .file = v->file, .count_pages = wanted};
     r->offset = v->object != NULL ? v->offset + (r->start - v->start) : 0;
     r->end = prot_end(s, v, r->start, &r->prot);
-    while (r->end == v->end && continues_with(s, v, next = vma_next(v), r->prot)) {
+    while (r->end == v->end && continues_with(s, v, next = v->above, r->prot)) {
         v = next;
         r->end = prot_end(s, v, v->start, &prot);
     }

@@ -27,13 +27,8 @@ static bool is_hopeless(u64 length) { return length >> PAGE_SHIFT > page_total_c
 
 int map_range(struct space *s, const struct vma *template, struct list *removed)
 {
-    struct vma *above = vma_find(s, template->start), *below = above ? vma_prev(above) : NULL, *v;
+    struct vma *above = vma_find(s, template->start), *below = vma_below(s, above), *v;
 
-    if (above == NULL) {
-        struct tree_node *last = tree_last(&s->vmas);
-
-        below = last ? container_of(last, struct vma, node) : NULL;
-    }
     if (below != NULL && vma_continues(below, template)) {
         below->flags = vma_merged_flags(below->flags, template->flags);
         vma_resize(below, below->start, template->end);
@@ -52,10 +47,9 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
     if (v == NULL)
         return -ENOMEM;
     *v = *template;
-    list_init(&v->removed_link);
     if (v->file != NULL)
         vm_file_ops->get(v->file);
-    vma_insert(s, v);
+    vma_insert(s, v, above);
     return 0;
 }
 
@@ -231,7 +225,7 @@ int space_set_up_stack(struct space *s, u64 top, bool executable)
 /* A fault below the vma ABOVE, which grows down: extends it to ADDRESS. => write lock */
 static bool grow_stack(struct space *s, struct vma *above, u64 address)
 {
-    struct vma *below = vma_prev(above);
+    struct vma *below = above->below;
     u64 lowest = below == NULL ? USER_MIN : below->end;
 
     if (below != NULL && prot_effective(below->prot) != PROT_NONE && !(below->flags & VMA_GROWSDOWN))

@@ -273,7 +273,7 @@ static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, b
         if (result != 0)
             return result;
         address = to;
-        v = vma_next(v);
+        v = v->above;
     }
     return 0;
 }

@@ -126,7 +126,7 @@ static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     }
     if (!fits_limits(s, new_length - (flags & MREMAP_DONTUNMAP ? 0 : old_length)))
         return -ENOMEM;
-    above = vma_next(v);
+    above = v->above;
     if (!(flags & MREMAP_DONTUNMAP) && old_length > 0 && old + old_length == v->end && old + new_length <= limit &&
         old + new_length > old && (above == NULL || above->start >= old + new_length)) {
         vma_resize(v, v->start, old + new_length);

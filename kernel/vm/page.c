@@ -1,8 +1,10 @@
 /*
  * The page allocator: a buddy system (Knuth, TAOCP 1, 2.5) with a few pages kept back per hart.
  *
- *     page_alloc ---> this hart's stack of free pages ----(empty: refill 16)---> buddy lists, orders 0..10
- *     page_free  --->                                 ----(full: return 16)---->
+ *     page_alloc <--- this hart's stack <--(empty: take 16)--- depot: a stack <--- buddy lists,
+ *     page_free  --->   of free pages   ---(full: give 16)---> of sixteens    ---> orders 0..10
+ *
+ * Pages go back from the depot to the lists, where they merge, when it is full or a larger block is wanted.
  *
  * A second stack per hart holds pages that are known to be all zeros: an idle hart fills it, page tables come back to
  * it clean. A free block's head page has PG_FREE and its order in `private`; the other pages of the block say nothing.
@@ -22,6 +24,7 @@
 #define HART_STACK 64
 #define HART_BATCH_ORDER 4
 #define HART_BATCH (1u << HART_BATCH_ORDER)
+#define DEPOT_BATCHES 64
 #define ZEROED_KEEP 32 /* how many an idle hart prepares */
 
 struct hart_pages {
@@ -37,6 +40,8 @@ u64 nr_anon_pages;
 static struct {
     struct spinlock lock;
     struct list free[MAX_ORDER + 1];
+    struct page *depot[DEPOT_BATCHES]; /* each heads HART_BATCH pages, chained by free_link.next */
+    unsigned n_depot;
     u64 n_free;  /* pages, those in hart stacks not counted */
     u64 n_total; /* pages that were ever given to the allocator */
 } buddy;
@@ -126,14 +131,63 @@ u64 page_free_count(void)
 
 u64 page_total_count(void) { return buddy.n_total; }
 
+static struct page *next_in_batch(const struct page *p)
+{
+    return p->free_link.next != NULL ? container_of(p->free_link.next, struct page, free_link) : NULL;
+}
+
+/* Sixteen pages off the stack go to the depot. => buddy.lock held, room in the depot */
+static void depot_put(struct page **stack, unsigned *n)
+{
+    struct list *next = NULL;
+
+    for (unsigned i = 0; i < HART_BATCH; i++) {
+        struct page *p = stack[--*n];
+
+        p->free_link.next = next;
+        next = &p->free_link;
+    }
+    buddy.depot[buddy.n_depot++] = container_of(next, struct page, free_link);
+    buddy.n_free += HART_BATCH;
+}
+
+/* => buddy.lock held, the depot is not empty */
+static void depot_take(struct page **stack, unsigned *n)
+{
+    for (struct page *p = buddy.depot[--buddy.n_depot]; p != NULL; p = next_in_batch(p))
+        stack[(*n)++] = p;
+    buddy.n_free -= HART_BATCH;
+}
+
+/* The newest half of a full depot stays. => buddy.lock held */
+static void depot_drain(unsigned keep)
+{
+    unsigned n = buddy.n_depot - keep;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct page *next;
+
+        buddy.n_free -= HART_BATCH;
+        for (struct page *p = buddy.depot[i]; p != NULL; p = next) {
+            next = next_in_batch(p);
+            buddy_free(page_pfn(p), 0);
+        }
+    }
+    for (unsigned i = 0; i < keep; i++)
+        buddy.depot[i] = buddy.depot[i + n];
+    buddy.n_depot = keep;
+}
+
 /* => interrupts off. False when the reserve must not be touched. */
 static bool refill(struct hart_pages *h, unsigned alloc_flags)
 {
     spin_lock(&buddy.lock);
     if (buddy.n_free > reserve_for(alloc_flags)) {
-        struct page *block = buddy_alloc(HART_BATCH_ORDER), *p;
+        struct page *block, *p;
 
-        if (block != NULL)
+        if (buddy.n_depot > 0)
+            depot_take(h->free, &h->n_free);
+        else if ((block = buddy_alloc(HART_BATCH_ORDER)) != NULL)
             for (unsigned i = HART_BATCH; i-- > 0;) /* the lowest on top: a fresh run of pages is used in order */
                 h->free[h->n_free++] = block + i;
         else if ((p = buddy_alloc(0)) != NULL)
@@ -150,28 +204,27 @@ void page_make_anonymous(struct page *p)
     atomic_add_relaxed(&nr_anon_pages, 1);
 }
 
+static inline struct hart_pages *my_pages(void) { return &hart_pages[current->hart->id]; }
+
 /* One page off this hart's stacks, or NULL. */
-static struct page *take(unsigned alloc_flags, bool *zeroed)
+static inline struct page *take(unsigned alloc_flags, bool *zeroed)
 {
     u64 flags = irq_save();
-    struct hart_pages *h = &hart_pages[current->hart->id];
+    struct hart_pages *h = my_pages();
     struct page *p = NULL;
 
-    *zeroed = false;
-    if ((alloc_flags & ALLOC_ZERO) && h->n_zeroed > 0) {
+    *zeroed = (alloc_flags & ALLOC_ZERO) && h->n_zeroed > 0;
+    if (!*zeroed && unlikely(h->n_free == 0) && !refill(h, alloc_flags))
+        *zeroed = h->n_zeroed > 0;
+    if (*zeroed)
         p = h->zeroed[--h->n_zeroed];
-        *zeroed = true;
-    } else if (h->n_free > 0 || refill(h, alloc_flags)) {
+    else if (h->n_free > 0)
         p = h->free[--h->n_free];
-    } else if (h->n_zeroed > 0) {
-        p = h->zeroed[--h->n_zeroed];
-        *zeroed = true;
-    }
     irq_restore(flags);
     return p;
 }
 
-static struct page *make_ready(struct page *p, unsigned alloc_flags, bool zeroed)
+static inline struct page *make_ready(struct page *p, unsigned alloc_flags, bool zeroed)
 {
     p->refs = 1;
     p->flags = 0;
@@ -183,16 +236,26 @@ static struct page *make_ready(struct page *p, unsigned alloc_flags, bool zeroed
     return p;
 }
 
+/* Waits for reclaim until there is a page, or no hope. */
+static __attribute__((noinline)) struct page *take_later(unsigned alloc_flags, bool *zeroed)
+{
+    struct page *p = NULL;
+
+    for (unsigned round = 0; p == NULL; round++) {
+        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round))
+            return NULL;
+        p = take(alloc_flags, zeroed);
+    }
+    return p;
+}
+
 struct page *page_alloc(unsigned alloc_flags)
 {
     bool zeroed;
     struct page *p = take(alloc_flags, &zeroed);
 
-    for (unsigned round = 0; unlikely(p == NULL); round++) {
-        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round))
-            return NULL;
-        p = take(alloc_flags, &zeroed);
-    }
+    if (unlikely(p == NULL) && (p = take_later(alloc_flags, &zeroed)) == NULL)
+        return NULL;
     return make_ready(p, alloc_flags, zeroed);
 }
 
@@ -203,6 +266,10 @@ static struct page *take_order(unsigned order, unsigned alloc_flags)
 
     if (buddy.n_free > reserve_for(alloc_flags) + (1ul << order))
         p = buddy_alloc(order);
+    if (p == NULL && buddy.n_depot > 0) {
+        depot_drain(0);
+        p = buddy.n_free > reserve_for(alloc_flags) + (1ul << order) ? buddy_alloc(order) : NULL;
+    }
     spin_unlock_irqrestore(&buddy.lock, flags);
     return p;
 }
@@ -231,37 +298,57 @@ struct page *page_alloc_order(unsigned order, unsigned alloc_flags)
 static void spill(struct page **stack, unsigned *n)
 {
     spin_lock(&buddy.lock);
-    for (unsigned i = 0; i < HART_BATCH; i++)
-        buddy_free(page_pfn(stack[--*n]), 0);
+    if (buddy.n_depot == DEPOT_BATCHES)
+        depot_drain(DEPOT_BATCHES / 2);
+    depot_put(stack, n);
     spin_unlock(&buddy.lock);
 }
 
-void page_free(struct page *p)
+/* Nobody refers to P any more. => interrupts off */
+static inline void put_on_stack(struct hart_pages *h, struct page *p)
 {
-    u64 flags;
-    struct hart_pages *h;
+    struct page **stack = p->flags & PG_ZEROED ? h->zeroed : h->free;
+    unsigned *n = p->flags & PG_ZEROED ? &h->n_zeroed : &h->n_free;
 
     ASSERT(!(p->flags & (PG_RESERVED | PG_FREE)));
 #ifdef DEBUG
     if (!(p->flags & PG_ZEROED))
         memset(page_address(p), 0xa5, PAGE_SIZE); /* poison: a reader of freed memory shall notice */
 #endif
-    if (p->flags & PG_ANON)
-        atomic_sub(&nr_anon_pages, 1);
-    flags = irq_save();
-    h = &hart_pages[current->hart->id];
+    if (unlikely(*n == HART_STACK))
+        spill(stack, n);
+    stack[(*n)++] = p;
     p->refs = 0;
-    if (p->flags & PG_ZEROED) {
-        if (h->n_zeroed == HART_STACK)
-            spill(h->zeroed, &h->n_zeroed);
-        h->zeroed[h->n_zeroed++] = p;
-    } else {
-        if (h->n_free == HART_STACK)
-            spill(h->free, &h->n_free);
-        h->free[h->n_free++] = p;
-    }
     p->flags = 0;
+}
+
+void page_free(struct page *p)
+{
+    u64 flags;
+
+    if (p->flags & PG_ANON)
+        atomic_add_relaxed(&nr_anon_pages, -1ul);
+    flags = irq_save();
+    put_on_stack(my_pages(), p);
     irq_restore(flags);
+}
+
+void page_put_many(struct page **pages, unsigned n)
+{
+    u64 n_anon = 0, flags = irq_save();
+    struct hart_pages *h = my_pages();
+
+    for (unsigned i = 0; i < n; i++) {
+        struct page *p = pages[i];
+
+        if (atomic_sub(&p->refs, 1) != 0)
+            continue;
+        n_anon += (p->flags & PG_ANON) != 0;
+        put_on_stack(h, p);
+    }
+    irq_restore(flags);
+    if (n_anon != 0)
+        atomic_add_relaxed(&nr_anon_pages, -n_anon);
 }
 
 void page_free_order(struct page *p, unsigned order)

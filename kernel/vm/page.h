@@ -84,6 +84,8 @@ static inline void page_put(struct page *p)
     if (atomic_sub(&p->refs, 1) == 0)
         page_free(p);
 }
+/* page_put of each; few enough that interrupts may be off meanwhile. */
+void page_put_many(struct page **pages, unsigned n);
 
 /* P, fresh, becomes a private page of user memory; page_free ends that. */
 void page_make_anonymous(struct page *p);

@@ -63,7 +63,7 @@ void space_pagemap(struct space *s, u64 address, u64 *entries, unsigned n, bool 
     u64 end = address + n * PAGE_SIZE;
 
     read_lock(&s->lock);
-    for (struct vma *v = vma_find(s, address); address < end; v = vma_next(v)) {
+    for (struct vma *v = vma_find(s, address); address < end; v = v->above) {
         u64 start = v != NULL ? MIN(v->start, end) : end, stop;
 
         for (; address < start; address += PAGE_SIZE)

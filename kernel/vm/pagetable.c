@@ -272,11 +272,11 @@ pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **ta
     return &t[pt_index(address, to_level)];
 }
 
-int pt_split_spans(struct space *s, u64 address)
+int pt_split_spans_at(struct space *s, u64 address)
 {
     struct pt_walk w = {.space = s, .va = address, .end = address + PAGE_SIZE, .mode = PT_RAW};
 
-    if (!s->has_spans || address >= arch_user_address_limit())
+    if (address >= arch_user_address_limit())
         return 0;
     while (pt_step(&w) && w.level > 0 && *w.pte != 0 && !IS_ALIGNED(address, level_size(w.level)))
         if (!make_table(s, w.table, w.pte, w.va, w.level))

@@ -124,7 +124,7 @@ pte_t *pt_find(struct space *s, u64 address, struct page **table);
 /* The entry of ADDRESS at LEVEL (0: leaf), its table made if there is none: NULL = no memory. */
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table);
 /* Marked spans and shared tables that ADDRESS would cut are pushed down or copied. -ENOMEM */
-int pt_split_spans(struct space *s, u64 address);
+int pt_split_spans_at(struct space *s, u64 address);
 /* Replaces the upper-level entry (0 or a mark) by a table that says the same: false = no memory. */
 bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address, unsigned level);
 

@@ -52,16 +52,10 @@ struct space *space_create(void)
 static void destroy(struct space *s)
 {
     struct list removed;
-    struct tree_node *node;
 
     tlb_leave_space(s);
     list_init(&removed);
-    while ((node = s->vmas.root) != NULL) {
-        struct vma *v = container_of(node, struct vma, node);
-
-        vma_remove(s, v);
-        list_add(&removed, &v->removed_link);
-    }
+    vma_remove_all(s, &removed);
     pt_destroy(s);
     vma_free_list(&removed);
     if (s->layout.exe != NULL)

@@ -153,7 +153,6 @@ void tlb_flush(struct tlb_batch *b)
 {
     if (b->end != 0)
         tlb_flush_range(b->space, b->tables ? 0 : b->start, b->tables ? UINT64_MAX : b->end);
-    for (unsigned i = 0; i < b->n_pages; i++)
-        page_put(b->pages[i]);
-    tlb_begin(b, b->space);
+    page_put_many(b->pages, b->n_pages);
+    tlb_reset(b);
 }

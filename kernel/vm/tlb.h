@@ -19,17 +19,23 @@ struct tlb_batch {
     struct space *space;
     u64 start, end; /* what to flush; nothing if end == 0 */
     bool tables;    /* tables go, too: everything must be flushed */
+    bool emptied;   /* zap_some came by a table without entries, which can go */
     unsigned n_pages;
     struct page *pages[TLB_BATCH_PAGES];
 };
 
-static inline void tlb_begin(struct tlb_batch *b, struct space *s)
+static inline void tlb_reset(struct tlb_batch *b)
 {
-    b->space = s;
     b->start = UINT64_MAX;
     b->end = 0;
     b->tables = false;
     b->n_pages = 0;
+}
+static inline void tlb_begin(struct tlb_batch *b, struct space *s)
+{
+    b->space = s;
+    b->emptied = false;
+    tlb_reset(b);
 }
 static inline void tlb_note(struct tlb_batch *b, u64 va)
 {
@@ -40,7 +46,7 @@ static inline void tlb_note(struct tlb_batch *b, u64 va)
 }
 static inline bool tlb_is_full(const struct tlb_batch *b) { return b->n_pages == TLB_BATCH_PAGES; }
 static inline void tlb_free_page(struct tlb_batch *b, struct page *page) { b->pages[b->n_pages++] = page; }
-void tlb_flush(struct tlb_batch *b);
+void tlb_flush(struct tlb_batch *b); /* B is ready for more then */
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
 

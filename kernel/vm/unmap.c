@@ -7,12 +7,13 @@
 /* Entries of one leaf table. Returns how many are done. */
 static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
 {
-    unsigned n = pt_walk_pages(w), i;
+    unsigned n = pt_walk_pages(w), live, i;
     u64 gone[RSS_KINDS] = {0};
 
     table_lock(w->table);
-    for (i = 0; i < n && w->table->table_live > 0; i++) {
-        pte_t e = w->pte[i];
+    live = w->table->table_live;
+    for (i = 0; i < n && live > 0; i++) {
+        pte_t e = w->pte[i], rest = 0;
 
         if (e == 0)
             continue;
@@ -26,18 +27,26 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
                 gone[rss_kind(page)]++;
                 tlb_free_page(batch, page);
             }
-            pte_set(w->table, &w->pte[i], keep == NULL ? 0 : vma_entry_without_page(keep, e));
-        } else if (keep == NULL || (e & (PTE_UFFD_WP | PTE_POISON))) {
-            pte_set(w->table, &w->pte[i], keep == NULL ? 0 : vma_entry_without_page(keep, e));
+            if (keep != NULL)
+                rest = vma_entry_without_page(keep, e);
+        } else if (keep != NULL) {
+            if (!(e & (PTE_UFFD_WP | PTE_POISON)))
+                continue;
+            rest = vma_entry_without_page(keep, e);
         }
+        store_relaxed(&w->pte[i], rest);
+        live -= rest == 0;
     }
-    if (w->table->table_live == 0)
+    w->table->table_live = (u16)live;
+    if (live == 0) {
+        batch->emptied = true;
         i = n;
+    }
     table_unlock(w->table);
     space_note_peak(w->space);
     for (unsigned k = 0; k < RSS_KINDS; k++)
         if (gone[k] != 0)
-            atomic_sub(&w->space->rss[k], gone[k]);
+            atomic_add_relaxed(&w->space->rss[k], -gone[k]);
     return i;
 }
 
@@ -80,10 +89,14 @@ u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct
 
             if (done < pt_walk_pages(&w))
                 return w.va + done * PAGE_SIZE;
-        } else if (mode != PT_RAW && load_relaxed(w.pte) != 0) {
-            if (!zap_span(&w, keep))
-                w.next = w.va;
+            continue;
         }
+        if (mode != PT_RAW && load_relaxed(w.pte) != 0 && !zap_span(&w, keep)) {
+            w.next = w.va;
+            continue;
+        }
+        if (w.table->table_live == 0)
+            batch->emptied = true;
     }
     return end;
 }
@@ -111,14 +124,14 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
     if (v->start < start && v->end > end) {
         if (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, start) != 0)
             return -ENOMEM;
-        v = vma_next(v);
+        v = v->above;
     }
     if (pt_split_spans(s, start) != 0 || pt_split_spans(s, end) != 0)
         return -ENOMEM;
     tlb_begin(&batch, s);
     zap_range(s, start, end, &batch);
     for (; v != NULL && v->start < end; v = next) {
-        next = vma_next(v);
+        next = v->above;
         if (v->start < start) {
             vma_resize(v, v->start, start);
         } else if (v->end > end) {
@@ -128,7 +141,8 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
             list_add(removed, &v->removed_link);
         }
     }
-    prune_tables(s, start, end, &batch);
+    if (batch.emptied)
+        prune_tables(s, start, end, &batch);
     tlb_flush(&batch);
     return 0;
 }

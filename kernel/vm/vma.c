@@ -22,7 +22,8 @@ static u64 usable_gap(const struct vma *v)
     return high > low ? MIN(high - low, GAP_CAP) : 0;
 }
 
-/* tree.update: the largest usable gap of a subtree. */
+/* tree.update: a bound for the usable gaps of a subtree. It must not be too small, so the nodes above hear of a larger
+ * one; that it has become smaller is left to the search that is misled by it (highest_gap). */
 static bool update_gap(struct tree_node *node)
 {
     struct vma *v = vma_of(node);
@@ -33,7 +34,7 @@ static bool update_gap(struct tree_node *node)
     if (node->right != NULL)
         max = MAX(max, vma_of(node->right)->max_gap);
     v->max_gap = max;
-    return max != old;
+    return max > old;
 }
 
 void vma_tree_init(struct tree *tree)
@@ -67,17 +68,12 @@ struct vma *vma_find(struct space *s, u64 address)
     return best;
 }
 
-struct vma *vma_next(const struct vma *v) { return vma_of(tree_next(&v->node)); }
-struct vma *vma_prev(const struct vma *v) { return vma_of(tree_prev(&v->node)); }
-
 struct vma *vma_alloc(void)
 {
-    struct vma *v = kzalloc(sizeof(*v));
+    struct vma *v = kmalloc(sizeof(*v));
 
-    if (v != NULL) {
-        list_init(&v->removed_link);
+    if (v != NULL)
         atomic_add_relaxed(&n_vmas, 1);
-    }
     return v;
 }
 
@@ -136,13 +132,18 @@ static void unlock_mappings(const struct vma *v)
 }
 
 /* => the object's mappings locked, as for the next */
-static void insert_locked(struct space *s, struct vma *v)
+static void insert_locked(struct space *s, struct vma *v, struct vma *above)
 {
-    struct vma *above = vma_find(s, v->start), *below = above != NULL ? vma_prev(above) : vma_of(tree_last(&s->vmas));
+    struct vma *below = vma_below(s, above);
 
     v->space = s;
-    v->gap = v->start -
-             (below ? below->end : 0); /* before the one above gives it up, so that their ancestors see no change */
+    v->below = below;
+    v->above = above;
+    v->gap = v->start - (below ? below->end : 0);
+    v->max_gap = 0;
+    if (below != NULL)
+        below->above = v;
+    *(above != NULL ? &above->below : &s->highest) = v;
     if (above != NULL && above->node.left == NULL)
         tree_insert(&s->vmas, &v->node, &above->node, &above->node.left);
     else if (below != NULL) /* nothing is right of it below the one above */
@@ -161,7 +162,7 @@ static void insert_locked(struct space *s, struct vma *v)
 static void resize_locked(struct vma *v, u64 start, u64 end)
 {
     struct space *s = v->space;
-    struct vma *below = vma_prev(v), *above = vma_next(v);
+    bool lower_moves = v->start != start, upper_moves = v->end != end;
 
     count_pages(s, v, v->end - v->start, false);
     if (v->object != NULL)
@@ -172,15 +173,16 @@ static void resize_locked(struct vma *v, u64 start, u64 end)
     if (v->object != NULL)
         mappings_link(v);
     count_pages(s, v, v->end - v->start, true);
-    set_gap(s, v, below ? below->end : 0);
-    if (above != NULL)
-        set_gap(s, above, end);
+    if (lower_moves)
+        set_gap(s, v, v->below ? v->below->end : 0);
+    if (upper_moves && v->above != NULL)
+        set_gap(s, v->above, end);
 }
 
-void vma_insert(struct space *s, struct vma *v)
+void vma_insert(struct space *s, struct vma *v, struct vma *above)
 {
     lock_mappings(v);
-    insert_locked(s, v);
+    insert_locked(s, v, above);
     unlock_mappings(v);
 }
 
@@ -193,17 +195,20 @@ void vma_resize(struct vma *v, u64 start, u64 end)
 
 static void remove_locked(struct space *s, struct vma *v)
 {
-    struct vma *below = vma_prev(v), *above = vma_next(v);
+    struct vma *below = v->below, *above = v->above;
 
     if (v->object != NULL)
         mappings_unlink(v);
+    tree_remove(&s->vmas, &v->node);
+    if (below != NULL)
+        below->above = above;
+    *(above != NULL ? &above->below : &s->highest) = below;
     if (above != NULL)
         set_gap(s, above, below ? below->end : 0);
-    tree_remove(&s->vmas, &v->node);
     s->n_vmas--;
     count_pages(s, v, v->end - v->start, false);
     if (s->last_found == v)
-        s->last_found = NULL;
+        s->last_found = above;
 }
 
 void vma_remove(struct space *s, struct vma *v)
@@ -213,27 +218,37 @@ void vma_remove(struct space *s, struct vma *v)
     unlock_mappings(v);
 }
 
-int vma_split(struct space *s, struct vma *v, u64 at)
+void vma_remove_all(struct space *s, struct list *removed)
+{
+    struct vma *v = s->highest, *below;
+
+    s->vmas.root = NULL;
+    s->highest = s->last_found = NULL;
+    s->n_vmas = 0;
+    for (; v != NULL; v = below) {
+        below = v->below;
+        lock_mappings(v);
+        if (v->object != NULL)
+            mappings_unlink(v);
+        unlock_mappings(v);
+        list_add(removed, &v->removed_link);
+    }
+}
+
+int vma_cut(struct space *s, struct vma *v, u64 start, u64 end)
 {
     struct vma *upper = vma_alloc();
-    u64 end = v->end;
 
     if (upper == NULL)
         return -ENOMEM;
-    upper->start = at;
-    upper->end = end;
-    upper->offset = v->offset + (at - v->start);
-    upper->object = v->object;
-    upper->file = v->file;
-    upper->userfault = v->userfault;
-    upper->prot = v->prot;
-    upper->max_prot = v->max_prot;
-    upper->flags = v->flags;
+    *upper = *v;
+    upper->start = end;
+    upper->offset += end - v->start;
     if (upper->file != NULL)
         vm_file_ops->get(upper->file);
     lock_mappings(v); /* once for both: whoever comes from the object finds every page in one of them */
-    resize_locked(v, v->start, at);
-    insert_locked(s, upper);
+    resize_locked(v, v->start, start);
+    insert_locked(s, upper, v->above);
     unlock_mappings(v);
     return 0;
 }
@@ -249,7 +264,7 @@ bool vma_continues(const struct vma *a, const struct vma *b)
 
 void vma_merge_below(struct space *s, struct vma *v, struct list *removed)
 {
-    struct vma *below = vma_prev(v);
+    struct vma *below = v->below;
     u64 end = v->end;
 
     if (below == NULL || !vma_continues(below, v))
@@ -274,11 +289,13 @@ static bool range_is_free(struct space *s, u64 start, u64 end)
 
 static bool may_hold(const struct tree_node *node, u64 want) { return node != NULL && vma_of(node)->max_gap >= want; }
 
-/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below NODE, which may hold
- * it, and below TOP; 0 = none. WANT is LENGTH up to the cap. A gap that was promised is there but for TOP, guard gaps
- * and the cap, so few looks are in vain. */
-static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 want, u64 top)
+/* The highest start such that LENGTH bytes from there are free, in the gaps of the subtree below TREE, which may hold
+ * it, and below TOP; 0 = none. WANT is LENGTH up to the cap. A gap that was promised is there but for TOP, guard gaps,
+ * the cap and bounds that are too large; those are put right when the search has been in vain. */
+static u64 highest_gap(struct space *s, struct tree_node *tree, u64 length, u64 want, u64 top)
 {
+    struct tree_node *node = tree, *last;
+
     do {
         struct vma *v = vma_of(node);
         u64 found, low, high;
@@ -287,9 +304,6 @@ static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 
             found = v->start < top ? highest_gap(s, node->right, length, want, top) : 0; /* gaps from v->end on */
             if (found != 0)
                 return found;
-        } else if (usable_gap(v) < want) {
-            node = node->left; /* then it is there */
-            continue;
         }
         if (v->gap >= length) {
             low = MAX(v->start - v->gap, (u64)USER_MIN);
@@ -299,18 +313,19 @@ static u64 highest_gap(struct space *s, struct tree_node *node, u64 length, u64 
                 return high - length;
             }
         }
+        last = node;
         node = node->left;
     } while (may_hold(node, want));
+    for (; last != tree; last = last->parent)
+        (void)update_gap(last);
+    (void)update_gap(tree);
     return 0;
 }
 
 /* Above mmap_top, where only what was asked for by address is, and stacks: the highest gap below TOP. */
 static u64 gap_above(struct space *s, u64 length, u64 top)
 {
-    struct tree_node *node = tree_last(&s->vmas);
-
-    for (; node != NULL && vma_of(node)->start > s->mmap_top; node = tree_prev(node)) {
-        const struct vma *v = vma_of(node);
+    for (const struct vma *v = s->highest; v != NULL && v->start > s->mmap_top; v = v->below) {
         u64 low = MAX(v->start - v->gap, s->mmap_top), high = MIN(v->start - guard_below(v), top);
 
         if (v->start > guard_below(v) && high >= low + length)
@@ -321,15 +336,13 @@ static u64 gap_above(struct space *s, u64 length, u64 top)
 
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
 {
-    struct tree_node *last;
     u64 limit = arch_user_address_limit(), want = MIN(length, GAP_CAP), end, found;
 
     if (length > limit)
         return 0;
     if (hint >= USER_MIN && hint <= limit - length && range_is_free(s, hint, hint + length))
         return hint;
-    last = tree_last(&s->vmas);
-    end = MAX(last ? vma_of(last)->end : 0, (u64)USER_MIN);
+    end = MAX(s->highest ? s->highest->end : 0, (u64)USER_MIN);
     if (end <= top && top - end >= length)
         return top - length;
     if (top > s->mmap_top && (found = gap_above(s, length, top)) != 0)

@@ -32,13 +32,18 @@ struct vma {
     struct tree_node node;
     u64 start, end;
     u64 gap;     /* free bytes between the vma below and this one */
-    u64 max_gap; /* the largest `gap` in this subtree, up to a cap */
+    u64 max_gap; /* no usable gap in this subtree is larger, but for the cap (vma.c) */
+    union {
+        struct {
+            struct vma *below, *above; /* neighbours by address, NULL: none */
+        };
+        struct list removed_link; /* unlinked, to be freed */
+    };
     struct space *space;
     struct object *object;         /* NULL: private anonymous memory (or the vDSO) */
     struct file *file;             /* referenced; not NULL when object is not */
     struct tree_node mapping_node; /* object->mappings, if there is an object */
     u64 max_last_page;             /* in that subtree */
-    struct list removed_link;      /* unlinked, to be freed */
     u64 offset;                    /* of `start` in the object, bytes */
     struct userfault *userfault;   /* who handles its faults, iff VMA_USERFAULT; no reference, see vm/userfault.h */
     unsigned prot, max_prot;       /* PROT_* */
@@ -66,6 +71,7 @@ struct space {
     u32 holds; /* on the struct; one for all users */
     struct rwlock lock;
     struct tree vmas;
+    struct vma *highest;    /* NULL: there is none */
     struct vma *last_found; /* where the last look-up ended; a hint */
     unsigned n_vmas;
 
@@ -99,6 +105,11 @@ static inline pte_t *pt_in_last_leaf(struct space *s, u64 address, struct page *
     return (pte_t *)page_address(leaf) + pt_index(address, 0);
 }
 
+static inline int pt_split_spans(struct space *s, u64 address)
+{
+    return s->has_spans ? pt_split_spans_at(s, address) : 0;
+}
+
 #define USER_MIN 65536      /* vm.mmap_min_addr */
 #define MAX_MAP_COUNT 65530 /* vm.max_map_count */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
@@ -115,18 +126,25 @@ static inline struct vma *vma_at(struct space *s, u64 address)
     v = vma_find(s, address);
     return v != NULL && v->start <= address ? v : NULL;
 }
-struct vma *vma_next(const struct vma *v);
-struct vma *vma_prev(const struct vma *v);
-/* Links V, whose range is free, into its space and object. => write lock */
-void vma_insert(struct space *s, struct vma *v);
+/* The vma below address ADDRESS, which ABOVE = vma_find(ADDRESS) does not contain. */
+static inline struct vma *vma_below(const struct space *s, const struct vma *above)
+{
+    return above != NULL ? above->below : s->highest;
+}
+/* Links V, whose range is free, below ABOVE (NULL: it becomes the highest), into its space and object. => write lock */
+void vma_insert(struct space *s, struct vma *v, struct vma *above);
 /* Unlinks V. The caller frees it with vma_free and drops the file reference it returns outside the lock. */
 void vma_remove(struct space *s, struct vma *v);
-struct vma *vma_alloc(void);
+/* All of them, of a space that nobody uses any more: they go onto REMOVED. */
+void vma_remove_all(struct space *s, struct list *removed);
+struct vma *vma_alloc(void); /* contents undefined */
 void vma_free(struct vma *v);
 /* Moves V's borders; the range that is added is free. */
 void vma_resize(struct vma *v, u64 start, u64 end);
-/* Cuts V in two at AT; the upper part is new. -ENOMEM. */
-int vma_split(struct space *s, struct vma *v, u64 at);
+/* Takes [start, end) out of the middle of V: what is above is a new vma, v->above. -ENOMEM. => write lock */
+int vma_cut(struct space *s, struct vma *v, u64 start, u64 end);
+/* Cuts V in two at AT. */
+static inline int vma_split(struct space *s, struct vma *v, u64 at) { return vma_cut(s, v, at, at); }
 /* Joins V with the vma below if it continues that one; V is then on REMOVED. => write lock */
 void vma_merge_below(struct space *s, struct vma *v, struct list *removed);
 /* Whether B, directly above A, is its continuation in every respect. */

@@ -20,7 +20,7 @@ struct machine machine = {.harts = 1, .paging_levels = 3};
 const struct vm_file_ops *vm_file_ops;
 static u8 model[PAGES]; /* 0: free, else the protection + 1 */
 
-void *kzalloc(size_t size) { return calloc(1, size); }
+void *kmalloc(size_t size) { return malloc(size); }
 void kfree(void *p) { free(p); }
 void mutex_lock(struct mutex *m) { (void)m; }
 void mutex_unlock(struct mutex *m) { (void)m; }
@@ -28,9 +28,10 @@ u64 arch_user_address_limit(void) { return BASE + PAGES * PAGE_SIZE; }
 
 static u64 address_of(unsigned page) { return BASE + page * PAGE_SIZE; }
 
-/* Every node's max_gap is right, addresses rise, gaps are what lies between. */
+/* Every node's max_gap is a bound, addresses rise, gaps are what lies between. */
 static bool is_sound(struct space *s)
 {
+    struct vma *last = NULL;
     u64 below = 0;
     unsigned n = 0;
 
@@ -38,17 +39,20 @@ static bool is_sound(struct space *s)
         struct vma *v = vma_of(node);
         u64 max = v->gap;
 
+        if (v->below != last || (last != NULL && last->above != v))
+            return false;
+        last = v;
         if (v->start < below || v->end <= v->start || v->gap != v->start - below)
             return false;
         if (node->left)
             max = MAX(max, vma_of(node->left)->max_gap);
         if (node->right)
             max = MAX(max, vma_of(node->right)->max_gap);
-        if (max != v->max_gap)
+        if (max > v->max_gap)
             return false;
         below = v->end;
     }
-    return n == s->n_vmas;
+    return n == s->n_vmas && s->highest == last;
 }
 
 static bool agrees(struct space *s)
@@ -67,11 +71,12 @@ static void map(struct space *s, unsigned first, unsigned n, unsigned prot)
     struct list removed = LIST_INIT(removed);
     struct vma *v = vma_alloc(), *above;
 
+    memset(v, 0, sizeof(*v));
     v->start = address_of(first);
     v->end = address_of(first + n);
     v->prot = prot;
-    vma_insert(s, v);
-    above = vma_next(v);
+    above = vma_find(s, v->start);
+    vma_insert(s, v, above);
     vma_merge_below(s, v, &removed);
     if (above != NULL)
         vma_merge_below(s, above, &removed);
