@@ -232,7 +232,7 @@ int space_scan_pages(struct space *space, struct page_scan *s)
     tlb_begin(&c.batch, space);
     read_lock(&space->lock);
     c.v = vma_find(space, s->start);
-    for (; result == 0 && c.v != NULL && c.v->start < s->end; c.v = vma_next(c.v)) {
+    for (; result == 0 && c.v != NULL && c.v->start < s->end; c.v = c.v->above) {
         result = check_vma(&c);
         if (result > 0)
             result = scan_vma(&c, space, MAX(c.v->start, s->start), MIN(c.v->end, s->end));
