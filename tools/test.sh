@@ -16,7 +16,7 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 
 OUT=$BUILD/test
 # Programs that depend on the paging mode and on how much memory there is.
-MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure mmap_model fork_tables"
+MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon mmap_model fork_tables"
 # A machine that says nothing for so long hangs.
 IDLE_SECONDS=240
 PROGRAM_SECONDS=600 # for those on the host

@@ -33,7 +33,7 @@ static u64 badness(struct process *p, u64 all_pages, u64 *pages)
         return 0;
     space_stats(space, &stats);
     space_put(space);
-    *pages = stats.rss_anon + stats.rss_shmem + stats.rss_file + stats.tables_bytes / PAGE_SIZE;
+    *pages = stats.rss_anon + stats.rss_shmem + stats.rss_file + stats.swap + stats.tables_bytes / PAGE_SIZE;
     if (p == init_process || p->oom_score_adj <= SCORE_NEVER)
         return 0;
     score = (s64)*pages + p->oom_score_adj * (s64)(all_pages / 1000);

@@ -7,6 +7,7 @@
 #include "sched/thread.h"
 #include "vm/cache.h"
 #include "vm/fault.h"
+#include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
 
@@ -39,6 +40,8 @@ static int change_flags(struct space *s, u64 start, u64 end, u32 set, u32 clear,
         if (v->end > end && (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, end) != 0))
             return -ENOMEM;
         v->flags = flags;
+        if (flags & VMA_LOCKED)
+            swapout_note_locked(s);
         start = v->end;
         vma_merge_below(s, v, removed);
         above = vma_find(s, start);

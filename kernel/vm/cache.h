@@ -11,6 +11,8 @@ static inline u64 size_in_pages(u64 size) { return DIV_ROUND_UP(size, PAGE_SIZE)
 
 /* Sleeps while PAGE, which is referenced, has BIT (PG_LOADING, PG_WRITEBACK). */
 void page_wait(struct page *page, u32 bit);
+/* Takes BITS away from PAGE and wakes who waits for that. */
+void page_clear_and_wake(struct page *page, u32 bits);
 
 /* object.c */
 void cache_init(void);

@@ -7,6 +7,7 @@
  *     absent, anonymous   the page of zeros             a fresh zeroed page
  *     absent, private     the cache's page, read-only   a copy of the cache's page
  *     absent, shared      the cache's page              the same, once it has disk blocks and is dirty
+ *     swapped             its page (vm/swap.h)          the same; writable if nobody else refers to it
  *     present, no W       (another hart was faster)     private: copy, or take over as last owner; shared: as above
  *
  * A fault holds space->lock for reading, so faults run beside each other; the entry is changed under its table's lock
@@ -20,10 +21,11 @@
 #include "vm/fault.h"
 #include "lib/string.h"
 #include "sched/thread.h"
+#include "vm/swap.h"
 #include "vm/tlb.h"
 
 /* What fault_locked asks for besides the results of space_fault. */
-enum { FAULT_AGAIN = 100, FAULT_GROW, FAULT_LOAD, FAULT_PREPARE };
+enum { FAULT_AGAIN = 100, FAULT_GROW, FAULT_LOAD, FAULT_PREPARE, FAULT_SWAP_IN };
 
 #define AROUND_PAGES 16 /* a read fault maps cached neighbours in this aligned window */
 
@@ -41,6 +43,7 @@ struct fault {
     struct object *object;
     u64 index;
     struct page *page; /* referenced; FAULT_PREPARE */
+    u64 slot;          /* pinned; FAULT_SWAP_IN */
 };
 
 static u64 zero_pfn; /* the page of zeros that untouched memory reads as */
@@ -174,6 +177,40 @@ static int fault_copy(struct fault *f)
     }
     if (counted)
         page_put(old);
+    return FAULT_MAPPED;
+}
+
+/* ---- pages that were put elsewhere ---- */
+
+/* What a SWAP entry becomes when its page is there. */
+static pte_t swapped_in_entry(const struct fault *f, const struct page *page, bool shared)
+{
+    bool exclusive = !shared && load_acquire(&page->refs) == 1;
+    pte_t more = f->old & (PTE_D | PTE_UFFD_WP);
+
+    if (exclusive && (f->prot & PROT_WRITE) && !(f->old & PTE_UFFD_WP))
+        more |= PTE_W | (is_write(f) ? PTE_D : 0);
+    return page_entry(page_pfn(page), f->prot, more);
+}
+
+static int fault_swap(struct fault *f)
+{
+    struct page *page;
+    bool shared;
+
+    table_lock(f->table);
+    if (*f->pte != f->old) {
+        table_unlock(f->table);
+        return FAULT_AGAIN;
+    }
+    f->slot = pte_slot(f->old);
+    page = swap_take(f->slot, &shared);
+    if (page != NULL)
+        pte_set(f->table, f->pte, swapped_in_entry(f, page, shared));
+    table_unlock(f->table);
+    if (page == NULL)
+        return FAULT_SWAP_IN;
+    space_count_page(f->space, page, 1);
     return FAULT_MAPPED;
 }
 
@@ -398,6 +435,8 @@ static int fault_locked(struct fault *f)
             return fault_spurious(f);
         return vma_is_shared(f->vma) ? fault_shared_store(f) : fault_copy(f);
     }
+    if (f->old != 0 && pte_is_swap(f->old))
+        return fault_swap(f);
     if (f->vma->object != NULL)
         return fault_object(f);
     return f->vma->flags & VMA_VDSO ? fault_vdso(f) : fault_anonymous(f);
@@ -430,6 +469,16 @@ static enum fault_result prepare_page(struct fault *f)
     return error != 0 ? FAULT_BUS : FAULT_MAPPED;
 }
 
+static enum fault_result swap_in(struct fault *f)
+{
+    int error = swap_load(f->slot);
+
+    atomic_add_relaxed(&f->space->major_faults, 1);
+    if (error == -ENOMEM)
+        return FAULT_NO_MEMORY;
+    return error != 0 ? FAULT_BUS : FAULT_MAPPED;
+}
+
 enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force)
 {
     struct fault f; /* the rest is set as the fault finds it out */
@@ -451,6 +500,8 @@ enum fault_result fault_in(struct space *s, u64 address, enum fault_access acces
             result = load_page(&f);
         else if (next == FAULT_PREPARE)
             result = prepare_page(&f);
+        else if (next == FAULT_SWAP_IN)
+            result = swap_in(&f);
         else if (next == FAULT_GROW)
             result = stack_grow(s, f.va) ? FAULT_MAPPED : FAULT_MAPERR;
         else if (next != FAULT_AGAIN)

@@ -9,6 +9,7 @@
  * Cost: one step per leaf table that can be shared, one per live entry elsewhere; tables tell how many they have. A
  * table that was used since the last fork has its pages counted once.
  */
+#include "vm/swapout.h"
 #include "vm/tlb.h"
 
 struct fork {
@@ -23,7 +24,7 @@ static pte_t copy_entry(struct fork *f, pte_t *pte, const struct vma *v, u64 va,
     pte_t e = *pte;
 
     if (!pte_has_page(e))
-        return e;
+        return pt_share_entry(pte);
     if (vma_is_shared(v))
         return vma_entry_without_page(v, e);
     if (e & PTE_W)
@@ -203,6 +204,8 @@ struct space *space_fork(struct space *parent)
         return ERR_PTR(-ENOMEM);
     tlb_begin(&f.batch, parent);
     write_lock(&parent->lock);
+    swapout_bar(parent, true); /* the child's tables are the parent's, whose harts still use them */
+    swapout_bar(child, true);
     copy_layout(child, parent);
     for (struct tree_node *node = tree_first(&parent->vmas); node != NULL && error == 0; node = tree_next(node)) {
         const struct vma *v = container_of(node, struct vma, node);
@@ -214,6 +217,8 @@ struct space *space_fork(struct space *parent)
             error = copy_entries(&f, v);
     }
     tlb_flush(&f.batch);
+    swapout_bar(parent, false);
+    swapout_bar(child, false);
     write_unlock(&parent->lock);
     if (error != 0) {
         space_put(child);

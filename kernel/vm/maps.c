@@ -1,4 +1,6 @@
 /* What /proc tells of a space: its ranges as /proc/PID/maps has them, and its counters. Source: proc(5). */
+#include "vm/swap.h"
+#include "vm/swapout.h"
 #include "vm/tlb.h"
 
 /* What an entry of V says, in the words of the vma where the hardware makes no difference. */
@@ -117,6 +119,7 @@ void space_stats(struct space *s, struct space_stats *stats)
         .stack = s->stack_pages,
         .exec = s->exec_pages,
         .tables_bytes = (s->n_tables + 1) * PAGE_SIZE,
+        .swap = swap_is_used() ? swapout_count(s) : 0,
         .minor_faults = s->minor_faults,
         .major_faults = s->major_faults,
     };

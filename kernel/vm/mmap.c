@@ -5,6 +5,7 @@
 #include "fs/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
+#include "vm/swapout.h"
 #include "vm/tlb.h"
 
 static u64 rlimit_of_current(unsigned which)
@@ -128,6 +129,8 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
         return at;
     if (s->lock_future)
         v.flags |= VMA_LOCKED;
+    if (v.flags & VMA_LOCKED)
+        swapout_note_locked(s);
     if (!within_limits(s, length, is_data) || (is_data && !(flags & MAP_NORESERVE) && is_hopeless(length)))
         return -ENOMEM;
     if (flags & MAP_FIXED) {

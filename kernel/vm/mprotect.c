@@ -34,6 +34,7 @@ struct protection {
 
 static inline pte_t absent_entry(const struct vma *v, unsigned prot) { return prot == v->prot ? 0 : pte_mark(prot); }
 
+#define PROT_ALL ((unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC))
 #define PTE_KEPT (PTE_UFFD_WP | PTE_POISON) /* of a mark: what userfaultfd put there stays */
 
 static inline struct protection protection_of(const struct vma *v, unsigned prot)
@@ -73,7 +74,9 @@ static inline __attribute__((always_inline)) bool protect_entry(struct space *s,
         else
             replace_racing(pte, old, new);
     } else {
-        if (unlikely(old & PTE_KEPT))
+        if (pte_is_swap(old))
+            new = (old & ~pte_mark(PROT_ALL)) | PTE_SWAP | p->mark;
+        else if (unlikely(old & PTE_KEPT))
             new = p->mark | (old & PTE_KEPT);
         pte_set(table, pte, new);
     }
@@ -209,7 +212,6 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
     return result != 0 ? result : w.error;
 }
 
-#define PROT_ALL ((unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC))
 #define FEW_PAGES 32
 
 /*

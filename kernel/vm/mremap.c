@@ -4,6 +4,7 @@
  */
 #include "lib/rlimit.h"
 #include "sched/thread.h"
+#include "vm/swapout.h"
 #include "vm/tlb.h"
 
 #define MREMAP_MAYMOVE 1
@@ -30,14 +31,15 @@ static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tl
         for (unsigned i = 0; i < n; i++) {
             u64 va = w.va + i * PAGE_SIZE;
             struct page *table;
-            pte_t e = w.pte[i], *pte;
+            pte_t e, *pte;
 
-            if (e == 0)
+            if (w.pte[i] == 0)
                 continue;
             pte = pt_make(s, va - from + to, 0, &table);
             if (pte == NULL)
                 return -ENOMEM;
             table_lock(w.table);
+            e = atomic_swap(&w.pte[i], PTE_MARK); /* may become a swap entry, or get D, until now */
             pte_set(w.table, &w.pte[i], 0);
             table_unlock(w.table);
             table_lock(table);
@@ -66,6 +68,7 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
     if (error != 0)
         return error;
     tlb_begin(&batch, s);
+    swapout_bar(s, true);
     if (o != NULL)
         mutex_lock(&o->mappings_lock);
     error = move_entries(s, old, new, MIN(old_length, new_length), &batch);
@@ -74,6 +77,7 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
     if (o != NULL)
         mutex_unlock(&o->mappings_lock);
     tlb_flush(&batch);
+    swapout_bar(s, false);
     if (error != 0) {
         (void)unmap_range(s, new, new + new_length, removed);
         return error;

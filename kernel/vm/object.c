@@ -34,8 +34,7 @@ void page_wait(struct page *page, u32 bit)
     }
 }
 
-/* Takes BITS away from PAGE and wakes who waits for that. */
-static void page_clear_and_wake(struct page *page, u32 bits)
+void page_clear_and_wake(struct page *page, u32 bits)
 {
     if (atomic_and(&page->flags, ~(bits | PG_WAITERS)) & PG_WAITERS)
         wake_all(wait_queue_of(page));

@@ -58,6 +58,8 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
     BIT(14) /* every byte of it below the file's size has a place on the disk: stores need not ask prepare_write */
 #define PG_MEMORY_ONLY BIT(15) /* of an object that has no disk: counted as shared memory */
 #define PG_FETCHABLE BIT(16)   /* instruction fetch on every hart sees its bytes (fence.i was done) */
+#define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
+#define PG_INCOMPRESSIBLE BIT(18)
 
 extern struct page *page_array; /* indexed by pfn - first_pfn */
 extern u64 first_pfn, end_pfn;

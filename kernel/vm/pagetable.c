@@ -2,6 +2,7 @@
  */
 #include "vm/pagetable.h"
 #include "lib/string.h"
+#include "vm/swap.h"
 #include "vm/tlb.h"
 
 static u64 n_tables;
@@ -102,8 +103,11 @@ pte_t pt_share_entry(pte_t *pte)
 {
     pte_t e = *pte;
 
-    if (!pte_has_page(e))
+    if (!pte_has_page(e)) {
+        if (pte_is_swap(e))
+            swap_get(pte_slot(e));
         return e;
+    }
     if (e & PTE_W) {
         e = pte_settled(pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) : e) & ~PTE_W;
         store_relaxed(pte, e);
@@ -116,7 +120,9 @@ pte_t pt_share_entry(pte_t *pte)
 /* What an entry refers to has one entry less. */
 static void release_entry(pte_t e)
 {
-    if (pte_has_page(e) && !(pte_page(e)->flags & PG_RESERVED))
+    if (pte_is_swap(e))
+        swap_put(pte_slot(e));
+    else if (pte_has_page(e) && !(pte_page(e)->flags & PG_RESERVED))
         page_put(pte_page(e));
 }
 
@@ -363,6 +369,42 @@ bool pt_step(struct pt_walk *w)
         }
     }
     return false;
+}
+
+/* The first entry from INDEX on, below END, that leads to a table of LEVEL - 1, or to a shared leaf table; END. */
+static unsigned next_table(const pte_t *t, unsigned level, unsigned index, unsigned end)
+{
+    for (; index < end; index++) {
+        pte_t e = load_acquire(&t[index]);
+
+        if (pte_is_table(e) || (level == 1 && pte_is_shared(e)))
+            break;
+    }
+    return index;
+}
+
+pte_t *pt_next_leaf(struct space *s, u64 *va, struct page **upper)
+{
+    unsigned top = machine.paging_levels - 1, level = top;
+    pte_t *t = s->root;
+
+    while (*va < arch_user_address_limit()) {
+        unsigned first = pt_index(*va, level), i = next_table(t, level, first, PT_ENTRIES);
+
+        if (i != first)
+            *va = ALIGN_DOWN(*va, level_size(level)) + (i - first) * level_size(level);
+        if (i == PT_ENTRIES) { /* nothing more in this table: on behind it, from the root */
+            level = top;
+            t = s->root;
+        } else if (level == 1) {
+            *upper = address_page(t);
+            return &t[i];
+        } else {
+            t = table_of(load_acquire(&t[i]));
+            level--;
+        }
+    }
+    return NULL;
 }
 
 void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)

@@ -7,9 +7,9 @@
  *   0              nothing here yet; the page has its vma's protection
  *   MARK           nothing here yet; the page has the protection in bits 1-3 (R W X). At an upper level: all its span.
  *   RESIDENT       PROT_NONE, but the page stays: its frame number, A and D are where the hardware has them
- *   SWAP           a private page whose bytes are elsewhere (vm/swap.h): the number of its slot is where the frame
- * would be, its protection in bits 1-3, D where the hardware has it. At the leaf level only. SHARED         upper level
- * only: the table of all its span, which other spaces refer to as well, see below
+ *   SWAP           leaf level only: a private page whose bytes are elsewhere (vm/swap.h); the number of its slot is
+ *                  where the frame would be, its protection in bits 1-3, D where the hardware has it
+ *   SHARED         upper level only: the table of all its span, which other spaces refer to as well, see below
  *
  * UFFD_WP in any of them: a store is userfaultfd's to allow (vm/userfault.h); a present entry that has it has no W. But
  * where all stores are allowed and only to be known (asynchronously protected private memory, vm/pagescan.c), it may keep
@@ -189,6 +189,10 @@ void pt_put_shared(struct page *table);
 pte_t pt_share(struct space *s, struct page *upper, pte_t *entry);
 /* One more table has what *PTE says: private pages lose W. Returns the entry for the other one. => table locked */
 pte_t pt_share_entry(pte_t *pte);
+
+/* For a clock's hand: the level-1 entry for the first leaf table, the space's own or a shared one, at or above *VA,
+ * which becomes an address in that; NULL: there is none. *UPPER is the table it is in. => tables_lock */
+pte_t *pt_next_leaf(struct space *s, u64 *va, struct page **upper);
 
 struct tlb_batch;
 /* Detaches the tables above ADDRESS that have become empty. => write lock */

@@ -12,6 +12,8 @@
 #include "sched/timer.h"
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
+#include "vm/swap.h"
+#include "vm/swapout.h"
 
 static struct {
     struct mutex busy; /* one at a time turns the hand */
@@ -131,6 +133,10 @@ static u64 turn(u64 n)
         if (reclaim.hand < first_pfn || reclaim.hand >= end_pfn)
             reclaim.hand = first_pfn;
         page = pfn_page(reclaim.hand++);
+        if (load_relaxed(&page->flags) & PG_SWAPCACHE) {
+            freed += swap_store_page(page);
+            continue;
+        }
         o = pin_object(page);
         if (o == NULL)
             continue;
@@ -139,7 +145,7 @@ static u64 turn(u64 n)
         if ((n & 63) == 0)
             cond_resched();
     }
-    return freed;
+    return freed + swap_write_out();
 }
 
 static u64 shrink_others(u64 n)
@@ -152,13 +158,33 @@ static u64 shrink_others(u64 n)
     return freed;
 }
 
+/* While there are many cache pages, the hand passes a quarter of them before private pages are looked at. */
+#define FILES_FIRST 2
+static bool is_cache_small(void) { return load_relaxed(&nr_cached_pages) < page_total_count() / 8; }
+
+/* Moves the other hand over N entries of page tables, with time for those who wait to see what has come free. */
+static void evict_private(u64 n)
+{
+    for (u64 part; n > 0 && page_free_count() < pages_enough(); n -= part) {
+        part = MIN(n, (u64)PT_ENTRIES);
+        if (swapout_scan(part) > 0) {
+            atomic_add(&reclaim.rounds, 1);
+            wake_all(&reclaim.progress);
+        }
+        cond_resched();
+    }
+}
+
 static void reclaim_round(void)
 {
     u64 before = page_free_count(), all = end_pfn - first_pfn;
 
     mutex_lock(&reclaim.busy);
-    for (u64 turned = 0; turned < 2 * all && page_free_count() < pages_enough(); turned += all / 8)
+    for (unsigned eighth = 0; eighth < 2 * 8 && page_free_count() < pages_enough(); eighth++) {
         turn(all / 8 + 1);
+        if (eighth >= FILES_FIRST || is_cache_small())
+            evict_private(load_relaxed(&nr_anon_pages) / 8 + PT_ENTRIES);
+    }
     mutex_unlock(&reclaim.busy);
     if (page_free_count() < pages_enough())
         shrink_others(pages_enough() - page_free_count());

@@ -6,6 +6,7 @@
 #include "proc/vdso/vdso.h"
 #include "sched/thread.h"
 #include "vm/kmalloc.h"
+#include "vm/swapout.h"
 #include "vm/tlb.h"
 
 const struct vm_file_ops *vm_file_ops;
@@ -45,6 +46,7 @@ struct space *space_create(void)
     s->stale = UINT32_MAX; /* an earlier space may have had the ASID */
     s->mmap_top = arch_user_address_limit();
     atomic_add_relaxed(&n_spaces, 1);
+    swapout_add_space(s);
     return s;
 }
 
@@ -53,6 +55,7 @@ static void destroy(struct space *s)
 {
     struct list removed;
 
+    swapout_forget_space(s);
     tlb_leave_space(s);
     list_init(&removed);
     vma_remove_all(s, &removed);

@@ -2,6 +2,7 @@
  * Taking mappings away: pages first (zap), then vmas, then page tables that have become empty. Pages are freed only
  * after the TLB shootdown (vm/tlb.h). Source: munmap(2).
  */
+#include "vm/swap.h"
 #include "vm/tlb.h"
 
 /* Entries of one leaf table. Returns how many are done. */
@@ -27,6 +28,10 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
                 gone[rss_kind(page)]++;
                 tlb_free_page(batch, page);
             }
+            if (keep != NULL)
+                rest = vma_entry_without_page(keep, e);
+        } else if (pte_is_swap(e)) {
+            swap_put(pte_slot(e));
             if (keep != NULL)
                 rest = vma_entry_without_page(keep, e);
         } else if (keep != NULL) {

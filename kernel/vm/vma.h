@@ -89,6 +89,10 @@ struct space {
     u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages; /* by vmas, under the write lock */
     u64 rss[RSS_KINDS], peak_rss, n_tables;                           /* atomic */
     u64 minor_faults, major_faults;
+    struct list scan_link; /* vm/swapout.c: the clock's hand is at scan_hand */
+    u64 scan_hand;
+    bool has_locked;  /* there are or were mappings with VMA_LOCKED */
+    bool scan_barred; /* the hand passes it by: set and read under tables_lock */
     struct space_layout layout;
 };
 

@@ -38,7 +38,8 @@ static_assert(sizeof(struct slab) <= HEADER, "objects begin behind it");
 static_assert((ZPOOL_LARGEST - FINE_END) % COARSE == 0, "the largest class is full");
 static_assert((MAX_SLAB_PAGES * PAGE_SIZE - HEADER) / FINE <= BIT(INDEX_BITS), "numbers fit a handle");
 
-struct class {
+struct class
+{
     struct list partial;
     u16 n_pages, n_objects; /* of a slab; 0 until the class is used */
 };
@@ -61,10 +62,7 @@ static unsigned class_size(unsigned class)
     return class < FINE_END / FINE ? (class + 1) * FINE : FINE_END + (class + 1 - FINE_END / FINE) * COARSE;
 }
 
-static unsigned objects_in(unsigned n_pages, unsigned size)
-{
-    return (n_pages * (unsigned)PAGE_SIZE - HEADER) / size;
-}
+static unsigned objects_in(unsigned n_pages, unsigned size) { return (n_pages * (unsigned)PAGE_SIZE - HEADER) / size; }
 
 /* More pages only where that leaves less over, by at least one part in 32. */
 static void init_class(unsigned class)
@@ -118,7 +116,7 @@ static struct slab *create_slab(unsigned class)
         pages[i]->flags = PG_KERNEL;
     }
     slab = page_address(pages[0]);
-    slab->class = (u16)class;
+    slab->class = (u16) class;
     slab->n_used = 0;
     slab->first_free = 0;
     slab->n_pages = c->n_pages;

@@ -13,6 +13,8 @@
 #include "tests/unit/tap.h"
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
+#include "vm/swap.h"
+#include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
 
@@ -42,6 +44,11 @@ void panic(const char *fmt, ...)
 void clear_page(void *p) { memset(p, 0, PAGE_SIZE); }
 void copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
 void reclaim_kick(void) {}
+bool read_trylock(struct rwlock *l)
+{
+    read_lock(l);
+    return true;
+}
 bool reclaim_wait(unsigned round) { return false; }
 void reclaim_forget_object(struct object *o) {}
 unsigned hart_id(void) { return 0; }
@@ -145,6 +152,7 @@ static const struct object_ops disk_ops = {
 /* ---- the model ---- */
 
 static unsigned shared_tables_seen;
+static u64 swapped_seen;
 
 struct model_page {
     bool mapped, shared, is_file;
@@ -421,12 +429,21 @@ static void do_evict(unsigned index)
         object_drop_clean(&file.object);
 }
 
+/* What MADV_PAGEOUT and MADV_COLD do. */
+static void do_page_out(struct model *m, unsigned first, unsigned n)
+{
+    read_lock(&m->space->lock);
+    swapout_range(m->space, FIRST + first * PAGE_SIZE, FIRST + (first + n) * PAGE_SIZE, rand() % 4 != 0);
+    read_unlock(&m->space->lock);
+    swapped_seen += swapout_count(m->space);
+}
+
 static void step(struct model *m)
 {
     unsigned n = 1 + (unsigned)rand() % (rand() % 4 ? 6 : 40), first = (unsigned)rand() % (PAGES - n);
     unsigned index = (unsigned)rand() % FILE_PAGES;
 
-    switch (rand() % 24) {
+    switch (rand() % 26) {
     case 0:
     case 1:
     case 2:
@@ -469,6 +486,12 @@ static void step(struct model *m)
     case 15:
         do_evict(index);
         break;
+    case 16:
+        do_page_out(m, first, n);
+        break;
+    case 17:
+        swapout_scan(1 + (u64)rand() % 600);
+        break;
     default:
         touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
     }
@@ -503,6 +526,8 @@ static void count_pages_below(pte_t *t, unsigned level, unsigned n, u64 *rss)
             rss[rss_kind(pte_page(t[i]))]++;
         if (level > 0 && (pte_is_table(t[i]) || pte_is_shared(t[i])))
             count_pages_below(page_address(pte_page(t[i])), level - 1, PT_ENTRIES, rss);
+        if (level == 1 && pte_is_shared(t[i]))
+            rss[RSS_ANON] += pte_page(t[i])->table_evicted; /* still counted by every space that shares it */
         shared_tables_seen += level == 1 && pte_is_shared(t[i]);
     }
 }
@@ -520,6 +545,7 @@ static void check_rss(const struct model *m)
 static void random_run(unsigned seed, unsigned steps, unsigned levels)
 {
     u64 anon = nr_anon_pages, tables = pt_count();
+    struct swap_stats swap;
     unsigned done = 0;
 
     srand(seed);
@@ -527,6 +553,7 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
     machine.paging_levels = levels;
     without_files = seed % 2;
     shared_tables_seen = 0;
+    swapped_seen = 0;
     memset(models, 0, sizeof(models));
     memset(&file, 0, sizeof(file));
     memset(file_byte, 0, sizeof(file_byte));
@@ -547,6 +574,7 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
             check_rss(m);
     }
     CHECK(agreed, "seed %u, %u levels: %u steps agree with the model", seed, levels, done);
+    CHECK(swapped_seen > 0, "seed %u: %lu pages were elsewhere", seed, (unsigned long)swapped_seen);
     CHECK(!without_files || shared_tables_seen > 0, "seed %u: %u shared tables were seen", seed, shared_tables_seen);
     for (unsigned i = 0; i < SPACES; i++)
         if (models[i].space != NULL) {
@@ -556,6 +584,9 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
     CHECK(file.refs == 0, "seed %u: all file references are back", seed);
     CHECK(vma_count() == 0 && space_count() == 0 && pt_count() == tables, "seed %u: no vma, space or table is left",
           seed);
+    swap_stats(&swap);
+    CHECK(swap.slots == 0 && swap.cached == 0 && swap.compressed == 0 && swap.store_pages == 0,
+          "seed %u: no slot of swap is left", seed);
     object_destroy(&file.object);
     CHECK(nr_anon_pages == anon && nr_cached_pages == 0 && nr_dirty_pages == 0, "seed %u: no page is left", seed);
 }

@@ -5,6 +5,7 @@
 #include "fs/procfs/internal.h"
 #include "vm/kmalloc.h"
 #include "vm/page.h"
+#include "vm/swap.h"
 #include "vm/vm.h"
 
 static void show_count(struct seq *s, const char *name, u64 count) { seq_printf(s, "%s %lu\n", name, count); }
@@ -12,12 +13,14 @@ static void show_count(struct seq *s, const char *name, u64 count) { seq_printf(
 static void show_memory(struct seq *s)
 {
     struct memory_stats m;
+    struct swap_stats swap;
 
     memory_stats(&m);
+    swap_stats(&swap);
     show_count(s, "pages_total", m.total);
     show_count(s, "pages_free", m.free);
     show_count(s, "pages_reserved", m.reserved);
-    show_count(s, "pages_anon", m.anon);
+    show_count(s, "pages_anon", m.anon - swap.cached + swap.slots); /* wherever their bytes are */
     show_count(s, "pages_cached", m.cached);
     show_count(s, "pages_shmem", m.shmem);
     show_count(s, "pages_dirty", m.dirty);
