@@ -34,6 +34,11 @@ struct context { /* arch_switch: callee-saved registers, and gp, which the kerne
     u64 ra, sp, s[12], gp;
 };
 
+struct leaf_hint { /* the page table of the 2 MiB of user memory that the kernel reached last for the thread */
+    u64 generation, span;
+    u64 *entries;
+};
+
 struct thread {
     /* entry.S knows the offsets of these; static_asserts in arch/riscv */
     u64 kernel_sp;   /* 0: top of the kernel stack, where struct regs of user mode begins to be pushed */
@@ -61,6 +66,7 @@ struct thread {
 
     /* ---- of the layers above ---- */
     struct space *space;       /* user address space; NULL for kernel threads */
+    struct leaf_hint leaf;     /* vm/uaccess.c's */
     struct fd_table *files;    /* fs/ */
     struct fs_context *fs;     /* fs/: root, cwd, umask */
     struct cred *cred;         /* fs/cred.h */

@@ -97,6 +97,16 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address
     return true;
 }
 
+/* ---- remembered leaves ---- */
+
+static u64 leaf_generations;
+
+void pt_forget_leaves(struct space *s)
+{
+    store_release(&s->last_leaf, NULL);
+    store_release(&s->leaf_generation, atomic_add_relaxed(&leaf_generations, 1));
+}
+
 /* ---- tables shared since a fork ---- */
 
 pte_t pt_share_entry(pte_t *pte)
@@ -245,7 +255,7 @@ pte_t pt_share(struct space *s, struct page *upper, pte_t *entry)
         table->table_pages = count_leaf_pages(table);
         table->table_evicted = 0;
         pte_set(upper, entry, pte_make(page_pfn(table), PTE_SHARED));
-        store_release(&s->last_leaf, NULL);
+        pt_forget_leaves(s);
         s->has_spans = true;
     }
     page_get(table);
@@ -428,7 +438,7 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
         table_lock(parent);
         pte_set(parent, &path[level + 1][pt_index(address, level + 1)], 0);
         table_unlock(parent);
-        store_release(&s->last_leaf, NULL);
+        pt_forget_leaves(s);
         spin_unlock(&s->tables_lock);
         atomic_sub(&s->n_tables, 1);
         atomic_sub(&n_tables, 1);
@@ -465,7 +475,7 @@ void pt_destroy(struct space *s)
 {
     destroy_tables(address_page(s->root), machine.paging_levels - 1);
     s->n_tables = 0;
-    s->last_leaf = NULL;
+    pt_forget_leaves(s);
     pt_free_root(s->root);
     s->root = NULL;
 }

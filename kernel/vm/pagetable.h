@@ -194,6 +194,10 @@ pte_t pt_share_entry(pte_t *pte);
  * which becomes an address in that; NULL: there is none. *UPPER is the table it is in. => tables_lock */
 pte_t *pt_next_leaf(struct space *s, u64 *va, struct page **upper);
 
+/* Nobody may come to a table by a remembered leaf any more: before tables are freed, replaced or shared, and before the
+ * flush that tells the other harts. */
+void pt_forget_leaves(struct space *s);
+
 struct tlb_batch;
 /* Detaches the tables above ADDRESS that have become empty. => write lock */
 void pt_prune(struct space *s, u64 address, struct tlb_batch *batch);

@@ -13,21 +13,42 @@
 #define NEED_READ (PTE_V | PTE_U | PTE_R)
 #define NEED_WRITE (PTE_V | PTE_U | PTE_W)
 
+static noinline_fn pte_t *walk(struct space *s, u64 va)
+{
+    u64 generation = load_acquire(&s->leaf_generation);
+    struct page *table;
+    pte_t *pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
+
+    if (pte != NULL)
+        current->leaf = (struct leaf_hint){generation, va >> SPAN_SHIFT, pte - pt_index(va, 0)};
+    return pte;
+}
+
+/* The leaf entry of VA, or NULL. Most are in the table that the thread needed before. A generation that is still the
+ * space's while interrupts are off: whoever changes it frees no table before this hart answers. => interrupts off */
+static inline pte_t *find_entry(struct space *s, u64 va)
+{
+    const struct leaf_hint *hint = &current->leaf;
+
+    if (likely(hint->generation == load_relaxed(&s->leaf_generation) && hint->span == va >> SPAN_SHIFT))
+        return hint->entries + pt_index(va, 0);
+    return walk(s, va);
+}
+
 /* The kernel's address of user address VA, or NULL if the entry does not give what NEED says. => interrupts off until
  * the last use */
 static void *user_address(u64 va, pte_t need)
 {
     struct space *s = current->space;
-    struct page *table;
     pte_t *pte, e, used = need == NEED_WRITE ? PTE_A | PTE_D : PTE_A;
 
-    if (s == NULL || va >= arch_user_address_limit())
+    if (unlikely(s == NULL))
         return NULL;
-    pte = pt_find(s, va, &table);
-    if (pte == NULL)
+    pte = find_entry(s, va);
+    if (unlikely(pte == NULL))
         return NULL;
     e = load_relaxed(pte);
-    if ((e & need) != need)
+    if (unlikely((e & need) != need))
         return NULL;
     if ((e & used) != used)
         atomic_or(pte, used);

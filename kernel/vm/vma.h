@@ -76,7 +76,8 @@ struct space {
     unsigned n_vmas;
 
     pte_t *root;
-    struct page *last_leaf; /* the leaf table that was used last; a hint. NULL before tables are freed */
+    struct page *last_leaf; /* the leaf table that was used last; a hint. See pt_forget_leaves */
+    u64 leaf_generation;    /* of hints in threads (vm/uaccess.c); no two spaces ever have the same */
     struct spinlock tables_lock;
     bool has_spans; /* marks or shared tables above the leaf level may exist */
     unsigned asid;  /* 0: none was free, the TLB is flushed at every switch */
