@@ -4,7 +4,7 @@
 #
 #   unit      tests/unit, on the host under ASan and UBSan
 #   front     tests/front, what `./quire` itself promises
-#   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57 and with 64 MiB
+#   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57, with 64 MiB and with isolation=on
 #   programs  tests/programs, Debian's programs in the guest
 #   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
 #
@@ -17,6 +17,8 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 OUT=$BUILD/test
 # Programs that depend on the paging mode and on how much memory there is.
 MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon mmap_model fork_tables"
+# ... and those that enter and leave the kernel in every way.
+ISOLATION_GROUP="$MMAP_GROUP signals frames threads fork_exec_wait unaligned"
 # A machine that says nothing for so long hangs.
 IDLE_SECONDS=240
 PROGRAM_SECONDS=600 # for those on the host
@@ -151,6 +153,7 @@ run_guest()
         in_machine "guest-$mode" "$command" "$some" "$OUT/disk.img" run --append "paging=$mode"
     done
     in_machine guest-64M "$command" "$some" "$OUT/disk.img" run --mem 64M
+    in_machine guest-isolated "$command" "$(chosen "$all" "$ISOLATION_GROUP")" "$OUT/disk.img" run --smp 2 --append isolation=on
 }
 
 run_linux()

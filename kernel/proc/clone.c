@@ -59,11 +59,7 @@ static void copy_registers(struct task *child, const struct clone_args *a)
         regs->x[REG_SP] = a->stack + a->stack_size;
     if (a->flags & CLONE_SETTLS)
         regs->x[REG_TP] = a->tls;
-    if (current->fp_used) {
-        arch_fp_save(current);
-        child->thread.fp = current->fp;
-        arch_fp_changed(&child->thread);
-    }
+    arch_fp_give(&child->thread);
     arch_init_user_thread(&child->thread);
 }
 

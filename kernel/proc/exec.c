@@ -213,7 +213,6 @@ void exec_start_registers(struct regs *regs, const struct exec *x)
     memset(regs, 0, sizeof(*regs));
     regs->pc = x->entry;
     regs->x[REG_SP] = x->sp;
-    regs->status = arch_user_status();
     regs->cause = cause;
 }
 
@@ -256,7 +255,7 @@ static int commit(struct exec *x)
     ptimers_delete_all(t->process);
     switch_space(x, t);
     commit_process(x, t);
-    arch_fp_drop(&t->thread);
+    arch_fp_drop();
     exec_start_registers(thread_regs(&t->thread), x);
     return 0;
 }

@@ -276,7 +276,7 @@ void task_exit(int code)
     leave_files(t);
     if (is_last)
         session_leader_exits(p);
-    arch_fp_drop(&t->thread);
+    arch_fp_drop();
     atomic_sub(&p->user->processes, 1);
 
     irq_disable(); /* from here on nothing sleeps; the list of the dead is emptied by others only after this hart has

@@ -227,6 +227,7 @@ static void take_stack(const struct sigaltstack *new, u64 sp)
         altstack_set(new, sp);
 }
 
+/* 0: all of the user's registers are the frame's. Else it was none, they are as before, and a signal says so. */
 DEFINE_SYSCALL(sys_rt_sigreturn)
 {
     struct regs *regs = thread_regs(current);
@@ -237,9 +238,9 @@ DEFINE_SYSCALL(sys_rt_sigreturn)
     regs->cause = CAUSE_SETTLED;
     if (unlikely(!take_frame(regs, &r))) {
         signal_force(SIGSEGV, SI_KERNEL, 0);
-        return 0;
+        return -EFAULT;
     }
     signal_set_mask(r.mask);
     take_stack(&r.stack, regs->x[REG_SP]);
-    return (long)regs->x[REG_A0];
+    return 0;
 }

@@ -15,6 +15,7 @@ struct runqueue {
 };
 
 struct hart {
+    struct stub *stub; /* entry.S knows that it is first */
     unsigned id;       /* 0.. */
     u64 sbi_id;        /* mhartid */
     struct thread *current_thread, *idle;

@@ -110,8 +110,7 @@ int thread_init(struct thread *t, const char *name)
         return -ENOMEM;
     memset(t, 0, sizeof(*t));
     t->stack = stack;
-    t->kernel_sp = (u64)stack + KERNEL_STACK_SIZE;
-    thread_regs(t)->status = 0;
+    t->kernel_sp = kernel_stack_top(stack);
     t->hart = this_hart();
     t->state = THREAD_SLEEPING; /* until thread_start */
     list_init(&t->run_link);

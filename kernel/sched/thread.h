@@ -41,11 +41,12 @@ struct leaf_hint { /* the page table of the 2 MiB of user memory that the kernel
 
 struct thread {
     /* entry.S knows the offsets of these; static_asserts in arch/riscv */
-    u64 kernel_sp;   /* 0: top of the kernel stack, where struct regs of user mode begins to be pushed */
+    u64 kernel_sp;   /* 0: where the kernel stack begins after a trap of user mode */
     u64 user_scratch; /* 8: entry.S's own */
     u32 flags;       /* 16 */
     u32 spinlocks_held; /* DEBUG */
     struct hart *hart; /* 24: where it runs, or ran last */
+    struct regs regs;  /* 32: of its user mode */
 
     struct context context;
     enum thread_state state; /* under the lock of the run queue of `hart`, or own */
@@ -60,6 +61,7 @@ struct thread {
     bool sampled_in_user;    /* where the last timer interrupt found it */
     struct fp_state fp;      /* valid unless some hart's registers hold it */
     bool fp_used;
+    u16 fp_status;           /* FS of sstatus while it does not run: fp.c */
     struct hart *fp_hart;    /* whose registers hold the newest FP state; NULL = `fp` does */
     void *stack;             /* lowest mapped byte of the kernel stack */
     char name[16];           /* comm */
@@ -81,11 +83,8 @@ static inline struct thread *current_thread(void)
 }
 #define current (current_thread())
 
-/* Registers of T's user mode, at the top of its kernel stack. */
-static inline struct regs *thread_regs(const struct thread *t)
-{
-    return (struct regs *)((u64)t->stack + KERNEL_STACK_SIZE - sizeof(struct regs));
-}
+/* Registers of T's user mode. */
+static inline struct regs *thread_regs(struct thread *t) { return &t->regs; }
 
 static inline bool signal_pending(void) { return (load_relaxed(&current->flags) & THREAD_SIGNAL) != 0; }
 static inline bool fatal_signal_pending(void) { return (load_relaxed(&current->flags) & THREAD_KILLED) != 0; }

@@ -12,9 +12,9 @@
 
 typedef long (*syscall_fn)(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
 
-/* table.c: every number's handler, NULL = ENOSYS. One line a call: SYSCALL(63, sys_read). */
+/* table.c: every number's handler. One line a call: SYSCALL(63, sys_read). */
 #define SYSCALL_COUNT 470
-extern const syscall_fn syscall_table[SYSCALL_COUNT];
+extern const syscall_fn syscall_table[SYSCALL_COUNT], isolated_syscall_table[SYSCALL_COUNT];
 
 #define SYSCALL_ARG(n) u64 a##n __attribute__((unused))
 #define DEFINE_SYSCALL(name)                 \

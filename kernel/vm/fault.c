@@ -411,7 +411,7 @@ static int fault_spurious(struct fault *f)
 
 static int fault_vdso(struct fault *f)
 {
-    install(f, page_entry(vdso_pfn(f->space, (f->va - f->vma->start) >> PAGE_SHIFT), f->prot, 0), NULL);
+    install(f, page_entry(vdso_pfn((f->va - f->vma->start) >> PAGE_SHIFT), f->prot, 0), NULL);
     return FAULT_MAPPED;
 }
 

@@ -142,22 +142,8 @@ int space_map_vdso(struct space *s, u64 *base)
     return error;
 }
 
-/* The frame behind an address of the kernel image. */
-static u64 kernel_pfn(const struct space *s, const void *address)
-{
-    u64 va = (u64)address;
-    pte_t *t = s->root;
-    unsigned level = machine.paging_levels - 1;
-
-    while (!pte_is_leaf(t[pt_index(va, level)])) {
-        t = phys_to_virt(pte_pfn(t[pt_index(va, level)]) << PAGE_SHIFT);
-        level--;
-    }
-    return pte_pfn(t[pt_index(va, level)]) + ((va & (level_size(level) - 1)) >> PAGE_SHIFT);
-}
-
 /* Page INDEX of the vDSO's mapping: the data page, then the code. */
-u64 vdso_pfn(const struct space *s, u64 index)
+u64 vdso_pfn(u64 index)
 {
-    return kernel_pfn(s, index == 0 ? (const char *)vdso_data_page : vdso_start + (index - 1) * PAGE_SIZE);
+    return arch_image_pfn(index == 0 ? (const char *)vdso_data_page : vdso_start + (index - 1) * PAGE_SIZE);
 }

@@ -22,7 +22,7 @@ static u64 kernel_root; /* pfn */
 void tlb_init(void)
 {
     asids.limit = MIN(1u << machine.asid_bits, (unsigned)MAX_ASIDS);
-    asids.used[0] = 1; /* 0 means none */
+    asids.used[0] = machine.isolated ? 3 : 1; /* 0 means none, 1 is the isolated kernel's */
     kernel_root = arch_root();
 }
 

@@ -189,7 +189,7 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
 /* Brings ADDRESS, which no vma contains, into a stack above it; false: it may not grow so far. */
 bool stack_grow(struct space *s, u64 address);
 /* The frame of page INDEX of the vDSO's mapping. */
-u64 vdso_pfn(const struct space *s, u64 index);
+u64 vdso_pfn(u64 index);
 void fault_init(void);
 /* Faults [start, end) in, as far as it works. => no lock */
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access);

@@ -16,6 +16,7 @@ struct machine {
     unsigned harts;             /* number of harts that run, 1..MAX_HARTS */
     unsigned paging_levels;     /* 3 = Sv39, 4 = Sv48, 5 = Sv57 */
     unsigned asid_bits;         /* 0 = no ASIDs */
+    bool isolated;              /* user mode sees nothing of the kernel but the entry stub */
     bool has_sstc;
     bool has_zicboz;            /* cbo.zero for user-mapped blocks, and its block size */
     unsigned cboz_block;
@@ -68,8 +69,9 @@ void arch_kick(unsigned hart_id);
 void arch_call_harts(u64 mask, void (*fn)(void *), void *arg);
 
 /* ---- address translation ---- */
-void arch_set_root(u64 root_pfn, unsigned asid); /* writes satp; no flush */
-static inline u64 arch_root(void)                /* the pfn that satp holds; the kernel's own root during boot */
+/* What translates addresses from now on, or (isolated) from the next return to user mode on; no flush. */
+void arch_set_root(u64 root_pfn, unsigned asid);
+static inline u64 arch_root(void) /* the pfn that satp holds; the kernel's own root during boot */
 {
     u64 satp;
     __asm__ volatile("csrr %0, satp" : "=r"(satp));
@@ -85,12 +87,13 @@ static inline void arch_flush_tlb_asid(unsigned asid)
     __asm__ volatile("sfence.vma zero, %0" ::"r"((u64)asid) : "memory");
 }
 static inline void arch_flush_tlb_all(void) { __asm__ volatile("sfence.vma" ::: "memory"); }
-/* Fills the kernel's part of a fresh user root table. */
+/* Fills the kernel's part of a fresh user root table; of isolated ones, that is the entry stub. */
 void arch_init_root(u64 *root);
 /* Maps/unmaps one page of the kernel-stack area; -ENOMEM. Unmap returns the pfn that was there and has flushed no
  * TLB. */
 int arch_map_kernel_page(u64 va, u64 pfn);
 u64 arch_unmap_kernel_page(u64 va);
+u64 arch_image_pfn(const void *p);   /* the frame behind an address of the kernel image */
 u64 arch_user_address_limit(void); /* first address past user space: 1 << 38, 1 << 47, 1 << 56 */
 
 /* ---- threads ---- */
@@ -101,20 +104,16 @@ struct thread *arch_switch(struct thread *prev, struct thread *next);
 void arch_init_kernel_thread(struct thread *t, void (*fn)(void *), void *arg);
 /* ... or so that it returns to user mode with thread_regs(t), after sched_finish_switch(). */
 void arch_init_user_thread(struct thread *t);
-/* User FP state is lazy: it lives in the hart's registers, or in thread->fp. These make thread->fp current
- * (for signal frames, fork) and take a changed thread->fp into use. T = current, or a thread that is not running. */
-void arch_fp_save(struct thread *t);
-void arch_fp_changed(struct thread *t);
-/* The current thread's user FP state, straight from where it is to TO, or from FROM into the registers. Store: false,
- * nothing done, if the thread has used none (all zeros). => interrupts off */
+/* User FP state is lazy: it lives in the hart's registers, or in thread->fp. These are about the current thread's. */
+void arch_fp_give(struct thread *child); /* CHILD, which has not run, starts with a copy */
+void arch_fp_drop(void);                 /* exec, exit: starts from zero; state in registers is forgotten */
+/* Straight from where it is to TO, or from FROM into the registers. Store: false, nothing done, if the thread has used
+ * none (all zeros). => interrupts off */
 bool arch_fp_store(struct fp_state *to);
 void arch_fp_take(const struct fp_state *from);
-void arch_fp_drop(struct thread *t); /* exec, exit: start from zero; state in registers is forgotten */
 /* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers;
  * it will work now. */
 bool arch_fp_trap(struct regs *regs);
-/* sstatus with which a fresh user context starts. */
-u64 arch_user_status(void);
 /* Makes stores to code visible to instruction fetch on all harts that run SPACE's mask (riscv_flush_icache, exec). */
 void arch_sync_icache(u64 hart_mask);
 
@@ -138,9 +137,8 @@ const void *arch_random_seed(unsigned *length);
 void arch_console_putc(char c);
 
 /* ---- called by arch/ (implemented above it) ---- */
-/* System calls are dispatched by entry.S itself through syscall_table; there REGS holds the callee-saved registers
- * only for the calls listed at whole_context_calls in entry.S (clone, clone3, execve, execveat, rt_sigreturn), and
- * a0 gets the handler's result when it returns. */
+/* System calls are dispatched by entry.S itself through syscall_table; there thread_regs holds the callee-saved
+ * registers only for WHOLE_CONTEXT_SYSCALLs, and a0 gets the handler's result when it returns. */
 /* sys/trap.c: any other trap from user mode but interrupts. Interrupts on; the callee-saved registers are not in
  * REGS. */
 void user_trap(struct regs *regs);

@@ -31,7 +31,7 @@ static void init_boot_thread(u64 sbi_hart)
 {
     boot_thread.hart = &harts[0];
     boot_thread.stack = boot_stack;
-    boot_thread.kernel_sp = (u64)(boot_stack + KERNEL_STACK_SIZE);
+    boot_thread.kernel_sp = kernel_stack_top(boot_stack);
     boot_thread.on_cpu = true;
     list_init(&boot_thread.run_link);
     copy_string(boot_thread.name, "idle/0", sizeof(boot_thread.name));

@@ -7,6 +7,7 @@
 #define SSTATUS_SPIE 0x20
 #define SSTATUS_SPP 0x100
 #define SSTATUS_FS 0x6000 /* floating-point state: off, initial, clean, dirty */
+#define SSTATUS_VS 0x600 /* vector state: never on */
 #define SSTATUS_FS_CLEAN 0x4000
 #define SSTATUS_FS_DIRTY 0x6000
 #define SSTATUS_UXL_64 0x200000000

@@ -1,26 +1,39 @@
 /*
  * Traps: how user mode and interrupts enter the kernel and leave it, and the context switch.
  *
- * sscratch tells where a trap comes from: it holds the current thread while user mode runs, 0 while the kernel does
- * (then tp holds the thread). Interrupts are off from the trap on until somebody sets sstatus.SIE.
+ * sscratch tells where a trap comes from: 0 while the kernel runs (then tp holds the thread); while user mode runs the
+ * current thread, or with isolation=on this hart's part of stub_data. Interrupts are off from the trap on until
+ * somebody sets sstatus.SIE.
  *
- * System calls and faults take a short way. The kernel's C code preserves s0-s11 by the calling convention and never
- * touches gp, and the context switch keeps them all, so at the end they still hold the user's values: only the others
- * are saved and loaded. Calls that read or replace the whole context (fork, exec, sigreturn) are listed at
- * `whole_context_calls` and save everything; so does whatever ends with a signal or a reschedule pending, when it gets
- * there.
+ * The user's registers go to thread->regs, reached by tp. System calls and faults take a short way: the kernel's C code
+ * preserves s0-s11 by the calling convention and never touches gp, and the context switch keeps them all, so at the end
+ * they still hold the user's values: only the others are saved and loaded. Calls that read or replace the whole context
+ * (fork, exec) save everything; so does whatever ends with a signal or a reschedule pending, when it gets there.
+ *
+ * sstatus is neither saved nor loaded: outside the first and last instructions of a trap SPP is 0 and SPIE is 1, and FS
+ * is always that of the current thread (fp.c).
+ *
+ * user_entry.inc is assembled twice: as it is, and for isolation=on. Then user mode runs on a page table that has
+ * nothing of the kernel but two pages, code and data of the stub below, which changes satp on the way in and out:
+ *
+ *     user table:    program              | stub_enter, stub_leave | stub_data
+ *     kernel table:            the kernel | stub_enter, stub_leave | stub_data
+ *
+ * The kernel reaches user memory through its direct map, so its own table never shows any of it and one serves all.
  */
 #include "arch/riscv/csr.h"
 #include "arch/riscv/layout.h"
 
 /* struct thread */
 #define THREAD_KERNEL_SP 0
-#define THREAD_USER_SCRATCH 8
+#define THREAD_SCRATCH 8
 #define THREAD_FLAGS 16
-#define THREAD_CONTEXT 32
+#define THREAD_HART 24
+#define THREAD_REGS 32
+#define THREAD_CONTEXT 336
 #define THREAD_WORK 7 /* THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED */
 
-/* struct regs */
+/* struct regs: in a thread, and on the kernel's stack for traps of the kernel itself */
 #define REGS_SIZE 304
 #define X(n) (n) * 8
 #define REGS_PC 256
@@ -28,88 +41,114 @@
 #define REGS_CAUSE 272
 #define REGS_TVAL 280
 #define REGS_ORIG_A0 288
+#define USER(n) THREAD_REGS + X(n)
+
+/* struct stub, one for each hart, and where struct hart points to it */
+#define STUB_T0 0
+#define STUB_TP 8
+#define STUB_THREAD 16
+#define STUB_KERNEL_SATP 24
+#define STUB_USER_SATP 32
+#define HART_STUB 0
 
 #define SYSCALL_COUNT 470
 #define STACK_BIT 14 /* of sp: set within a stack, clear in its guard (layout.h) */
 #define ENOSYS 38
 
-.macro SAVE_CALLER_SAVED
-    sd ra, X(1)(sp)
-    sd t0, X(5)(sp)
-    sd t1, X(6)(sp)
-    sd t2, X(7)(sp)
-    sd a0, X(10)(sp)
-    sd a1, X(11)(sp)
-    sd a2, X(12)(sp)
-    sd a3, X(13)(sp)
-    sd a4, X(14)(sp)
-    sd a5, X(15)(sp)
-    sd a6, X(16)(sp)
-    sd a7, X(17)(sp)
-    sd t3, X(28)(sp)
-    sd t4, X(29)(sp)
-    sd t5, X(30)(sp)
-    sd t6, X(31)(sp)
+.macro SAVE_CALLER_SAVED base, at
+    sd ra, \at + X(1)(\base)
+    sd t0, \at + X(5)(\base)
+    sd t1, \at + X(6)(\base)
+    sd t2, \at + X(7)(\base)
+    sd a0, \at + X(10)(\base)
+    sd a1, \at + X(11)(\base)
+    sd a2, \at + X(12)(\base)
+    sd a3, \at + X(13)(\base)
+    sd a4, \at + X(14)(\base)
+    sd a5, \at + X(15)(\base)
+    sd a6, \at + X(16)(\base)
+    sd a7, \at + X(17)(\base)
+    sd t3, \at + X(28)(\base)
+    sd t4, \at + X(29)(\base)
+    sd t5, \at + X(30)(\base)
+    sd t6, \at + X(31)(\base)
 .endm
 
-.macro SAVE_CALLEE_SAVED
-    sd gp, X(3)(sp)
-    sd s0, X(8)(sp)
-    sd s1, X(9)(sp)
-    sd s2, X(18)(sp)
-    sd s3, X(19)(sp)
-    sd s4, X(20)(sp)
-    sd s5, X(21)(sp)
-    sd s6, X(22)(sp)
-    sd s7, X(23)(sp)
-    sd s8, X(24)(sp)
-    sd s9, X(25)(sp)
-    sd s10, X(26)(sp)
-    sd s11, X(27)(sp)
+.macro SAVE_CALLEE_SAVED base, at
+    sd gp, \at + X(3)(\base)
+    sd s0, \at + X(8)(\base)
+    sd s1, \at + X(9)(\base)
+    sd s2, \at + X(18)(\base)
+    sd s3, \at + X(19)(\base)
+    sd s4, \at + X(20)(\base)
+    sd s5, \at + X(21)(\base)
+    sd s6, \at + X(22)(\base)
+    sd s7, \at + X(23)(\base)
+    sd s8, \at + X(24)(\base)
+    sd s9, \at + X(25)(\base)
+    sd s10, \at + X(26)(\base)
+    sd s11, \at + X(27)(\base)
 .endm
 
-.macro LOAD_CALLEE_SAVED
-    ld gp, X(3)(sp)
-    ld s0, X(8)(sp)
-    ld s1, X(9)(sp)
-    ld s2, X(18)(sp)
-    ld s3, X(19)(sp)
-    ld s4, X(20)(sp)
-    ld s5, X(21)(sp)
-    ld s6, X(22)(sp)
-    ld s7, X(23)(sp)
-    ld s8, X(24)(sp)
-    ld s9, X(25)(sp)
-    ld s10, X(26)(sp)
-    ld s11, X(27)(sp)
+.macro LOAD_CALLEE_SAVED base, at
+    ld gp, \at + X(3)(\base)
+    ld s0, \at + X(8)(\base)
+    ld s1, \at + X(9)(\base)
+    ld s2, \at + X(18)(\base)
+    ld s3, \at + X(19)(\base)
+    ld s4, \at + X(20)(\base)
+    ld s5, \at + X(21)(\base)
+    ld s6, \at + X(22)(\base)
+    ld s7, \at + X(23)(\base)
+    ld s8, \at + X(24)(\base)
+    ld s9, \at + X(25)(\base)
+    ld s10, \at + X(26)(\base)
+    ld s11, \at + X(27)(\base)
 .endm
 
 /* All but a0, tp and sp. */
-.macro LOAD_CALLER_SAVED
-    ld ra, X(1)(sp)
-    ld t0, X(5)(sp)
-    ld t1, X(6)(sp)
-    ld t2, X(7)(sp)
-    ld a1, X(11)(sp)
-    ld a2, X(12)(sp)
-    ld a3, X(13)(sp)
-    ld a4, X(14)(sp)
-    ld a5, X(15)(sp)
-    ld a6, X(16)(sp)
-    ld a7, X(17)(sp)
-    ld t3, X(28)(sp)
-    ld t4, X(29)(sp)
-    ld t5, X(30)(sp)
-    ld t6, X(31)(sp)
+.macro LOAD_CALLER_SAVED base, at
+    ld ra, \at + X(1)(\base)
+    ld t0, \at + X(5)(\base)
+    ld t1, \at + X(6)(\base)
+    ld t2, \at + X(7)(\base)
+    ld a1, \at + X(11)(\base)
+    ld a2, \at + X(12)(\base)
+    ld a3, \at + X(13)(\base)
+    ld a4, \at + X(14)(\base)
+    ld a5, \at + X(15)(\base)
+    ld a6, \at + X(16)(\base)
+    ld a7, \at + X(17)(\base)
+    ld t3, \at + X(28)(\base)
+    ld t4, \at + X(29)(\base)
+    ld t5, \at + X(30)(\base)
+    ld t6, \at + X(31)(\base)
 .endm
 
-/* sepc and sstatus for sret. Clobbers t0, t1. */
-.macro LOAD_STATUS
-    ld t0, REGS_STATUS(sp)
-    ld t1, REGS_PC(sp)
-    csrw sstatus, t0
-    csrw sepc, t1
-.endm
+/* ---- the stub, alone in its page ---- */
+.section .text.stub, "ax"
+.balign 4096
+.globl stub_enter
+stub_enter:
+    csrrw tp, sscratch, tp
+    beqz tp, 1f
+    sd t0, STUB_T0(tp)
+    ld t0, STUB_KERNEL_SATP(tp)
+    csrw satp, t0
+    ld t0, STUB_T0(tp)
+    ld tp, STUB_THREAD(tp)
+    j isolated_trap_of_user
+1:  j from_kernel
+
+/* tp = this hart's part of stub_data, all other registers are the user's */
+stub_leave:
+    sd t0, STUB_T0(tp)
+    ld t0, STUB_USER_SATP(tp)
+    csrw satp, t0
+    ld t0, STUB_T0(tp)
+    ld tp, STUB_TP(tp)
+    sret
+.balign 4096
 
 .section .text.entry, "ax"
 .balign 64
@@ -117,129 +156,30 @@
 trap_entry:
     csrrw tp, sscratch, tp
     beqz tp, from_kernel
-
-    sd sp, THREAD_USER_SCRATCH(tp)
-    ld sp, THREAD_KERNEL_SP(tp)
-    addi sp, sp, -REGS_SIZE
-    SAVE_CALLER_SAVED
-    csrrw t0, sscratch, zero
-    ld t1, THREAD_USER_SCRATCH(tp)
-    csrr t2, sstatus
-    csrr t3, sepc
-    csrr t4, scause
-    sd t0, X(4)(sp)
-    sd t1, X(2)(sp)
-    sd t2, REGS_STATUS(sp)
-    sd t4, REGS_CAUSE(sp)
-    li t5, CAUSE_ECALL
-    bne t4, t5, user_trap_or_interrupt
-
-    addi t3, t3, 4
-    sd t3, REGS_PC(sp)
-    sd a0, REGS_ORIG_A0(sp)
-    li t0, SYSCALL_COUNT
-    bgeu a7, t0, no_such_call
-    la t1, whole_context_calls
-    add t1, t1, a7
-    lbu t1, 0(t1)
-    la t0, syscall_table
-    slli t2, a7, 3
-    add t0, t0, t2
-    ld t0, 0(t0)
-    bnez t1, whole_context_call
-    beqz t0, no_such_call
-    csrsi sstatus, SSTATUS_SIE
-    jalr t0
-
-syscall_done:
-    csrci sstatus, SSTATUS_SIE
-    lw t0, THREAD_FLAGS(tp)
-    andi t0, t0, THREAD_WORK
-    bnez t0, syscall_done_with_work
-    LOAD_STATUS
-    csrw sscratch, tp
-    LOAD_CALLER_SAVED
-    ld tp, X(4)(sp)
-    ld sp, X(2)(sp)
-    sret
-
-no_such_call:
-    li a0, -ENOSYS
-    j syscall_done
-
-syscall_done_with_work:
-    sd a0, X(10)(sp)
-    SAVE_CALLEE_SAVED
-    j return_to_user
-
-whole_context_call:
-    SAVE_CALLEE_SAVED
-    li a0, -ENOSYS
-    beqz t0, 1f
-    ld a0, X(10)(sp)
-    csrsi sstatus, SSTATUS_SIE
-    jalr t0
-1:  sd a0, X(10)(sp)
-    j return_to_user
-
-user_trap_or_interrupt:
-    csrr t0, stval
-    sd t3, REGS_PC(sp)
-    sd t0, REGS_TVAL(sp)
-    mv a0, sp
-    bltz t4, 1f
-    csrsi sstatus, SSTATUS_SIE
-    call user_trap
-    j 2f
-1:  call handle_interrupt
-2:  csrci sstatus, SSTATUS_SIE
-    lw t0, THREAD_FLAGS(tp)
-    andi t0, t0, THREAD_WORK
-    bnez t0, trap_done_with_work
-    LOAD_STATUS
-    csrw sscratch, tp
-    LOAD_CALLER_SAVED
-    ld a0, X(10)(sp)
-    ld tp, X(4)(sp)
-    ld sp, X(2)(sp)
-    sret
-
-trap_done_with_work:
-    SAVE_CALLEE_SAVED
-
-/* sp = struct regs of user mode, all of it valid. */
-return_to_user:
-    csrci sstatus, SSTATUS_SIE
-    lw t0, THREAD_FLAGS(tp)
-    andi t0, t0, THREAD_WORK
-    beqz t0, 1f
-    csrsi sstatus, SSTATUS_SIE
-    mv a0, sp
-    call user_return_work
-    j return_to_user
-1:  LOAD_STATUS
-    csrw sscratch, tp
-    LOAD_CALLEE_SAVED
-    LOAD_CALLER_SAVED
-    ld a0, X(10)(sp)
-    ld tp, X(4)(sp)
-    ld sp, X(2)(sp)
-    sret
+#define NAME(name) name
+#define ISOLATED 0
+#include "arch/riscv/user_entry.inc"
+#undef NAME
+#undef ISOLATED
+.balign 64
+#define NAME(name) isolated_##name
+#define ISOLATED 1
+#include "arch/riscv/user_entry.inc"
 
 /* ---- a trap in the kernel: an interrupt, or a bug ---- */
 from_kernel:
     csrrw tp, sscratch, tp
-    sd t0, THREAD_USER_SCRATCH(tp)
+    sd t0, THREAD_SCRATCH(tp)
     addi sp, sp, -REGS_SIZE
     slli t0, sp, 63 - STACK_BIT
     bgez t0, stack_overflow
-    ld t0, THREAD_USER_SCRATCH(tp)
-    SAVE_CALLER_SAVED
+    ld t0, THREAD_SCRATCH(tp)
+    SAVE_CALLER_SAVED sp, 0
     addi t0, sp, REGS_SIZE
 save_rest:
     sd t0, X(2)(sp)
     sd tp, X(4)(sp)
-    SAVE_CALLEE_SAVED
+    SAVE_CALLEE_SAVED sp, 0
     csrr t0, sstatus
     csrr t1, sepc
     csrr t2, scause
@@ -253,9 +193,12 @@ save_rest:
     call handle_interrupt
     j 2f
 1:  call kernel_trap
-2:  LOAD_STATUS
-    LOAD_CALLEE_SAVED
-    LOAD_CALLER_SAVED
+2:  ld t0, REGS_STATUS(sp)
+    ld t1, REGS_PC(sp)
+    csrw sstatus, t0
+    csrw sepc, t1
+    LOAD_CALLEE_SAVED sp, 0
+    LOAD_CALLER_SAVED sp, 0
     ld a0, X(10)(sp)
     ld sp, X(2)(sp)
     sret
@@ -270,8 +213,8 @@ stack_overflow:
     j 2b
 1:  la sp, emergency_stack_top - REGS_SIZE
     sd t0, X(2)(sp)
-    ld t0, THREAD_USER_SCRATCH(tp)
-    SAVE_CALLER_SAVED
+    ld t0, THREAD_SCRATCH(tp)
+    SAVE_CALLER_SAVED sp, 0
     ld t0, X(2)(sp)
     j save_rest
 
@@ -326,12 +269,6 @@ kernel_thread_entry:
     jalr s0
     call thread_exit
 
-/* Where a new user thread begins: sp = its struct regs. */
-.globl user_thread_entry
-user_thread_entry:
-    call sched_finish_switch
-    j return_to_user
-
 /* ---- floating point: only here does the kernel touch those registers; sstatus.FS must not be off ---- */
 .option push
 .option arch, +f, +d
@@ -353,15 +290,6 @@ fp_registers_load:
     fscsr t0
     ret
 .option pop
-
-.section .rodata
-/* By number: rt_sigreturn, clone, execve, execveat, clone3. */
-whole_context_calls:
-    .set number, 0
-    .rept SYSCALL_COUNT
-    .byte (number == 139 || number == 220 || number == 221 || number == 281 || number == 435) & 1
-    .set number, number + 1
-    .endr
 
 .section .bss
 .balign 4

@@ -19,6 +19,7 @@ static inline u64 image_virt_to_phys(const void *p) { return (u64)p - (u64)image
 /* paging.c */
 void paging_init(void);            /* the final kernel map, and the widest format */
 u64 kernel_satp(void);
+u64 satp_for(unsigned levels, u64 root_pfn, u64 asid);
 extern u64 stack_map_generation;   /* counts changes in the kernel-stack area */
 
 /* entry.S, start.S */
@@ -27,12 +28,19 @@ void secondary_start(void);
 struct thread *switch_context(struct thread *prev, struct thread *next);
 void kernel_thread_entry(void);
 void user_thread_entry(void);
+void isolated_user_thread_entry(void);
+void stub_enter(void);
 void fp_registers_save(struct fp_state *fp);
 void fp_registers_load(const struct fp_state *fp);
 
 /* fp.c, trap.c */
 void fp_switch(struct thread *prev, struct thread *next);
 void hart_init_traps(void);        /* this hart's trap vector, interrupt enables, counters for user mode */
+
+/* isolation.c: the pages that user mode keeps of the kernel, and this hart's part of them */
+void isolation_init(void);
+void isolation_init_hart(void);
+void isolation_init_root(u64 *root);
 
 /* ipi.c */
 void ipi_interrupt(void);

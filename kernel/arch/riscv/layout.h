@@ -25,6 +25,8 @@
 
 #ifndef __ASSEMBLER__
 #include "lib/types.h"
+/* Where the stack that begins at BOTTOM is empty: not its very end, where the bit is that of the next guard. */
+static inline u64 kernel_stack_top(const void *bottom) { return (u64)bottom + KERNEL_STACK_SIZE - 16; }
 static inline void *phys_to_virt(u64 pa) { return (void *)(DIRECT_MAP + pa); }
 /* P points into the direct map. */
 static inline u64 virt_to_phys(const void *p) { return (u64)p - DIRECT_MAP; }

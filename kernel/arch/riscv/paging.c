@@ -13,10 +13,11 @@
  * once; its lowest level is made as stacks come. Lock: stack_map_lock.
  */
 #include "arch/riscv/internal.h"
+#include "arch/riscv/stub.h"
 #include "lib/cmdline.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "sched/spinlock.h"
+#include "sched/sched.h"
 #include "vm/page.h"
 
 #define IMAGE_TABLES 4 /* level-0 tables: 2 MiB each, as many as start.S maps */
@@ -40,6 +41,9 @@ static struct spinlock stack_map_lock;
 static u64 user_address_limit;
 u64 stack_map_generation;
 
+/* Isolated, the kernel's entries are of its ASID alone: none may serve user mode, whatever its table says. */
+static pte_t leaf(u64 pfn, pte_t bits) { return pte_make(pfn, machine.isolated ? bits & ~PTE_G : bits); }
+
 static pte_t table_entry(const pte_t *table) { return pte_make(image_virt_to_phys(table) >> PAGE_SHIFT, PTE_V); }
 
 static u64 image_permission(u64 va)
@@ -55,7 +59,7 @@ static void map_image(void)
 
     for (u64 i = 0; va < end; i++, va += PAGE_SIZE)
         if (va != (u64)boot_stack_guard)
-            image_table0[0][i] = pte_make((image_pa >> PAGE_SHIFT) + i, image_permission(va));
+            image_table0[0][i] = leaf((image_pa >> PAGE_SHIFT) + i, image_permission(va));
     for (unsigned i = 0; i < IMAGE_TABLES; i++)
         image_table1[i] = table_entry(image_table0[i]);
 }
@@ -68,13 +72,13 @@ static void protect_direct_map(void)
     u64 protected_end = image_virt_to_phys(data_start);
 
     for (unsigned i = 0; i < PT_ENTRIES; i++)
-        direct_table1[i] = pte_make((gib >> PAGE_SHIFT) + i * PT_ENTRIES, LEAF_RW);
+        direct_table1[i] = leaf((gib >> PAGE_SHIFT) + i * PT_ENTRIES, LEAF_RW);
     for (unsigned t = 0; t < IMAGE_TABLES && block < protected_end; t++, block += level_size(1)) {
         for (unsigned i = 0; i < PT_ENTRIES; i++) {
             u64 pa = block + i * PAGE_SIZE;
             bool is_protected = pa >= image_pa && pa < protected_end;
 
-            direct_table0[t][i] = pte_make(pa >> PAGE_SHIFT, is_protected ? LEAF_RO : LEAF_RW);
+            direct_table0[t][i] = leaf(pa >> PAGE_SHIFT, is_protected ? LEAF_RO : LEAF_RW);
         }
         if (first + t < PT_ENTRIES)
             direct_table1[first + t] = table_entry(direct_table0[t]);
@@ -87,14 +91,15 @@ static u64 *root_for(unsigned levels)
     return levels == 5 ? kernel_table5 : levels == 4 ? kernel_table4 : kernel_table3;
 }
 
-static u64 satp_for(unsigned levels, u64 root_pfn, u64 asid)
+u64 satp_for(unsigned levels, u64 root_pfn, u64 asid)
 {
     return (u64)(SATP_SV39 + levels - 3) << SATP_MODE_SHIFT | asid << SATP_ASID_SHIFT | root_pfn;
 }
 
 u64 kernel_satp(void)
 {
-    return satp_for(machine.paging_levels, image_virt_to_phys(root_for(machine.paging_levels)) >> PAGE_SHIFT, 0);
+    return satp_for(machine.paging_levels, image_virt_to_phys(root_for(machine.paging_levels)) >> PAGE_SHIFT,
+                    machine.isolated ? ISOLATED_KERNEL_ASID : 0);
 }
 
 static bool try_levels(unsigned levels)
@@ -125,6 +130,15 @@ static unsigned wanted_levels(void)
     return 5;
 }
 
+static bool is_isolation_wanted(void)
+{
+    const char *value = cmdline_get("isolation");
+
+    if (value != NULL && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        kprintf("isolation=%s is not known: it is off", value);
+    return value != NULL && strcmp(value, "on") == 0;
+}
+
 static void detect_asid_bits(void)
 {
     u64 satp = csr_read(satp);
@@ -139,6 +153,11 @@ void paging_init(void)
 {
     unsigned levels = wanted_levels();
 
+    machine.isolated = is_isolation_wanted();
+    if (machine.isolated)
+        for (unsigned i = 0; i < PT_ENTRIES; i++)
+            if (pte_is_leaf(kernel_table3[i]))
+                kernel_table3[i] &= ~PTE_G;
     for (unsigned i = 0; i < STACK_TABLES; i++)
         kernel_table3[pt_index(STACK_AREA, 2) + i] = table_entry(stack_table1[i]);
     kernel_table4[PT_ENTRIES - 1] = table_entry(kernel_table3);
@@ -148,10 +167,23 @@ void paging_init(void)
     while (!try_levels(levels))
         levels--;
     detect_asid_bits();
+    if (machine.isolated && machine.asid_bits == 0) {
+        kprintf("isolation=on needs a hart with address-space identifiers: it stays off");
+        machine.isolated = false;
+    }
+    if (machine.isolated) {
+        isolation_init();
+        csr_write(satp, kernel_satp());
+        arch_flush_tlb_all();
+    }
 }
 
 void arch_init_root(u64 *root)
 {
+    if (machine.isolated) {
+        isolation_init_root(root);
+        return;
+    }
     if (machine.paging_levels > 3) {
         root[PT_ENTRIES - 1] = root_for(machine.paging_levels)[PT_ENTRIES - 1];
         return;
@@ -159,8 +191,17 @@ void arch_init_root(u64 *root)
     memcpy(root + PT_ENTRIES / 2, kernel_table3 + PT_ENTRIES / 2, PT_ENTRIES / 2 * sizeof(pte_t));
 }
 
-void arch_set_root(u64 root_pfn, unsigned asid) { csr_write(satp, satp_for(machine.paging_levels, root_pfn, asid)); }
+void arch_set_root(u64 root_pfn, unsigned asid)
+{
+    u64 satp = satp_for(machine.paging_levels, root_pfn, asid);
 
+    if (machine.isolated)
+        this_hart()->stub->user_satp = satp;
+    else
+        csr_write(satp, satp);
+}
+
+u64 arch_image_pfn(const void *p) { return image_virt_to_phys(p) >> PAGE_SHIFT; }
 
 u64 arch_user_address_limit(void) { return user_address_limit; }
 
@@ -187,7 +228,7 @@ int arch_map_kernel_page(u64 va, u64 pfn)
     pte_t *entry = stack_entry(va, true);
 
     if (entry != NULL)
-        store_release(entry, pte_make(pfn, LEAF_RW));
+        store_release(entry, leaf(pfn, LEAF_RW));
     spin_unlock_irqrestore(&stack_map_lock, flags);
     atomic_add(&stack_map_generation, 1);
     return entry != NULL ? 0 : -ENOMEM;

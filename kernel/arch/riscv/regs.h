@@ -1,6 +1,6 @@
 /*
- * The registers of an interrupted context as entry.S saves them: at the top of the thread's kernel stack for a trap
- * from user mode, wherever the stack was for one from the kernel. x[0] is unused (x0 is zero); x[n] is register n.
+ * The registers of an interrupted context as entry.S saves them: in the thread for a trap from user mode, wherever the
+ * stack was for one from the kernel. x[0] is unused (x0 is zero); x[n] is register n.
  */
 #ifndef ARCH_RISCV_REGS_H
 #define ARCH_RISCV_REGS_H
@@ -22,7 +22,7 @@ struct regs {
     u64 status;  /* sstatus */
     u64 cause;   /* scause */
     u64 tval;    /* stval */
-    u64 orig_a0; /* a0 at the entry of a system call, for restarts; see SYSCALL_NONE */
+    u64 orig_a0; /* a0 at the entry of a system call, for restarts: set when signals are looked at */
     u64 pad;     /* keeps the stack 16-byte aligned */
 };
 static_assert(sizeof(struct regs) == 38 * 8, "entry.S knows this size");

@@ -59,6 +59,10 @@ void hart_init_traps(void)
     if (machine.has_zicboz)
         csr_write(CSR_SENVCFG, SENVCFG_CBZE);
     csr_write(sie, SIE_SOFTWARE | SIE_EXTERNAL);
+    csr_clear(sstatus, SSTATUS_SPP | SSTATUS_FS | SSTATUS_VS);
+    csr_set(sstatus, SSTATUS_SPIE);
+    if (machine.isolated)
+        isolation_init_hart();
 }
 
 void arch_wait_for_interrupt(void) { __asm__ volatile("wfi" ::: "memory"); }
@@ -66,18 +70,16 @@ void arch_wait_for_interrupt(void) { __asm__ volatile("wfi" ::: "memory"); }
 void arch_init_kernel_thread(struct thread *t, void (*fn)(void *), void *arg)
 {
     t->context.ra = (u64)kernel_thread_entry;
-    t->context.sp = t->kernel_sp - 16; /* never the very top: see STACK_BIT in entry.S */
+    t->context.sp = t->kernel_sp;
     t->context.s[0] = (u64)fn;
     t->context.s[1] = (u64)arg;
 }
 
 void arch_init_user_thread(struct thread *t)
 {
-    t->context.ra = (u64)user_thread_entry;
-    t->context.sp = (u64)thread_regs(t);
+    t->context.ra = (u64)(machine.isolated ? isolated_user_thread_entry : user_thread_entry);
+    t->context.sp = t->kernel_sp;
 }
-
-u64 arch_user_status(void) { return SSTATUS_SPIE | SSTATUS_UXL_64; }
 
 struct thread *arch_switch(struct thread *prev, struct thread *next)
 {
@@ -112,7 +114,10 @@ void arch_sync_icache(u64 hart_mask)
 static_assert(offsetof(struct thread, kernel_sp) == 0, "entry.S: THREAD_KERNEL_SP");
 static_assert(offsetof(struct thread, user_scratch) == 8, "entry.S: THREAD_USER_SCRATCH");
 static_assert(offsetof(struct thread, flags) == 16, "entry.S: THREAD_FLAGS");
-static_assert(offsetof(struct thread, context) == 32, "entry.S: THREAD_CONTEXT");
+static_assert(offsetof(struct thread, hart) == 24, "entry.S: THREAD_HART");
+static_assert(offsetof(struct thread, regs) == 32, "entry.S: THREAD_REGS");
+static_assert(offsetof(struct thread, context) == 336, "entry.S: THREAD_CONTEXT");
+static_assert(offsetof(struct hart, stub) == 0, "entry.S: HART_STUB");
 static_assert((THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED) == 7, "entry.S: THREAD_WORK");
 static_assert(offsetof(struct regs, pc) == 256 && offsetof(struct regs, orig_a0) == 288, "entry.S: REGS_*");
 static_assert(KERNEL_STACK_SIZE == 1 << 14, "entry.S: STACK_BIT");
