@@ -16,10 +16,15 @@ enum thread_state {
 #define THREAD_SIGNAL 1
 #define THREAD_KILLED 2
 #define THREAD_RESCHED 4
+struct leaf_hint {
+    u64 generation, span;
+    u64 *entries;
+};
 struct thread {
     u32 flags;
     struct hart *hart;
     struct space *space;
+    struct leaf_hint leaf;
     struct rlimits *limits;
     struct cred *cred;
 };

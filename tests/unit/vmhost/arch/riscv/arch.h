@@ -8,6 +8,7 @@ struct thread;
 struct hart;
 struct machine {
     unsigned harts, paging_levels, asid_bits;
+    bool isolated;
 };
 extern struct machine machine;
 static inline u64 irq_save(void) { return 0; }
@@ -17,6 +18,7 @@ u64 arch_user_address_limit(void);
 #define MAX_HARTS 8
 
 static inline u64 arch_root(void) { return 0; }
+static inline u64 arch_image_pfn(const void *p) { return (u64)p >> PAGE_SHIFT; }
 static inline void arch_set_root(u64 root_pfn, unsigned asid) { (void)root_pfn, (void)asid; }
 static inline void arch_flush_tlb_page(u64 va, unsigned asid) { (void)va, (void)asid; }
 static inline void arch_flush_tlb_asid(unsigned asid) { (void)asid; }
