@@ -203,7 +203,7 @@ DEFINE_SYSCALL(sys_shmat)
 
 DEFINE_SYSCALL(sys_shmdt)
 {
-    struct space_range r = {.count_pages = false};
+    struct space_range r = {.pages = NULL};
     u64 at = a0, size;
     long result = -EINVAL;
 

@@ -39,7 +39,9 @@ static int change_flags(struct space *s, u64 start, u64 end, u32 set, u32 clear,
         }
         if (v->end > end && (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, end) != 0))
             return -ENOMEM;
+        vma_count_pages(s, v, false);
         v->flags = flags;
+        vma_count_pages(s, v, true);
         if (flags & VMA_LOCKED)
             swapout_note_locked(s);
         start = v->end;
@@ -196,6 +198,16 @@ int space_madvise(struct space *s, u64 address, u64 length, int advice)
         return change_flags_locked(s, address, end, VMA_WIPEONFORK, 0);
     case MADV_KEEPONFORK:
         return change_flags_locked(s, address, end, 0, VMA_WIPEONFORK);
+    case MADV_DONTDUMP:
+        return change_flags_locked(s, address, end, VMA_DONTDUMP, 0);
+    case MADV_DODUMP:
+        return change_flags_locked(s, address, end, 0, VMA_DONTDUMP);
+    case MADV_NORMAL:
+        return change_flags_locked(s, address, end, 0, VMA_SEQUENTIAL | VMA_RANDOM);
+    case MADV_SEQUENTIAL:
+        return change_flags_locked(s, address, end, VMA_SEQUENTIAL, VMA_RANDOM);
+    case MADV_RANDOM:
+        return change_flags_locked(s, address, end, VMA_RANDOM, VMA_SEQUENTIAL);
     case MADV_POPULATE_READ:
         return populate(s, address, end, FAULT_READ);
     case MADV_POPULATE_WRITE:
@@ -255,19 +267,6 @@ int space_mincore(struct space *s, u64 address, u64 length, u8 *user_vec)
 
 /* ---- mlock ---- */
 
-static u64 locked_pages(struct space *s)
-{
-    u64 n = 0;
-
-    for (struct tree_node *node = tree_first(&s->vmas); node != NULL; node = tree_next(node)) {
-        const struct vma *v = container_of(node, struct vma, node);
-
-        if (v->flags & VMA_LOCKED)
-            n += (v->end - v->start) >> PAGE_SHIFT;
-    }
-    return n;
-}
-
 static bool may_lock(struct space *s, u64 length)
 {
     u64 limit = current->limits->limit[RLIMIT_MEMLOCK].soft;
@@ -276,7 +275,7 @@ static bool may_lock(struct space *s, u64 length)
     if (capable(current->cred, CAP_IPC_LOCK))
         return true;
     read_lock(&s->lock);
-    fits = (length >> PAGE_SHIFT) + locked_pages(s) <= limit >> PAGE_SHIFT;
+    fits = (length >> PAGE_SHIFT) + s->locked_pages <= limit >> PAGE_SHIFT;
     read_unlock(&s->lock);
     return fits;
 }

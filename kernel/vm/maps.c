@@ -14,41 +14,92 @@ static unsigned span_prot(const struct vma *v, pte_t e)
 /* From ADDRESS in V on: where the protection that *PROT gets ends. */
 static u64 prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot)
 {
+    struct pt_walk w = {.space = s, .va = address, .end = v->end, .mode = PT_RAW};
+    u64 end = v->end;
     bool first = true;
 
     *prot = v->prot;
     if (!(v->flags & VMA_MARKED))
         return v->end;
-    for (struct pt_walk w = {.space = s, .va = address, .end = v->end}; pt_step(&w); w.va = w.next) {
-        unsigned n = w.level == 0 ? pt_walk_pages(&w) : 1;
+    for (; end == v->end && pt_step(&w); w.va = w.next) {
+        struct pt_view view;
+        unsigned n;
 
-        for (unsigned i = 0; i < n; i++) {
-            unsigned here = span_prot(v, load_relaxed(&w.pte[i]));
+        pt_look(&w, &view);
+        n = view.entries != NULL ? pt_walk_pages(&w) : 1;
+        for (unsigned i = 0; i < n && end == v->end; i++) {
+            unsigned here = span_prot(v, pt_view_entry(&view, i));
 
             if (first)
                 *prot = here;
             else if (here != *prot)
-                return w.va + i * PAGE_SIZE;
+                end = w.va + i * PAGE_SIZE;
             first = false;
         }
+        pt_look_done(&view);
     }
-    return v->end;
+    return end;
 }
 
-static void count_pages(struct space *s, struct space_range *r)
+/* ---- pages ---- */
+
+/* How many entries map PAGE, which is in a table of SPACES spaces. */
+static u64 map_count(const struct page *page, u32 spaces)
 {
-    for (struct pt_walk w = {.space = s, .va = r->start, .end = r->end}; pt_step(&w); w.va = w.next) {
-        for (unsigned i = 0; w.level == 0 && i < pt_walk_pages(&w); i++) {
-            pte_t e = load_relaxed(&w.pte[i]);
+    u64 refs = load_relaxed(&page->refs), others = page_cache_refs(page);
 
-            if (!pte_has_page(e) || (pte_page(e)->flags & PG_RESERVED))
-                continue;
-            r->rss++;
-            r->anon += (pte_page(e)->flags & PG_ANON) != 0;
-            r->dirty += (pte_page(e)->flags & (PG_ANON | PG_DIRTY)) != 0;
-        }
+    return MAX(refs - MIN(refs, others), (u64)1) - 1 + spaces;
+}
+
+static void count_page(struct range_pages *n, const struct vma *v, pte_t e, u32 spaces)
+{
+    const struct page *page = pte_page(e);
+    u32 flags = load_relaxed(&page->flags);
+    u64 count = map_count(page, spaces), share = (PAGE_SIZE << SHARE_SHIFT) / count;
+    bool is_dirty = (flags & (PG_ANON | PG_DIRTY)) != 0, is_shared = count > 1;
+
+    n->rss += PAGE_SIZE;
+    *(is_shared  ? is_dirty ? &n->shared_dirty : &n->shared_clean
+      : is_dirty ? &n->private_dirty
+                 : &n->private_clean) += PAGE_SIZE;
+    n->referenced += (e & PTE_A) || (flags & PG_REFERENCED) ? PAGE_SIZE : 0;
+    n->pss += share;
+    n->pss_dirty += is_dirty ? share : 0;
+    n->pss_locked += v->flags & VMA_LOCKED ? share : 0;
+    switch (rss_kind(page)) {
+    case RSS_ANON:
+        n->anonymous += PAGE_SIZE;
+        n->pss_anon += share;
+        break;
+    case RSS_FILE:
+        n->pss_file += share;
+        break;
+    default:
+        n->pss_shmem += share;
     }
 }
+
+static void count_pages(struct space *s, const struct vma *v, u64 start, u64 end, struct range_pages *n)
+{
+    for (struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_RAW}; pt_step(&w); w.va = w.next) {
+        struct pt_view view;
+
+        pt_look(&w, &view);
+        for (unsigned i = 0; view.entries != NULL && i < pt_walk_pages(&w); i++) {
+            pte_t e = view.entries[i];
+
+            if (pte_has_page(e) && !(pte_page(e)->flags & PG_RESERVED))
+                count_page(n, v, e, view.spaces);
+            else if (pte_is_swap(e)) {
+                n->swap += PAGE_SIZE;
+                n->pss_swap += (PAGE_SIZE << SHARE_SHIFT) / (swap_references(pte_slot(e)) - 1 + view.spaces);
+            }
+        }
+        pt_look_done(&view);
+    }
+}
+
+/* ---- ranges ---- */
 
 static const char *range_name(const struct space *s, const struct vma *v, u64 start, u64 end)
 {
@@ -79,9 +130,9 @@ static bool continues_with(struct space *s, const struct vma *a, const struct vm
 
 bool space_next_range(struct space *s, u64 *address, struct space_range *r)
 {
+    struct range_pages *pages = r->pages;
     struct vma *v, *next;
     unsigned prot;
-    bool wanted = r->count_pages;
 
     read_lock(&s->lock);
     v = vma_find(s, *address);
@@ -89,35 +140,114 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
         read_unlock(&s->lock);
         return false;
     }
-    *r = (struct space_range){
-        .start = MAX(v->start, *address), .shared = vma_is_shared(v), .file = v->file, .count_pages = wanted};
+    *r = (struct space_range){.start = MAX(v->start, *address),
+                              .shared = vma_is_shared(v),
+                              .file = v->file,
+                              .flags = v->flags,
+                              .max_prot = v->max_prot,
+                              .pages = pages};
     r->offset = v->object != NULL ? v->offset + (r->start - v->start) : 0;
     r->end = prot_end(s, v, r->start, &r->prot);
+    if (pages != NULL)
+        count_pages(s, v, r->start, r->end, pages);
     while (r->end == v->end && continues_with(s, v, next = v->above, r->prot)) {
         v = next;
         r->end = prot_end(s, v, v->start, &prot);
+        if (pages != NULL)
+            count_pages(s, v, v->start, r->end, pages);
     }
     r->name = range_name(s, v, r->start, r->end);
     if (r->file != NULL)
         vm_file_ops->get(r->file);
-    if (wanted)
-        count_pages(s, r);
     *address = r->end;
     read_unlock(&s->lock);
     return true;
 }
 
+void space_range_flags(const struct space_range *r, char *buf)
+{
+    bool accounted = !r->shared && (r->prot & PROT_WRITE) && !(r->flags & (VMA_NORESERVE | VMA_VDSO));
+    const struct {
+        const char word[3];
+        bool is_set;
+    } words[] = {
+        {"rd", r->prot & PROT_READ},           {"wr", r->prot & PROT_WRITE},
+        {"ex", r->prot & PROT_EXEC},           {"sh", r->shared},
+        {"mr", r->max_prot & PROT_READ},       {"mw", r->max_prot & PROT_WRITE},
+        {"me", r->max_prot & PROT_EXEC},       {"ms", r->shared},
+        {"gd", r->flags & VMA_GROWSDOWN},      {"um", r->flags & VMA_UFFD_MISSING},
+        {"uw", r->flags & VMA_UFFD_WP},        {"lo", r->flags & VMA_LOCKED},
+        {"sr", r->flags & VMA_SEQUENTIAL},     {"rr", r->flags & VMA_RANDOM},
+        {"dc", r->flags & VMA_DONTFORK},       {"de", r->flags & VMA_VDSO},
+        {"lf", r->flags & VMA_LOCKED_ONFAULT}, {"ac", accounted},
+        {"nr", r->flags & VMA_NORESERVE},      {"wf", r->flags & VMA_WIPEONFORK},
+        {"dd", r->flags & VMA_DONTDUMP},       {"sd", !(r->flags & VMA_TRACKED)},
+        {"ui", r->flags & VMA_UFFD_MINOR},     {"sl", r->flags & VMA_SEALED},
+    };
+    char *at = buf;
+
+    static_assert(3 * ARRAY_SIZE(words) < RANGE_FLAGS_SIZE, "all words fit");
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!words[i].is_set)
+            continue;
+        *at++ = words[i].word[0];
+        *at++ = words[i].word[1];
+        *at++ = ' ';
+    }
+    *at = '\0';
+}
+
+/* Pages of V that are writable by their entries. */
+static u64 writable_pages(struct space *s, const struct vma *v)
+{
+    struct pt_walk w = {.space = s, .va = v->start, .end = v->end, .mode = PT_RAW};
+    bool by_default = (v->prot & PROT_WRITE) != 0;
+    u64 n = 0;
+
+    for (; pt_step(&w); w.va = w.next) {
+        struct pt_view view;
+
+        pt_look(&w, &view);
+        if (view.entries == NULL)
+            n += (view.span == 0 ? by_default : (pte_prot(view.span) & PROT_WRITE) != 0) ? pt_walk_pages(&w) : 0;
+        else
+            for (unsigned i = 0; i < pt_walk_pages(&w); i++)
+                n += view.entries[i] == 0 ? by_default : (pte_prot(view.entries[i]) & PROT_WRITE) != 0;
+        pt_look_done(&view);
+    }
+    return n;
+}
+
+u64 space_data_pages(struct space *s)
+{
+    u64 n = s->data_pages;
+
+    for (struct tree_node *node = tree_first(&s->vmas); node != NULL; node = tree_next(node)) {
+        const struct vma *v = container_of(node, struct vma, node);
+
+        if ((load_relaxed(&v->flags) & (VMA_MARKED | VMA_SHARED | VMA_GROWSDOWN)) == VMA_MARKED)
+            n += writable_pages(s, v) - (v->prot & PROT_WRITE ? (v->end - v->start) >> PAGE_SHIFT : 0);
+    }
+    return n;
+}
+
 void space_stats(struct space *s, struct space_stats *stats)
 {
+    u64 data;
+
+    read_lock(&s->lock);
+    data = space_data_pages(s);
+    read_unlock(&s->lock);
     *stats = (struct space_stats){
         .total = s->total_pages,
         .peak_total = s->peak_pages,
         .rss_anon = load_relaxed(&s->rss[RSS_ANON]),
         .rss_file = load_relaxed(&s->rss[RSS_FILE]),
         .rss_shmem = load_relaxed(&s->rss[RSS_SHMEM]),
-        .data = s->data_pages,
+        .data = data,
         .stack = s->stack_pages,
         .exec = s->exec_pages,
+        .locked = s->locked_pages,
         .tables_bytes = (s->n_tables + 1) * PAGE_SIZE,
         .swap = swap_is_used() ? swapout_count(s) : 0,
         .minor_faults = s->minor_faults,

@@ -22,9 +22,7 @@
 /* Only one entry, of a table that SPACES spaces refer to, maps PAGE. => its table locked */
 static bool is_exclusive(const struct page *page, u32 spaces)
 {
-    unsigned others = page->flags & PG_ANON ? 0 : 1; /* the cache refers to its pages too */
-
-    return !(page->flags & PG_RESERVED) && spaces == 1 && load_relaxed(&page->refs) == 1 + others;
+    return !(page->flags & PG_RESERVED) && spaces == 1 && load_relaxed(&page->refs) == 1 + page_cache_refs(page);
 }
 
 /* What one page-table entry of V is to the reader; its table serves SPACES spaces. => its table locked */

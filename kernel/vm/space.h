@@ -122,9 +122,20 @@ struct space_range {
     u64 offset;
     struct file *file;
     const char *name; /* "[heap]"... or NULL */
-    u64 rss, anon, dirty;
-    bool count_pages; /* in: fill the three (costs a look at every page) */
+    u32 flags;        /* vm/'s own; space_range_flags puts them into words */
+    unsigned max_prot;
+    struct range_pages *pages; /* in: not NULL to have them counted, which costs a look at every page */
 };
+
+/* What the pages of a range are. Bytes, but shares are in 1 / 4096 bytes, for they are added up. */
+struct range_pages {
+    u64 rss, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, swap;
+    u64 pss, pss_dirty, pss_anon, pss_file, pss_shmem, pss_locked, pss_swap; /* a page mapped N times counts 1 / N */
+};
+#define SHARE_SHIFT 12
+/* The words of VmFlags in /proc/PID/smaps: its length. */
+#define RANGE_FLAGS_SIZE 128
+void space_range_flags(const struct space_range *range, char *buf);
 /* The first range of equal protection that ends above *ADDRESS; *ADDRESS becomes its end. FILE comes with a reference.
  * False at the end. */
 bool space_next_range(struct space *space, u64 *address, struct space_range *range);

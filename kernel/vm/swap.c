@@ -165,6 +165,14 @@ void swap_get(u64 slot)
     swap_unlock(slot);
 }
 
+u32 swap_references(u64 slot)
+{
+    u32 refs = swap_lock(slot)->refs;
+
+    swap_unlock(slot);
+    return refs;
+}
+
 void swap_put(u64 slot)
 {
     struct swap_slot *s = swap_lock(slot);

@@ -26,6 +26,7 @@
 /* Another reference for an entry that was copied, and one entry's end. => under table locks */
 void swap_get(u64 slot);
 void swap_put(u64 slot);
+u32 swap_references(u64 slot); /* that entries and markers have, at this moment */
 
 /* The page of SLOT, whose reference the caller gives up for one on the page. The last one takes it out of the cache and
  * the slot is gone; *SHARED tells that others refer to the bytes still. NULL: it is not in memory; SLOT is pinned then,

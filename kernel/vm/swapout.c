@@ -107,7 +107,7 @@ static void replace_entry(struct scan *scan, struct page *table, pte_t *pte, u64
 
     if (slot == 0)
         return;
-    old = atomic_swap(pte, PTE_MARK); /* D may have come until now */
+    old = pte_settled(atomic_swap(pte, PTE_MARK)); /* D may have come until now */
     pte_set(table, pte, pte_make(slot, PTE_SWAP | (pte_t)pte_prot(old) << 1 | (old & keep)));
     tlb_free_page(&scan->batch, page);
     scan->slots[scan->n++] = slot;

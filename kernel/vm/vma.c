@@ -108,6 +108,8 @@ static void count_pages(struct space *s, const struct vma *v, u64 length, bool a
     s->total_pages += n;
     if (s->total_pages > s->peak_pages)
         s->peak_pages = s->total_pages;
+    if (v->flags & VMA_LOCKED)
+        s->locked_pages += n;
     if (v->flags & VMA_GROWSDOWN)
         s->stack_pages += n;
     else if (!(v->flags & VMA_SHARED) && (v->prot & PROT_WRITE))

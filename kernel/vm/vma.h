@@ -55,9 +55,14 @@ struct vma {
 #define VMA_VDSO BIT(3)   /* pages of the kernel image */
 #define VMA_MARKED BIT(4) /* some entry may say another protection than `prot`; set atomically under the read lock */
 #define VMA_LOCKED BIT(5)
-#define VMA_DONTFORK BIT(6)      /* the child does not get it */
-#define VMA_WIPEONFORK BIT(7)    /* the child gets it empty */
-#define VMA_TRACKED BIT(8)       /* clear_refs came by: D in the entries tells the soft-dirty pages; before, all are */
+#define VMA_DONTFORK BIT(6)       /* the child does not get it */
+#define VMA_WIPEONFORK BIT(7)     /* the child gets it empty */
+#define VMA_TRACKED BIT(8)        /* clear_refs came by: D in the entries tells the soft-dirty pages; before, all are */
+#define VMA_LOCKED_ONFAULT BIT(9) /* with LOCKED: pages are not brought in before they are used */
+#define VMA_DONTDUMP BIT(10)
+#define VMA_SEQUENTIAL BIT(11) /* madvise's: how it will be read */
+#define VMA_RANDOM BIT(12)
+#define VMA_SEALED BIT(13)       /* mseal(2): stays what it is and where it is */
 #define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
 #define VMA_UFFD_WP BIT(26)      /* ... and stores where the entry has UFFD_WP */
@@ -84,11 +89,11 @@ struct space {
     u32 running;    /* harts whose satp holds this space */
     u32 stale;      /* harts that must flush before they run it again */
 
-    u64 mmap_top;                                                     /* new mappings go below */
-    u64 brk_start, brk;                                               /* the heap is [brk_start, brk) */
-    bool lock_future;                                                 /* mlockall(MCL_FUTURE) */
-    u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages; /* by vmas, under the write lock */
-    u64 rss[RSS_KINDS], peak_rss, n_tables;                           /* atomic */
+    u64 mmap_top;                                                                   /* new mappings go below */
+    u64 brk_start, brk;                                                             /* the heap is [brk_start, brk) */
+    bool lock_future;                                                               /* mlockall(MCL_FUTURE) */
+    u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages, locked_pages; /* by vmas, under the write lock */
+    u64 rss[RSS_KINDS], peak_rss, n_tables;                                         /* atomic */
     u64 minor_faults, major_faults;
     struct list scan_link; /* vm/swapout.c: the clock's hand is at scan_hand */
     u64 scan_hand;
@@ -190,6 +195,8 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
 bool stack_grow(struct space *s, u64 address);
 /* The frame of page INDEX of the vDSO's mapping. */
 u64 vdso_pfn(u64 index);
+/* Private writable pages, as RLIMIT_DATA counts them: s->data_pages goes by the vmas' defaults. => lock */
+u64 space_data_pages(struct space *s);
 void fault_init(void);
 /* Faults [start, end) in, as far as it works. => no lock */
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access);
@@ -201,6 +208,12 @@ static inline pte_t vma_entry_without_page(const struct vma *v, pte_t e)
     pte_t wp = v->object != NULL ? e & PTE_UFFD_WP : 0;
 
     return prot_effective(pte_prot(e)) == prot_effective(v->prot) && wp == 0 ? 0 : pte_mark(pte_prot(e)) | wp;
+}
+
+/* References to PAGE, which is mapped, that a cache has: an object's, or swap's. */
+static inline u32 page_cache_refs(const struct page *page)
+{
+    return page->flags & PG_ANON ? (page->flags & PG_SWAPCACHE ? 1 : 0) : 1;
 }
 
 /* Resident pages: a counter by what PAGE is. */

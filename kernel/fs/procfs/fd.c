@@ -32,7 +32,7 @@ static ssize_t copy_path(char *buf, size_t size, const char *path)
     return (ssize_t)n;
 }
 
-static ssize_t file_path_into(struct file *file, char *buf, size_t size)
+ssize_t file_path_into(struct file *file, char *buf, size_t size)
 {
     char *scratch = kmalloc(PATH_MAX), *path;
     ssize_t n;
@@ -69,7 +69,7 @@ static int make_path(const struct file *file, struct path *path)
     return -ENOMEM;
 }
 
-static int follow_file(struct file *file, struct path *path)
+int follow_file(struct file *file, struct path *path)
 {
     int error;
 

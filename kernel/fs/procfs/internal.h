@@ -13,6 +13,7 @@
 #include "fs/vfs.h"
 #include "lib/print.h"
 #include "proc/task.h"
+#include "vm/space.h"
 
 /* ---- growing text ---- */
 struct seq {
@@ -36,6 +37,7 @@ struct proc_target {
     struct task *task; /* referenced; NULL outside of /proc/PID */
     bool is_thread;    /* below task/TID: of this thread alone, not of the whole process */
     int fd;
+    u64 start, end; /* below map_files: a range of addresses */
 };
 
 struct proc_dir_ops {
@@ -63,7 +65,7 @@ struct proc_entry {
 #define PROC_GUARDED BIT(0) /* who may trace the process may look (ptrace(2), "Ptrace access mode checking") */
 
 extern const struct proc_entry system_entries[], sys_entries[], process_entries[], thread_entries[];
-extern const struct proc_dir_ops root_dir_ops, task_dir_ops, fd_dir_ops, fdinfo_dir_ops;
+extern const struct proc_dir_ops root_dir_ops, task_dir_ops, fd_dir_ops, fdinfo_dir_ops, map_files_dir_ops;
 
 #define PROC_FILE(name_, permissions, show_)                          \
     {                                                                 \
@@ -82,6 +84,7 @@ struct proc_inode {
     u64 start_ns; /* tells a process from a later one with the same number */
     bool is_thread;
     int fd;
+    u64 start, end; /* of a link in map_files */
 };
 static inline struct proc_inode *proc_inode(struct inode *inode)
 {
@@ -107,11 +110,17 @@ extern const struct inode_ops proc_dir_inode_ops;
 /* ---- formats shared by several files ---- */
 #define USER_HZ 100
 static inline u64 ns_to_ticks(u64 ns) { return ns / (NSEC_PER_SEC / USER_HZ); }
+/* The program's own code. */
+static inline u64 text_pages(const struct space_layout *l)
+{
+    return (ALIGN_UP(l->end_code, PAGE_SIZE) - ALIGN_DOWN(l->start_code, PAGE_SIZE)) >> PAGE_SHIFT;
+}
 static inline u64 pages_to_kib(u64 n_pages) { return n_pages * (PAGE_SIZE / KIB); }
 int show_mounts(struct seq *s, const struct proc_target *t);
 int show_mountinfo(struct seq *s, const struct proc_target *t);
 bool show_maps(struct seq *s, const struct proc_target *t, u64 *cursor);
 bool show_smaps(struct seq *s, const struct proc_target *t, u64 *cursor);
+int show_smaps_rollup(struct seq *s, const struct proc_target *t);
 int show_quire(struct seq *s, const struct proc_target *t);
 int show_process_stat(struct seq *s, const struct proc_target *t);
 int show_process_status(struct seq *s, const struct proc_target *t);
@@ -123,6 +132,14 @@ int write_clear_refs(const struct proc_target *t, char *text, size_t n);
 int parse_number(const char *text, long *value);
 int show_fdinfo(struct seq *s, const struct proc_target *t);
 ssize_t read_fd_link(const struct proc_target *t, char *buf, size_t size);
+/* The path of FILE into BUF: its length. */
+ssize_t file_path_into(struct file *file, char *buf, size_t size);
+/* *PATH leads to FILE, whose reference is used up; NULL: -ENOENT. */
+int follow_file(struct file *file, struct path *path);
+ssize_t read_map_link(const struct proc_target *t, char *buf, size_t size);
+int follow_map(const struct proc_target *t, struct path *path);
+/* Whether a link in map_files is still true. */
+bool map_is_there(struct inode *inode);
 int follow_fd(const struct proc_target *t, struct path *path);
 ssize_t read_exe_link(const struct proc_target *t, char *buf, size_t size);
 ssize_t read_cwd_link(const struct proc_target *t, char *buf, size_t size);

@@ -26,42 +26,58 @@ static void show_line(struct seq *s, const struct space_range *r)
     seq_puts(s, "\n");
 }
 
-/* A line per page kind that is known: pages here are mapped once as far as this file tells, so Pss is Rss. */
+static void show_size(struct seq *s, const char *name, u64 bytes)
+{
+    seq_printf(s, "%-15s %8lu kB\n", name, bytes / KIB);
+}
+
+/* What smaps and smaps_rollup have alike. A rollup tells Pss apart by kinds. */
+static void show_pages(struct seq *s, const struct range_pages *n, bool is_rollup)
+{
+    show_size(s, "Rss:", n->rss);
+    show_size(s, "Pss:", n->pss >> SHARE_SHIFT);
+    show_size(s, "Pss_Dirty:", n->pss_dirty >> SHARE_SHIFT);
+    if (is_rollup) {
+        show_size(s, "Pss_Anon:", n->pss_anon >> SHARE_SHIFT);
+        show_size(s, "Pss_File:", n->pss_file >> SHARE_SHIFT);
+        show_size(s, "Pss_Shmem:", n->pss_shmem >> SHARE_SHIFT);
+    }
+    show_size(s, "Shared_Clean:", n->shared_clean);
+    show_size(s, "Shared_Dirty:", n->shared_dirty);
+    show_size(s, "Private_Clean:", n->private_clean);
+    show_size(s, "Private_Dirty:", n->private_dirty);
+    show_size(s, "Referenced:", n->referenced);
+    show_size(s, "Anonymous:", n->anonymous);
+    show_size(s, "KSM:", 0);
+    show_size(s, "LazyFree:", 0);
+    show_size(s, "AnonHugePages:", 0);
+    show_size(s, "ShmemPmdMapped:", 0);
+    show_size(s, "FilePmdMapped:", 0);
+    show_size(s, "Shared_Hugetlb:", 0);
+    seq_printf(s, "Private_Hugetlb: %7u kB\n", 0);
+    show_size(s, "Swap:", n->swap);
+    show_size(s, "SwapPss:", n->pss_swap >> SHARE_SHIFT);
+    show_size(s, "Locked:", n->pss_locked >> SHARE_SHIFT);
+}
+
 static void show_sizes(struct seq *s, const struct space_range *r)
 {
-    u64 clean = r->rss - r->dirty;
-    const struct {
-        const char *name;
-        u64 n_pages;
-    } lines[] = {
-        {"Size:", (r->end - r->start) / PAGE_SIZE},
-        {"KernelPageSize:", 1},
-        {"MMUPageSize:", 1},
-        {"Rss:", r->rss},
-        {"Pss:", r->rss},
-        {"Shared_Clean:", r->shared ? clean : 0},
-        {"Shared_Dirty:", r->shared ? r->dirty : 0},
-        {"Private_Clean:", r->shared ? 0 : clean},
-        {"Private_Dirty:", r->shared ? 0 : r->dirty},
-        {"Referenced:", r->rss},
-        {"Anonymous:", r->anon},
-        {"AnonHugePages:", 0},
-        {"Swap:", 0},
-        {"SwapPss:", 0},
-        {"Locked:", 0},
-    };
+    char flags[RANGE_FLAGS_SIZE];
 
-    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
-        seq_printf(s, "%-15s %8lu kB\n", lines[i].name, pages_to_kib(lines[i].n_pages));
-    seq_printf(s, "VmFlags:%s%s%s%s mr mw me\n", r->prot & PROT_READ ? " rd" : "", r->prot & PROT_WRITE ? " wr" : "",
-               r->prot & PROT_EXEC ? " ex" : "", r->shared ? " sh" : "");
+    show_size(s, "Size:", r->end - r->start);
+    show_size(s, "KernelPageSize:", PAGE_SIZE);
+    show_size(s, "MMUPageSize:", PAGE_SIZE);
+    show_pages(s, r->pages, false);
+    seq_printf(s, "%-15s %8u\n", "THPeligible:", 0);
+    space_range_flags(r, flags);
+    seq_printf(s, "VmFlags: %s\n", flags);
 }
 
 /* The range at or behind *CURSOR, an address. */
-static bool show_range(struct seq *s, const struct proc_target *t, u64 *cursor, bool sizes)
+static bool show_range(struct seq *s, const struct proc_target *t, u64 *cursor, struct range_pages *pages)
 {
     struct space *space = task_space(t->task);
-    struct space_range r = {.count_pages = sizes};
+    struct space_range r = {.pages = pages};
     bool found;
 
     if (space == NULL)
@@ -71,15 +87,44 @@ static bool show_range(struct seq *s, const struct proc_target *t, u64 *cursor, 
     if (!found)
         return false;
     show_line(s, &r);
-    if (sizes)
+    if (pages != NULL)
         show_sizes(s, &r);
     if (r.file != NULL)
         file_put(r.file);
     return true;
 }
 
-bool show_maps(struct seq *s, const struct proc_target *t, u64 *cursor) { return show_range(s, t, cursor, false); }
-bool show_smaps(struct seq *s, const struct proc_target *t, u64 *cursor) { return show_range(s, t, cursor, true); }
+bool show_maps(struct seq *s, const struct proc_target *t, u64 *cursor) { return show_range(s, t, cursor, NULL); }
+
+bool show_smaps(struct seq *s, const struct proc_target *t, u64 *cursor)
+{
+    struct range_pages pages = {0};
+
+    return show_range(s, t, cursor, &pages);
+}
+
+int show_smaps_rollup(struct seq *s, const struct proc_target *t)
+{
+    struct space *space = task_space(t->task);
+    struct range_pages pages = {0};
+    struct space_range r = {.pages = &pages}, all = {.name = "[rollup]"};
+    u64 cursor = 0;
+
+    if (space == NULL)
+        return -ESRCH;
+    while (space_next_range(space, &cursor, &r)) {
+        all.start = all.end == 0 ? r.start : all.start;
+        all.end = r.end;
+        if (r.file != NULL)
+            file_put(r.file);
+    }
+    space_put(space);
+    if (all.end == 0)
+        return 0;
+    show_line(s, &all);
+    show_pages(s, &pages, true);
+    return 0;
+}
 
 /* ---- mem ---- */
 
@@ -124,27 +169,28 @@ static ssize_t transfer(struct space *space, struct uio *uio, u64 *pos, char *bu
 {
     ssize_t done = 0, n = 0;
 
-    while (uio->left > 0) {
+    while (uio->left > 0 && n >= 0) {
         size_t wanted = MIN(uio->left, COPY_SIZE - (*pos & PAGE_MASK));
 
-        if (to_memory && uio_copy_in(uio, buffer, wanted) != wanted)
+        if (to_memory && uio_copy_in(uio, buffer, wanted) != wanted) {
             n = -EFAULT;
-        else if (to_memory)
-            n = space_write(space, *pos, buffer, wanted, true);
-        else
-            n = space_read(space, *pos, buffer, wanted, true);
-        if (n <= 0)
             break;
+        }
+        n = to_memory ? space_write(space, *pos, buffer, wanted, true) : space_read(space, *pos, buffer, wanted, true);
+        if (n <= 0) {
+            n = -EIO;
+            break;
+        }
         if (!to_memory && uio_copy_out(uio, buffer, (size_t)n) != (size_t)n) {
             n = -EFAULT;
             break;
         }
         *pos += (u64)n;
         done += n;
+        if (fatal_signal_pending())
+            n = -EINTR;
     }
-    if (done > 0)
-        return done;
-    return n == -EFAULT || n == 0 ? (uio->left == 0 ? 0 : -EIO) : n;
+    return done > 0 ? done : n;
 }
 
 static ssize_t mem_transfer(struct file *file, struct uio *uio, u64 *pos, bool to_memory)

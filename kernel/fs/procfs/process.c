@@ -107,13 +107,15 @@ static int show_statm(struct seq *s, const struct proc_target *t)
 {
     struct space *space = task_space(t->task);
     struct space_stats m = {0};
+    u64 text = 0;
 
     if (space != NULL) {
         space_stats(space, &m);
+        text = text_pages(space_layout(space));
         space_put(space);
     }
     seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", m.total, m.rss_anon + m.rss_file + m.rss_shmem, m.rss_file + m.rss_shmem,
-               m.exec, m.data + m.stack);
+               text, m.data + m.stack);
     return 0;
 }
 
@@ -263,13 +265,14 @@ static int write_oom_score_adj(const struct proc_target *t, char *text, size_t n
         {.name = "pagemap", .mode = S_IFREG | 0400, .file_ops = &proc_pagemap_ops},                                 \
         WRITABLE_FILE("oom_score_adj", show_oom_score_adj, write_oom_score_adj),                                    \
         GUARDED_FILE("personality", 0400, show_personality), GUARDED_LINK("root", read_root_link, follow_root),     \
-        GUARDED_PARTS("smaps", show_smaps), PROC_FILE("stat", 0444, show_process_stat),                             \
-        PROC_FILE("statm", 0444, show_statm), PROC_FILE("status", 0444, show_process_status),                       \
-        PROC_FILE("wchan", 0444, show_wchan)
+        GUARDED_PARTS("smaps", show_smaps), GUARDED_FILE("smaps_rollup", 0444, show_smaps_rollup),                  \
+        PROC_FILE("stat", 0444, show_process_stat), PROC_FILE("statm", 0444, show_statm),                           \
+        PROC_FILE("status", 0444, show_process_status), PROC_FILE("wchan", 0444, show_wchan)
 /* clang-format on */
 
 const struct proc_entry process_entries[] = {
     COMMON_ENTRIES,
+    {.name = "map_files", .mode = S_IFDIR | 0500, .dir = &map_files_dir_ops},
     {.name = "task", .mode = S_IFDIR | 0555, .dir = &task_dir_ops},
     {0},
 };

@@ -132,25 +132,19 @@ static void show_ids(struct seq *s, const struct proc_target *t)
 static void show_memory(struct seq *s, const struct facts *f)
 {
     const struct space_stats *m = &f->memory;
+    u64 text = MIN(text_pages(&f->layout), m->exec);
     const struct {
         const char *name;
         u64 n_pages;
     } lines[] = {
-        {"VmPeak", m->peak_total},
-        {"VmSize", m->total},
-        {"VmLck", m->locked},
-        {"VmPin", 0},
-        {"VmHWM", m->peak_rss},
-        {"VmRSS", resident(m)},
-        {"RssAnon", m->rss_anon},
-        {"RssFile", m->rss_file},
-        {"RssShmem", m->rss_shmem},
-        {"VmData", m->data},
-        {"VmStk", m->stack},
-        {"VmExe", m->exec},
-        {"VmLib", 0},
-        {"VmPTE", m->tables_bytes / PAGE_SIZE},
-        {"VmSwap", m->swap},
+        {"VmPeak", m->peak_total},  {"VmSize", m->total},
+        {"VmLck", m->locked},       {"VmPin", 0},
+        {"VmHWM", m->peak_rss},     {"VmRSS", resident(m)},
+        {"RssAnon", m->rss_anon},   {"RssFile", m->rss_file},
+        {"RssShmem", m->rss_shmem}, {"VmData", m->data},
+        {"VmStk", m->stack},        {"VmExe", text},
+        {"VmLib", m->exec - text},  {"VmPTE", m->tables_bytes / PAGE_SIZE},
+        {"VmSwap", m->swap},        {"HugetlbPages", 0},
     };
 
     for (unsigned i = 0; f->has_space && i < ARRAY_SIZE(lines); i++)

@@ -54,7 +54,7 @@ int proc_target_get(struct inode *inode, struct proc_target *t)
 {
     const struct proc_inode *p = proc_inode(inode);
 
-    *t = (struct proc_target){.is_thread = p->is_thread, .fd = p->fd};
+    *t = (struct proc_target){.is_thread = p->is_thread, .fd = p->fd, .start = p->start, .end = p->end};
     if (p->tid == 0)
         return 0;
     t->task = find_same_task(p);
@@ -223,6 +223,8 @@ static bool proc_revalidate(struct inode *dir, struct name name, struct inode *i
     const struct proc_dir_ops *ops = proc_inode(dir)->entry->dir;
 
     if ((ops == &fd_dir_ops || ops == &fdinfo_dir_ops) && !fd_is_open(proc_inode(inode)))
+        return false;
+    if (ops == &map_files_dir_ops && !map_is_there(inode))
         return false;
     return refresh(inode);
 }
