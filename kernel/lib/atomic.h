@@ -6,8 +6,9 @@
 
 #define load_relaxed(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
-#define store_relaxed(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
-#define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+/* Plain stores: GCC 12's builtin makes a swap of each on RISC-V. */
+#define store_relaxed(p, v) (*(volatile __typeof__(*(p)) *)(p) = (v))
+#define store_release(p, v) (__atomic_thread_fence(__ATOMIC_RELEASE), store_relaxed(p, v))
 #define atomic_add(p, v) __atomic_add_fetch(p, v, __ATOMIC_ACQ_REL) /* returns the new value */
 #define atomic_sub(p, v) __atomic_sub_fetch(p, v, __ATOMIC_ACQ_REL)
 #define atomic_add_relaxed(p, v) __atomic_add_fetch(p, v, __ATOMIC_RELAXED)

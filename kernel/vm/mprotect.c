@@ -58,69 +58,71 @@ static __attribute__((noinline)) void replace_racing(pte_t *pte, pte_t old, pte_
         ;
 }
 
-/* One entry. True if TLBs may hold the old one and it allowed more. What is newly allowed only this hart hears of;
- * others find out by a fault. => table locked */
-static inline __attribute__((always_inline)) bool protect_entry(struct space *s, struct page *table, pte_t *pte, u64 va,
-                                                                const struct protection *p)
+/* What was changed in entries that TLBs may hold: bits that went, bits that came. */
+struct changes {
+    pte_t gone, new;
+};
+
+/* => table locked */
+static inline __attribute__((always_inline)) void protect_entry(struct page *table, pte_t *pte,
+                                                                const struct protection *p, struct changes *c)
 {
     pte_t old = *pte, new = p->absent;
 
-    if (likely(pte_has_page(old))) {
-        new = (old & (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP)) | p->present;
-        if (p->writable && ((old & PTE_W) || is_store_ready(p->shared, pte_page(old))))
-            new |= p->store;
-        if (likely(!(old & PTE_W) || (old & (PTE_D | PTE_UFFD_WP)) == PTE_D))
-            store_relaxed(pte, new);
-        else
-            replace_racing(pte, old, new);
-    } else {
+    if (unlikely(!pte_has_page(old))) {
         if (pte_is_swap(old))
             new = (old & ~pte_mark(PROT_ALL)) | PTE_SWAP | p->mark;
         else if (unlikely(old & PTE_KEPT))
             new = p->mark | (old & PTE_KEPT);
         pte_set(table, pte, new);
+        return;
     }
-    if (pte_is_present(old) && (old & ~new &(PTE_V | PTE_R | PTE_W | PTE_X)))
-        return true;
-    if (pte_is_present(new))
-        tlb_flush_local(s, va);
-    return false;
+    new = (old & (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP)) | p->present;
+    if (p->writable && ((old & PTE_W) || is_store_ready(p->shared, pte_page(old))))
+        new |= p->store;
+    if (likely(!(old & PTE_W) || (old & (PTE_D | PTE_UFFD_WP)) == PTE_D))
+        store_relaxed(pte, new);
+    else
+        replace_racing(pte, old, new);
+    c->gone |= old & ~new;
+    c->new |= new & ~old;
 }
 
-/* Addresses whose old entries may be in TLBs and allowed more; none if end == 0. */
-struct lost {
-    u64 start, end;
-};
-
-/* N entries of one leaf table, from VA on. */
-static __attribute__((noinline)) struct lost protect_leaves(struct space *s, const struct vma *v, struct page *table,
-                                                            pte_t *pte, unsigned n, u64 va, unsigned prot)
+/* N entries of one leaf table. */
+static __attribute__((noinline)) struct changes protect_leaves(const struct vma *v, struct page *table, pte_t *pte,
+                                                               unsigned n, unsigned prot)
 {
     const struct protection p = protection_of(v, prot);
-    struct lost lost = {0, 0};
+    struct changes c = {0, 0};
 
     table_lock(table);
-    for (pte_t *end = pte + n; pte < end; pte++, va += PAGE_SIZE) {
-        if (protect_entry(s, table, pte, va, &p)) {
-            lost.start = lost.end == 0 ? va : lost.start;
-            lost.end = va + PAGE_SIZE;
-        }
-    }
+    for (pte_t *end = pte + n; pte < end; pte++)
+        protect_entry(table, pte, &p, &c);
     table_unlock(table);
-    return lost;
+    return c;
 }
 
 /* One entry of a leaf table. */
-static inline __attribute__((always_inline)) struct lost
-protect_leaf(struct space *s, const struct vma *v, struct page *table, pte_t *pte, u64 va, unsigned prot)
+static inline __attribute__((always_inline)) struct changes protect_leaf(const struct vma *v, struct page *table,
+                                                                         pte_t *pte, unsigned prot)
 {
     const struct protection p = protection_of(v, prot);
-    bool lost;
+    struct changes c = {0, 0};
 
     table_lock(table);
-    lost = protect_entry(s, table, pte, va, &p);
+    protect_entry(table, pte, &p, &c);
     table_unlock(table);
-    return (struct lost){va, lost ? va + PAGE_SIZE : 0};
+    return c;
+}
+
+/* After changes in [start, end): what TLBs must not allow any more goes at once, on all harts; of what is newly allowed
+ * only this hart hears, the others find out by a fault. */
+static inline void flush_changes(struct space *s, u64 start, u64 end, struct changes c)
+{
+    if (c.gone & (PTE_V | PTE_R | PTE_W | PTE_X))
+        tlb_flush_range(s, start, end);
+    else if (c.new != 0)
+        tlb_flush_here(s, start, end);
 }
 
 /* Gives an upper-level entry MARK, or what says PROT and keeps what has to be kept, if the walk covers its whole span,
@@ -152,21 +154,19 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
                                                     unsigned prot)
 {
     struct pt_walk w = {.space = s, .va = start, .end = end};
-    struct lost all = {0, 0};
+    struct changes all = {0, 0};
     int result = 0;
 
     for (; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level == 0) {
-            struct lost lost = protect_leaves(s, v, w.table, w.pte, pt_walk_pages(&w), w.va, prot);
+            struct changes c = protect_leaves(v, w.table, w.pte, pt_walk_pages(&w), prot);
 
-            if (lost.end != 0)
-                all = (struct lost){all.end == 0 ? lost.start : all.start, lost.end};
+            all = (struct changes){all.gone | c.gone, all.new | c.new};
         } else if (load_relaxed(w.pte) != absent_entry(v, prot)) {
             result = mark_span(&w, absent_entry(v, prot), prot);
         }
     }
-    if (all.end != 0)
-        tlb_flush_range(s, all.start, all.end);
+    flush_changes(s, start, end, all);
     return result != 0 ? result : w.error;
 }
 
@@ -176,17 +176,15 @@ static inline __attribute__((always_inline)) int protect_entries(struct space *s
 {
     struct page *table;
     pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_last_leaf(s, start, &table) : NULL;
-    struct lost lost;
+    struct changes c;
 
     if (prot != v->prot && !(load_relaxed(&v->flags) & VMA_MARKED))
         atomic_or(&v->flags, VMA_MARKED);
     if (unlikely(pte == NULL))
         return protect_tables(s, v, start, end, prot);
-    lost = end - start == PAGE_SIZE
-               ? protect_leaf(s, v, table, pte, start, prot)
-               : protect_leaves(s, v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), start, prot);
-    if (lost.end != 0)
-        tlb_flush_range(s, lost.start, lost.end);
+    c = end - start == PAGE_SIZE ? protect_leaf(v, table, pte, prot)
+                                 : protect_leaves(v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), prot);
+    flush_changes(s, start, end, c);
     return 0;
 }
 

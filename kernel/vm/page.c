@@ -439,8 +439,8 @@ void page_init(struct phys_range ram, const struct phys_range *reserved, unsigne
     end_pfn = ram.end >> PAGE_SHIFT;
     size = ALIGN_UP((end_pfn - first_pfn) * sizeof(struct page), PAGE_SIZE);
     at = place_descriptors(ram, size, reserved, n_reserved);
-    page_array = phys_to_virt(at);
-    memset(page_array, 0, size);
+    page_array = (struct page *)phys_to_virt(at) - first_pfn;
+    memset(pfn_page(first_pfn), 0, size);
     memcpy(all, reserved, n_reserved * sizeof(all[0]));
     all[n_reserved] = (struct phys_range){at, at + size};
 

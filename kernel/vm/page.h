@@ -61,11 +61,11 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
 #define PG_INCOMPRESSIBLE BIT(18)
 
-extern struct page *page_array; /* indexed by pfn - first_pfn */
+extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */
 extern u64 first_pfn, end_pfn;
 
-static inline u64 page_pfn(const struct page *p) { return (u64)(p - page_array) + first_pfn; }
-static inline struct page *pfn_page(u64 pfn) { return page_array + (pfn - first_pfn); }
+static inline u64 page_pfn(const struct page *p) { return (u64)(p - page_array); }
+static inline struct page *pfn_page(u64 pfn) { return page_array + pfn; }
 static inline void *page_address(const struct page *p) { return phys_to_virt(page_pfn(p) << PAGE_SHIFT); }
 static inline struct page *address_page(const void *p) { return pfn_page(virt_to_phys(p) >> PAGE_SHIFT); }
 

@@ -104,22 +104,21 @@ struct flush {
     u64 start, end;
 };
 
-/* On the hart itself. */
-static void flush_here(const struct flush *f)
+void tlb_flush_here(struct space *s, u64 start, u64 end)
 {
-    if (f->end - f->start > FLUSH_PAGES * PAGE_SIZE) {
-        arch_flush_tlb_asid(f->space->asid);
+    if (end - start > FLUSH_PAGES * PAGE_SIZE) {
+        arch_flush_tlb_asid(s->asid);
         return;
     }
-    for (u64 va = f->start; va < f->end; va += PAGE_SIZE)
-        arch_flush_tlb_page(va, f->space->asid);
+    for (u64 va = start; va < end; va += PAGE_SIZE)
+        arch_flush_tlb_page(va, s->asid);
 }
 
 static void flush_interrupted(void *arg)
 {
     const struct flush *f = arg;
 
-    flush_here(f);
+    tlb_flush_here(f->space, f->start, f->end);
     atomic_and(&f->space->stale, ~(1u << hart_id()));
 }
 
@@ -144,7 +143,7 @@ void tlb_flush_range(struct space *s, u64 start, u64 end)
 {
     struct flush f = {s, start, end};
 
-    flush_here(&f);
+    tlb_flush_here(s, start, end);
     if (machine.harts > 1)
         flush_other_harts(&f);
 }

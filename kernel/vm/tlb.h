@@ -49,6 +49,8 @@ static inline void tlb_free_page(struct tlb_batch *b, struct page *page) { b->pa
 void tlb_flush(struct tlb_batch *b); /* B is ready for more then */
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
+/* The same on this hart alone, after permissions were added. */
+void tlb_flush_here(struct space *s, u64 start, u64 end);
 
 /* Throws out this hart's entry for VA after a permission was added. */
 static inline void tlb_flush_local(struct space *s, u64 va) { arch_flush_tlb_page(va, s->asid); }
