@@ -73,6 +73,20 @@ void *radix_get(const struct radix *r, u64 index)
     return n == NULL ? NULL : n->slot[slot_of(index, 0)];
 }
 
+void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items)
+{
+    while (n > 0) {
+        const struct radix_node *leaf = find_leaf(r, index, NULL);
+        unsigned slot = slot_of(index, 0), here = n < SLOTS - slot ? n : SLOTS - slot;
+
+        for (unsigned i = 0; i < here; i++)
+            items[i] = leaf != NULL ? leaf->slot[slot + i] : NULL;
+        items += here;
+        index += here;
+        n -= here;
+    }
+}
+
 /* Adds levels at the top until INDEX fits; an empty tree gets a root of the right height at once. */
 static int grow(struct radix *r, u64 index)
 {

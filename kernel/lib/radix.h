@@ -14,6 +14,8 @@ struct radix {
 };
 
 void *radix_get(const struct radix *r, u64 index);
+/* The entries of [INDEX, INDEX + N) into ITEMS, NULL where there is none. */
+void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items);
 /* 0, -ENOMEM, or -EEXIST when there is an entry already. ITEM is not NULL. Allocates, never sleeps. */
 int radix_insert(struct radix *r, u64 index, void *item);
 /* Takes the entry out and returns it (NULL if none); frees nodes that became empty. */

@@ -39,7 +39,9 @@ void object_unplace_tail(struct object *o, u64 old_size);
 
 /* writeback.c */
 extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages; /* atomic */
-/* A writer slows down when too much is dirty: writes its own object. */
+/* A fifth of memory may be dirty. A writer that finds more writes its own object O out, and waits for that when as much
+ * again is on its way. */
+bool writers_must_wait(void);
 void throttle_writer(struct object *o);
 
 /* readahead.c */

@@ -42,6 +42,7 @@ struct fault {
     struct file *file;
     struct object *object;
     u64 index;
+    bool prepare;      /* the page is wanted for stores */
     struct page *page; /* referenced; FAULT_PREPARE */
     u64 slot;          /* pinned; FAULT_SWAP_IN */
 };
@@ -225,21 +226,8 @@ static int with_file(struct fault *f, int request)
     f->file = f->vma->file;
     f->object = f->vma->object;
     f->index = vma_index(f->vma, f->va);
+    f->prepare = is_write(f) && vma_is_shared(f->vma);
     return request;
-}
-
-static bool may_store_now(const struct page *page)
-{
-    return (load_acquire(&page->flags) & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
-}
-
-/* The entry for a cache page; W only if a store needs no preparation any more. */
-static pte_t cache_entry(const struct fault *f, const struct page *page)
-{
-    bool writable = vma_is_shared(f->vma) && (f->prot & PROT_WRITE) && may_store_now(page);
-
-    return page_entry(page_pfn(page), f->prot,
-                      (writable ? vma_store_bits(f->vma) : 0) | (writable && is_write(f) ? PTE_D : 0));
 }
 
 /* A store to a private page that is only in the cache. PAGE is referenced. */
@@ -268,20 +256,18 @@ static int install_copy(struct fault *f, struct page *page)
 /* The pages of the window that are cached, in FOUND by place, each with a reference. */
 static void gather_around(struct object *o, u64 index, unsigned n, struct page **found)
 {
-    u64 next = index, flags = spin_lock_irqsave(&o->lock);
+    u64 flags = spin_lock_irqsave(&o->lock), below_end = object_pages(o) - MIN(object_pages(o), index);
 
-    for (unsigned i = 0; i < n; i++)
-        found[i] = NULL;
-    for (;;) {
-        struct page *page = radix_next(&o->pages, &next);
+    radix_get_run(&o->pages, index, n, (void **)found);
+    for (unsigned i = 0; i < n; i++) {
+        struct page *page = found[i];
 
-        if (page == NULL || next >= index + n || next >= object_pages(o))
-            break;
-        if ((page->flags & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE) {
+        if (page == NULL)
+            continue;
+        if (likely((page->flags & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE && i < below_end))
             page_get(page);
-            found[next - index] = page;
-        }
-        next++;
+        else
+            found[i] = NULL;
     }
     spin_unlock_irqrestore(&o->lock, flags);
 }
@@ -301,21 +287,27 @@ static void make_fetchable(struct page **found, unsigned n)
     }
 }
 
-/* Maps FOUND[0..n) at entries from PTE on where nothing is mapped yet and the protection is the faulting page's. */
+/* Maps FOUND[0..n) at entries from PTE on where nothing is mapped yet and the protection is the faulting page's; W only
+ * if a store needs no preparation any more. */
 static unsigned install_around(struct fault *f, pte_t *pte, struct page **found, unsigned n)
 {
+    const pte_t plain = page_entry(0, f->prot, 0);
+    const pte_t store =
+        !vma_is_shared(f->vma) || !(f->prot & PROT_WRITE) ? 0 : vma_store_bits(f->vma) | (is_write(f) ? PTE_D : 0);
     unsigned mapped = 0;
 
     table_lock(f->table);
     for (unsigned i = 0; i < n; i++) {
         struct page *page = found[i];
 
-        if (page == NULL || pte[i] != f->old || load_acquire(&page->object) != f->object)
+        if (page == NULL || pte[i] != f->old || load_relaxed(&page->object) != f->object)
             continue;
-        pte_set(f->table, &pte[i], cache_entry(f, page));
+        store_release(&pte[i], plain | pte_make(page_pfn(page), page_takes_stores(page) ? store : 0));
         found[i] = NULL; /* the entry's reference now */
         mapped++;
     }
+    if (f->old == 0)
+        f->table->table_live += (u16)mapped;
     table_unlock(f->table);
     for (unsigned i = 0; i < n; i++)
         if (found[i] != NULL)
@@ -340,7 +332,7 @@ static int map_cached(struct fault *f)
     n = (end - start) >> PAGE_SHIFT;
     gather_around(f->object, vma_index(f->vma, start), n, found);
     page = found[at];
-    if (page != NULL && is_write(f) && !may_store_now(page)) {
+    if (page != NULL && is_write(f) && !page_takes_stores(page) && !page_prepare_now(f->object, page)) {
         f->page = page;
         return with_file(f, FAULT_PREPARE);
     }
@@ -381,7 +373,7 @@ static int fault_shared_store(struct fault *f)
         table_unlock(f->table);
         return FAULT_AGAIN;
     }
-    ready = may_store_now(page);
+    ready = page_takes_stores(page) || page_prepare_now(f->vma->object, page);
     if (ready)
         pte_set(f->table, f->pte, f->old | PTE_W | PTE_D | PTE_A);
     else
@@ -449,8 +441,11 @@ static enum fault_result load_page(struct fault *f)
     struct page *page = object_get_page_in_size(f->object, f->index);
     long error = IS_ERR(page) ? PTR_ERR(page) : 0;
 
-    if (page != NULL && error == 0)
+    if (page != NULL && error == 0) {
+        if (f->prepare)
+            error = page_prepare_stores(f->object, page, f->index);
         page_put(page);
+    }
     vm_file_ops->put(f->file);
     atomic_add_relaxed(&f->space->major_faults, 1);
     if (error == -ENOMEM)

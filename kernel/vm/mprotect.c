@@ -11,16 +11,15 @@
  * untouched spans of 2 MiB, 1 GiB... are one entry. Source: mprotect(2).
  */
 #include "sched/thread.h"
+#include "vm/fault.h"
 #include "vm/tlb.h"
 
 /* May a store go ahead without a fault when the page gets write permission? */
 static inline bool is_store_ready(bool shared, const struct page *page)
 {
-    u32 flags = load_relaxed(&page->flags);
-
     if (shared)
-        return (flags & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
-    return (flags & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
+        return page_takes_stores(page);
+    return (load_relaxed(&page->flags) & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
 }
 
 /* What a protect operation does to each entry of a vma. */

@@ -11,45 +11,93 @@
 #define MREMAP_FIXED 2
 #define MREMAP_DONTUNMAP 4
 
-/* Moves the entries of [from, from + length) up or down by the distance to TO, whose tables are made. -ENOMEM: some
- * have moved.
+#define MOVE_ENTRIES 32
+
+/* Takes N entries out of TABLE, from PTE on, into ENTRIES; true if there is a page among them. */
+static bool take_entries(struct page *table, pte_t *pte, unsigned n, pte_t *entries)
+{
+    unsigned live = 0;
+    bool present = false;
+
+    table_lock(table);
+    for (unsigned i = 0; i < n; i++) {
+        pte_t e = entries[i] = pte[i];
+
+        if (e == 0)
+            continue;
+        if (pte_is_present(e))
+            present = true;
+        store_relaxed(&pte[i], 0);
+        live++;
+    }
+    table->table_live -= (u16)live;
+    table_unlock(table);
+    return present;
+}
+
+/* Puts them where nothing is. What moves counts as written (soft-dirty). */
+static void put_entries(struct page *table, pte_t *pte, unsigned n, const pte_t *entries)
+{
+    unsigned live = 0;
+
+    table_lock(table);
+    for (unsigned i = 0; i < n; i++) {
+        pte_t e = entries[i];
+
+        if (e == 0)
+            continue;
+        store_release(&pte[i], pte_has_page(e) ? e | PTE_D : e);
+        live++;
+    }
+    table->table_live += (u16)live;
+    table_unlock(table);
+}
+
+/* Moves the leaf entries of W's step up by DISTANCE, a few at a time. -ENOMEM */
+static int move_leaves(const struct pt_walk *w, u64 distance, struct tlb_batch *batch)
+{
+    pte_t entries[MOVE_ENTRIES];
+    u64 next;
+
+    for (u64 va = w->va; va < w->next && w->table->table_live > 0; va = next) {
+        u64 to = va + distance, table_end = ALIGN_DOWN(to, level_size(1)) + level_size(1);
+        u64 room = MIN(table_end - to, (u64)MOVE_ENTRIES * PAGE_SIZE);
+        struct page *table;
+        pte_t *pte = pt_make(w->space, to, 0, &table);
+        unsigned n;
+
+        if (pte == NULL)
+            return -ENOMEM;
+        next = MIN(w->next, va + room);
+        n = (unsigned)((next - va) >> PAGE_SHIFT);
+        if (take_entries(w->table, w->pte + ((va - w->va) >> PAGE_SHIFT), n, entries)) {
+            tlb_note(batch, va);
+            tlb_note(batch, next - PAGE_SIZE);
+        }
+        put_entries(table, pte, n, entries);
+    }
+    return 0;
+}
+
+/* Moves the entries of [from, from + length) up or down by the distance to TO, where nothing is. -ENOMEM: some have
+ * moved.
  * => write lock; the object's mappings_lock, so that who looks for a page through the object finds it at one of its two
  * places */
 static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tlb_batch *batch)
 {
     struct pt_walk w = {.space = s, .va = from, .end = from + length};
+    int error = 0;
 
-    for (; pt_step(&w); w.va = w.next) {
-        unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0;
-
-        if (w.level > 0 && *w.pte != 0 && !pt_push_down(s, w.table, w.pte, w.va, w.level))
-            return -ENOMEM;
-        if (w.level > 0 && pte_is_present(*w.pte)) {
-            w.next = w.va;
-            continue;
-        }
-        for (unsigned i = 0; i < n; i++) {
-            u64 va = w.va + i * PAGE_SIZE;
-            struct page *table;
-            pte_t e, *pte;
-
-            if (w.pte[i] == 0)
-                continue;
-            pte = pt_make(s, va - from + to, 0, &table);
-            if (pte == NULL)
+    for (; error == 0 && pt_step(&w); w.va = w.next) {
+        if (w.level == 0) {
+            error = move_leaves(&w, to - from, batch);
+        } else if (*w.pte != 0) {
+            if (!pt_push_down(s, w.table, w.pte, w.va, w.level))
                 return -ENOMEM;
-            table_lock(w.table);
-            e = atomic_swap(&w.pte[i], PTE_MARK); /* may become a swap entry, or get D, until now */
-            pte_set(w.table, &w.pte[i], 0);
-            table_unlock(w.table);
-            table_lock(table);
-            pte_set(table, pte, pte_has_page(e) ? e | PTE_D : e); /* what moves counts as written (soft-dirty) */
-            table_unlock(table);
-            if (pte_is_present(e))
-                tlb_note(batch, va);
+            w.next = w.va; /* again, with the table that is there now */
         }
     }
-    return w.error;
+    return error != 0 ? error : w.error;
 }
 
 /* [old, old + old_length) of V goes to NEW, where there is room. => write lock */

@@ -233,17 +233,27 @@ static unsigned bytes_below(u64 size, u64 index)
     return index >= size >> PAGE_SHIFT ? (unsigned)(size - MIN(size, index << PAGE_SHIFT)) : PAGE_SIZE;
 }
 
+static int note_store(struct object *o) { return o->ops->mapping_stored != NULL ? o->ops->mapping_stored(o) : 0; }
+
+bool page_prepare_now(struct object *o, struct page *page)
+{
+    if (!(load_relaxed(&page->flags) & PG_PLACED) || writers_must_wait() || note_store(o) != 0)
+        return false;
+    page_set_dirty(page);
+    return page_takes_stores(page);
+}
+
 int page_prepare_stores(struct object *o, struct page *page, u64 index)
 {
+    int error = note_store(o);
     unsigned n;
 
-    if (o->ops->mapping_stored != NULL)
-        o->ops->mapping_stored(o);
+    if (error != 0)
+        return error;
     do {
         n = bytes_below(load_relaxed(&o->size), index);
         if (n > 0 && o->ops->prepare_write != NULL) {
-            int error = o->ops->prepare_write(o, index, 0, n);
-
+            error = o->ops->prepare_write(o, index, 0, n);
             if (error != 0)
                 return error;
         }

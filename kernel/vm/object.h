@@ -40,9 +40,9 @@ struct object_ops {
      * that they have a place (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks.
      * 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
     int (*prepare_write)(struct object *o, u64 index, unsigned from, unsigned to);
-    /* A mapping is about to be stored to: file times (mmap(2), "Timestamps changes for file-backed mappings"). May
-     * sleep. NULL: nothing. */
-    void (*mapping_stored)(struct object *o);
+    /* A page is about to be stored to through a mapping, the first time since it was clean: file times (mmap(2),
+     * "Timestamps changes for file-backed mappings"). Called under spinlocks. 0, or -EROFS. NULL: nothing. */
+    int (*mapping_stored)(struct object *o);
     /* The object got its first dirty page (or its first since it was clean). Called under spinlocks: queue it, no more.
      * NULL: nothing. */
     void (*dirtied)(struct object *o);

@@ -60,6 +60,13 @@ static int prepare(struct object *o, u64 index, unsigned at, size_t n)
     return o->ops->prepare_write != NULL ? o->ops->prepare_write(o, index, at, at + (unsigned)n) : 0;
 }
 
+/* All of PAGE was prepared. */
+static void note_placed(struct page *page)
+{
+    if (!(load_relaxed(&page->flags) & PG_PLACED))
+        atomic_or(&page->flags, PG_PLACED);
+}
+
 /* The new end of the file, if it is one. */
 static void extend(struct object *o, u64 end)
 {
@@ -86,6 +93,8 @@ static ssize_t write_cached(struct object *o, struct uio *u, u64 index, unsigned
         page_put(page);
         return error;
     }
+    if (n == PAGE_SIZE)
+        note_placed(page);
     done = (ssize_t)uio_copy_in(u, (char *)page_address(page) + at, n);
     if (done > 0) {
         extend(o, (index << PAGE_SHIFT) + at + (u64)done);
@@ -128,6 +137,8 @@ static int enter_new(struct object *o, struct page *page, u64 index, unsigned at
     error = prepare(o, index, at, n);
     if (error != 0)
         clear_page(page_address(page));
+    else if (n == PAGE_SIZE)
+        note_placed(page);
     page_read_done(page, 0);
     if (error == 0)
         extend(o, (index << PAGE_SHIFT) + at + n);

@@ -96,13 +96,11 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait)
     return load_relaxed(&o->error_sequence) != errors ? o->error : 0;
 }
 
-/* A fifth of memory may be dirty. A writer that finds more writes its own file out, and waits for that when as much
- * again is on its way. */
+bool writers_must_wait(void) { return load_relaxed(&nr_dirty_pages) >= page_total_count() / 5; }
+
 void throttle_writer(struct object *o)
 {
-    u64 limit = page_total_count() / 5;
-
-    if (likely(load_relaxed(&nr_dirty_pages) < limit) || o->ops->write_pages == NULL)
+    if (likely(!writers_must_wait()) || o->ops->write_pages == NULL)
         return;
-    object_writeback(o, 0, OBJECT_END, load_relaxed(&nr_writeback_pages) > limit);
+    object_writeback(o, 0, OBJECT_END, load_relaxed(&nr_writeback_pages) > page_total_count() / 5);
 }

@@ -128,7 +128,15 @@ static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to
     return error;
 }
 
-static void mapping_stored(struct object *o) { inode_touch(object_inode(o), ATTR_MTIME | ATTR_CTIME); }
+static int mapping_stored(struct object *o)
+{
+    struct inode *inode = object_inode(o);
+
+    if (inode->super->read_only)
+        return -EROFS;
+    inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+    return 0;
+}
 
 const struct object_ops ext3_object_ops = {
     .read_pages = read_pages,

@@ -56,9 +56,7 @@ static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to
     return charge_up_to(object_inode(o), object_has_page(o, index) ? n : n + 1);
 }
 
-static void mapping_stored(struct object *o) { inode_touch(object_inode(o), ATTR_MTIME | ATTR_CTIME); }
-
-const struct object_ops tmpfs_object_ops = {.prepare_write = prepare_write, .mapping_stored = mapping_stored};
+const struct object_ops tmpfs_object_ops = {.prepare_write = prepare_write};
 
 /* ---- attributes ---- */
 
