@@ -6,6 +6,9 @@
 #   front     tests/front, what `./quire` itself promises
 #   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57, with 64 MiB and with isolation=on
 #   programs  tests/programs, Debian's programs in the guest
+#   clients   tests/clients, programs that live by memory: collectors, databases, checkers
+#   clients-long  the same with more work (not among all)
+#   clients-linux the same on Debian's Linux, the referee (not among all)
 #   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
 #
 # GROUP may be narrowed to programs: guest:mmaptest,cow  programs:tar  linux:signals
@@ -156,6 +159,28 @@ run_guest()
     in_machine guest-isolated "$command" "$(chosen "$all" "$ISOLATION_GROUP")" "$OUT/disk.img" run --smp 2 --append isolation=on
 }
 
+CLIENTS="bash coreutils python3 sqlite3 lmdb-utils sbcl guile-3.0 ecl ruby redis-server fio stress-ng electric-fence"
+
+# run_clients_with LABEL KERNEL WORK NAMES
+run_clients_with()
+{
+    make -s -C "$ROOT" packages PACKAGES="$CLIENTS" >&2 || die "the disk of clients cannot be made"
+    # shellcheck disable=SC2086 # names of packages have no spaces
+    prepare_disk "$OUT/clients.img" "$(packages_image $CLIENTS)"
+    "$ROOT/tools/disk.sh" add "$OUT/clients.img" "$ROOT/tests/clients" /clients
+    in_machine "$1" "LONG=$3 sh /clients/\${p}_test.sh" "$(chosen "$(names_in tests/clients _test.sh)" "$4")" \
+        "$OUT/clients.img" "$2" --smp 2
+    rm -f "$OUT/clients.img"
+}
+
+run_clients() { run_clients_with clients run "" "$1"; }
+run_clients_long() { run_clients_with clients-long run yes "$1"; }
+run_clients_linux()
+{
+    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
+    run_clients_with clients-linux linux "" "$1"
+}
+
 run_linux()
 {
     make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
@@ -184,18 +209,18 @@ run_programs()
 }
 
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-[ $# -gt 0 ] || set -- unit front guest programs
+[ $# -gt 0 ] || set -- unit front guest programs clients
 for group; do
     case ${group%%:*} in
-    unit | front | guest | programs | linux) ;;
-    *) die "no group of tests '$group': unit, front, guest, programs or linux" ;;
+    unit | front | guest | programs | clients | clients-long | clients-linux | linux) ;;
+    *) die "no group of tests '$group': unit, front, guest, programs, clients, clients-long, clients-linux or linux" ;;
     esac
 done
 exec 9>"$OUT/lock"
 ! have flock || flock -n 9 || die "another ./quire test is running here"
 for group; do
     only=${group#"${group%%:*}"}
-    "run_${group%%:*}" "${only#:}"
+    "run_$(echo "${group%%:*}" | tr - _)" "${only#:}"
 done
 rm -f "$OUT/disk.img" "$OUT/packages.img" "$OUT/report"
 echo "$passed passed, $failed failed, $skipped skipped"
