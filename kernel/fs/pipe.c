@@ -16,26 +16,7 @@
 #include "vm/page.h"
 #include "vm/uaccess.h"
 
-#define SIGPIPE 13
 #define FIONREAD 0x541B
-
-struct slot {
-    struct page *page;
-    unsigned offset, length; /* unread bytes */
-};
-
-struct pipe {
-    struct mutex lock;
-    struct slot *slots;
-    unsigned capacity; /* slots; a power of two */
-    unsigned first, used;
-    struct page *spare;                  /* one page kept from the last read */
-    unsigned readers, writers;           /* open ends */
-    unsigned reader_opens, writer_opens; /* how often an end was ever opened: FIFO openers wait for a change */
-    unsigned files;
-    struct wait_queue can_read, can_write, opened;
-    char name[24];
-};
 
 static struct mutex fifo_lock = MUTEX_INIT(fifo_lock);
 static u64 n_pipes;
@@ -75,11 +56,11 @@ static void pipe_free(struct pipe *p)
     atomic_sub(&n_pipes, 1);
 }
 
-static struct slot *slot_at(struct pipe *p, unsigned i) { return &p->slots[(p->first + i) & (p->capacity - 1)]; }
 static bool is_empty(const struct pipe *p) { return load_relaxed(&p->used) == 0; }
 
 /* Whether a writer should look: some slot is free. */
-static bool has_free_slot(const struct pipe *p) { return load_relaxed(&p->used) < load_relaxed(&p->capacity); }
+static bool has_free_slot(const struct pipe *p) { return pipe_has_free_slot(p); }
+static struct slot *slot_at(struct pipe *p, unsigned i) { return pipe_slot(p, i); }
 
 /* ---- reading ---- */
 
@@ -89,6 +70,13 @@ static void drop_page(struct pipe *p, struct page *page)
         p->spare = page;
     else
         page_put(page);
+}
+
+void pipe_drop_slot(struct pipe *p)
+{
+    drop_page(p, pipe_slot(p, 0)->page);
+    p->first = (p->first + 1) & (p->capacity - 1);
+    store_relaxed(&p->used, p->used - 1);
 }
 
 /* => lock. What is there, up to the uio's size; -EFAULT. */
@@ -104,11 +92,8 @@ static ssize_t take(struct pipe *p, struct uio *uio)
         s->offset += (unsigned)done;
         s->length -= (unsigned)done;
         total += done;
-        if (s->length == 0) {
-            drop_page(p, s->page);
-            p->first = (p->first + 1) & (p->capacity - 1);
-            store_relaxed(&p->used, p->used - 1);
-        }
+        if (s->length == 0)
+            pipe_drop_slot(p);
         if (done < n)
             return total > 0 ? (ssize_t)total : -EFAULT;
     }
@@ -217,7 +202,7 @@ static ssize_t put(struct pipe *p, struct uio *uio, bool whole)
     return (ssize_t)total;
 }
 
-static ssize_t broken_pipe(void)
+ssize_t pipe_broken(void)
 {
     signal_send_current(SIGPIPE);
     return -EPIPE;
@@ -239,7 +224,7 @@ static ssize_t pipe_write(struct file *file, struct uio *uio, u64 *pos)
         mutex_lock(&p->lock);
         if (load_relaxed(&p->readers) == 0) {
             mutex_unlock(&p->lock);
-            return total > 0 ? total : broken_pipe();
+            return total > 0 ? total : pipe_broken();
         }
         was_empty = p->used == 0;
         done = put(p, uio, whole);
@@ -333,6 +318,8 @@ static const struct file_ops pipe_ops = {
     .ioctl = pipe_ioctl,
     .poll = pipe_poll,
 };
+
+struct pipe *file_pipe(const struct file *file) { return file->ops == &pipe_ops ? file->private : NULL; }
 
 /* ---- pipe2(2) ---- */
 

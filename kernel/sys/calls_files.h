@@ -1,4 +1,4 @@
-/* SYSCALL(number, handler) lines, included twice by table.c. Not there, so ENOSYS: io_setup.., inotify, splice,
+/* SYSCALL(number, handler) lines, included twice by table.c. Not there, so ENOSYS: io_setup.., inotify,
  * signalfd4, io_uring, handles, acct. */
 SYSCALL(5, sys_setxattr)
 SYSCALL(6, sys_lsetxattr)
@@ -59,6 +59,9 @@ SYSCALL(70, sys_pwritev)
 SYSCALL(71, sys_sendfile)
 SYSCALL(72, sys_pselect6)
 SYSCALL(73, sys_ppoll)
+SYSCALL(75, sys_vmsplice)
+SYSCALL(76, sys_splice)
+SYSCALL(77, sys_tee)
 SYSCALL(78, sys_readlinkat)
 SYSCALL(79, sys_newfstatat)
 SYSCALL(80, sys_fstat)

@@ -26,6 +26,7 @@
 #define SHM_UNLOCK 12
 #define SHM_STAT 13
 #define SHM_INFO 14
+#define SHM_STAT_ANY 15
 #define SHM_RDONLY 010000
 #define SHM_RND 020000
 #define SHM_REMAP 040000
@@ -281,9 +282,10 @@ DEFINE_SYSCALL(sys_shmget)
     return result;
 }
 
-/* Copies what IPC_STAT shows into *DS: 0, or for SHM_STAT the id. */
-static long stat_locked(int id, bool by_index, struct shmid_ds *ds)
+/* Copies what IPC_STAT shows into *DS: 0, or for SHM_STAT and SHM_STAT_ANY, which look by index, the id. */
+static long stat_locked(int id, int command, struct shmid_ds *ds)
 {
+    bool by_index = command != IPC_STAT;
     struct segment *s;
 
     if (by_index) {
@@ -299,7 +301,7 @@ static long stat_locked(int id, bool by_index, struct shmid_ds *ds)
         if (s == NULL)
             return -EINVAL;
     }
-    if (!may_access(s, 0444))
+    if (command != SHM_STAT_ANY && !may_access(s, 0444))
         return -EACCES;
     *ds = s->ds;
     ds->perm.mode |= s->doomed ? SHM_DEST : 0;
@@ -350,6 +352,25 @@ static long info(void *user)
     return copy_to_user(user, limits, sizeof(limits)) != 0 ? -EFAULT : shm.count == 0 ? 0 : (long)shm.count - 1;
 }
 
+/* SHM_INFO: what is in use. The result is the highest index in use. */
+static long usage(void *user)
+{
+    struct { /* the ABI's struct shm_info */
+        s32 segments, pad;
+        u64 total, resident, swapped, swap_attempts, swap_successes; /* pages */
+    } sum = {0};
+    struct segment *s;
+
+    mutex_lock(&shm.lock);
+    list_for_each(s, &shm.segments, link) {
+        sum.segments++;
+        sum.total += ALIGN_UP(s->ds.size, PAGE_SIZE) / PAGE_SIZE;
+        sum.resident += s->inode->object.nr_pages;
+    }
+    mutex_unlock(&shm.lock);
+    return copy_to_user(user, &sum, sizeof(sum)) != 0 ? -EFAULT : MAX(sum.segments - 1, 0);
+}
+
 DEFINE_SYSCALL(sys_shmctl)
 {
     int id = (int)a0, command = (int)a1;
@@ -362,10 +383,13 @@ DEFINE_SYSCALL(sys_shmctl)
         return remove_segment(id);
     case IPC_INFO:
         return info((void *)a2);
+    case SHM_INFO:
+        return usage((void *)a2);
     case IPC_STAT:
     case SHM_STAT:
+    case SHM_STAT_ANY:
         mutex_lock(&shm.lock);
-        result = stat_locked(id, command == SHM_STAT, &ds);
+        result = stat_locked(id, command, &ds);
         mutex_unlock(&shm.lock);
         return result >= 0 && copy_to_user((void *)a2, &ds, sizeof(ds)) != 0 ? -EFAULT : result;
     case IPC_SET:

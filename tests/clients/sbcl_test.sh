@@ -37,7 +37,7 @@ cat >guards.lisp <<'END'
 (handler-case (sb-sys:sap-ref-8 (sb-sys:int-sap 16) 0)
   (sb-sys:memory-fault-error () (format t "fault~%")))
 END
-is "$(sbcl --script guards.lisp 2>/dev/null)" "too deep
+is "$(sbcl --noinform --no-sysinit --no-userinit --disable-debugger --load guards.lisp --quit 2>/dev/null)" "too deep
 fault" "a full stack (its guard pages) and a stray pointer are conditions"
 
 cat >image.lisp <<'END'

@@ -92,6 +92,10 @@ static inline struct proc_inode *proc_inode(struct inode *inode)
 }
 /* The inode of ENTRY in DIR, for the same process as DIR; of TASK when that is not NULL. */
 struct inode *proc_inode_create(struct inode *dir, const struct proc_entry *entry, struct task *task);
+/* The inode number of ENTRY for NUMBER in DIR. */
+u64 proc_ino(struct inode *dir, const struct proc_entry *entry, int number);
+/* INODE and all below it are about NUMBER: a descriptor, a hart. */
+void proc_inode_set_number(struct inode *inode, int number);
 /* Fills a super block whose root is ENTRY, a directory: /proc, and /sys, which is made of the same stuff. */
 int proc_mount_tree(struct super *super, const struct proc_entry *entry);
 /* What INODE is about: 0, or -ESRCH when it is gone. Ends with proc_target_put. */

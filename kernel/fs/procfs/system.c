@@ -261,6 +261,16 @@ static ssize_t read_mounts_link(const struct proc_target *t, char *buf, size_t s
     return snprintf(buf, size, "self/mounts");
 }
 
+/* Addresses are for those who may know them. */
+static int show_iomem(struct seq *s, const struct proc_target *t)
+{
+    bool all = capable(current->cred, CAP_SYS_ADMIN);
+    u64 first = all ? first_pfn << PAGE_SHIFT : 0, last = all ? (end_pfn << PAGE_SHIFT) - 1 : 0;
+
+    seq_printf(s, "%08lx-%08lx : System RAM\n", first, last);
+    return 0;
+}
+
 const struct proc_entry system_entries[] = {
     PROC_FILE("cmdline", 0444, show_cmdline),
     PROC_FILE("cpuinfo", 0444, show_cpuinfo),
@@ -268,6 +278,7 @@ const struct proc_entry system_entries[] = {
     PROC_FILE("diskstats", 0444, show_diskstats),
     PROC_FILE("filesystems", 0444, show_filesystems),
     PROC_FILE("interrupts", 0444, show_interrupts),
+    PROC_FILE("iomem", 0400, show_iomem),
     {.name = "kmsg", .mode = S_IFREG | 0400, .file_ops = &proc_kmsg_ops},
     PROC_FILE("loadavg", 0444, show_loadavg),
     PROC_FILE("meminfo", 0444, show_meminfo),

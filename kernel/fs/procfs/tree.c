@@ -149,6 +149,20 @@ struct inode *proc_inode_create(struct inode *dir, const struct proc_entry *entr
     return inode;
 }
 
+u64 proc_ino(struct inode *dir, const struct proc_entry *entry, int number)
+{
+    const struct proc_inode *parent = proc_inode(dir);
+    struct proc_inode p = {.entry = entry, .tid = parent->tid, .is_thread = parent->is_thread, .fd = number};
+
+    return entry_ino(&p);
+}
+
+void proc_inode_set_number(struct inode *inode, int number)
+{
+    proc_inode(inode)->fd = number;
+    inode->ino = entry_ino(proc_inode(inode));
+}
+
 /* False when the process is gone, or another one by now. */
 static bool refresh(struct inode *inode)
 {

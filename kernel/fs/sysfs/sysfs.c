@@ -1,6 +1,7 @@
 /* /sys, made of procfs's entries: the harts, and what the kernel says of huge pages. Source: sysfs(5). */
 #include "fs/sysfs/sysfs.h"
 #include "fs/procfs/internal.h"
+#include "lib/string.h"
 
 #define SYSFS_MAGIC 0x62656572
 
@@ -38,12 +39,87 @@ static int show_huge_page_size(struct seq *s, const struct proc_target *t)
     return 0;
 }
 
+/* ---- /sys/devices/system/cpu/cpuN: each hart is a core of one package; its number travels as the target's fd ---- */
+
+static int show_core(struct seq *s, const struct proc_target *t)
+{
+    seq_printf(s, "%d\n", t->fd);
+    return 0;
+}
+
+static int show_package(struct seq *s, const struct proc_target *t)
+{
+    seq_puts(s, "0\n");
+    return 0;
+}
+
+static int show_core_mask(struct seq *s, const struct proc_target *t)
+{
+    seq_printf(s, "%x\n", 1u << t->fd);
+    return 0;
+}
+
+static int show_package_mask(struct seq *s, const struct proc_target *t)
+{
+    seq_printf(s, "%x\n", (1u << machine.harts) - 1);
+    return 0;
+}
+
+static const struct proc_entry topology_entries[] = {
+    PROC_FILE("core_cpus", 0444, show_core_mask),
+    PROC_FILE("core_cpus_list", 0444, show_core),
+    PROC_FILE("core_id", 0444, show_core),
+    PROC_FILE("core_siblings", 0444, show_package_mask),
+    PROC_FILE("core_siblings_list", 0444, show_harts),
+    PROC_FILE("package_cpus", 0444, show_package_mask),
+    PROC_FILE("package_cpus_list", 0444, show_harts),
+    PROC_FILE("physical_package_id", 0444, show_package),
+    PROC_FILE("thread_siblings", 0444, show_core_mask),
+    PROC_FILE("thread_siblings_list", 0444, show_core),
+    {0},
+};
+static const struct proc_entry hart_entries[] = {PROC_DIRECTORY("topology", topology_entries), {0}};
+static const struct proc_entry hart_entry = PROC_DIRECTORY("", hart_entries);
+
+static struct inode *lookup_hart(struct inode *dir, struct name name)
+{
+    static const char prefix[] = {'c', 'p', 'u'};
+    struct name digits = {name.s + sizeof(prefix), name.length - (unsigned)sizeof(prefix)};
+    struct inode *inode;
+    int n;
+
+    if (name.length <= sizeof(prefix) || memcmp(name.s, prefix, sizeof(prefix)) != 0)
+        return ERR_PTR(-ENOENT);
+    n = name_number(digits);
+    if (n < 0 || n >= (int)machine.harts)
+        return ERR_PTR(-ENOENT);
+    inode = proc_inode_create(dir, &hart_entry, NULL);
+    if (!IS_ERR(inode))
+        proc_inode_set_number(inode, n);
+    return inode;
+}
+
+static bool emit_harts(struct inode *dir, struct dir_context *ctx, u64 first)
+{
+    char name[12];
+
+    for (u64 n = ctx->pos > first ? ctx->pos - first : 0; n < machine.harts; n++) {
+        snprintf(name, sizeof(name), "cpu%lu", n);
+        if (!proc_emit(ctx, name, proc_ino(dir, &hart_entry, (int)n), DT_DIR, first + n + 1))
+            return false;
+    }
+    return true;
+}
+
+static const struct proc_dir_ops harts_ops = {.lookup = lookup_hart, .emit = emit_harts};
+
 static const struct proc_entry cpu_entries[] = {
     PROC_FILE("kernel_max", 0444, show_kernel_max), PROC_FILE("offline", 0444, show_offline),
     PROC_FILE("online", 0444, show_harts),          PROC_FILE("possible", 0444, show_harts),
     PROC_FILE("present", 0444, show_harts),         {0},
 };
-static const struct proc_entry system_devices[] = {PROC_DIRECTORY("cpu", cpu_entries), {0}};
+static const struct proc_entry system_devices[] = {
+    {.name = "cpu", .mode = S_IFDIR | 0555, .children = cpu_entries, .dir = &harts_ops}, {0}};
 static const struct proc_entry device_entries[] = {PROC_DIRECTORY("system", system_devices), {0}};
 static const struct proc_entry huge_page_entries[] = {
     PROC_FILE("enabled", 0444, show_huge_pages), PROC_FILE("hpage_pmd_size", 0444, show_huge_page_size), {0}};
