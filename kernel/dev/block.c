@@ -132,4 +132,10 @@ int block_transfer(struct block_device *device, enum block_op op, u64 sector, vo
     return submit_and_wait(device, op, sector, &segment, 1);
 }
 
+int block_transfer_segments(struct block_device *device, enum block_op op, u64 sector, struct block_segment *segments,
+                            unsigned n)
+{
+    return submit_and_wait(device, op, sector, segments, n);
+}
+
 int block_flush(struct block_device *device) { return submit_and_wait(device, BLOCK_FLUSH, 0, NULL, 0); }

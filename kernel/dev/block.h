@@ -55,6 +55,8 @@ struct block_device *block_find(const char *name); /* "vda" */
 struct block_device *block_by_dev(u32 dev);
 /* Synchronous helpers: one contiguous buffer. 0 or -EIO. */
 int block_transfer(struct block_device *device, enum block_op op, u64 sector, void *buffer, u32 length);
+int block_transfer_segments(struct block_device *device, enum block_op op, u64 sector, struct block_segment *segments,
+                            unsigned n);
 int block_flush(struct block_device *device);
 
 /* fs/block_file.c: /dev/NAME, and what was written through it but is not on the disk yet (sync(2)). */

@@ -207,7 +207,7 @@ static int may_remove(struct inode *dir, const struct dentry *d, bool directory)
 
     if (error != 0)
         return error;
-    if (is_sticky_for_us(dir, inode))
+    if (is_sticky_for_us(dir, inode) || (load_relaxed(&inode->state) & INODE_SWAP))
         return -EPERM;
     if (directory && !S_ISDIR(inode->mode))
         return -ENOTDIR;

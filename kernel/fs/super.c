@@ -10,6 +10,7 @@
 #include "fs/dentry.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
+#include "vm/swapdev.h"
 
 static struct mutex supers_mutex = MUTEX_INIT(supers_mutex);
 static struct list supers = LIST_INIT(supers);
@@ -73,6 +74,18 @@ static struct super *super_create(struct fs_type *type, struct block_device *dev
     return super;
 }
 
+bool super_uses(const struct block_device *device)
+{
+    struct super *super;
+    bool found = false;
+
+    mutex_lock(&supers_mutex);
+    list_for_each(super, &supers, link)
+        found |= super->device == device;
+    mutex_unlock(&supers_mutex);
+    return found;
+}
+
 struct super *super_mount(struct fs_type *type, struct block_device *device, bool read_only, const char *options)
 {
     struct super *super;
@@ -85,6 +98,10 @@ struct super *super_mount(struct fs_type *type, struct block_device *device, boo
             super = ERR_PTR(-EBUSY);
         else
             super->mounts++;
+        goto out;
+    }
+    if (device != NULL && swapdev_is(device)) {
+        super = ERR_PTR(-EBUSY);
         goto out;
     }
     super = super_create(type, device, read_only);

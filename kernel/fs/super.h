@@ -13,6 +13,8 @@ int super_remount(struct super *super, bool read_only, const char *options);
 struct fs_type *fs_type_find(const char *name);
 /* A static one that no mount shows (pipes, memfds): initialises its lists and locks. */
 void super_add_internal(struct super *super);
+/* A mounted file system is on DEVICE. */
+bool super_uses(const struct block_device *device);
 /* Calls FN for each super block, sleeping allowed; stops at a result that is not 0. */
 int super_for_each(int (*fn)(struct super *super, void *arg), void *arg);
 

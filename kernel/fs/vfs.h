@@ -134,6 +134,7 @@ struct inode {
 #define INODE_DIRTY_PAGES BIT(2) /* object has dirty pages */
 #define INODE_FREEING BIT(3)
 #define INODE_HASHED BIT(4) /* inode_get finds it */
+#define INODE_SWAP BIT(5)   /* a swap file: keeps its blocks and its name */
 
 static inline struct inode *object_inode(struct object *o) { return container_of(o, struct inode, object); }
 static inline u64 inode_size(const struct inode *inode) { return load_relaxed(&inode->object.size); }
@@ -177,6 +178,9 @@ struct inode_ops {
     int (*setattr)(struct inode *inode, const struct attributes *attr);
     /* Refreshes fields that are computed (procfs) before stat; NULL: nothing to do. */
     void (*getattr)(struct inode *inode);
+    /* Where page INDEX and those behind it are on the super block's device: the sector, and in *N how many follow each
+     * other, at most what it was; 0: it has no place, or is not in one piece. For swap files; NULL: -EINVAL. */
+    int (*find_pages)(struct inode *inode, u64 index, unsigned *n, u64 *sector);
     /* procfs: a "magic" link that leads to an open file, not a path (fd, exe, cwd): *PATH referenced. NULL:
      * ordinary. */
     int (*follow_link)(struct inode *inode, struct path *path);

@@ -1,4 +1,4 @@
-/* mount(2), umount2(2), and calls on file systems that this kernel refuses: swapon(2), quotactl(2)... */
+/* mount(2), umount2(2), and calls on file systems that this kernel refuses: quotactl(2)... */
 #include "fs/mount.h"
 #include "fs/path.h"
 #include "lib/string.h"
@@ -62,8 +62,3 @@ DEFINE_SYSCALL(sys_umount2)
     user_path_put(&target);
     return error;
 }
-
-/* Swapping to disks is not there. */
-DEFINE_SYSCALL(sys_swapon) { return capable(current->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM; }
-
-DEFINE_SYSCALL(sys_swapoff) { return capable(current->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM; }

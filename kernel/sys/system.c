@@ -12,6 +12,7 @@
 #include "sched/sched.h"
 #include "sys/syscall.h"
 #include "sys/user_time.h"
+#include "vm/swap.h"
 
 /* ---- names ---- */
 
@@ -63,12 +64,16 @@ static_assert(sizeof(struct sysinfo) == 112, "struct sysinfo");
 DEFINE_SYSCALL(sys_sysinfo)
 {
     struct memory_stats m;
+    struct swap_stats swap;
     struct sysinfo s = {.uptime = (s64)DIV_ROUND_UP(time_ns(), NSEC_PER_SEC), .unit = 1};
 
     memory_stats(&m);
     sched_loadavg(s.loads);
     for (int i = 0; i < 3; i++)
         s.loads[i] <<= 16 - 11;
+    swap_stats(&swap);
+    s.total_swap = swap.device_total * PAGE_SIZE;
+    s.free_swap = swap.device_free * PAGE_SIZE;
     s.total_ram = m.total * PAGE_SIZE;
     s.free_ram = m.free * PAGE_SIZE;
     s.shared_ram = m.shmem * PAGE_SIZE;

@@ -125,6 +125,12 @@ static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int ad
         if (v->object != NULL)
             object_start_readahead(v->object, vma_index(v, start), (unsigned)MIN((end - start) >> PAGE_SHIFT, 1024ul));
         return 0;
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+        if (v->flags & VMA_LOCKED)
+            return -EINVAL;
+        swapout_range(s, start, end, advice == MADV_PAGEOUT);
+        return 0;
     default: /* hints that change nothing here */
         return 0;
     }

@@ -5,6 +5,7 @@
 #include "fs/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
+#include "vm/swap.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 
@@ -23,8 +24,17 @@ static bool within_limits(const struct space *s, u64 length, bool is_data)
     return !is_data || s->data_pages + n <= rlimit_of_current(RLIMIT_DATA) >> PAGE_SHIFT;
 }
 
-/* Private writable memory that could never exist is refused, as with vm.overcommit_memory = 0. */
-static bool is_hopeless(u64 length) { return length >> PAGE_SHIFT > page_total_count(); }
+/* Private writable memory that could never exist is refused, as with vm.overcommit_memory = 0: more than the swap
+ * devices hold and eight times the memory, which is what compression makes of pages that are worth it. */
+static bool is_hopeless(u64 length)
+{
+    struct swap_stats swap;
+
+    if (likely(length >> PAGE_SHIFT <= page_total_count()))
+        return false;
+    swap_stats(&swap);
+    return length >> PAGE_SHIFT > 8 * page_total_count() + swap.device_total;
+}
 
 int map_range(struct space *s, const struct vma *template, struct list *removed)
 {

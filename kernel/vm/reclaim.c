@@ -193,6 +193,14 @@ static void reclaim_round(void)
     wake_all(&reclaim.progress);
 }
 
+void reclaim_pause(bool on)
+{
+    if (on)
+        mutex_lock(&reclaim.busy);
+    else
+        mutex_unlock(&reclaim.busy);
+}
+
 void drop_caches(unsigned which)
 {
     if (which & DROP_PAGES) {

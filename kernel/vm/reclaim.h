@@ -12,6 +12,9 @@ void reclaim_init(void);
 /* An allocator's hint that free memory is low. */
 void reclaim_kick(void);
 
+/* Nobody else evicts meanwhile: who does it himself (vm/swapout.h, vm/swap.h) is the one thread. => no locks */
+void reclaim_pause(bool on);
+
 /* /proc/sys/vm/drop_caches: clean cache pages, and what the caches above vm (inodes, names) can spare. */
 #define DROP_PAGES 1
 #define DROP_OTHERS 2

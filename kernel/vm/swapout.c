@@ -262,6 +262,7 @@ void swapout_range(struct space *s, u64 start, u64 end, bool evict)
     struct scan scan = {.evict = evict, .spare_used = !evict, .has_lock = true};
     bool more = true;
 
+    reclaim_pause(true);
     tlb_begin(&scan.batch, s);
     while (more && start < end) {
         more = visit_next(&scan, &start, end);
@@ -270,6 +271,7 @@ void swapout_range(struct space *s, u64 start, u64 end, bool evict)
     if (scan.aged)
         tlb_flush_range(s, 0, UINT64_MAX);
     swap_write_out();
+    reclaim_pause(false);
 }
 
 u64 swapout_count(struct space *s)

@@ -19,7 +19,7 @@ void swapout_note_locked(struct space *s);
 /* Moves the hand over about N entries: pages freed. One thread at a time; may sleep. */
 u64 swapout_scan(u64 n);
 /* Evicts the private pages of [start, end) at once, used or not (MADV_PAGEOUT), or only forgets that they were used
- * (MADV_COLD). => space lock for reading; the caller is the one thread */
+ * (MADV_COLD). => space lock for reading */
 void swapout_range(struct space *s, u64 start, u64 end, bool evict);
 
 /* How many private pages of S are elsewhere: a look at every entry. */

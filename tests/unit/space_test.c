@@ -14,6 +14,7 @@
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
 #include "vm/swap.h"
+#include "vm/swapdev.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
@@ -102,6 +103,54 @@ void wait_finish(struct waiter *w) {}
 void wake_all(struct wait_queue *q) {}
 int schedule_until(u64 deadline) { return 0; }
 void schedule(void) {}
+
+/* ---- a swap device, in memory ---- */
+
+#define SWAP_BLOCKS 200
+static u8 swap_blocks[SWAP_BLOCKS][PAGE_SIZE];
+static bool swap_block_used[SWAP_BLOCKS];
+static unsigned swap_blocks_used;
+
+void reclaim_pause(bool on) {}
+bool swapdev_has_room(void) { return swap_blocks_used < SWAP_BLOCKS; }
+bool swap_prefers_device(void) { return rand() % 2; }
+void swapdev_stats(u64 *total, u64 *free) { *total = *free = 0; }
+
+unsigned swapdev_alloc(unsigned n, u64 *block)
+{
+    unsigned at = 0, got = 0;
+
+    while (at < SWAP_BLOCKS && swap_block_used[at])
+        at++;
+    while (got < n && at + got < SWAP_BLOCKS && !swap_block_used[at + got])
+        swap_block_used[at + got++] = true;
+    swap_blocks_used += got;
+    *block = 1ul << 48 | at;
+    return got;
+}
+
+void swapdev_free(u64 block)
+{
+    if (!swap_block_used[block & 0xffff])
+        panic("a free block of swap is freed");
+    swap_block_used[block & 0xffff] = false;
+    swap_blocks_used--;
+}
+
+int swapdev_write(u64 block, struct page **pages, unsigned n)
+{
+    if (rand() % 16 == 0)
+        return -EIO;
+    for (unsigned i = 0; i < n; i++)
+        memcpy(swap_blocks[(block & 0xffff) + i], page_address(pages[i]), PAGE_SIZE);
+    return 0;
+}
+
+int swapdev_read(u64 block, struct page *page)
+{
+    memcpy(page_address(page), swap_blocks[block & 0xffff], PAGE_SIZE);
+    return 0;
+}
 
 /* ---- a file on an imaginary disk ---- */
 
@@ -585,7 +634,7 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
     CHECK(vma_count() == 0 && space_count() == 0 && pt_count() == tables, "seed %u: no vma, space or table is left",
           seed);
     swap_stats(&swap);
-    CHECK(swap.slots == 0 && swap.cached == 0 && swap.compressed == 0 && swap.store_pages == 0,
+    CHECK(swap.slots == 0 && swap.cached == 0 && swap.compressed == 0 && swap.store_pages == 0 && swap_blocks_used == 0,
           "seed %u: no slot of swap is left", seed);
     object_destroy(&file.object);
     CHECK(nr_anon_pages == anon && nr_cached_pages == 0 && nr_dirty_pages == 0, "seed %u: no page is left", seed);

@@ -183,6 +183,7 @@ static inline u32 ext3_sectors_per_block(const struct ext3 *fs) { return fs->blo
 /* ---- map.c ---- */
 /* The blocks of INODE from LOGICAL on, at most MAX of them: 0 or -errno; *COUNT of them are contiguous at *PHYSICAL, or
  * a hole when that is 0. */
+int ext3_find_pages(struct inode *inode, u64 index, unsigned *n, u64 *sector); /* inode_ops.find_pages */
 int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count);
 /* Makes sure that [logical, logical + max) starts with blocks, allocating if it is a hole. *FRESH: they were just
  * allocated. => inode dirty afterwards */

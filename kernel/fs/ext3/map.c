@@ -126,6 +126,19 @@ static int result_of(struct inode *inode, const struct ext3_chain *chain, u32 ma
     return 0;
 }
 
+int ext3_find_pages(struct inode *inode, u64 index, unsigned *n, u64 *sector)
+{
+    struct ext3 *fs = ext3_of(inode);
+    u32 per_page = (u32)PAGE_SIZE >> fs->block_bits, physical, count;
+    int error = ext3_map(inode, (u32)index * per_page, *n * per_page, &physical, &count);
+
+    if (error != 0)
+        return error;
+    *n = physical == 0 ? 0 : count / per_page;
+    *sector = (u64)physical * ext3_sectors_per_block(fs);
+    return 0;
+}
+
 int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count)
 {
     struct ext3_inode *ei = ext3_i(inode);

@@ -384,6 +384,7 @@ const struct inode_ops ext3_dir_inode_ops = {
 };
 
 const struct inode_ops ext3_file_inode_ops = {
+    .find_pages = ext3_find_pages,
     .setattr = ext3_setattr,
     .getxattr = ext3_getxattr,
     .listxattr = ext3_listxattr,

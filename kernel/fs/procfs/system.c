@@ -8,6 +8,8 @@
 #include "proc/uname.h"
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
+#include "vm/swap.h"
+#include "vm/swapdev.h"
 
 #define LINE_SIZE (PATH_MAX * 2)
 #define LOAD_ONE 2048 /* sched_loadavg's fixed point */
@@ -15,9 +17,11 @@
 static int show_meminfo(struct seq *s, const struct proc_target *t)
 {
     struct memory_stats m;
+    struct swap_stats swap;
     u64 pages_available, file_pages;
 
     memory_stats(&m);
+    swap_stats(&swap);
     file_pages = m.cached > m.shmem ? m.cached - m.shmem : 0;
     pages_available = m.free + (file_pages > m.dirty ? file_pages - m.dirty : 0);
     const struct {
@@ -29,7 +33,7 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
         {"MemAvailable:", MIN(pages_available, m.total)},
         {"Buffers:", buffer_pages()},
         {"Cached:", m.cached},
-        {"SwapCached:", 0},
+        {"SwapCached:", swap.cached},
         {"Active:", m.anon},
         {"Inactive:", file_pages},
         {"Active(anon):", m.anon},
@@ -38,8 +42,10 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
         {"Inactive(file):", file_pages},
         {"Unevictable:", 0},
         {"Mlocked:", 0},
-        {"SwapTotal:", 0},
-        {"SwapFree:", 0},
+        {"SwapTotal:", swap.device_total},
+        {"SwapFree:", swap.device_free},
+        {"Zswap:", swap.store_pages},
+        {"Zswapped:", swap.compressed},
         {"Dirty:", m.dirty},
         {"Writeback:", m.writeback},
         {"AnonPages:", m.anon},
@@ -161,12 +167,17 @@ static int show_interrupts(struct seq *s, const struct proc_target *t)
 static int show_vmstat(struct seq *s, const struct proc_target *t)
 {
     struct memory_stats m;
+    struct swap_stats swap;
 
     memory_stats(&m);
+    swap_stats(&swap);
     seq_printf(
         s, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_dirty %lu\nnr_writeback %lu\nnr_shmem %lu\n",
         m.free, m.anon, m.cached, m.dirty, m.writeback, m.shmem);
-    seq_printf(s, "nr_page_table_pages %lu\nnr_slab_unreclaimable %lu\npswpin 0\npswpout 0\n", m.tables, m.slab);
+    seq_printf(s, "nr_page_table_pages %lu\nnr_slab_unreclaimable %lu\n", m.tables, m.slab);
+    seq_printf(s, "nr_swapcached %lu\nnr_zspages %lu\n", swap.cached, swap.store_pages);
+    seq_printf(s, "pswpin %lu\npswpout %lu\n", swap.in, swap.out);
+    seq_printf(s, "zswpin %lu\nzswpout %lu\nzswpwb %lu\n", swap.loaded, swap.stored, swap.written_back);
     return 0;
 }
 
@@ -231,7 +242,23 @@ static int show_diskstats(struct seq *s, const struct proc_target *t)
 
 static int show_swaps(struct seq *s, const struct proc_target *t)
 {
+    char *line = kmalloc(LINE_SIZE);
+    struct swap_area area;
+
+    if (line == NULL)
+        return -ENOMEM;
     seq_puts(s, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+    for (unsigned i = 0; i < MAX_SWAP_DEVICES; i++) {
+        const char *name;
+
+        if (!swapdev_get(i, &area))
+            continue;
+        name = path_name(&area.file->path, line, LINE_SIZE);
+        seq_printf(s, "%-39s %-15s %-15lu %-15lu %d\n", IS_ERR(name) ? "?" : name, area.is_file ? "file" : "partition",
+                   pages_to_kib(area.pages), pages_to_kib(area.used), area.priority);
+        file_put(area.file);
+    }
+    kfree(line);
     return 0;
 }
 

@@ -1,0 +1,208 @@
+/*
+ * Swap files: what swapon and swapoff refuse and show; memory full of noise, which no compression makes smaller, goes
+ * there and comes back whole, after a fork too, and when the file is taken away while it is in use. The rest of it is
+ * for small machines. Sources: swapon(2), mkswap(8), proc(5).
+ */
+#include "tap.h"
+
+#include <sys/swap.h>
+
+#define SMALL_MACHINE (300UL << 20)
+#define WORDS (PAGE / 8)
+
+static size_t memory;
+
+static uint64_t noise(uint64_t x)
+{
+    x ^= x >> 33;
+    x *= 0xff51afd7ed558ccdu;
+    x ^= x >> 33;
+    x *= 0xc4ceb9fe1a85ec53u;
+    return x ^ x >> 33;
+}
+
+static void fill(uint64_t *at, size_t n, unsigned round)
+{
+    for (size_t i = 0; i < n * WORDS; i++)
+        at[i] = noise(i + round * 0x100000000u);
+}
+
+static size_t wrong_words(const uint64_t *at, size_t n, unsigned round)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < n * WORDS; i++)
+        wrong += at[i] != noise(i + round * 0x100000000u);
+    return wrong;
+}
+
+/* As mkswap makes it; all of its blocks are there. LAST is what the header says. */
+static void make_swap(const char *name, size_t pages, size_t last)
+{
+    static union {
+        char bytes[PAGE];
+        uint32_t words[PAGE / 4];
+    } page;
+    int fd = make_file(name, "", 0);
+
+    NEED(fchmod(fd, 0600));
+    memset(&page, 0, sizeof(page));
+    for (size_t i = 0; i < pages; i++)
+        if (write(fd, &page, PAGE) != PAGE)
+            NEED(-1);
+    page.words[256] = 1;
+    page.words[257] = (uint32_t)last;
+    memcpy(page.bytes + PAGE - 10, "SWAPSPACE2", 10);
+    NEED(pwrite(fd, &page, PAGE, 0));
+    NEED(fsync(fd));
+    close(fd);
+}
+
+/* The figures of the line of /proc/swaps for NAME: KiB of size and use, priority. */
+static int swaps_line(const char *name, long *size, long *used, long *priority)
+{
+    char *text = slurp("/proc/swaps"), *line = strstr(text, name);
+    int found = line != NULL && sscanf(line + strlen(name), "%*s %ld %ld %ld", size, used, priority) == 3;
+
+    free(text);
+    return found;
+}
+
+static int unprivileged(void *unused UNUSED)
+{
+    NEED(setuid(1000));
+    if (swapon("swap", 0) != -1 || errno != EPERM || swapoff("swap") != -1 || errno != EPERM)
+        return 1;
+    return 0;
+}
+
+static void refusals(void)
+{
+    int fd;
+
+    make_swap("swap", 64, 63);
+    FAILS(swapon("swap", 0x80000), EINVAL, "a flag that does not exist");
+    FAILS(swapon("nothing", 0), ENOENT, "no such file");
+    FAILS(swapon(".", 0), EINVAL, "a directory");
+    FAILS(swapon("/dev/null", 0), EINVAL, "a character device");
+    FAILS(swapon((const char *)8, 0), EFAULT, "a bad pointer");
+    FAILS(swapoff("swap"), EINVAL, "swapoff of what is not on");
+    FAILS(swapoff("nothing"), ENOENT, "swapoff of no file");
+    EXITS(unprivileged, NULL, 0, "both need CAP_SYS_ADMIN");
+    make_swap("long", 64, 64);
+    FAILS(swapon("long", 0), EINVAL, "a header that says more than there is");
+    make_swap("empty", 64, 0);
+    FAILS(swapon("empty", 0), EINVAL, "a header without pages");
+    fd = make_file("holes", "", 0);
+    NEED(ftruncate(fd, 64 * PAGE));
+    close(fd);
+    FAILS(swapon("holes", 0), EINVAL, "no header");
+    make_swap("holes", 3, 63);
+    NEED(truncate("holes", 64 * PAGE));
+    FAILS(swapon("holes", 0), EINVAL, "a file with holes");
+    NEED(unlink("holes"));
+    NEED(unlink("long"));
+    NEED(unlink("empty"));
+}
+
+static void on_and_off(void)
+{
+    long size = 0, used = 0, priority = 0, before = proc_value("/proc/meminfo", "SwapTotal");
+    struct sysinfo info;
+    int fd;
+
+    OKAY(swapon("swap", SWAP_FLAG_PREFER | 7), "a swap file is turned on");
+    CHECK(swaps_line("/swap ", &size, &used, &priority) && size == 63 * 4 && priority == 7,
+          "/proc/swaps shows it: %ld KiB, priority %ld", size, priority);
+    CHECK(proc_value("/proc/meminfo", "SwapTotal") == before + 63 * 4, "SwapTotal has it");
+    NEED(sysinfo(&info));
+    CHECK(info.totalswap * info.mem_unit / 1024 == (unsigned long)before + 63 * 4, "sysinfo has it");
+    FAILS(swapon("swap", 0), EBUSY, "not twice");
+    FAILS(unlink("swap"), EPERM, "it keeps its name");
+    fd = open("swap", O_WRONLY);
+    CHECK(fd >= 0 ? write(fd, "x", 1) < 0 && errno == ETXTBSY : errno == ETXTBSY, "nobody else writes to it");
+    if (fd >= 0)
+        close(fd);
+    FAILS(truncate("swap", 0), ETXTBSY, "it keeps its length");
+    OKAY(swapoff("swap"), "and is turned off");
+    CHECK(!swaps_line("/swap ", &size, &used, &priority), "/proc/swaps forgets it");
+    make_swap("swap2", 64, 63);
+    OKAY(swapon("swap", 0), "without a priority");
+    OKAY(swapon("swap2", 0), "and another");
+    CHECK(swaps_line("/swap ", &size, &used, &priority) && priority < 0, "the first has priority %ld", priority);
+    used = priority;
+    CHECK(swaps_line("/swap2 ", &size, &size, &priority) && priority == used - 1, "the second one less");
+    OKAY(swapoff("swap"), "off");
+    OKAY(swapoff("swap2"), "off");
+    NEED(unlink("swap"));
+    NEED(unlink("swap2"));
+}
+
+/* Half as much noise again as there is memory. */
+static void too_much_noise(void)
+{
+    size_t pages = memory / PAGE * 3 / 2;
+    long out = proc_value("/proc/vmstat", "pswpout"), in = proc_value("/proc/vmstat", "pswpin"), size, used, priority;
+    uint64_t *at = anon(pages * PAGE, PROT_READ | PROT_WRITE);
+    int status;
+    pid_t pid;
+
+    fill(at, pages, 1);
+    CHECK(wrong_words(at, pages, 1) == 0, "%zu MiB of noise in %zu MiB of memory", pages / 256, memory >> 20);
+    CHECK(proc_value("/proc/vmstat", "pswpout") - out > (long)pages / 4, "pages went to the file");
+    CHECK(proc_value("/proc/vmstat", "pswpin") - in > (long)pages / 4, "and came back");
+    CHECK(proc_value("/proc/self/status", "VmSwap") > (long)pages, "VmSwap: %ld KiB",
+          proc_value("/proc/self/status", "VmSwap"));
+    CHECK(swaps_line("/swap ", &size, &used, &priority) && used > 0, "/proc/swaps: %ld KiB in use", used);
+    pid = NEED(fork());
+    if (pid == 0) {
+        size_t bad = wrong_words(at, pages / 4, 1);
+
+        fill(at, pages / 8, 2);
+        _exit(bad == 0 && wrong_words(at, pages / 8, 2) == 0 ? 0 : 1);
+    }
+    NEED(waitpid(pid, &status, 0));
+    CHECK(status == 0, "a child reads and changes its copies");
+    CHECK(wrong_words(at, pages, 1) == 0, "which the parent does not see");
+    NEED(munmap(at, pages * PAGE));
+    CHECK(swaps_line("/swap ", &size, &used, &priority) && used < 4096, "nothing of it stays in the file: %ld KiB",
+          used);
+}
+
+static void taken_away(void)
+{
+    size_t pages = memory / PAGE / 3;
+    uint64_t *at = anon(pages * PAGE, PROT_READ | PROT_WRITE);
+
+    fill(at, pages, 3);
+    OKAY(madvise(at, pages * PAGE, MADV_PAGEOUT), "MADV_PAGEOUT of a third of the memory");
+    CHECK(resident_pages() < (long)pages / 2, "it is not resident: %ld pages", resident_pages());
+    OKAY(swapoff("swap"), "the file is taken away");
+    CHECK(wrong_words(at, pages, 3) == 0, "no byte is lost");
+    NEED(munmap(at, pages * PAGE));
+}
+
+static void body(void)
+{
+    struct sysinfo info;
+
+    if (geteuid() != 0) {
+        skip("swap files", "only for the superuser");
+        return;
+    }
+    NEED(sysinfo(&info));
+    memory = info.totalram * info.mem_unit;
+    refusals();
+    on_and_off();
+    if (memory > SMALL_MACHINE) {
+        skip("more noise than there is memory", "this machine has too much");
+        return;
+    }
+    make_swap("swap", memory * 2 / PAGE, memory * 2 / PAGE - 1);
+    OKAY(swapon("swap", 0), "a swap file of twice the memory");
+    too_much_noise();
+    taken_away();
+    NEED(unlink("swap"));
+}
+
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }
