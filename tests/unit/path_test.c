@@ -18,6 +18,7 @@
 #include "lib/rlimit.h"
 #include "proc/task.h"
 #include "tests/unit/tap.h"
+#include "vm/swapdev.h"
 #include "vm/kmalloc.h"
 #include "vm/reclaim.h"
 #include "vm/uaccess.h"
@@ -124,6 +125,7 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait) { return 0; 
 ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra) { return 0; }
 ssize_t object_write(struct object *o, struct uio *u, u64 *pos) { return 0; }
 bool object_has_page(struct object *o, u64 index) { return false; }
+bool swapdev_is(const struct block_device *disk) { return false; }
 struct page *object_get_page(struct object *o, u64 index, struct readahead *ra) { return ERR_PTR(-ENOMEM); }
 void uio_init_kernel(struct uio *u, void *buffer, size_t n) { u->left = n; }
 int fifo_open(struct inode *inode, struct file *file) { return -ENXIO; }

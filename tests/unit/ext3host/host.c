@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/page_io.h"
+#include "vm/swapdev.h"
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
@@ -74,6 +75,7 @@ void shrinker_register(struct shrinker *s) {}
 void reclaim_kick(void) {}
 bool reclaim_wait(unsigned round) { return false; }
 void reclaim_forget_object(struct object *o) {}
+bool swapdev_is(const struct block_device *disk) { return false; }
 bool cred_in_group(const struct cred *cred, u32 gid) { return false; }
 size_t copy_to_user_partial(void *to, const void *from, size_t n) { return n; }
 size_t copy_from_user_partial(void *to, const void *from, size_t n) { return n; }
