@@ -21,13 +21,15 @@ struct block_segment {
 struct block_request {
     struct block_device *device;
     enum block_op op;
-    bool fua; /* writes: durable when done */
+    bool preflush; /* writes: what was done before them is durable first */
+    bool fua;      /* writes: durable when done */
     u64 sector;
     unsigned n_segments;
     struct block_segment *segments;              /* the caller's, until done */
     int error;                                   /* at done: 0 or -EIO */
     void (*done)(struct block_request *request); /* in interrupt context */
     void *private;
+    u64 covers;       /* block_submit's: writes that were done before */
     struct list link; /* the driver's */
 };
 
@@ -43,6 +45,8 @@ struct block_device {
     void *private;
     struct list link;
     u64 reads, writes, flushes, sectors_read, sectors_written; /* /proc/diskstats */
+    u64 writes_done, writes_flushed; /* how many writes are complete; how many of them are surely on the medium */
+    struct mutex flush_mutex;        /* one flush at a time for those who share it */
 };
 
 void block_init(void); /* before the first device */
@@ -58,6 +62,15 @@ int block_transfer(struct block_device *device, enum block_op op, u64 sector, vo
 int block_transfer_segments(struct block_device *device, enum block_op op, u64 sector, struct block_segment *segments,
                             unsigned n);
 int block_flush(struct block_device *device);
+/* The N segments to SECTOR; FLAGS: BLOCK_PREFLUSH | BLOCK_FUA. */
+#define BLOCK_PREFLUSH 1
+#define BLOCK_FUA 2
+int block_write(struct block_device *device, u64 sector, struct block_segment *segments, unsigned n, unsigned flags);
+/* What is written up to now, and a flush unless one has covered that since; callers that come together share it. */
+u64 block_write_mark(const struct block_device *device);
+int block_flush_to(struct block_device *device, u64 mark);
+/* Drivers: REQUEST is done, its error is set. */
+void block_complete(struct block_request *request);
 
 /* fs/block_file.c: /dev/NAME, and what was written through it but is not on the disk yet (sync(2)). */
 int block_file_add(struct block_device *device);

@@ -37,7 +37,7 @@ struct slot {
     struct virtq_desc table[BLOCK_MAX_SEGMENTS + 2];
     struct header header;
     u8 status;
-    bool flushing; /* the second half of a write that is to be durable */
+    enum { PREFLUSH, TRANSFER, POSTFLUSH } phase; /* a write with both is three commands, one after another */
     struct block_request *request;
     struct slot *next_free;
 };
@@ -68,9 +68,9 @@ static unsigned build(struct slot *s)
     const struct block_request *r = s->request;
     unsigned n = 0;
 
-    s->header.type = to_le32(s->flushing || r->op == BLOCK_FLUSH ? BLK_T_FLUSH
-                             : r->op == BLOCK_READ               ? BLK_T_IN
-                                                                 : BLK_T_OUT);
+    s->header.type = to_le32(s->phase != TRANSFER || r->op == BLOCK_FLUSH ? BLK_T_FLUSH
+                             : r->op == BLOCK_READ                        ? BLK_T_IN
+                                                                          : BLK_T_OUT);
     s->header.reserved = 0;
     s->header.sector = to_le64(from_le32(s->header.type) == BLK_T_FLUSH ? 0 : r->sector);
     s->status = 0xff;
@@ -93,7 +93,7 @@ static void start_waiting(struct disk *disk)
         struct slot *s = disk->free_slots;
 
         s->request = r;
-        s->flushing = false;
+        s->phase = r->op == BLOCK_WRITE && r->preflush && disk->block.write_cache ? PREFLUSH : TRANSFER;
         if (virtqueue_add(&disk->queue, s->table, build(s), disk->indirect, s) != 0)
             break;
         disk->free_slots = s->next_free;
@@ -114,14 +114,26 @@ static void submit(struct block_request *r)
     spin_unlock_irqrestore(&disk->lock, flags);
 }
 
+/* Whether the slot's command was not the last one of its request; goes to the next phase. */
+static bool has_more(const struct disk *disk, struct slot *s)
+{
+    const struct block_request *r = s->request;
+
+    if (r->op != BLOCK_WRITE || s->phase == POSTFLUSH || !disk->block.write_cache)
+        return false;
+    if (s->phase == TRANSFER && !r->fua)
+        return false;
+    s->phase++;
+    return true;
+}
+
 /* => disk->lock. The device is done with S: true if the request is, too. */
 static bool finish_slot(struct disk *disk, struct slot *s)
 {
     struct block_request *r = s->request;
 
     r->error = *(volatile u8 *)&s->status == BLK_S_OK ? 0 : -EIO;
-    if (r->error == 0 && r->op == BLOCK_WRITE && r->fua && !s->flushing && disk->block.write_cache) {
-        s->flushing = true;
+    if (r->error == 0 && has_more(disk, s)) {
         if (virtqueue_add(&disk->queue, s->table, build(s), disk->indirect, s) == 0) {
             virtqueue_kick(&disk->queue);
             return false;
@@ -153,7 +165,7 @@ static void interrupt(struct virtio_device *virtio)
         struct block_request *r = list_first(&finished, struct block_request, link);
 
         list_remove(&r->link);
-        r->done(r);
+        block_complete(r);
     }
 }
 

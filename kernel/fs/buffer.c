@@ -12,7 +12,7 @@
 #include "vm/kmalloc.h"
 #include "vm/page.h"
 
-#define HASH_BUCKETS 1024
+#define HASH_BUCKETS 4096
 #define BATCH 512 /* buffers written between two waits */
 
 static struct {
@@ -65,6 +65,8 @@ static struct buffer *create(struct block_device *device, u64 block, u32 size)
     list_init(&b->hash_link);
     list_init(&b->lru_link);
     list_init(&b->dirty_link);
+    list_init(&b->journal.link);
+    list_init(&b->journal.checkpoint_link);
     return b;
 }
 
@@ -81,6 +83,8 @@ static struct buffer *get_cached(struct block_device *device, u64 block)
     spin_unlock_irqrestore(&cache.lock, flags);
     return b;
 }
+
+struct buffer *buffer_find(struct block_device *device, u64 block) { return get_cached(device, block); }
 
 struct buffer *buffer_get(struct block_device *device, u64 block, u32 size)
 {
@@ -249,6 +253,30 @@ void buffer_forget(struct block_device *device, u64 block)
     list_remove(&b->dirty_link);
     spin_unlock_irqrestore(&cache.lock, flags);
     buffer_put(b);
+}
+
+bool buffer_claim(struct buffer *b, bool *was_dirty)
+{
+    u64 flags = spin_lock_irqsave(&cache.lock);
+    bool is_writing = (b->state & BUFFER_WRITING) != 0;
+
+    if (!is_writing) {
+        *was_dirty = (atomic_and(&b->state, ~(u32)BUFFER_DIRTY) & BUFFER_DIRTY) != 0;
+        list_remove(&b->dirty_link);
+    }
+    spin_unlock_irqrestore(&cache.lock, flags);
+    return !is_writing;
+}
+
+void buffer_wait_written(struct buffer *b) { wait_while(b, BUFFER_WRITING); }
+
+void buffer_discard(struct buffer *b)
+{
+    u64 flags = spin_lock_irqsave(&cache.lock);
+
+    atomic_and(&b->state, ~(u32)(BUFFER_DIRTY | BUFFER_UPTODATE));
+    list_remove(&b->dirty_link);
+    spin_unlock_irqrestore(&cache.lock, flags);
 }
 
 /* One call's writes. Lives on the caller's stack until `pending` is 0. */
@@ -422,27 +450,41 @@ int buffer_sync(struct block_device *device)
     return error;
 }
 
-int buffer_write(struct buffer *b)
+/* The dirty ones of BUFFERS become WRITING and go to the front of the array: how many. */
+static unsigned pick_dirty(struct buffer **buffers, unsigned n)
 {
-    struct buffer *one = NULL;
-    u64 flags;
-    int error = 0;
+    u64 flags = spin_lock_irqsave(&cache.lock);
+    unsigned picked = 0;
 
-    mutex_lock(&cache.write_lock);
-    flags = spin_lock_irqsave(&cache.lock);
-    if (b->state & BUFFER_DIRTY) {
+    for (unsigned i = 0; i < n; i++) {
+        struct buffer *b = buffers[i];
+
+        if (!(b->state & BUFFER_DIRTY))
+            continue;
         list_remove(&b->dirty_link);
         atomic_or(&b->state, (u32)BUFFER_WRITING);
         atomic_and(&b->state, ~(u32)(BUFFER_DIRTY | BUFFER_ERROR));
         atomic_add_relaxed(&b->refs, 1);
-        one = b;
+        buffers[i] = buffers[picked];
+        buffers[picked++] = b;
     }
     spin_unlock_irqrestore(&cache.lock, flags);
-    if (one != NULL)
-        error = write_picked(b->device, &one, 1);
+    return picked;
+}
+
+int buffer_write_many(struct block_device *device, struct buffer **buffers, unsigned n)
+{
+    unsigned picked;
+    int error;
+
+    mutex_lock(&cache.write_lock); /* who has it waits for what it writes: nobody else is writing then */
+    picked = pick_dirty(buffers, n);
+    error = picked > 0 ? write_picked(device, buffers, picked) : 0;
     mutex_unlock(&cache.write_lock);
     return error;
 }
+
+int buffer_write(struct buffer *b) { return buffer_write_many(b->device, &b, 1); }
 
 /* ---- giving memory back ---- */
 

@@ -16,6 +16,15 @@
 #include "dev/block.h"
 #include "lib/atomic.h"
 
+/* What the journal keeps with a buffer (journal/attach.c says what it means). */
+struct transaction;
+struct buffer_journal {
+    struct transaction *transaction, *next, *checkpoint;
+    u8 *frozen;
+    u32 flags;
+    struct list link, checkpoint_link;
+};
+
 struct buffer {
     struct block_device *device;
     u64 block; /* number in units of `size` */
@@ -23,7 +32,7 @@ struct buffer {
     u32 refs;
     u32 state; /* BUFFER_* */
     u8 *data;
-    void *journal; /* the journal's, once there is one */
+    struct buffer_journal journal;
     struct list hash_link;
     struct list lru_link;   /* least recently released first; empty while in use */
     struct list dirty_link; /* of the device's dirty list */
@@ -53,6 +62,22 @@ void buffer_mark_dirty(struct buffer *b);
 /* The block is free: what the buffer holds must never reach the disk any more, where it may be another's by then. Waits
  * for I/O under way. */
 void buffer_forget(struct block_device *device, u64 block);
+/* The cached buffer with a reference, or NULL. */
+struct buffer *buffer_find(struct block_device *device, u64 block);
+/* Takes DIRTY away, so that B is not written until it is marked dirty again; *WAS_DIRTY: whether it was. False: it is
+ * being written now. */
+bool buffer_claim(struct buffer *b, bool *was_dirty);
+void buffer_wait_written(struct buffer *b);
+/* Like buffer_forget, for one that is claimed. Never sleeps. */
+void buffer_discard(struct buffer *b);
+static inline bool buffer_is_clean(const struct buffer *b)
+{
+    return (load_acquire(&b->state) & (BUFFER_DIRTY | BUFFER_WRITING)) == 0;
+}
+static inline bool buffer_has_failed(const struct buffer *b) { return (load_relaxed(&b->state) & BUFFER_ERROR) != 0; }
+/* Writes those of the N referenced BUFFERS that are dirty, and waits; also for those that others are writing. The array
+ * is sorted meanwhile. 0, -EIO. */
+int buffer_write_many(struct block_device *device, struct buffer **buffers, unsigned n);
 /* Writes all dirty buffers of DEVICE in order, and waits until they are on the disk (or in its cache). 0, -EIO. */
 int buffer_sync(struct block_device *device);
 /* Writes this one and waits. */

@@ -60,10 +60,13 @@ void inode_counts(u64 *cached, u64 *in_use)
 
 /* ---- times and owners ---- */
 
+/* As coarse as Linux's: what happens within one step needs no second write of the inode. */
+#define TIME_STEP (4 * NSEC_PER_MSEC)
+
 struct timespec64 current_time(const struct inode *inode)
 {
     u64 now = time_ns() + time_realtime_offset();
-    struct timespec64 t = {(s64)(now / NSEC_PER_SEC), (s64)(now % NSEC_PER_SEC)};
+    struct timespec64 t = {(s64)(now / NSEC_PER_SEC), (s64)(now % NSEC_PER_SEC / TIME_STEP * TIME_STEP)};
 
     if (inode->super->time_granularity >= NSEC_PER_SEC)
         t.nsec = 0;
@@ -86,17 +89,27 @@ void inode_init_owner(struct inode *inode, const struct inode *dir, u32 mode)
     inode->atime = inode->mtime = inode->ctime = current_time(inode);
 }
 
+static bool set_time(struct timespec64 *time, struct timespec64 now)
+{
+    bool changes = time->nsec != now.nsec || time->sec != now.sec;
+
+    *time = now;
+    return changes;
+}
+
 void inode_touch(struct inode *inode, unsigned attr_times)
 {
     struct timespec64 now = current_time(inode);
+    bool changes = false;
 
     if (attr_times & ATTR_ATIME)
-        inode->atime = now;
+        changes |= set_time(&inode->atime, now);
     if (attr_times & ATTR_MTIME)
-        inode->mtime = now;
+        changes |= set_time(&inode->mtime, now);
     if (attr_times & ATTR_CTIME)
-        inode->ctime = now;
-    inode_mark_dirty(inode);
+        changes |= set_time(&inode->ctime, now);
+    if (changes)
+        inode_mark_dirty(inode);
 }
 
 int inode_setattr(struct inode *inode, const struct attributes *attr)

@@ -43,18 +43,18 @@ typedef u32 be32;
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define BIT(n) (1ull << (n))
-#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a) - 1))
-#define ALIGN_UP(x, a) ALIGN_DOWN((x) + ((__typeof__(x))(a) - 1), a)
-#define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a) - 1)) == 0)
-#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
+#define ALIGN_UP(x, a) ALIGN_DOWN((x) + ((__typeof__(x))(a)-1), a)
+#define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a)-1)) == 0)
+#define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 /* Each use has names of its own, so that uses may nest. */
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
-#define CHOOSE_(op, a, b, x, y)                                                                                        \
-    ({                                                                                                                 \
-        __typeof__(a) x = (a);                                                                                         \
-        __typeof__(b) y = (b);                                                                                         \
-        x op y ? x : y;                                                                                                \
+#define CHOOSE_(op, a, b, x, y) \
+    ({                          \
+        __typeof__(a) x = (a);  \
+        __typeof__(b) y = (b);  \
+        x op y ? x : y;         \
     })
 #define MIN(a, b) CHOOSE_(<, a, b, PASTE(min_a_, __COUNTER__), PASTE(min_b_, __COUNTER__))
 #define MAX(a, b) CHOOSE_(>, a, b, PASTE(max_a_, __COUNTER__), PASTE(max_b_, __COUNTER__))
@@ -70,6 +70,7 @@ typedef u32 be32;
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define noinline_fn __attribute__((noinline))
 #define noreturn_fn __attribute__((noreturn))
+#define noinline_fn __attribute__((noinline))
 #define printf_like(fmt, first) __attribute__((format(printf, fmt, first)))
 #define must_check __attribute__((warn_unused_result))
 

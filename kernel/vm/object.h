@@ -40,6 +40,15 @@ struct object_ops {
      * that they have a place (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks.
      * 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
     int (*prepare_write)(struct object *o, u64 index, unsigned from, unsigned to);
+    /* write(2) on file systems whose sizes and blocks change in transactions: bytes [from, to) of page INDEX get a
+     * place, PUBLISH(arg, 0) makes them and the new size visible, and both are recorded, in one transaction. On failure
+     * PUBLISH(arg, error), which leaves a page whose blocks may be new dirty. PUBLISH is called once and does not
+     * sleep. NULL: prepare_write. */
+    int (*store)(struct object *o, u64 index, unsigned from, unsigned to, void (*publish)(void *arg, int error),
+                 void *arg);
+    /* With `store`: whether bytes [from, to) have a place already and are below the size: then no transaction is
+     * needed. */
+    bool (*is_placed)(struct object *o, u64 index, unsigned from, unsigned to);
     /* A page is about to be stored to through a mapping, the first time since it was clean: file times (mmap(2),
      * "Timestamps changes for file-backed mappings"). Called under spinlocks. 0, or -EROFS. NULL: nothing. */
     int (*mapping_stored)(struct object *o);

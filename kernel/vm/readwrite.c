@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "vm/cache.h"
 #include "vm/fault.h"
+#include "vm/kmalloc.h"
 
 /* Up to N bytes from offset AT of page INDEX; -errno. */
 static ssize_t read_piece(struct object *o, struct uio *u, struct readahead *ra, u64 index, unsigned at, size_t n)
@@ -79,6 +80,66 @@ static void extend(struct object *o, u64 end)
     spin_unlock_irqrestore(&o->lock, flags);
 }
 
+/* ---- through a transaction of the file system (object_ops.store) ---- */
+
+struct stored_piece {
+    struct object *o;
+    struct page *page;
+    u64 index;
+    unsigned at;
+    size_t n;
+    const void *from; /* NULL: the page holds them and is LOADING */
+};
+
+static void publish(void *arg, int error)
+{
+    struct stored_piece *p = arg;
+
+    if (error == 0 && p->n == PAGE_SIZE)
+        note_placed(p->page);
+    if (p->from == NULL) {
+        if (error != 0)
+            clear_page(page_address(p->page));
+        page_read_done(p->page, 0);
+    } else if (error == 0) {
+        memcpy((char *)page_address(p->page) + p->at, p->from, p->n);
+    }
+    if (error == 0)
+        extend(p->o, (p->index << PAGE_SHIFT) + p->at + p->n);
+    page_set_dirty(p->page);
+}
+
+static int store(struct object *o, struct page *page, u64 index, unsigned at, size_t n, const void *from)
+{
+    struct stored_piece piece = {o, page, index, at, n, from};
+
+    return o->ops->store(o, index, at, at + (unsigned)n, publish, &piece);
+}
+
+/* Bytes that need blocks or make the file longer, into a page of the cache. They are copied twice, for in a transaction
+ * nothing may be touched that can fault. */
+static ssize_t store_cached(struct object *o, struct uio *u, struct page *page, u64 index, unsigned at, size_t n)
+{
+    void *bounce = kmalloc(n);
+    ssize_t done;
+    int error = 0;
+
+    if (bounce == NULL)
+        return -ENOMEM;
+    done = (ssize_t)uio_copy_in(u, bounce, n);
+    if (done > 0)
+        error = store(o, page, index, at, (size_t)done, bounce);
+    kfree(bounce);
+    return error != 0 ? error : done;
+}
+
+static bool needs_store(const struct object *o, u64 index, unsigned at, size_t n)
+{
+    return o->ops->store != NULL && !o->ops->is_placed((struct object *)(u64)o, index, at, at + (unsigned)n);
+}
+
+/* ---- */
+
 /* Into a page that is in the cache, or gets read first. */
 static ssize_t write_cached(struct object *o, struct uio *u, u64 index, unsigned at, size_t n)
 {
@@ -88,7 +149,14 @@ static ssize_t write_cached(struct object *o, struct uio *u, u64 index, unsigned
 
     if (IS_ERR(page))
         return PTR_ERR(page);
-    error = prepare(o, index, at, n);
+    if (needs_store(o, index, at, n)) {
+        done = store_cached(o, u, page, index, at, n);
+        if (done > 0 && (load_relaxed(&page->flags) & PG_FETCHABLE))
+            atomic_and(&page->flags, ~(u32)PG_FETCHABLE);
+        page_put(page);
+        return done;
+    }
+    error = o->ops->store == NULL ? prepare(o, index, at, n) : 0;
     if (error != 0) {
         page_put(page);
         return error;
@@ -114,6 +182,11 @@ static int write_over(struct object *o, u64 index, unsigned at, size_t n, const 
 
     if (IS_ERR(page))
         return (int)PTR_ERR(page);
+    if (o->ops->store != NULL) {
+        error = store(o, page, index, at, n, (char *)page_address(from) + at);
+        page_put(page);
+        return error;
+    }
     error = prepare(o, index, at, n);
     if (error == 0) {
         memcpy((char *)page_address(page) + at, (char *)page_address(from) + at, n);
@@ -134,6 +207,8 @@ static int enter_new(struct object *o, struct page *page, u64 index, unsigned at
     error = object_insert(o, index, page, false);
     if (error != 0)
         return error == -EEXIST ? write_over(o, index, at, n, page) : error;
+    if (o->ops->store != NULL)
+        return store(o, page, index, at, n, NULL);
     error = prepare(o, index, at, n);
     if (error != 0)
         clear_page(page_address(page));

@@ -25,7 +25,7 @@ static void test_random(unsigned block_size, unsigned inode_size, const char *mo
         CHECK(same, "... reading gives what was written");
         if (round % 2) {
             host_sync(super);
-            CHECK(run("LC_ALL=C e2fsck -fn %s >%s/fsck.log 2>&1", image, folder) == 0, "... clean after sync");
+            CHECK(is_clean_after_crash(), "... clean after sync");
         }
         host_unmount(super);
         CHECK(is_clean(), "... e2fsck calls it clean");
@@ -75,7 +75,7 @@ static void test_sparse(unsigned block_size)
     CHECK(host_seek(inode, 0, 4) == (s64)(block_size), "... the first hole is behind the first block");
     CHECK(host_seek(inode, block_size, 3) == (s64)(13 * block_size), "... the next data are in block 13");
     host_sync(super);
-    CHECK(run("LC_ALL=C e2fsck -fn %s >%s/fsck.log 2>&1", image, folder) == 0, "... clean");
+    CHECK(is_clean_after_crash(), "... clean");
     CHECK(host_punch(inode, 0, 1000ull * block_size) == 0, "... a hole over the first 1000 blocks");
     CHECK(host_seek(inode, 0, 3) == (s64)(70000ull * block_size), "... then data begin at block 70000");
     CHECK(host_truncate(inode, 14 * block_size) == 0, "... truncated");
@@ -267,7 +267,7 @@ static void test_full_disk(unsigned block_size)
     }
     inode_put(inode);
     host_sync(super);
-    CHECK(run("LC_ALL=C e2fsck -fn %s >%s/fsck.log 2>&1", image, folder) == 0, "... clean while full");
+    CHECK(is_clean_after_crash(), "... clean while full");
     host_unlink(super->root, "big");
     CHECK(((struct ext3 *)super->private)->free_blocks == before, "... removing it gives all blocks back");
     for (i = 0; i < 1000; i++) {
@@ -388,7 +388,9 @@ static void test_foreign(void)
     run("debugfs -w -R 'feature +needs_recovery' %s >/dev/null 2>&1", image);
     host_forget_messages();
     super = host_mount(image, false, &error);
-    CHECK(super == NULL && strstr(host_messages, "run e2fsck") != NULL, "a journal that needs recovery is refused");
+    CHECK(super != NULL && !super->read_only, "needs_recovery with nothing in the journal is no trouble");
+    host_unmount(super);
+    CHECK(is_clean(), "... and gone afterwards");
     make_image(1024, 256, "12M", "");
     run("debugfs -w -R 'feature +metadata_csum' %s >/dev/null 2>&1", image);
     super = host_mount(image, false, &error);

@@ -8,9 +8,14 @@
  *   goal taken? -> a run of some length behind the goal -> such a run in any group -> any block at all -> ... of
  * others' windows, too
  *
+ * A block that was freed may not be allocated again before the transaction that freed it is durable: until then a crash
+ * gives it back to its old file. Such blocks are free in the bitmap and marked in `pending` of their group; the
+ * transaction has the list of them (struct freed_chunk).
+ *
  * alloc_lock guards bitmaps and counts; window_lock the windows.
  */
 #include "fs/ext3/ext3.h"
+#include "vm/kmalloc.h"
 
 #define MAX_WINDOWS 64
 #define MIN_WINDOW 8
@@ -98,10 +103,29 @@ static bool group_has_free(const struct ext3 *fs, u32 g, u32 n)
     return !fs->groups[g].bitmap_is_bad && from_le16(fs->groups[g].disk->free_blocks) >= n;
 }
 
-/* How many of the blocks from bit AT on are free: at most MOST are looked at. */
-static u32 free_bits(const u8 *bitmap, u32 len, u32 at, u32 most)
+static bool is_pending(const struct ext3_group *group, u32 bit)
 {
-    return ext3_find_set(bitmap, MIN(len, at + most), at) - at;
+    return group->pending != NULL && (group->pending[bit / 8] >> bit % 8 & 1);
+}
+
+/* How many of the blocks from bit AT on can be allocated: at most MOST are looked at. */
+static u32 free_bits(const struct ext3_group *group, const u8 *bitmap, u32 len, u32 at, u32 most)
+{
+    u32 end = ext3_find_set(bitmap, MIN(len, at + most), at);
+
+    if (group->pending != NULL)
+        end = ext3_find_set(group->pending, end, at);
+    return end - at;
+}
+
+/* The first block from bit FROM on that can be allocated, or LEN. */
+static u32 find_free(const struct ext3_group *group, const u8 *bitmap, u32 len, u32 from)
+{
+    u32 at = ext3_find_clear(bitmap, len, from);
+
+    while (at < len && is_pending(group, at))
+        at = ext3_find_clear(bitmap, len, ext3_find_clear(group->pending, len, at));
+    return at;
 }
 
 /* The first run of at least LEAST free blocks in group G, from block FROM of the group on; at most MOST of it. */
@@ -110,9 +134,11 @@ static bool find_run(struct ext3 *fs, const u8 *bitmap, u32 g, u32 from, const s
 {
     u32 base = ext3_group_first_block(fs, g), len = ext3_group_blocks(fs, g), next;
 
-    for (u32 at = ext3_find_clear(bitmap, len, from); at < len; at = ext3_find_clear(bitmap, len, next - base)) {
+    const struct ext3_group *group = &fs->groups[g];
+
+    for (u32 at = find_free(group, bitmap, len, from); at < len; at = find_free(group, bitmap, len, next - base)) {
         run->first = base + at;
-        run->count = free_bits(bitmap, len, at, MAX(least, most));
+        run->count = free_bits(group, bitmap, len, at, MAX(least, most));
         avoid_windows(fs, self, run, &next);
         if (run->count >= least)
             return true;
@@ -131,7 +157,7 @@ static bool take_goal(struct ext3 *fs, const u8 *bitmap, u32 g, u32 bit, const s
     if (bit >= len)
         return false;
     run->first = ext3_group_first_block(fs, g) + bit;
-    run->count = free_bits(bitmap, len, bit, most);
+    run->count = free_bits(&fs->groups[g], bitmap, len, bit, most);
     if (run->count == 0)
         return false;
     avoid_windows(fs, self, run, &next);
@@ -245,6 +271,90 @@ int ext3_alloc_blocks(struct ext3_handle *h, struct inode *inode, u32 goal, u32 
 
 /* ---- freeing ---- */
 
+/* What a transaction has freed, newest chunk first. */
+struct freed_chunk {
+    struct freed_chunk *next;
+    u32 n;
+    struct run runs[60];
+};
+
+/* Blocks [first, first + count) of group G wait for the handle's transaction. 0, -ENOMEM. => alloc_lock */
+static int add_pending(struct ext3_handle *h, u32 g, u32 first, u32 count)
+{
+    struct ext3 *fs = h->fs;
+    struct ext3_group *group = &fs->groups[g];
+    struct freed_chunk **head = (struct freed_chunk **)journal_freed_list(&h->journal), *chunk = *head;
+    u32 bit = first - ext3_group_first_block(fs, g), added = 0;
+    struct run *last = chunk != NULL ? &chunk->runs[chunk->n - 1] : NULL;
+
+    if (group->pending == NULL && (group->pending = kzalloc(fs->block_size)) == NULL)
+        return -ENOMEM;
+    if (last != NULL && last->first + last->count == first) {
+        last->count += count;
+    } else if (last != NULL && first + count == last->first) {
+        last->first = first;
+        last->count += count;
+    } else {
+        if (chunk == NULL || chunk->n == ARRAY_SIZE(chunk->runs)) {
+            chunk = kmalloc(sizeof(*chunk));
+            if (chunk == NULL)
+                return -ENOMEM;
+            chunk->next = *head;
+            chunk->n = 0;
+            *head = chunk;
+        }
+        chunk->runs[chunk->n++] = (struct run){first, count};
+    }
+    for (u32 i = bit; i < bit + count; i++) {
+        added += !(group->pending[i / 8] >> i % 8 & 1); /* on a damaged disk blocks are freed twice */
+        group->pending[i / 8] |= (u8)(1 << i % 8);
+    }
+    group->n_pending += added;
+    store_relaxed(&fs->n_pending, fs->n_pending + added);
+    return 0;
+}
+
+/* => alloc_lock */
+static void remove_pending(struct ext3 *fs, struct run run)
+{
+    while (run.count > 0) {
+        u32 g = ext3_group_of_block(fs, run.first), base = ext3_group_first_block(fs, g), bit = run.first - base;
+        u32 n = MIN(run.count, ext3_group_blocks(fs, g) - bit);
+        struct ext3_group *group = &fs->groups[g];
+        u32 removed = 0;
+
+        for (u32 i = bit; i < bit + n && group->pending != NULL; i++) {
+            removed += group->pending[i / 8] >> i % 8 & 1;
+            group->pending[i / 8] &= (u8) ~(1 << i % 8);
+        }
+        group->n_pending -= removed;
+        store_relaxed(&fs->n_pending, fs->n_pending - removed);
+        if (group->n_pending == 0) {
+            kfree(group->pending);
+            group->pending = NULL;
+        }
+        run.first += n;
+        run.count -= n;
+    }
+}
+
+void ext3_release_freed(void *owner, void *freed, u32 tid, int error)
+{
+    struct ext3 *fs = owner;
+    struct freed_chunk *chunk = freed, *next;
+
+    if (chunk == NULL)
+        return;
+    mutex_lock(&fs->alloc_lock);
+    for (; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        for (u32 i = 0; i < chunk->n; i++)
+            remove_pending(fs, chunk->runs[i]);
+        kfree(chunk);
+    }
+    mutex_unlock(&fs->alloc_lock);
+}
+
 /* [first, first + count) lie in group G. => alloc_lock */
 static void free_in_group(struct ext3_handle *h, u32 g, u32 first, u32 count)
 {
@@ -252,9 +362,14 @@ static void free_in_group(struct ext3_handle *h, u32 g, u32 first, u32 count)
     struct ext3_disk_group *disk = fs->groups[g].disk;
     struct buffer *bitmap = ext3_bread(fs, fs->groups[g].block_bitmap);
     u32 bit = first - ext3_group_first_block(fs, g), freed = 0;
+    int error = IS_ERR(bitmap) ? (int)PTR_ERR(bitmap) : 0;
 
-    if (IS_ERR(bitmap)) { /* they stay in use: e2fsck finds them */
-        h->error = (int)PTR_ERR(bitmap);
+    if (error == 0 && h->journal.transaction != NULL)
+        error = add_pending(h, g, first, count);
+    if (error != 0) { /* they stay in use: e2fsck finds them */
+        h->error = error;
+        if (!IS_ERR(bitmap))
+            buffer_put(bitmap);
         return;
     }
     ext3_access(h, bitmap);
@@ -282,8 +397,14 @@ void ext3_free_blocks(struct ext3_handle *h, u32 first, u32 count, bool was_meta
         ext3_corrupt(fs, "blocks %u..%u cannot be a file's", first, first + count - 1);
         return;
     }
-    for (u32 i = 0; was_metadata && i < count; i++)
-        ext3_forget(h, first + i);
+    for (u32 i = 0; was_metadata && i < count; i++) {
+        int error = ext3_forget(h, first + i);
+
+        if (error != 0) {
+            h->error = error;
+            return;
+        }
+    }
     mutex_lock(&fs->alloc_lock);
     while (count > 0) {
         u32 g = ext3_group_of_block(fs, first);

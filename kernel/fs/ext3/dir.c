@@ -412,4 +412,4 @@ static s64 seek(struct file *file, s64 offset, int whence)
 static ssize_t read_is_error(struct file *file, struct uio *uio, u64 *pos) { return -EISDIR; }
 
 const struct file_ops ext3_dir_file_ops = {
-    .read = read_is_error, .seek = seek, .read_dir = read_dir, .fsync = generic_fsync};
+    .read = read_is_error, .seek = seek, .read_dir = read_dir, .fsync = ext3_fsync};

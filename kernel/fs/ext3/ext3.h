@@ -11,8 +11,8 @@
  *      +------ fs/buffer.h ------+
  *
  * Every change of metadata happens within a handle (handle.c): ext3_begin, then for each buffer ext3_access before and
- * ext3_dirty after the change, ext3_end. Blocks that were metadata are freed through ext3_forget. This is where the
- * journal will sit.
+ * ext3_dirty after the change, ext3_end. Blocks that were metadata are freed through ext3_forget. The journal
+ * (fs/journal) makes what happens within a handle one change, and handles durable in their order.
  *
  * Locks (sleeping), after the VFS's inode.lock: handle -> xattr_lock -> ext3_inode.map_lock -> orphan_lock ->
  * inode_lock -> alloc_lock. Spin: window_lock.
@@ -26,6 +26,7 @@
 
 #include "fs/buffer.h"
 #include "fs/ext3/format.h"
+#include "fs/journal/journal.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 
@@ -33,11 +34,23 @@ struct ext3_group {
     struct ext3_disk_group *disk; /* in a descriptor buffer that stays referenced */
     u32 block_bitmap, inode_bitmap, inode_table;
     bool bitmap_is_bad; /* do not allocate here. Under alloc_lock, inode_lock */
+    u8 *pending;        /* blocks that were freed, but not by a durable transaction: a bitmap, or NULL. alloc_lock */
+    u32 n_pending;
+};
+
+struct ext3_options {
+    enum { EXT3_DATA_ORDERED, EXT3_DATA_WRITEBACK, EXT3_DATA_JOURNAL } data;
+    enum { EXT3_ON_ERROR_CONTINUE = 1, EXT3_ON_ERROR_READ_ONLY, EXT3_ON_ERROR_PANIC } on_error;
+    unsigned commit_seconds;
+    bool barrier, sync, no_load;
 };
 
 struct ext3 {
     struct super *super;
     struct block_device *device;
+    struct journal *journal; /* NULL: the image has none */
+    bool journal_runs;
+    struct ext3_options options;
     struct buffer *super_buffer;
     struct ext3_disk_super *disk; /* in super_buffer */
     u32 block_size, block_bits, inode_size, desc_per_block, addr_per_block, addr_bits;
@@ -58,6 +71,7 @@ struct ext3 {
     struct mutex xattr_lock;    /* reference counts of attribute blocks */
     struct list orphans;        /* ext3_inode.orphan_link, in the disk list's order; orphan_lock */
     u64 free_blocks;            /* all groups'; alloc_lock to change */
+    u64 n_pending;              /* of those: may not be allocated before a commit */
     u64 free_inodes, used_dirs; /* inode_lock to change */
     struct spinlock window_lock;
     struct list windows; /* ext3_inode.window_link, least recently used first; window_lock */
@@ -82,6 +96,8 @@ struct ext3_inode {
     /* Free blocks that others should leave alone, window_lock. */
     u32 window_start, window_end;
     struct list window_link;
+    struct journal_data data;   /* its pages, in the journal's eyes */
+    u32 sync_tid, datasync_tid; /* transactions that fsync, fdatasync must wait for. disk_lock */
     /* Directories, vfs.lock for writing: the block where the last insertion found room. */
     u32 insert_hint;
 };
@@ -95,7 +111,7 @@ static inline struct ext3 *ext3_of(const struct inode *inode) { return inode->su
 /* ---- handle.c ---- */
 struct ext3_handle {
     struct ext3 *fs;
-    unsigned credits; /* buffers it may change */
+    struct handle journal; /* its transaction is NULL without a journal, and after an abort */
     int error;
 };
 int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits);
@@ -105,15 +121,20 @@ int ext3_end(struct ext3_handle *h);
 int ext3_access(struct ext3_handle *h, struct buffer *b);     /* before data of B changes */
 int ext3_access_new(struct ext3_handle *h, struct buffer *b); /* the same for a block that was free */
 void ext3_dirty(struct ext3_handle *h, struct buffer *b);     /* after */
-/* BLOCK was metadata and is about to be free. */
-void ext3_forget(struct ext3_handle *h, u32 block);
+/* BLOCK was metadata and is about to be free. -ENOMEM: then it must not be. */
+int ext3_forget(struct ext3_handle *h, u32 block);
+/* How many more buffers the handle may change. */
+unsigned ext3_credits(const struct ext3_handle *h);
+/* An operation failed with ERROR for want of blocks that have been freed, but not durably yet: commits. True: try
+ * again. => no handle. *ATTEMPTS starts at 0 */
+bool ext3_retry(struct ext3 *fs, long error, unsigned *attempts);
 /* Buffers of block BLOCK, whose number is sane; ext3_bnew: zeroed, up to date and accessed. ERR_PTR. */
 struct buffer *ext3_bread(struct ext3 *fs, u32 block);
 struct buffer *ext3_bnew(struct ext3_handle *h, u32 block);
 /* Upper bounds of buffers that common steps change. */
 #define EXT3_ALLOC_CREDITS 3 /* bitmap, descriptor, super block */
 #define EXT3_MAP_CREDITS (4 * EXT3_ALLOC_CREDITS + 4)
-#define EXT3_INODE_CREDITS 1
+#define EXT3_INODE_CREDITS 2 /* its block, super block (large_file) */
 #define EXT3_DIR_CREDITS (2 * EXT3_MAP_CREDITS + 6)
 #define EXT3_TRUNCATE_CREDITS 64
 #define EXT3_NEW_INODE_CREDITS (EXT3_ALLOC_CREDITS + EXT3_INODE_CREDITS + 1)
@@ -122,7 +143,18 @@ struct buffer *ext3_bnew(struct ext3_handle *h, u32 block);
 void ext3_init(void); /* registers the file system */
 /* Something on the disk makes no sense: one line, the disk is marked as having errors. Returns -EUCLEAN. */
 int ext3_corrupt(struct ext3 *fs, const char *fmt, ...) printf_like(2, 3);
-void ext3_update_super(struct ext3 *fs); /* totals into the super block's buffer */
+
+/* ---- journal.c ---- */
+/* Finds and opens the journal, if there is one; replays it unless NO_LOAD. *RECOVERED: what was read before is stale.
+ */
+int ext3_open_journal(struct ext3 *fs, bool *recovered);
+/* Handles may begin. */
+int ext3_run_journal(struct ext3 *fs);
+int ext3_fsync(struct file *file, u64 from, u64 to, bool data_only);
+
+/* ---- options.c ---- */
+/* 0 and *OPTIONS changed, or -EINVAL. */
+int ext3_parse_options(const char *text, struct ext3_options *options);
 
 /* ---- group.c ---- */
 int ext3_load_groups(struct ext3 *fs);
@@ -153,9 +185,11 @@ u32 ext3_find_set(const u8 *bitmap, u32 len, u32 from);
 /* Allocates up to *COUNT contiguous blocks, near GOAL (0: the inode's group): the first; *COUNT says how many. -ENOSPC,
  * -EIO. => map_lock for writing */
 int ext3_alloc_blocks(struct ext3_handle *h, struct inode *inode, u32 goal, u32 *count, u32 *first);
-/* WAS_METADATA: pending writes of their buffers are called off. */
+/* WAS_METADATA: pending writes of their buffers are called off. They can be allocated again once this is durable. */
 void ext3_free_blocks(struct ext3_handle *h, u32 first, u32 count, bool was_metadata);
 void ext3_discard_window(struct inode *inode);
+/* journal_ops.committed: what the transaction freed may be allocated. */
+void ext3_release_freed(void *owner, void *freed, u32 tid, int error);
 /* Blocks that the current thread may still take. */
 u64 ext3_available_blocks(const struct ext3 *fs);
 
@@ -172,6 +206,8 @@ struct buffer *ext3_inode_buffer(struct ext3 *fs, u64 ino, struct ext3_disk_inod
 struct inode *ext3_iget_orphan(struct super *super, u64 ino); /* the same, also without links */
 /* Copies INODE to its disk inode's buffer. */
 int ext3_write_inode(struct ext3_handle *h, struct inode *inode);
+/* INODE's dirty pages must be on the disk before the handle's transaction is. */
+void ext3_order(struct ext3_handle *h, struct inode *inode);
 int ext3_write_inode_op(struct inode *inode, bool wait);
 void ext3_evict_inode(struct inode *inode);
 int ext3_setattr(struct inode *inode, const struct attributes *attr);

@@ -1,9 +1,6 @@
 /*
  * Features (e2fsprogs' lib/e2p names): an unknown incompatible one refuses the mount, an unknown read-only-compatible
  * one makes it read-only.
- *
- * A journal that holds something must be played back first, which is e2fsck's job until this kernel has a journal of
- * its own.
  */
 #include "fs/ext3/features.h"
 
@@ -69,10 +66,6 @@ int ext3_check_features(struct ext3 *fs, const struct ext3_disk_super *d)
         kprintf("ext3 %s: not mounted, unsupported features: %s", fs->device->name, text);
         return -EINVAL;
     }
-    if (from_le32(d->feature_incompat) & EXT3_INCOMPAT_RECOVER) {
-        kprintf("ext3 %s: not mounted, the journal needs recovery: run e2fsck", fs->device->name);
-        return -EUCLEAN;
-    }
     unknown = unknown_ro_compat(d);
     if (unknown != 0 && !fs->super->read_only) {
         list_names(unknown, ro_compat_names, ARRAY_SIZE(ro_compat_names), text, sizeof(text));
@@ -83,53 +76,3 @@ int ext3_check_features(struct ext3 *fs, const struct ext3_disk_super *d)
 }
 
 bool ext3_may_write(const struct ext3 *fs) { return unknown_ro_compat(fs->disk) == 0; }
-
-/* The journal's super block: big-endian. */
-#define JOURNAL_MAGIC 0xC03B3998
-enum { JOURNAL_AT_MAGIC = 0x00, JOURNAL_AT_START = 0x1C };
-
-static u32 get_be32(const u8 *p)
-{
-    be32 v;
-
-    memcpy(&v, p, sizeof(v));
-    return from_be32(v);
-}
-
-static int check_journal_block(struct ext3 *fs, u32 block)
-{
-    struct buffer *b = ext3_bread(fs, block);
-    int error = 0;
-
-    if (IS_ERR(b))
-        return (int)PTR_ERR(b);
-    if (get_be32(b->data + JOURNAL_AT_MAGIC) != JOURNAL_MAGIC) {
-        kprintf("ext3 %s: not mounted, the journal is damaged: run e2fsck", fs->device->name);
-        error = -EUCLEAN;
-    } else if (get_be32(b->data + JOURNAL_AT_START) != 0) {
-        kprintf("ext3 %s: not mounted, the journal is not empty: run e2fsck", fs->device->name);
-        error = -EUCLEAN;
-    }
-    buffer_put(b);
-    return error;
-}
-
-int ext3_check_journal(struct ext3 *fs)
-{
-    struct ext3_disk_inode *disk;
-    struct buffer *b;
-    u32 block;
-
-    if (!(from_le32(fs->disk->feature_compat) & EXT3_COMPAT_HAS_JOURNAL) || from_le32(fs->disk->journal_inum) == 0)
-        return 0;
-    if (from_le32(fs->disk->journal_inum) > fs->inodes_count)
-        return ext3_corrupt(fs, "bad journal inode %u", from_le32(fs->disk->journal_inum));
-    b = ext3_inode_buffer(fs, from_le32(fs->disk->journal_inum), &disk);
-    if (IS_ERR(b))
-        return (int)PTR_ERR(b);
-    block = from_le32(disk->block[0]);
-    buffer_put(b);
-    if (!ext3_block_is_sane(fs, block))
-        return ext3_corrupt(fs, "the journal's inode is damaged");
-    return check_journal_block(fs, block);
-}

@@ -72,7 +72,7 @@ static void transfer(struct object *o, enum block_op op, struct page **batch, un
 static void read_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_READ, batch, n); }
 static void write_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_WRITE, batch, n); }
 
-/* Fresh blocks hold another file's past; the page must reach them even if the write that wanted them fails. */
+/* Fresh blocks hold another file's past: the page must reach them before the transaction is durable. */
 static void keep_page_dirty(struct object *o, u64 index)
 {
     struct page *page = object_find_page(o, index);
@@ -83,48 +83,125 @@ static void keep_page_dirty(struct object *o, u64 index)
     page_put(page);
 }
 
-/* Blocks for the hole [logical, logical + max): *COUNT of them. */
-static int allocate(struct inode *inode, u32 logical, u32 max, u32 *count)
+/* The blocks of the page that bytes [from, to) lie in: [*AT, *END). -EROFS, -EFBIG. */
+static int blocks_of(struct inode *inode, u64 index, unsigned from, unsigned to, u64 *at, u64 *end)
 {
-    struct ext3_handle h;
-    u32 physical;
-    bool fresh;
-    int error = ext3_begin(&h, ext3_of(inode), EXT3_MAP_CREDITS + EXT3_INODE_CREDITS);
+    struct ext3 *fs = ext3_of(inode);
 
-    if (error != 0)
-        return error;
-    error = ext3_map_allocate(&h, inode, logical, max, &physical, count, &fresh);
-    if (error == 0 && fresh)
-        error = ext3_write_inode(&h, inode);
-    ext3_end(&h);
+    *at = ((index << PAGE_SHIFT) + from) >> fs->block_bits;
+    *end = ((index << PAGE_SHIFT) + to + fs->block_size - 1) >> fs->block_bits;
+    if (unlikely(inode->super->read_only))
+        return -EROFS;
+    return *end << fs->block_bits > inode->super->max_size + fs->block_size ? -EFBIG : 0;
+}
+
+/* Whether blocks [at, end) exist: 1, 0, -errno. */
+static int have_blocks(struct inode *inode, u64 at, u64 end)
+{
+    u32 physical, count;
+
+    for (; at < end; at += count) {
+        int error = ext3_map(inode, (u32)at, (u32)(end - at), &physical, &count);
+
+        if (error != 0 || physical == 0)
+            return error;
+    }
+    return 1;
+}
+
+/* One page may have up to four blocks, on two branches of the map. */
+#define PLACE_CREDITS (2 * EXT3_MAP_CREDITS + 4 * EXT3_ALLOC_CREDITS + 2 * EXT3_INODE_CREDITS)
+
+/* Blocks [at, end) get what they lack. *FRESH: some are new. */
+static int allocate(struct ext3_handle *h, struct inode *inode, u64 at, u64 end, bool *fresh)
+{
+    int error = 0;
+
+    *fresh = false;
+    while (at < end && error == 0) {
+        u32 physical, count;
+        bool new;
+
+        error = ext3_map_allocate(h, inode, (u32)at, (u32)(end - at), &physical, &count, &new);
+        *fresh |= error == 0 && new;
+        at += error == 0 ? count : 0;
+    }
     return error;
 }
 
+/* For a mapping: the page is in the cache and complete. */
 static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to)
 {
     struct inode *inode = object_inode(o);
-    struct ext3 *fs = ext3_of(inode);
-    u64 at = ((index << PAGE_SHIFT) + from) >> fs->block_bits,
-        end = ((index << PAGE_SHIFT) + to + fs->block_size - 1) >> fs->block_bits;
-    bool any_fresh = false;
-    int error = 0;
+    struct ext3_handle h;
+    unsigned attempts = 0;
+    u64 at, end;
+    int error = blocks_of(inode, index, from, to, &at, &end), placed;
 
-    if (inode->super->read_only)
-        return -EROFS;
-    if (end << fs->block_bits > inode->super->max_size + fs->block_size)
-        return -EFBIG;
-    while (at < end && error == 0) {
-        u32 physical, count;
+    if (error != 0)
+        return error;
+    placed = have_blocks(inode, at, end);
+    if (placed != 0)
+        return MIN(placed, 0);
+    do {
+        bool fresh;
 
-        error = ext3_map(inode, (u32)at, (u32)(end - at), &physical, &count);
-        if (error == 0 && physical == 0) {
-            error = allocate(inode, (u32)at, count, &count);
-            any_fresh = true;
+        error = ext3_begin(&h, ext3_of(inode), PLACE_CREDITS);
+        if (error != 0)
+            return error;
+        error = allocate(&h, inode, at, end, &fresh);
+        if (fresh) {
+            ext3_write_inode(&h, inode);
+            ext3_order(&h, inode);
+            keep_page_dirty(o, index);
         }
-        at += error == 0 ? count : 0;
+        ext3_end(&h);
+    } while (ext3_retry(ext3_of(inode), error, &attempts));
+    return error;
+}
+
+static bool is_placed(struct object *o, u64 index, unsigned from, unsigned to)
+{
+    struct inode *inode = object_inode(o);
+    u64 at, end;
+
+    return (index << PAGE_SHIFT) + to <= inode_size(inode) && blocks_of(inode, index, from, to, &at, &end) == 0 &&
+           have_blocks(inode, at, end) == 1;
+}
+
+/* Blocks, contents and size appear in one transaction, so a crash leaves all or none of them. */
+static int store(struct object *o, u64 index, unsigned from, unsigned to, void (*publish)(void *arg, int error),
+                 void *arg)
+{
+    struct inode *inode = object_inode(o);
+    struct ext3_handle h;
+    unsigned attempts = 0;
+    bool fresh = false, again;
+    u64 at, end;
+    int error = blocks_of(inode, index, from, to, &at, &end);
+
+    if (error != 0) {
+        publish(arg, error);
+        return error;
     }
-    if (any_fresh)
-        keep_page_dirty(o, index);
+    do {
+        error = ext3_begin(&h, ext3_of(inode), PLACE_CREDITS);
+        if (error != 0) {
+            publish(arg, error);
+            return error;
+        }
+        error = allocate(&h, inode, at, end, &fresh);
+        again = error == -ENOSPC && !fresh && attempts < 3 && load_relaxed(&ext3_of(inode)->n_pending) > 0;
+        if (!again)
+            publish(arg, error);
+        if (fresh)
+            ext3_order(&h, inode);
+        if (fresh || error == 0)
+            ext3_write_inode(&h, inode);
+        ext3_end(&h);
+        if (again && !ext3_retry(ext3_of(inode), error, &attempts))
+            attempts = 3; /* once more, to publish the failure */
+    } while (again);
     return error;
 }
 
@@ -142,6 +219,8 @@ const struct object_ops ext3_object_ops = {
     .read_pages = read_pages,
     .write_pages = write_pages,
     .prepare_write = prepare_write,
+    .store = store,
+    .is_placed = is_placed,
     .mapping_stored = mapping_stored,
     .dirtied = inode_dirty_pages,
 };
@@ -253,6 +332,6 @@ const struct file_ops ext3_file_ops = {
     .write = write,
     .seek = seek,
     .map = generic_map,
-    .fsync = generic_fsync,
+    .fsync = ext3_fsync,
     .fallocate = fallocate,
 };

@@ -108,8 +108,12 @@ void ext3_free_groups(struct ext3 *fs)
 {
     for (u32 i = 0; fs->descriptors != NULL && i < fs->gdt_blocks; i++)
         buffer_put(fs->descriptors[i]);
+    for (u32 g = 0; fs->groups != NULL && g < fs->n_groups; g++)
+        kfree(fs->groups[g].pending);
     kfree(fs->descriptors);
     kfree(fs->groups);
+    fs->descriptors = NULL;
+    fs->groups = NULL;
 }
 
 /* The 64 bits from bit AT (a multiple of 64; bitmaps are aligned) on; bits from LEN on are those of FILL. */

@@ -1,37 +1,85 @@
 /*
- * Handles: every change of metadata is made within one, so that the journal, when it comes, has all of them: it will
- * reserve log space in ext3_begin, copy buffers that a committing transaction still needs in ext3_access, record them
- * in ext3_dirty and revoke in ext3_forget. Without it, changes go to the buffer cache and reach the disk in any order.
+ * Handles: every change of metadata is made within one, so that the journal has all of them. On an image without a
+ * journal, changes go to the buffer cache and reach the disk in any order.
  */
 #include "fs/ext3/ext3.h"
 
 int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits)
 {
     h->fs = fs;
-    h->credits = credits;
-    h->error = fs->super->read_only ? -EROFS : 0;
+    h->journal.transaction = NULL;
+    h->error = unlikely(fs->super->read_only) ? -EROFS : 0;
+    if (likely(h->error == 0 && fs->journal != NULL))
+        h->error = journal_start(&h->journal, fs->journal, credits);
     return h->error;
 }
 
 int ext3_restart(struct ext3_handle *h, unsigned credits)
 {
-    h->credits = credits;
+    int error = h->fs->journal != NULL && h->journal.transaction != NULL ? journal_restart(&h->journal, credits) : 0;
+
+    if (error != 0)
+        h->error = error;
     return h->error;
 }
 
-int ext3_end(struct ext3_handle *h) { return h->error; }
+int ext3_end(struct ext3_handle *h)
+{
+    struct ext3 *fs = h->fs;
+    u32 tid;
+
+    if (fs->journal == NULL || h->journal.transaction == NULL)
+        return h->error;
+    tid = journal_tid(&h->journal);
+    journal_stop(&h->journal);
+    if (unlikely(fs->options.sync)) {
+        int error = journal_commit(fs->journal, tid);
+
+        h->error = h->error != 0 ? h->error : error;
+    }
+    return h->error;
+}
 
 int ext3_access(struct ext3_handle *h, struct buffer *b)
 {
     ASSERT(buffer_is_uptodate(b));
+    return h->fs->journal != NULL ? journal_access(&h->journal, b) : 0;
+}
+
+int ext3_access_new(struct ext3_handle *h, struct buffer *b)
+{
+    return h->fs->journal != NULL ? journal_access_new(&h->journal, b) : 0;
+}
+
+void ext3_dirty(struct ext3_handle *h, struct buffer *b)
+{
+    if (likely(h->fs->journal != NULL))
+        journal_dirty(&h->journal, b);
+    else
+        buffer_mark_dirty(b);
+}
+
+int ext3_forget(struct ext3_handle *h, u32 block)
+{
+    if (h->fs->journal != NULL)
+        return journal_forget(&h->journal, block);
+    buffer_forget(h->fs->device, block);
     return 0;
 }
 
-int ext3_access_new(struct ext3_handle *h, struct buffer *b) { return 0; }
+unsigned ext3_credits(const struct ext3_handle *h)
+{
+    if (h->fs->journal == NULL || h->journal.transaction == NULL)
+        return 1u << 20;
+    return (unsigned)MAX(h->journal.credits, 0);
+}
 
-void ext3_dirty(struct ext3_handle *h, struct buffer *b) { buffer_mark_dirty(b); }
-
-void ext3_forget(struct ext3_handle *h, u32 block) { buffer_forget(h->fs->device, block); }
+bool ext3_retry(struct ext3 *fs, long error, unsigned *attempts)
+{
+    if (likely(error != -ENOSPC) || fs->journal == NULL || load_relaxed(&fs->n_pending) == 0 || (*attempts)++ >= 3)
+        return false;
+    return journal_commit_all(fs->journal) == 0;
+}
 
 struct buffer *ext3_bread(struct ext3 *fs, u32 block) { return buffer_read(fs->device, block, fs->block_size); }
 

@@ -170,6 +170,8 @@ static struct inode *get(struct super *super, u64 ino, bool may_be_deleted)
     if (IS_ERR(inode) || !is_new)
         return inode;
     error = load(inode, may_be_deleted);
+    if (fs->journal_runs) /* what changed it before it left the cache may not be durable yet */
+        ext3_i(inode)->sync_tid = ext3_i(inode)->datasync_tid = journal_current_tid(fs->journal);
     if (error != 0) {
         inode_failed(inode);
         return ERR_PTR(error);
@@ -249,11 +251,29 @@ static void need_large_file(struct ext3_handle *h)
     ext3_dirty(h, h->fs->super_buffer);
 }
 
+/* The inode's new state in DISK is part of the handle's transaction: who waits for it, and what must be on the disk
+ * before it. => disk_lock */
+static bool note_transaction(struct ext3_handle *h, struct ext3_inode *ei, const struct ext3_disk_inode *disk,
+                             u64 old_size)
+{
+    u64 size = inode_size(&ei->vfs);
+    u32 tid;
+
+    if (h->journal.transaction == NULL)
+        return false;
+    tid = journal_tid(&h->journal);
+    ei->sync_tid = tid;
+    if (size != old_size || from_le32(disk->blocks) != (u32)ei->vfs.blocks)
+        ei->datasync_tid = tid;
+    return S_ISREG(ei->vfs.mode) && size > old_size;
+}
+
 int ext3_write_inode(struct ext3_handle *h, struct inode *inode)
 {
     struct ext3_inode *ei = ext3_i(inode);
     struct ext3_disk_inode *disk;
     struct buffer *b = ext3_inode_buffer(h->fs, inode->ino, &disk);
+    bool grows;
 
     if (IS_ERR(b)) {
         h->error = (int)PTR_ERR(b);
@@ -263,11 +283,20 @@ int ext3_write_inode(struct ext3_handle *h, struct inode *inode)
         need_large_file(h);
     ext3_access(h, b);
     spin_lock(&ei->disk_lock);
+    grows = note_transaction(h, ei, disk, from_le32(disk->size) | (u64)from_le32(disk->size_high) << 32);
     encode(inode, disk);
     spin_unlock(&ei->disk_lock);
     ext3_dirty(h, b);
     buffer_put(b);
+    if (grows)
+        ext3_order(h, inode);
     return 0;
+}
+
+void ext3_order(struct ext3_handle *h, struct inode *inode)
+{
+    if (h->journal.transaction != NULL && h->fs->options.data == EXT3_DATA_ORDERED)
+        journal_order(&h->journal, &ext3_i(inode)->data);
 }
 
 int ext3_write_inode_op(struct inode *inode, bool wait)
@@ -284,14 +313,33 @@ int ext3_write_inode_op(struct inode *inode, bool wait)
 
 /* ---- attributes ---- */
 
+/* On the orphan list before the size changes: a crash in the middle finds the blocks past the new end. */
+static int begin_shrinking(struct inode *inode)
+{
+    struct ext3_handle h;
+    int error = ext3_begin(&h, ext3_of(inode), 2 * EXT3_INODE_CREDITS);
+
+    if (error != 0)
+        return error;
+    if (inode->nlink > 0)
+        error = ext3_orphan_add(&h, inode);
+    ext3_end(&h);
+    return error;
+}
+
 static int set_size(struct inode *inode, u64 size)
 {
     u64 old = inode_size(inode);
-    int error;
+    int error = 0;
 
     if (size > inode->super->max_size)
         return -EFBIG;
-    error = object_set_size(&inode->object, size);
+    if (size < old)
+        error = begin_shrinking(inode);
+    if (error == 0)
+        error = object_set_size(&inode->object, size);
+    if (error != 0 && size < old)
+        ext3_truncate(inode); /* off the list again */
     if (error != 0 || size >= old)
         return error;
     /* The last page may be on its way to blocks that are about to be free. */
@@ -347,8 +395,12 @@ static void delete_inode(struct inode *inode)
 
 void ext3_evict_inode(struct inode *inode)
 {
-    if (ext3_of(inode) == NULL || inode->ino == 0)
+    struct ext3 *fs = ext3_of(inode);
+
+    if (fs == NULL || inode->ino == 0)
         return;
+    if (fs->journal != NULL)
+        journal_data_forget(fs->journal, &ext3_i(inode)->data);
     if (inode->nlink == 0)
         delete_inode(inode);
     ext3_discard_window(inode);

@@ -6,7 +6,7 @@
  */
 #include "fs/ext3/ext3.h"
 
-#define CREATE_CREDITS (EXT3_NEW_INODE_CREDITS + EXT3_DIR_CREDITS + EXT3_MAP_CREDITS + 4)
+#define CREATE_CREDITS (EXT3_NEW_INODE_CREDITS + EXT3_DIR_CREDITS + EXT3_MAP_CREDITS + 8)
 
 static struct inode *lookup(struct inode *dir, struct name name)
 {
@@ -32,10 +32,16 @@ static struct inode *lookup(struct inode *dir, struct name name)
 
 /* ---- creating ---- */
 
-/* A created inode that did not get its name. => no handle */
-static struct inode *give_up(struct inode *inode, int error)
+/* Ends the handle; a created inode that did not get its name goes. */
+static struct inode *end_create(struct ext3_handle *h, struct inode *inode, int error)
 {
-    inode->nlink = 0;
+    if (error != 0) {
+        inode->nlink = 0;
+        ext3_orphan_add(h, inode); /* until it is gone */
+    }
+    ext3_end(h);
+    if (error == 0)
+        return inode;
     inode_put(inode);
     return ERR_PTR(error);
 }
@@ -47,8 +53,7 @@ static struct inode *finish(struct ext3_handle *h, struct inode *dir, struct nam
         error = ext3_write_inode(h, inode);
     if (error == 0)
         error = ext3_dir_add(h, dir, name, inode);
-    ext3_end(h);
-    return error == 0 ? inode : give_up(inode, error);
+    return end_create(h, inode, error);
 }
 
 static struct inode *begin_create(struct ext3_handle *h, struct inode *dir, u32 mode)
@@ -64,7 +69,7 @@ static struct inode *begin_create(struct ext3_handle *h, struct inode *dir, u32 
     return inode;
 }
 
-static struct inode *create(struct inode *dir, struct name name, u32 mode)
+static struct inode *try_create(struct inode *dir, struct name name, u32 mode)
 {
     struct ext3_handle h;
     struct inode *inode = begin_create(&h, dir, S_IFREG | (mode & ~(u32)S_IFMT));
@@ -72,7 +77,7 @@ static struct inode *create(struct inode *dir, struct name name, u32 mode)
     return IS_ERR(inode) ? inode : finish(&h, dir, name, inode, 0);
 }
 
-static struct inode *make_node(struct inode *dir, struct name name, u32 mode, u32 rdev)
+static struct inode *try_make_node(struct inode *dir, struct name name, u32 mode, u32 rdev)
 {
     struct ext3_handle h;
     struct inode *inode = begin_create(&h, dir, mode);
@@ -83,7 +88,7 @@ static struct inode *make_node(struct inode *dir, struct name name, u32 mode, u3
     return finish(&h, dir, name, inode, 0);
 }
 
-static struct inode *make_symlink(struct inode *dir, struct name name, const char *target)
+static struct inode *try_make_symlink(struct inode *dir, struct name name, const char *target)
 {
     struct ext3_handle h;
     struct inode *inode = begin_create(&h, dir, S_IFLNK | 0777);
@@ -91,7 +96,7 @@ static struct inode *make_symlink(struct inode *dir, struct name name, const cha
     return IS_ERR(inode) ? inode : finish(&h, dir, name, inode, ext3_symlink_write(&h, inode, target));
 }
 
-static struct inode *make_dir(struct inode *dir, struct name name, u32 mode)
+static struct inode *try_make_dir(struct inode *dir, struct name name, u32 mode)
 {
     struct ext3_handle h;
     struct inode *inode;
@@ -109,7 +114,7 @@ static struct inode *make_dir(struct inode *dir, struct name name, u32 mode)
     return inode;
 }
 
-static struct inode *make_tmpfile(struct inode *dir, u32 mode)
+static struct inode *try_make_tmpfile(struct inode *dir, u32 mode)
 {
     struct ext3_handle h;
     struct inode *inode = begin_create(&h, dir, S_IFREG | (mode & ~(u32)S_IFMT));
@@ -119,11 +124,10 @@ static struct inode *make_tmpfile(struct inode *dir, u32 mode)
         return inode;
     inode->nlink = 0;
     error = ext3_orphan_add(&h, inode);
-    ext3_end(&h);
-    return error == 0 ? inode : give_up(inode, error);
+    return end_create(&h, inode, error);
 }
 
-static int make_link(struct inode *dir, struct name name, struct inode *inode)
+static int try_make_link(struct inode *dir, struct name name, struct inode *inode)
 {
     struct ext3_handle h;
     int error;
@@ -346,8 +350,8 @@ static int move(struct ext3_handle *h, struct inode *old_dir, struct name old_na
     return error != 0 ? error : finish_move(h, old_dir, inode, new_dir, target);
 }
 
-static int rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
-                  struct name new_name, struct inode *target, unsigned flags)
+static int try_rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
+                      struct name new_name, struct inode *target, unsigned flags)
 {
     struct ext3_handle h;
     int error;
@@ -363,6 +367,69 @@ static int rename(struct inode *old_dir, struct name old_name, struct inode *ino
         error = move(&h, old_dir, old_name, inode, new_dir, new_name, target);
     ext3_end(&h);
     return error;
+}
+
+/* ---- the operations: tried again after a commit if that gives blocks back ---- */
+
+#define WITH_RETRY(dir, result, error_of, call)                         \
+    ({                                                                  \
+        unsigned attempts_ = 0;                                         \
+        do                                                              \
+            result = (call);                                            \
+        while (ext3_retry(ext3_of(dir), error_of(result), &attempts_)); \
+        result;                                                         \
+    })
+#define INODE_ERROR(inode) (IS_ERR(inode) ? PTR_ERR(inode) : 0)
+#define ITSELF(error) (error)
+
+static struct inode *create(struct inode *dir, struct name name, u32 mode)
+{
+    struct inode *inode;
+
+    return WITH_RETRY(dir, inode, INODE_ERROR, try_create(dir, name, mode));
+}
+
+static struct inode *make_dir(struct inode *dir, struct name name, u32 mode)
+{
+    struct inode *inode;
+
+    return WITH_RETRY(dir, inode, INODE_ERROR, try_make_dir(dir, name, mode));
+}
+
+static struct inode *make_symlink(struct inode *dir, struct name name, const char *target)
+{
+    struct inode *inode;
+
+    return WITH_RETRY(dir, inode, INODE_ERROR, try_make_symlink(dir, name, target));
+}
+
+static struct inode *make_node(struct inode *dir, struct name name, u32 mode, u32 rdev)
+{
+    struct inode *inode;
+
+    return WITH_RETRY(dir, inode, INODE_ERROR, try_make_node(dir, name, mode, rdev));
+}
+
+static struct inode *make_tmpfile(struct inode *dir, u32 mode)
+{
+    struct inode *inode;
+
+    return WITH_RETRY(dir, inode, INODE_ERROR, try_make_tmpfile(dir, mode));
+}
+
+static int make_link(struct inode *dir, struct name name, struct inode *inode)
+{
+    int error;
+
+    return WITH_RETRY(dir, error, ITSELF, try_make_link(dir, name, inode));
+}
+
+static int rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
+                  struct name new_name, struct inode *target, unsigned flags)
+{
+    int error;
+
+    return WITH_RETRY(old_dir, error, ITSELF, try_rename(old_dir, old_name, inode, new_dir, new_name, target, flags));
 }
 
 const struct inode_ops ext3_dir_inode_ops = {

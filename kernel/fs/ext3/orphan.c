@@ -96,6 +96,16 @@ static bool process_one(struct ext3 *fs, u32 ino, u32 *next, unsigned *deleted, 
     return true;
 }
 
+static void forget_list(struct ext3 *fs)
+{
+    struct ext3_handle h;
+
+    if (ext3_begin(&h, fs, 1) != 0)
+        return;
+    set_head(&h, 0);
+    ext3_end(&h);
+}
+
 void ext3_process_orphans(struct ext3 *fs)
 {
     unsigned deleted = 0, truncated = 0;
@@ -106,8 +116,7 @@ void ext3_process_orphans(struct ext3 *fs)
     while (ino != 0 && deleted + truncated < fs->inodes_count) {
         if (!process_one(fs, ino, &next, &deleted, &truncated)) {
             ext3_corrupt(fs, "the orphan list leads to inode %u", ino);
-            fs->disk->last_orphan = 0;
-            buffer_mark_dirty(fs->super_buffer);
+            forget_list(fs);
             break;
         }
         ino = next;

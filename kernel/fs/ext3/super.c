@@ -1,8 +1,10 @@
 /*
  * Mounting, syncing and unmounting ext3.
  *
- * While it is mounted for writing, the state on the disk says "not clean", so that a power failure is seen at the next
- * mount; unmounting and remounting read-only set it back to what it was. Copies of the super block are left alone.
+ * While it is mounted for writing, the super block says that the journal needs recovery (without a journal: that the
+ * state is not clean), so that a power failure is seen at the next mount; unmounting and remounting read-only take that
+ * back, once nothing is left in the journal. The totals in the super block are brought up to date then, too. Copies of
+ * the super block are left alone.
  */
 #include "fs/ext3/features.h"
 #include "vm/kmalloc.h"
@@ -24,23 +26,23 @@ int ext3_corrupt(struct ext3 *fs, const char *fmt, ...)
     copy_string(fs->last_complaint, text, sizeof(fs->last_complaint));
     if (!fs->super->read_only && !fs->told_corrupt) {
         fs->told_corrupt = true;
-        fs->disk->state |= to_le16(EXT3_ERROR_FS);
-        buffer_mark_dirty(fs->super_buffer);
+        fs->disk->state |= to_le16(EXT3_ERROR_FS); /* any copy of the super block may have it, at any time */
+        if (fs->journal == NULL)
+            buffer_mark_dirty(fs->super_buffer);
     }
+    if (fs->journal_runs && fs->options.on_error == EXT3_ON_ERROR_READ_ONLY && !fs->super->read_only)
+        journal_abort(fs->journal, -EUCLEAN);
+    if (fs->options.on_error == EXT3_ON_ERROR_PANIC && !fs->super->read_only)
+        panic("ext3 %s: %s", fs->device->name, text);
     return -EUCLEAN;
 }
 
-void ext3_update_super(struct ext3 *fs)
+/* Totals into the super block's buffer. */
+static void update_totals(struct ext3 *fs)
 {
-    le32 free_blocks = to_le32((u32)load_relaxed(&fs->free_blocks)),
-         free_inodes = to_le32((u32)load_relaxed(&fs->free_inodes));
-
-    if (fs->disk->free_blocks == free_blocks && fs->disk->free_inodes == free_inodes)
-        return; /* an idle disk stays idle */
-    fs->disk->free_blocks = free_blocks;
-    fs->disk->free_inodes = free_inodes;
+    fs->disk->free_blocks = to_le32((u32)load_relaxed(&fs->free_blocks));
+    fs->disk->free_inodes = to_le32((u32)load_relaxed(&fs->free_inodes));
     fs->disk->write_time = to_le32(now_seconds());
-    buffer_mark_dirty(fs->super_buffer);
 }
 
 /* ---- mounting ---- */
@@ -149,69 +151,72 @@ static int pin_super(struct ext3 *fs)
     return 0;
 }
 
-/* The state on the disk, durably, before anything else changes. */
-static int mark_mounted(struct ext3 *fs)
+/* The super block's buffer, durably. => no transaction has it */
+static int write_super(struct ext3 *fs)
 {
-    u16 state = from_le16(fs->disk->state);
     int error;
 
-    fs->was_valid = (state & EXT3_VALID_FS) != 0;
-    if (!fs->was_valid || (state & EXT3_ERROR_FS))
-        kprintf("ext3 %s: %s, running e2fsck is recommended", fs->device->name,
-                state & EXT3_ERROR_FS ? "errors were found earlier" : "was not cleanly unmounted");
-    fs->disk->state = to_le16(state & (u16)~EXT3_VALID_FS);
-    fs->disk->mount_count = to_le16((u16)(from_le16(fs->disk->mount_count) + 1));
-    fs->disk->mount_time = fs->disk->write_time = to_le32(now_seconds());
-    ext3_update_super(fs);
     buffer_mark_dirty(fs->super_buffer);
     error = buffer_write(fs->super_buffer);
     return error != 0 ? error : block_flush(fs->device);
 }
 
+/* The state on the disk, durably, before anything else changes. */
+static int mark_mounted(struct ext3 *fs)
+{
+    u16 state = from_le16(fs->disk->state);
+
+    fs->was_valid = (state & EXT3_VALID_FS) != 0;
+    if (!fs->was_valid || (state & EXT3_ERROR_FS))
+        kprintf("ext3 %s: %s, running e2fsck is recommended", fs->device->name,
+                state & EXT3_ERROR_FS ? "errors were found earlier" : "was not cleanly unmounted");
+    if (fs->journal == NULL)
+        fs->disk->state = to_le16(state & (u16)~EXT3_VALID_FS);
+    else
+        fs->disk->feature_incompat |= to_le32(EXT3_INCOMPAT_RECOVER);
+    fs->disk->mount_count = to_le16((u16)(from_le16(fs->disk->mount_count) + 1));
+    fs->disk->mount_time = to_le32(now_seconds());
+    update_totals(fs);
+    return write_super(fs);
+}
+
 static int mark_unmounted(struct ext3 *fs)
 {
-    int error = buffer_sync(fs->device), result;
+    int error, result;
 
-    if (error == 0)
-        error = block_flush(fs->device);
-    if (error == 0 && fs->was_valid)
-        fs->disk->state |= to_le16(EXT3_VALID_FS);
-    fs->disk->write_time = to_le32(now_seconds());
-    ext3_update_super(fs);
-    buffer_mark_dirty(fs->super_buffer);
-    result = buffer_write(fs->super_buffer);
-    if (result == 0)
-        result = block_flush(fs->device);
+    if (fs->journal != NULL) {
+        error = journal_empty(fs->journal);
+        if (error != 0)
+            return error; /* the next mount recovers what is in the journal */
+        fs->disk->feature_incompat &= ~to_le32(EXT3_INCOMPAT_RECOVER);
+    } else {
+        error = buffer_sync(fs->device);
+        if (error == 0)
+            error = block_flush(fs->device);
+        if (error == 0 && fs->was_valid)
+            fs->disk->state |= to_le16(EXT3_VALID_FS);
+    }
+    update_totals(fs);
+    result = write_super(fs);
     return error != 0 ? error : result;
+}
+
+/* What was read, and everything that depends on it, goes. */
+static void forget_disk(struct ext3 *fs)
+{
+    ext3_free_groups(fs);
+    buffer_put(fs->super_buffer);
+    fs->super_buffer = NULL;
+    buffer_drop(fs->device);
 }
 
 static void release(struct ext3 *fs)
 {
-    ext3_free_groups(fs);
-    buffer_put(fs->super_buffer);
-    buffer_drop(fs->device);
+    if (fs->journal != NULL)
+        journal_close(fs->journal);
+    forget_disk(fs);
     fs->super->private = NULL;
     kfree(fs);
-}
-
-static int check_options(const char *options)
-{
-    static const char *const known[] = {
-        "defaults",        "rw",           "ro",         "relatime", "noatime", "nodiratime",
-        "errors=continue", "data=ordered", "user_xattr", "acl"};
-
-    while (*options != '\0') {
-        const char *end = strchr(options, ',');
-        size_t length = end != NULL ? (size_t)(end - options) : strlen(options);
-        bool found = length == 0;
-
-        for (unsigned i = 0; i < ARRAY_SIZE(known) && !found; i++)
-            found = strlen(known[i]) == length && memcmp(known[i], options, length) == 0;
-        if (!found)
-            return -EINVAL;
-        options += length + (end != NULL);
-    }
-    return 0;
 }
 
 static void init_fields(struct ext3 *fs, struct super *super)
@@ -252,13 +257,88 @@ static int load_root(struct super *super)
     return 0;
 }
 
+static int read_disk(struct ext3 *fs)
+{
+    int error = probe(fs);
+
+    return error != 0 ? error : pin_super(fs);
+}
+
+/* After a recovery all is read again. */
+static int open_journal(struct ext3 *fs)
+{
+    bool recovered = false;
+    int error = ext3_open_journal(fs, &recovered);
+
+    if (error != 0 || !recovered)
+        return error;
+    forget_disk(fs);
+    return read_disk(fs);
+}
+
+static int after_recovery(struct ext3 *fs)
+{
+    int earlier = fs->journal != NULL ? journal_earlier_error(fs->journal) : 0;
+
+    if (earlier != 0) {
+        kprintf("ext3 %s: the journal was aborted earlier, error %d", fs->device->name, -earlier);
+        fs->disk->state |= to_le16(EXT3_ERROR_FS);
+        journal_clear_error(fs->journal);
+    }
+    if (fs->device->read_only || !(from_le32(fs->disk->feature_incompat) & EXT3_INCOMPAT_RECOVER) ||
+        fs->options.no_load)
+        return 0;
+    fs->disk->feature_incompat &= ~to_le32(EXT3_INCOMPAT_RECOVER);
+    return write_super(fs);
+}
+
+static int apply_options(struct ext3 *fs)
+{
+    if (fs->journal == NULL)
+        return 0;
+    journal_set_barrier(fs->journal, fs->options.barrier);
+    journal_set_interval(fs->journal,
+                         (fs->options.commit_seconds != 0 ? fs->options.commit_seconds : 5) * NSEC_PER_SEC);
+    return 0;
+}
+
+static int begin_writing(struct ext3 *fs)
+{
+    int error = ext3_run_journal(fs);
+
+    return error != 0 ? error : mark_mounted(fs);
+}
+
+static int fill(struct ext3 *fs)
+{
+    struct super *super = fs->super;
+    int error = read_disk(fs);
+
+    if (error == 0)
+        error = open_journal(fs);
+    if (error == 0)
+        error = after_recovery(fs);
+    if (error == 0)
+        error = ext3_load_groups(fs);
+    if (error == 0) {
+        init_super(super, fs);
+        apply_options(fs);
+        error = load_root(super);
+    }
+    if (error == 0 && !super->read_only)
+        error = begin_writing(fs);
+    return error;
+}
+
 static int mount(struct super *super, const char *options)
 {
     struct ext3 *fs = kzalloc(sizeof(*fs));
-    int error = check_options(options);
+    int error;
 
     if (fs == NULL)
         return -ENOMEM;
+    fs->options = (struct ext3_options){.barrier = true, .commit_seconds = 5};
+    error = ext3_parse_options(options, &fs->options);
     if (error != 0) {
         kfree(fs);
         return error;
@@ -267,19 +347,7 @@ static int mount(struct super *super, const char *options)
     if (super->device->read_only)
         super->read_only = true;
     buffer_drop(fs->device); /* what others wrote to the disk meanwhile counts */
-    error = probe(fs);
-    if (error == 0)
-        error = pin_super(fs);
-    if (error == 0)
-        error = ext3_load_groups(fs);
-    if (error == 0) {
-        init_super(super, fs);
-        error = ext3_check_journal(fs);
-    }
-    if (error == 0)
-        error = load_root(super);
-    if (error == 0 && !super->read_only)
-        error = mark_mounted(fs);
+    error = fill(fs);
     if (error != 0) {
         if (super->root != NULL)
             inode_put(super->root);
@@ -294,6 +362,13 @@ static int mount(struct super *super, const char *options)
 
 /* ---- mounted ---- */
 
+static int write_data(struct journal_data *data, bool wait)
+{
+    struct ext3_inode *ei = container_of(data, struct ext3_inode, data);
+
+    return object_writeback(&ei->vfs.object, 0, OBJECT_END, wait);
+}
+
 static struct inode *alloc_inode(struct super *super)
 {
     struct ext3_inode *ei = kzalloc(sizeof(*ei));
@@ -304,6 +379,7 @@ static struct inode *alloc_inode(struct super *super)
     spin_init(&ei->disk_lock);
     list_init(&ei->orphan_link);
     list_init(&ei->window_link);
+    journal_data_init(&ei->data, write_data);
     return &ei->vfs;
 }
 
@@ -313,12 +389,20 @@ static int sync(struct super *super, bool wait)
 {
     struct ext3 *fs = super->private;
     int error, flush_error;
+    u64 mark;
 
     if (super->read_only)
-        return 0;
-    ext3_update_super(fs);
-    error = buffer_sync(fs->device);
-    flush_error = wait ? block_flush(fs->device) : 0;
+        return fs->journal_runs && journal_is_aborted(fs->journal) ? -EIO : 0;
+    if (fs->journal != NULL) {
+        mark = block_write_mark(fs->device);
+        error = wait ? journal_commit_all(fs->journal) : 0;
+    } else {
+        update_totals(fs);
+        buffer_mark_dirty(fs->super_buffer);
+        error = buffer_sync(fs->device);
+        mark = block_write_mark(fs->device);
+    }
+    flush_error = wait && fs->options.barrier ? block_flush_to(fs->device, mark) : 0;
     return error != 0 ? error : flush_error;
 }
 
@@ -350,15 +434,22 @@ static void get_statfs(struct super *super, struct statfs_info *info)
 static int remount(struct super *super, bool read_only, const char *options)
 {
     struct ext3 *fs = super->private;
-    int error = check_options(options);
+    struct ext3_options new = fs->options;
+    int error = ext3_parse_options(options, &new);
 
-    if (error != 0 || read_only == super->read_only)
-        return error;
+    if (error != 0 || new.no_load != fs->options.no_load || new.data != fs->options.data)
+        return -EINVAL;
+    if (fs->journal_runs && journal_is_aborted(fs->journal) && !read_only)
+        return -EROFS;
+    fs->options = new;
+    apply_options(fs);
+    if (read_only == super->read_only)
+        return 0;
     if (read_only)
         return mark_unmounted(fs);
-    if (fs->device->read_only || !ext3_may_write(fs))
+    if (fs->device->read_only || fs->options.no_load || !ext3_may_write(fs))
         return -EROFS;
-    error = mark_mounted(fs);
+    error = begin_writing(fs);
     if (error != 0)
         return error;
     super->read_only = false;

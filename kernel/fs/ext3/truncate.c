@@ -18,30 +18,43 @@ static void uncount(struct inode *inode, u32 blocks)
     inode->blocks -= MIN(inode->blocks, (u64)blocks * ext3_sectors_per_block(ext3_of(inode)));
 }
 
-/* Frees what the N slots from SLOT on point to, in runs. */
-static void free_slots(struct ext3_handle *h, struct inode *inode, le32 *slot, u32 n)
-{
-    for (u32 i = 0, run; i < n; i += run) {
-        u32 first = from_le32(slot[i]);
+#define RUN_CREDITS 8   /* of one run: bitmaps and descriptors of two groups, twice: the run's and an indirect block's \
+                         */
+#define KEPT_CREDITS 24 /* of what follows: indirect blocks that have become empty, the inode */
 
-        for (run = 1; i + run < n && first != 0 && from_le32(slot[i + run]) == first + run;)
-            run++;
-        if (first == 0)
+/* Frees what the N slots from SLOT on point to, in runs, as far as the handle's credits reach: how many slots. */
+static u32 free_slots(struct ext3_handle *h, struct inode *inode, le32 *slot, u32 n)
+{
+    bool was_metadata = !S_ISREG(inode->mode);
+    u32 i, run;
+
+    for (i = 0; i < n; i += run) {
+        u32 first = from_le32(slot[i]), credits = ext3_credits(h), most;
+
+        if (first == 0) {
+            run = 1;
             continue;
+        }
+        if (credits < RUN_CREDITS + KEPT_CREDITS)
+            break;
+        most = was_metadata ? credits - KEPT_CREDITS - RUN_CREDITS + 1 : n; /* each block that was metadata is one */
+        for (run = 1; i + run < n && run < most && from_le32(slot[i + run]) == first + run;)
+            run++;
         memset(&slot[i], 0, run * sizeof(*slot));
-        ext3_free_blocks(h, first, run, !S_ISREG(inode->mode));
+        ext3_free_blocks(h, first, run, was_metadata);
         uncount(inode, run);
     }
+    return i;
 }
 
-/* Frees the slots from the chain's end on, at most N, then what is empty above. */
-static void free_piece(struct ext3_handle *h, struct inode *inode, struct ext3_chain *chain, u32 n)
+/* Frees the slots from the chain's end on, at most N, then what is empty above: how many slots. */
+static u32 free_piece(struct ext3_handle *h, struct inode *inode, struct ext3_chain *chain, u32 n)
 {
     struct buffer *b = chain->buffer[chain->level];
 
     if (b != NULL)
         ext3_access(h, b);
-    free_slots(h, inode, chain->slot[chain->level], n);
+    n = free_slots(h, inode, chain->slot[chain->level], n);
     if (b != NULL)
         ext3_dirty(h, b);
     for (unsigned level = chain->level; level > 0 && is_empty(chain->buffer[level]); level--) {
@@ -56,6 +69,7 @@ static void free_piece(struct ext3_handle *h, struct inode *inode, struct ext3_c
         ext3_free_blocks(h, block, 1, true);
         uncount(inode, 1);
     }
+    return n;
 }
 
 /* The piece at *AT: 0 with *AT behind it. => map_lock for writing */
@@ -72,7 +86,7 @@ static int free_some(struct ext3_handle *h, struct inode *inode, u32 *at, u32 en
         n = MIN(n, end - *at);
     } else {
         n = MIN(ext3_chain_slots(h->fs, &chain), end - *at);
-        free_piece(h, inode, &chain, n);
+        n = free_piece(h, inode, &chain, n);
     }
     ext3_chain_put(&chain);
     *at += n;

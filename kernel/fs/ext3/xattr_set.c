@@ -333,7 +333,7 @@ static int change(struct ext3_handle *h, struct inode *inode, struct attribute n
     return error;
 }
 
-static int set(struct inode *inode, const char *name, const void *value, size_t size, int flags)
+static int try_set(struct inode *inode, const char *name, const void *value, size_t size, int flags)
 {
     struct ext3 *fs = ext3_of(inode);
     struct ext3_handle h;
@@ -363,6 +363,17 @@ static int set(struct inode *inode, const char *name, const void *value, size_t 
         error = ext3_write_inode(&h, inode);
     }
     ext3_end(&h);
+    return error;
+}
+
+static int set(struct inode *inode, const char *name, const void *value, size_t size, int flags)
+{
+    unsigned attempts = 0;
+    int error;
+
+    do
+        error = try_set(inode, name, value, size, flags);
+    while (ext3_retry(ext3_of(inode), error, &attempts));
     return error;
 }
 

@@ -114,6 +114,11 @@ void write_lock(struct rwlock *l)
     l->state = RWLOCK_WRITER;
     locks_held++;
 }
+bool mutex_trylock(struct mutex *m)
+{
+    mutex_lock(m);
+    return true;
+}
 bool write_trylock(struct rwlock *l)
 {
     write_lock(l);
@@ -188,7 +193,7 @@ static void submit(struct block_request *r)
             r->error = -EIO;
         at += s->length;
     }
-    r->done(r);
+    block_complete(r);
 }
 
 static struct super *mount_open_disk(bool read_only, int *error)
