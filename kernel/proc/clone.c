@@ -151,7 +151,7 @@ static int copy_process(struct task *child, const struct clone_args *a)
     p->limits = parent->limits;
     p->personality = parent->personality;
     p->oom_score_adj = parent->oom_score_adj;
-    p->vdso_base = parent->vdso_base;
+    p->sigreturn = parent->sigreturn;
     p->is_undumpable = parent->is_undumpable;
     user_hold(parent->user);
     p->user = parent->user;

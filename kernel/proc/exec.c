@@ -13,6 +13,7 @@
 #include "proc/exec.h"
 #include "proc/internal.h"
 #include "sys/syscall.h"
+#include "proc/vdso/vdso.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
@@ -228,7 +229,7 @@ static void commit_process(struct exec *x, struct task *t)
     x->cred = NULL;
     p->is_undumpable =
         gains_ids || current->cred->uid != current->cred->euid || current->cred->gid != current->cred->egid;
-    p->vdso_base = x->vdso_base;
+    p->sigreturn = x->vdso_base + vdso_offset_sigreturn();
     t->altstack = (struct sigaltstack){.flags = 2}; /* SS_DISABLE */
     t->restart.fn = NULL;
     flags = spin_lock_irqsave(&task_lock);

@@ -98,7 +98,7 @@ static void hand_over(struct task *t, struct exec *x)
     t->thread.files = self->files;
     t->thread.fs = self->fs;
     t->thread.space = x->space;
-    t->process->vdso_base = x->vdso_base;
+    t->process->sigreturn = x->vdso_base + vdso_offset_sigreturn();
     cred_put(self->cred);
     self->cred = NULL;
     self->files = NULL;

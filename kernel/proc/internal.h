@@ -68,10 +68,6 @@ int signal_queue_locked(struct process *process, struct task *task, const struct
 /* All threads but EXCEPT are to die (signal_lock held). CODE as wait4 shows it. */
 void process_kill_threads(struct process *process, struct task *except);
 void signal_wake(struct task *task, bool fatal);
-/* Sets or clears the current task's THREAD_SIGNAL from what is pending. => signal_lock */
-void signal_recalculate(struct task *task);
-/* The current task T blocks MASK from now on. => signal_lock */
-void signal_set_mask_locked(struct task *task, u64 mask);
 /* Takes the next signal that is not in MASK. 0: none. => signal_lock of the current process */
 int signal_dequeue(struct task *task, u64 mask, struct siginfo *info);
 int sighand_copy(struct process *to, const struct process *from);
@@ -87,6 +83,31 @@ bool signal_default_is_stop(int sig);
 #define SIGNALS_SYNCHRONOUS                                                                                     \
     (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | \
      SIGNAL_BIT(SIGSYS))
+
+/* ---- signal_mask.c; => signal_lock ---- */
+void signal_pass_on(struct process *process, u64 newly_blocked);
+/* Sets or clears the current task's THREAD_SIGNAL from what is pending. */
+static inline void signal_recalculate(struct task *t)
+{
+    struct process *p = t->process;
+    u64 deliverable = (t->pending.set | p->pending.set) & ~t->blocked;
+    u32 flags = load_relaxed(&t->thread.flags);
+
+    if (unlikely(deliverable != 0 || t->is_forced))
+        atomic_or(&t->thread.flags, THREAD_SIGNAL);
+    else if ((flags & (THREAD_SIGNAL | THREAD_KILLED)) == THREAD_SIGNAL && !p->is_stopping && !p->is_group_exit &&
+             p->notify_parent == 0)
+        atomic_and(&t->thread.flags, ~(u32)THREAD_SIGNAL);
+}
+/* The current task T blocks MASK from now on; signal_recalculate has to follow. */
+static inline void signal_block_locked(struct task *t, u64 mask)
+{
+    u64 before = t->blocked;
+
+    t->blocked = mask & ~SIGNALS_UNBLOCKABLE;
+    if (unlikely(t->process->pending.set != 0))
+        signal_pass_on(t->process, t->blocked & ~before);
+}
 
 /* ---- signal_stop.c ---- */
 /* SIGCONT or SIGKILL was sent: ends a stop. => signal_lock */

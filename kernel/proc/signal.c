@@ -256,28 +256,20 @@ int signal_send_current(int sig)
 }
 
 /* The thread takes it on its way back to user mode (signal_deliver.c), before anything that is queued. */
-static void force(const struct siginfo *info, bool always_kill)
+static void force(int sig, int code, u64 address, bool always_kill)
 {
     struct task *t = current_task();
 
-    t->forced = *info;
+    t->forced.signo = sig;
+    t->forced.code = code;
+    t->forced.fault.address = address;
     t->forced_kills = always_kill;
+    t->is_forced = true;
     atomic_or(&t->thread.flags, THREAD_SIGNAL);
 }
 
-void signal_force(int sig, int code, u64 address)
-{
-    struct siginfo info = {.signo = sig, .code = code, .fault = {.address = address}};
-
-    force(&info, false);
-}
-
-void signal_force_kill(int sig)
-{
-    struct siginfo info = {.signo = sig, .code = SI_KERNEL};
-
-    force(&info, true);
-}
+void signal_force(int sig, int code, u64 address) { force(sig, code, address, false); }
+void signal_force_kill(int sig) { force(sig, SI_KERNEL, 0, true); }
 
 bool signal_is_blocked_or_ignored(int sig)
 {

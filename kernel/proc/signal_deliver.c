@@ -88,41 +88,30 @@ noreturn_fn static void process_dies(struct process *p, int sig, u64 *flags)
     process_exit(sig);
 }
 
-/* Does what SIG's action says if that is not a handler: true. => signal_lock */
-static bool did_without_handler(struct process *p, int sig, struct sigaction *action, u64 *flags)
+static bool is_handler(u64 action) { return action > SIG_IGN; }
+
+/* SIG's action, which resets itself if it is a handler for one time. => signal_lock */
+static struct sigaction take_action(struct process *p, int sig)
 {
-    struct sigaction *own = &p->sighand->action[sig - 1];
+    struct sigaction *own = &p->sighand->action[sig - 1], action;
 
     spin_lock(&p->sighand->lock);
-    *action = *own;
-    if ((action->flags & SA_RESETHAND) && action->handler != SIG_DFL && action->handler != SIG_IGN)
+    action = *own;
+    if (unlikely(action.flags & SA_RESETHAND) && is_handler(action.handler))
         own->handler = SIG_DFL;
     spin_unlock(&p->sighand->lock);
-    if (likely(action->handler != SIG_DFL && action->handler != SIG_IGN))
-        return false;
-    if (action->handler == SIG_IGN || signal_default_is_ignore(sig) || p == init_process)
-        return true;
-    if (signal_default_is_stop(sig)) {
-        if (stop_is_allowed(p, sig, flags))
-            stop_begin(p, sig);
-        return true;
-    }
-    process_dies(p, sig, flags);
+    return action;
 }
 
-/* A signal that the thread has brought upon itself. One that no handler may get, or that is blocked or ignored, kills:
- * POSIX leaves that undefined, Linux does so. => signal_lock */
-static int take_forced(struct task *t, struct siginfo *info, struct sigaction *action, u64 *flags)
+/* What SIG does when there is no handler. => signal_lock */
+static void do_without_handler(struct process *p, int sig, u64 action, u64 *flags)
 {
-    struct process *p = t->process;
-    int sig = t->forced.signo;
-    bool kills = t->forced_kills || (t->blocked & SIGNAL_BIT(sig)) || signal_handler(p, sig) <= SIG_IGN;
-
-    *info = t->forced;
-    t->forced.signo = 0;
-    if (kills || did_without_handler(p, sig, action, flags))
+    if (action == SIG_IGN || signal_default_is_ignore(sig) || p == init_process)
+        return;
+    if (!signal_default_is_stop(sig))
         process_dies(p, sig, flags);
-    return sig;
+    if (stop_is_allowed(p, sig, flags))
+        stop_begin(p, sig);
 }
 
 /* What comes before any signal: death, the parent's notice of a stop that is over, stopping. True: look again, the lock
@@ -166,31 +155,55 @@ static void block_for_handler(struct task *t, int sig, const struct sigaction *a
 
     *before = (struct interrupted){t->blocked, t->saved_mask, t->restore_mask};
     t->restore_mask = false;
-    signal_set_mask_locked(t, t->blocked | more);
+    signal_block_locked(t, t->blocked | more);
 }
 
-/* The next signal with a handler, which may run now, or 0; stops and dies as it goes. => no locks */
-static int next_handled(struct task *t, struct siginfo *info, struct sigaction *action, struct interrupted *before)
+/* A signal that the thread has brought upon itself. One that no handler may get, or that is blocked or ignored, kills:
+ * POSIX leaves that undefined, Linux does so. => signal_lock */
+static int take_forced(struct task *t, struct sigaction *action, u64 *flags)
+{
+    int sig = t->forced.signo;
+
+    t->is_forced = false;
+    *action = take_action(t->process, sig);
+    if (unlikely(t->forced_kills || (t->blocked & SIGNAL_BIT(sig)) || !is_handler(action->handler)))
+        process_dies(t->process, sig, flags);
+    return sig;
+}
+
+/* The next queued signal with a handler, or 0. => signal_lock */
+static int take_queued(struct task *t, struct siginfo *info, struct sigaction *action, u64 *flags)
+{
+    struct process *p = t->process;
+    int sig = signal_dequeue(t, t->blocked, info);
+
+    if (sig == 0)
+        return 0;
+    *action = take_action(p, sig);
+    if (is_handler(action->handler))
+        return sig;
+    do_without_handler(p, sig, action->handler, flags);
+    return -EAGAIN;
+}
+
+/* The next signal with a handler, which may run now, or 0; stops and dies as it goes. *INFO is where it points, or the
+ * task's own. => no locks */
+static int next_handled(struct task *t, const struct siginfo **info, struct siginfo *room, struct sigaction *action,
+                        struct interrupted *before)
 {
     struct process *p = t->process;
     u64 flags = spin_lock_irqsave(&p->signal_lock);
     int sig;
 
-    for (;;) {
-        if (unlikely(has_other_work(t)) && did_other_work(t, &flags))
-            continue;
-        if (t->forced.signo != 0) {
-            sig = take_forced(t, info, action, &flags);
-            break;
-        }
-        sig = signal_dequeue(t, t->blocked, info);
-        if (sig == 0 || !did_without_handler(p, sig, action, &flags))
-            break;
-    }
+    do {
+        while (unlikely(has_other_work(t)) && did_other_work(t, &flags))
+            ;
+        *info = t->is_forced ? &t->forced : room;
+        sig = t->is_forced ? take_forced(t, action, &flags) : take_queued(t, room, action, &flags);
+    } while (sig < 0);
     if (sig != 0)
         block_for_handler(t, sig, action, before);
-    else
-        signal_recalculate(t);
+    signal_recalculate(t);
     spin_unlock_irqrestore(&p->signal_lock, flags);
     return sig;
 }
@@ -255,17 +268,18 @@ static noinline_fn void frame_failed(struct task *t, int sig, const struct inter
 void signal_deliver(struct regs *regs)
 {
     struct task *t = current_task();
-    struct siginfo info;
+    struct siginfo room;
+    const struct siginfo *info;
     struct sigaction action;
     struct interrupted before;
     bool in_call = regs->cause == CAUSE_SYSCALL;
-    int sig = next_handled(t, &info, &action, &before);
+    int sig = next_handled(t, &info, &room, &action, &before);
 
     regs->cause = CAUSE_SETTLED;
     if (sig != 0) {
         if (in_call)
             settle_with_handler(regs, &action);
-        if (signal_frame_push(regs, &action, &info, before.restore_mask ? before.saved_mask : before.mask) != 0)
+        if (signal_frame_push(regs, &action, info, before.restore_mask ? before.saved_mask : before.mask) != 0)
             frame_failed(t, sig, &before);
         return;
     }

@@ -16,7 +16,6 @@
 #include "lib/string.h"
 #include "proc/internal.h"
 #include "proc/sigaltstack.h"
-#include "proc/vdso/vdso.h"
 #include "sys/syscall.h"
 #include "vm/space.h"
 #include "vm/uaccess.h"
@@ -156,7 +155,7 @@ int signal_frame_push(struct regs *regs, const struct sigaction *action, const s
         t->altstack = (struct sigaltstack){.flags = SS_DISABLE};
     regs->pc = action->handler;
     regs->x[REG_SP] = at;
-    regs->x[REG_RA] = t->process->vdso_base + vdso_offset_sigreturn();
+    regs->x[REG_RA] = t->process->sigreturn;
     regs->x[REG_A0] = (u64)info->signo;
     regs->x[REG_A1] = at + offsetof(struct frame, info);
     regs->x[REG_A2] = at + offsetof(struct frame, context);

@@ -4,7 +4,7 @@
 
 /* A signal may have been sent to the process, or to a thread, that now blocks it: another thread may be able to take
  * it. => signal_lock */
-static void pass_on(struct process *p, u64 newly_blocked)
+void signal_pass_on(struct process *p, u64 newly_blocked)
 {
     u64 set = p->pending.set & newly_blocked;
     struct task *t;
@@ -17,36 +17,14 @@ static void pass_on(struct process *p, u64 newly_blocked)
     }
 }
 
-void signal_recalculate(struct task *t)
-{
-    struct process *p = t->process;
-    u64 deliverable = (t->pending.set | p->pending.set) & ~t->blocked;
-    u32 flags = load_relaxed(&t->thread.flags);
-
-    if (deliverable != 0 || t->forced.signo != 0)
-        atomic_or(&t->thread.flags, THREAD_SIGNAL);
-    else if ((flags & (THREAD_SIGNAL | THREAD_KILLED)) == THREAD_SIGNAL && !p->is_stopping && !p->is_group_exit &&
-             p->notify_parent == 0)
-        atomic_and(&t->thread.flags, ~(u32)THREAD_SIGNAL);
-}
-
-void signal_set_mask_locked(struct task *t, u64 mask)
-{
-    u64 before = t->blocked;
-
-    t->blocked = mask & ~SIGNALS_UNBLOCKABLE;
-    if (unlikely(t->process->pending.set != 0))
-        pass_on(t->process, t->blocked & ~before);
-    signal_recalculate(t);
-}
-
 void signal_set_mask(u64 mask)
 {
     struct task *t = current_task();
     struct process *p = t->process;
     u64 flags = spin_lock_irqsave(&p->signal_lock);
 
-    signal_set_mask_locked(t, mask);
+    signal_block_locked(t, mask);
+    signal_recalculate(t);
     spin_unlock_irqrestore(&p->signal_lock, flags);
 }
 

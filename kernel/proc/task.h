@@ -66,8 +66,9 @@ struct task {
     bool restore_mask;
     u64 awaited; /* sigtimedwait takes these although they are blocked */
     struct sigpending pending;
-    struct siginfo forced; /* a signal that the thread has brought upon itself; none: signo = 0. Its own field */
-    bool forced_kills;     /* ... and that no handler gets */
+    struct siginfo forced; /* a signal that the thread has brought upon itself; words[1] to [3] stay 0. Its own field */
+    bool is_forced;        /* ... and has yet to take, */
+    bool forced_kills;     /* ... which no handler gets */
     struct sigaltstack altstack;
     struct restart restart;
 
@@ -146,7 +147,7 @@ struct process {
     struct usage dead_threads, children_usage; /* of threads gone, of children waited for; signal_lock */
     unsigned personality;
     int oom_score_adj;
-    u64 vdso_base;   /* user address of the vDSO's code */
+    u64 sigreturn;   /* user address of the vDSO's __vdso_rt_sigreturn */
     u32 membarriers; /* membarrier(2): what was registered for; atomic */
 };
 

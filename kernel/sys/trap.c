@@ -28,6 +28,10 @@ enum { /* scause; RISC-V privileged specification */
 
 static void page_fault(u64 address, enum fault_access access)
 {
+    if (space_forbids(current->space, address, access)) {
+        signal_force(SIGSEGV, SEGV_ACCERR, address);
+        return;
+    }
     switch (space_fault(current->space, address, access)) {
     case FAULT_MAPPED:
         break;

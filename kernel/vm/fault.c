@@ -434,6 +434,28 @@ static int fault_locked(struct fault *f)
     return f->vma->flags & VMA_VDSO ? fault_vdso(f) : fault_anonymous(f);
 }
 
+/* The first look at a fault, for programs that live by SIGSEGV: the vma and the table are those of the look before, and
+ * what is there says no to ACCESS. False says nothing. */
+bool space_forbids(struct space *s, u64 address, enum fault_access access)
+{
+    struct page *table;
+    const struct vma *v;
+    const pte_t *pte;
+    bool forbids = false;
+
+    read_lock(&s->lock);
+    v = load_relaxed(&s->last_found);
+    if (likely(v != NULL && v->start <= address && address < v->end) &&
+        likely((pte = pt_in_last_leaf(s, address, &table)) != NULL)) {
+        pte_t e = load_relaxed(pte);
+
+        if (e == 0 || pte_has_page(e))
+            forbids = !is_allowed(e == 0 ? v->prot : pte_prot(e), access);
+    }
+    read_unlock(&s->lock);
+    return forbids;
+}
+
 /* ---- what is done with the lock given up ---- */
 
 static enum fault_result load_page(struct fault *f)

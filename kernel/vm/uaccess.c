@@ -13,7 +13,16 @@
 #define NEED_READ (PTE_V | PTE_U | PTE_R)
 #define NEED_WRITE (PTE_V | PTE_U | PTE_W)
 
-static noinline_fn pte_t *walk(struct space *s, u64 va)
+/* What the hardware would set in the entry, or has. */
+static inline pte_t used_bits(pte_t need) { return need == NEED_WRITE ? PTE_A | PTE_D : PTE_A; }
+
+static inline void *address_in(pte_t e, u64 va)
+{
+    return (char *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & PAGE_MASK);
+}
+
+/* The leaf entry of VA, or NULL; its table is remembered. => interrupts off */
+static pte_t *walk(struct space *s, u64 va)
 {
     u64 generation = load_acquire(&s->leaf_generation);
     struct page *table;
@@ -24,57 +33,55 @@ static noinline_fn pte_t *walk(struct space *s, u64 va)
     return pte;
 }
 
-/* The leaf entry of VA, or NULL. Most are in the table that the thread needed before. A generation that is still the
- * space's while interrupts are off: whoever changes it frees no table before this hart answers. => interrupts off */
-static inline pte_t *find_entry(struct space *s, u64 va)
-{
-    const struct leaf_hint *hint = &current->leaf;
-
-    if (likely(hint->generation == load_relaxed(&s->leaf_generation) && hint->span == va >> SPAN_SHIFT))
-        return hint->entries + pt_index(va, 0);
-    return walk(s, va);
-}
-
 /* The kernel's address of user address VA, or NULL if the entry does not give what NEED says. => interrupts off until
  * the last use */
-static void *user_address(u64 va, pte_t need)
+static void *user_address(struct space *s, u64 va, pte_t need)
+{
+    pte_t *pte = walk(s, va), e, used = used_bits(need);
+
+    if (pte == NULL)
+        return NULL;
+    for (e = load_relaxed(pte); (e & need) == need;)
+        if ((e & used) == used || atomic_cas(pte, &e, e | used))
+            return address_in(e, va);
+    return NULL;
+}
+
+static noinline_fn void *pin_slowly(u64 va, pte_t need, u64 flags)
 {
     struct space *s = current->space;
-    pte_t *pte, e, used = need == NEED_WRITE ? PTE_A | PTE_D : PTE_A;
 
-    if (unlikely(s == NULL))
-        return NULL;
-    pte = find_entry(s, va);
-    if (unlikely(pte == NULL))
-        return NULL;
-    e = load_relaxed(pte);
-    if (unlikely((e & need) != need))
-        return NULL;
-    if ((e & used) != used)
-        atomic_or(pte, used);
-    return (char *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & PAGE_MASK);
-}
+    while (s != NULL) {
+        void *p = user_address(s, va, need);
 
-static bool fault_user(u64 va, pte_t need)
-{
-    return current->space != NULL &&
-           space_fault(current->space, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) == FAULT_MAPPED;
-}
-
-/* Interrupts are off with a kernel address of VA, or they are as before and there is none. */
-static void *pin_user(u64 va, pte_t need, u64 *flags)
-{
-    for (;;) {
-        void *p;
-
-        *flags = irq_save();
-        p = user_address(va, need);
-        if (likely(p != NULL))
+        if (p != NULL)
             return p;
-        irq_restore(*flags);
-        if (!fault_user(va, need))
+        irq_restore(flags);
+        if (space_fault(s, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) != FAULT_MAPPED)
             return NULL;
+        irq_disable();
     }
+    irq_restore(flags);
+    return NULL;
+}
+
+/* Interrupts are off with a kernel address of VA, or they are as before and there is none. Most pages are there, and in
+ * the table that the thread needed before. Its generation is still the space's while interrupts are off: whoever changes
+ * that frees no table before this hart answers. */
+static inline void *pin_user(u64 va, pte_t need, u64 *flags)
+{
+    struct thread *t = current;
+    struct space *s = t->space;
+
+    *flags = irq_save();
+    if (likely(s != NULL && t->leaf.generation == load_relaxed(&s->leaf_generation) &&
+               t->leaf.span == va >> SPAN_SHIFT)) {
+        pte_t e = load_relaxed(t->leaf.entries + pt_index(va, 0)), all = need | used_bits(need);
+
+        if (likely((e & all) == all))
+            return address_in(e, va);
+    }
+    return pin_slowly(va, need, *flags);
 }
 
 void *user_pin_read(u64 va, u64 *flags) { return pin_user(va, NEED_READ, flags); }
@@ -250,7 +257,8 @@ int cmpxchg_user_u32(u32 *user, u32 expected, u32 value, u32 *previous)
 int get_user_u32_nofault(u32 *value, const u32 *user)
 {
     u64 flags = irq_save();
-    u32 *p = ((u64)user & 3) == 0 ? user_address((u64)user, NEED_READ) : NULL;
+    struct space *s = current->space;
+    u32 *p = s != NULL && ((u64)user & 3) == 0 ? user_address(s, (u64)user, NEED_READ) : NULL;
 
     if (p != NULL)
         *value = load_acquire(p);
