@@ -68,6 +68,7 @@ typedef u32 be32;
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define inline_fn inline __attribute__((always_inline))
 #define noinline_fn __attribute__((noinline))
 #define noreturn_fn __attribute__((noreturn))
 #define noinline_fn __attribute__((noinline))

@@ -124,9 +124,16 @@ void stop_notify_parent(struct process *process, int code); /* => no locks */
 /* Builds the handler's frame and points REGS at it: 0, -EFAULT. MASK: what sigreturn restores. */
 int signal_frame_push(struct regs *regs, const struct sigaction *action, const struct siginfo *info, u64 mask);
 int siginfo_to_user(void *user, const struct siginfo *info);
+/* rt_sigreturn(2), for entry.S. The address in kernel memory of pc and x1 to x31 in the frame: interrupts are off and
+ * nothing else is to be done, so they may be loaded from there. 0: they are in the thread's regs, and work may be.
+ * -1: there is no frame, nothing has changed but that a signal says so. */
+long signal_return(void);
 
 /* ---- signal_deliver.c ---- */
 void signal_deliver(struct regs *regs);
+/* For entry.S, after user_trap said that there is a fault's signal: the short way to its handler, if there is one and
+ * nothing else is to be done; else it waits for signal_deliver. */
+void signal_take_fault(struct regs *regs);
 /* What struct regs.cause is when the trap was no system call, or the call's restart has been decided. */
 #define CAUSE_SETTLED (~0ull)
 #define CAUSE_SYSCALL 8

@@ -255,21 +255,36 @@ int signal_send_current(int sig)
     return signal_send(current_process(), current_task(), &info);
 }
 
-/* The thread takes it on its way back to user mode (signal_deliver.c), before anything that is queued. */
-static void force(int sig, int code, u64 address, bool always_kill)
+void signal_note_fault(int sig, int code, u64 address)
 {
     struct task *t = current_task();
 
     t->forced.signo = sig;
     t->forced.code = code;
     t->forced.fault.address = address;
+}
+
+/* The thread takes it on its way back to user mode (signal_deliver.c), before anything that is queued. */
+void signal_force_noted(bool always_kill)
+{
+    struct task *t = current_task();
+
     t->forced_kills = always_kill;
     t->is_forced = true;
     atomic_or(&t->thread.flags, THREAD_SIGNAL);
 }
 
-void signal_force(int sig, int code, u64 address) { force(sig, code, address, false); }
-void signal_force_kill(int sig) { force(sig, SI_KERNEL, 0, true); }
+void signal_force(int sig, int code, u64 address)
+{
+    signal_note_fault(sig, code, address);
+    signal_force_noted(false);
+}
+
+void signal_force_kill(int sig)
+{
+    signal_note_fault(sig, SI_KERNEL, 0);
+    signal_force_noted(true);
+}
 
 bool signal_is_blocked_or_ignored(int sig)
 {

@@ -155,6 +155,9 @@ int signal_send_group(int pgid, int sig); /* the tty's; 0, -ESRCH */
 int signal_send_current(int sig);         /* SIGPIPE, SIGXFSZ: to the current thread */
 /* A fault of the current thread: cannot be blocked or ignored. */
 void signal_force(int sig, int code, u64 address);
+/* In two steps: what it is, and that it is to be taken. */
+void signal_note_fault(int sig, int code, u64 address);
+void signal_force_noted(bool always_kill);
 void signal_force_kill(int sig); /* even a handler does not help: exec failed half-way, no stack for a frame */
 
 /* Terminal access from the background asks: is SIG blocked or ignored by the current task? */

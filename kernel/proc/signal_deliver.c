@@ -91,7 +91,7 @@ noreturn_fn static void process_dies(struct process *p, int sig, u64 *flags)
 static bool is_handler(u64 action) { return action > SIG_IGN; }
 
 /* SIG's action, which resets itself if it is a handler for one time. => signal_lock */
-static struct sigaction take_action(struct process *p, int sig)
+static inline_fn struct sigaction take_action(struct process *p, int sig)
 {
     struct sigaction *own = &p->sighand->action[sig - 1], action;
 
@@ -104,7 +104,7 @@ static struct sigaction take_action(struct process *p, int sig)
 }
 
 /* What SIG does when there is no handler. => signal_lock */
-static void do_without_handler(struct process *p, int sig, u64 action, u64 *flags)
+static noinline_fn void do_without_handler(struct process *p, int sig, u64 action, u64 *flags)
 {
     if (action == SIG_IGN || signal_default_is_ignore(sig) || p == init_process)
         return;
@@ -172,7 +172,7 @@ static int take_forced(struct task *t, struct sigaction *action, u64 *flags)
 }
 
 /* The next queued signal with a handler, or 0. => signal_lock */
-static int take_queued(struct task *t, struct siginfo *info, struct sigaction *action, u64 *flags)
+static noinline_fn int take_queued(struct task *t, struct siginfo *info, struct sigaction *action, u64 *flags)
 {
     struct process *p = t->process;
     int sig = signal_dequeue(t, t->blocked, info);
@@ -186,10 +186,10 @@ static int take_queued(struct task *t, struct siginfo *info, struct sigaction *a
     return -EAGAIN;
 }
 
-/* The next signal with a handler, which may run now, or 0; stops and dies as it goes. *INFO is where it points, or the
- * task's own. => no locks */
-static int next_handled(struct task *t, const struct siginfo **info, struct siginfo *room, struct sigaction *action,
-                        struct interrupted *before)
+/* The next signal with a handler, which may run now, or 0; stops and dies as it goes. A forced one's siginfo stays
+ * where it is, INFO is another's. => no locks */
+static inline_fn int next_handled(struct task *t, struct siginfo *info, struct sigaction *action,
+                                  struct interrupted *before, bool *is_forced)
 {
     struct process *p = t->process;
     u64 flags = spin_lock_irqsave(&p->signal_lock);
@@ -198,10 +198,10 @@ static int next_handled(struct task *t, const struct siginfo **info, struct sigi
     do {
         while (unlikely(has_other_work(t)) && did_other_work(t, &flags))
             ;
-        *info = t->is_forced ? &t->forced : room;
-        sig = t->is_forced ? take_forced(t, action, &flags) : take_queued(t, room, action, &flags);
-    } while (sig < 0);
-    if (sig != 0)
+        *is_forced = t->is_forced;
+        sig = *is_forced ? take_forced(t, action, &flags) : take_queued(t, info, action, &flags);
+    } while (unlikely(sig < 0));
+    if (likely(sig != 0))
         block_for_handler(t, sig, action, before);
     signal_recalculate(t);
     spin_unlock_irqrestore(&p->signal_lock, flags);
@@ -216,7 +216,7 @@ static void call_again(struct regs *regs)
     regs->pc -= ECALL_SIZE;
 }
 
-static void settle_without_handler(struct regs *regs)
+static noinline_fn void settle_without_handler(struct regs *regs)
 {
     switch (-(long)regs->x[REG_A0]) {
     case ERESTARTSYS:
@@ -231,7 +231,7 @@ static void settle_without_handler(struct regs *regs)
     }
 }
 
-static void settle_with_handler(struct regs *regs, const struct sigaction *action)
+static noinline_fn void settle_with_handler(struct regs *regs, const struct sigaction *action)
 {
     switch (-(long)regs->x[REG_A0]) {
     case ERESTARTSYS:
@@ -265,21 +265,46 @@ static noinline_fn void frame_failed(struct task *t, int sig, const struct inter
         signal_force(SIGSEGV, SI_KERNEL, 0);
 }
 
+void signal_take_fault(struct regs *regs)
+{
+    struct task *t = current_task();
+    struct process *p = t->process;
+    int sig = t->forced.signo;
+    u64 flags = spin_lock_irqsave(&p->signal_lock), before = t->blocked;
+    const struct sigaction *own = &p->sighand->action[sig - 1];
+    struct sigaction action;
+    bool is_plain;
+
+    spin_lock(&p->sighand->lock);
+    action = *own;
+    spin_unlock(&p->sighand->lock);
+    is_plain = is_handler(action.handler) && !(action.flags & SA_RESETHAND) && !(before & SIGNAL_BIT(sig)) &&
+               !(load_relaxed(&t->thread.flags) & THREAD_WORK);
+    if (likely(is_plain))
+        signal_block_locked(t, before | action.mask | (action.flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig)));
+    spin_unlock_irqrestore(&p->signal_lock, flags);
+    if (likely(is_plain && signal_frame_push(regs, &action, &t->forced, before) == 0))
+        return;
+    if (is_plain)
+        signal_set_mask(before);
+    signal_force_noted(false);
+}
+
 void signal_deliver(struct regs *regs)
 {
     struct task *t = current_task();
-    struct siginfo room;
-    const struct siginfo *info;
+    struct siginfo info;
     struct sigaction action;
     struct interrupted before;
-    bool in_call = regs->cause == CAUSE_SYSCALL;
-    int sig = next_handled(t, &info, &room, &action, &before);
+    bool in_call = regs->cause == CAUSE_SYSCALL, is_forced;
+    int sig = next_handled(t, &info, &action, &before, &is_forced);
 
     regs->cause = CAUSE_SETTLED;
-    if (sig != 0) {
+    if (likely(sig != 0)) {
         if (in_call)
             settle_with_handler(regs, &action);
-        if (signal_frame_push(regs, &action, info, before.restore_mask ? before.saved_mask : before.mask) != 0)
+        if (signal_frame_push(regs, &action, is_forced ? &t->forced : &info,
+                              before.restore_mask ? before.saved_mask : before.mask) != 0)
             frame_failed(t, sig, &before);
         return;
     }

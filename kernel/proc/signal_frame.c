@@ -16,7 +16,6 @@
 #include "lib/string.h"
 #include "proc/internal.h"
 #include "proc/sigaltstack.h"
-#include "sys/syscall.h"
 #include "vm/space.h"
 #include "vm/uaccess.h"
 
@@ -174,72 +173,69 @@ static bool is_all_zero(const struct fp_frame *fp)
     return any == 0;
 }
 
-/* What sigreturn takes over besides registers. */
-struct returned {
-    u64 mask;
-    struct sigaltstack stack;
-};
-
-/* Registers as C, which may be user memory, has them; each word is read once. False: it is no frame of ours. */
-static bool take_context(struct regs *regs, const struct ucontext *c, struct returned *r)
+/* What comes back with C, which may be user memory, besides pc and x1 to x31; each word is read once. False: it is no
+ * frame of ours. */
+static bool take_context(const struct ucontext *c)
 {
+    struct task *t = current_task();
+    struct sigaltstack stack = c->stack;
+
     if (c->fp.reserved[0] != 0 || c->fp.extension_magic != 0 || c->fp.extension_size != 0)
         return false;
     if (current->fp_used || !is_all_zero(&c->fp))
         arch_fp_take((const struct fp_state *)&c->fp);
-    regs->pc = load_relaxed(&c->regs[0]);
-    copy_words(&regs->x[1], &c->regs[1], 31);
-    r->mask = load_relaxed(&c->mask);
-    copy_words(&r->stack, &c->stack, sizeof(r->stack) / sizeof(u64));
+    signal_set_mask(load_relaxed(&c->mask));
+    /* Mostly it is what it was, and what it says may be nonsense: then the old one stays. */
+    if (stack.base != t->altstack.base || stack.size != t->altstack.size || stack.flags != t->altstack.flags)
+        altstack_set(&stack, c->regs[REG_SP]);
     return true;
 }
 
-static noinline_fn bool take_across_pages(struct regs *regs, u64 at, struct returned *r)
+static void take_registers(struct regs *regs, const struct ucontext *c)
+{
+    regs->pc = c->regs[0];
+    copy_words(&regs->x[1], &c->regs[1], 31);
+}
+
+static noinline_fn long return_across_pages(struct regs *regs, u64 at)
 {
     struct ucontext c;
+    u64 flags;
+    bool is_sane = copy_from_user(&c, (const void *)at, sizeof(c)) == 0;
 
-    return copy_from_user(&c, (const void *)at, sizeof(c)) == 0 && take_context(regs, &c, r);
+    if (is_sane) {
+        flags = irq_save();
+        is_sane = take_context(&c);
+        irq_restore(flags);
+    }
+    if (!is_sane) {
+        signal_force(SIGSEGV, SI_KERNEL, 0);
+        return -1;
+    }
+    take_registers(regs, &c);
+    return 0;
 }
 
-static bool take_frame(struct regs *regs, struct returned *r)
-{
-    u64 at = regs->x[REG_SP] + offsetof(struct frame, context), flags;
-    const struct ucontext *c;
-    bool is_sane;
-
-    if (unlikely(!user_is_in_page(at, sizeof(*c)) || (at & 7) != 0))
-        return take_across_pages(regs, at, r);
-    c = user_pin_read(at, &flags);
-    if (unlikely(c == NULL))
-        return false;
-    is_sane = take_context(regs, c, r);
-    user_unpin(flags);
-    return is_sane;
-}
-
-/* Mostly it is what it was, and what it says may be nonsense: then the old one stays. */
-static void take_stack(const struct sigaltstack *new, u64 sp)
-{
-    const struct sigaltstack *old = &current_task()->altstack;
-
-    if (new->base != old->base || new->size != old->size || new->flags != old->flags)
-        altstack_set(new, sp);
-}
-
-/* 0: all of the user's registers are the frame's. Else it was none, they are as before, and a signal says so. */
-DEFINE_SYSCALL(sys_rt_sigreturn)
+long signal_return(void)
 {
     struct regs *regs = thread_regs(current);
-    struct task *t = current_task();
-    struct returned r;
+    u64 at = regs->x[REG_SP] + offsetof(struct frame, context), flags;
+    const struct ucontext *c;
 
-    t->restart.fn = NULL;
+    current_task()->restart.fn = NULL;
     regs->cause = CAUSE_SETTLED;
-    if (unlikely(!take_frame(regs, &r))) {
+    if (unlikely(!user_is_in_page(at, sizeof(*c)) || (at & 7) != 0))
+        return return_across_pages(regs, at);
+    c = user_pin_read(at, &flags);
+    if (unlikely(c == NULL || !take_context(c))) {
+        if (c != NULL)
+            user_unpin(flags);
         signal_force(SIGSEGV, SI_KERNEL, 0);
-        return -EFAULT;
+        return -1;
     }
-    signal_set_mask(r.mask);
-    take_stack(&r.stack, regs->x[REG_SP]);
+    if (likely((load_relaxed(&current->flags) & THREAD_WORK) == 0))
+        return (long)c->regs;
+    take_registers(regs, c);
+    user_unpin(flags);
     return 0;
 }

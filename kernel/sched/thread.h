@@ -28,6 +28,7 @@ enum thread_state {
 #define THREAD_SIGNAL BIT(0)  /* a signal may be pending: look at it before returning to user mode */
 #define THREAD_KILLED BIT(1)  /* a fatal signal is pending: killable sleeps end too */
 #define THREAD_RESCHED BIT(2) /* give the hart away at the next chance */
+#define THREAD_WORK (THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED) /* before user mode goes on */
 #define THREAD_USER BIT(3)    /* embedded in a struct task */
 
 struct context { /* arch_switch: callee-saved registers, and gp, which the kernel leaves to the user */

@@ -26,63 +26,56 @@ enum { /* scause; RISC-V privileged specification */
        CAUSE_STORE_PAGE = 15,
 };
 
-static void page_fault(u64 address, enum fault_access access)
+static bool fault_is(int sig, int code, u64 address)
 {
-    if (space_forbids(current->space, address, access)) {
-        signal_force(SIGSEGV, SEGV_ACCERR, address);
-        return;
-    }
+    signal_note_fault(sig, code, address);
+    return true;
+}
+
+static bool page_fault(u64 address, enum fault_access access)
+{
+    if (space_forbids(current->space, address, access))
+        return fault_is(SIGSEGV, SEGV_ACCERR, address);
     switch (space_fault(current->space, address, access)) {
     case FAULT_MAPPED:
         break;
     case FAULT_MAPERR:
-        signal_force(SIGSEGV, SEGV_MAPERR, address);
-        break;
+        return fault_is(SIGSEGV, SEGV_MAPERR, address);
     case FAULT_ACCERR:
-        signal_force(SIGSEGV, SEGV_ACCERR, address);
-        break;
+        return fault_is(SIGSEGV, SEGV_ACCERR, address);
     case FAULT_BUS:
-        signal_force(SIGBUS, BUS_ADRERR, address);
-        break;
+        return fault_is(SIGBUS, BUS_ADRERR, address);
     case FAULT_NO_MEMORY:
         if (!fatal_signal_pending()) /* else it is dying already, for this reason or another */
             signal_force_kill(SIGKILL);
         break;
     }
+    return false;
 }
 
-void user_trap(struct regs *regs)
+bool user_trap(struct regs *regs)
 {
     switch (regs->cause) {
     case CAUSE_FETCH_PAGE:
-        page_fault(regs->tval, FAULT_EXEC);
-        break;
+        return page_fault(regs->tval, FAULT_EXEC);
     case CAUSE_LOAD_PAGE:
-        page_fault(regs->tval, FAULT_READ);
-        break;
+        return page_fault(regs->tval, FAULT_READ);
     case CAUSE_STORE_PAGE:
-        page_fault(regs->tval, FAULT_WRITE);
-        break;
+        return page_fault(regs->tval, FAULT_WRITE);
     case CAUSE_ILLEGAL:
-        if (!arch_fp_trap(regs))
-            signal_force(SIGILL, ILL_ILLOPC, regs->pc);
-        break;
+        return !arch_fp_trap() && fault_is(SIGILL, ILL_ILLOPC, regs->pc);
     case CAUSE_BREAKPOINT:
-        signal_force(SIGTRAP, TRAP_BRKPT, regs->pc);
-        break;
+        return fault_is(SIGTRAP, TRAP_BRKPT, regs->pc);
     case CAUSE_MISALIGNED_FETCH:
     case CAUSE_MISALIGNED_LOAD:
     case CAUSE_MISALIGNED_STORE:
-        signal_force(SIGBUS, BUS_ADRALN, regs->tval);
-        break;
+        return fault_is(SIGBUS, BUS_ADRALN, regs->tval);
     case CAUSE_FETCH_ACCESS:
     case CAUSE_LOAD_ACCESS:
     case CAUSE_STORE_ACCESS:
-        signal_force(SIGSEGV, SEGV_ACCERR, regs->tval);
-        break;
+        return fault_is(SIGSEGV, SEGV_ACCERR, regs->tval);
     default:
-        signal_force(SIGILL, ILL_ILLTRP, regs->pc);
-        break;
+        return fault_is(SIGILL, ILL_ILLTRP, regs->pc);
     }
 }
 

@@ -66,8 +66,8 @@ static noinline_fn void *pin_slowly(u64 va, pte_t need, u64 flags)
 }
 
 /* Interrupts are off with a kernel address of VA, or they are as before and there is none. Most pages are there, and in
- * the table that the thread needed before. Its generation is still the space's while interrupts are off: whoever changes
- * that frees no table before this hart answers. */
+ * the table that the thread needed before. Its generation is still the space's while interrupts are off: whoever
+ * changes that frees no table before this hart answers. */
 static inline void *pin_user(u64 va, pte_t need, u64 *flags)
 {
     struct thread *t = current;

@@ -113,7 +113,7 @@ bool arch_fp_store(struct fp_state *to);
 void arch_fp_take(const struct fp_state *from);
 /* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers;
  * it will work now. */
-bool arch_fp_trap(struct regs *regs);
+bool arch_fp_trap(void);
 /* Makes stores to code visible to instruction fetch on all harts that run SPACE's mask (riscv_flush_icache, exec). */
 void arch_sync_icache(u64 hart_mask);
 
@@ -140,8 +140,8 @@ void arch_console_putc(char c);
 /* System calls are dispatched by entry.S itself through syscall_table; there thread_regs holds the callee-saved
  * registers only for WHOLE_CONTEXT_SYSCALLs, and a0 gets the handler's result when it returns. */
 /* sys/trap.c: any other trap from user mode but interrupts. Interrupts on; the callee-saved registers are not in
- * REGS. */
-void user_trap(struct regs *regs);
+ * REGS. True: there is a signal for signal_take_fault (proc/signal_deliver.c), which has them. */
+bool user_trap(struct regs *regs);
 /* sys/trap.c: before every return to user mode with THREAD_SIGNAL, THREAD_KILLED or THREAD_RESCHED set in
  * current->flags, again until all are clear. Interrupts on; all of REGS valid; REGS->cause is 8 after a system call. */
 void user_return_work(struct regs *regs);

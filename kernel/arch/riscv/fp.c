@@ -54,12 +54,11 @@ void fp_switch(struct thread *prev, struct thread *next)
     set_fp_status(registers_are_of(prev->hart, next) ? next->fp_status : 0);
 }
 
-bool arch_fp_trap(struct regs *regs)
+bool arch_fp_trap(void)
 {
     struct thread *t = current;
     u64 flags;
 
-    (void)regs;
     if (fp_status() != 0)
         return false; /* on already: the instruction is illegal for another reason */
     flags = irq_save();

@@ -118,7 +118,7 @@ static_assert(offsetof(struct thread, hart) == 24, "entry.S: THREAD_HART");
 static_assert(offsetof(struct thread, regs) == 32, "entry.S: THREAD_REGS");
 static_assert(offsetof(struct thread, context) == 336, "entry.S: THREAD_CONTEXT");
 static_assert(offsetof(struct hart, stub) == 0, "entry.S: HART_STUB");
-static_assert((THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED) == 7, "entry.S: THREAD_WORK");
+static_assert(THREAD_WORK == 7, "entry.S: THREAD_WORK");
 static_assert(offsetof(struct regs, pc) == 256 && offsetof(struct regs, orig_a0) == 288, "entry.S: REGS_*");
 static_assert(KERNEL_STACK_SIZE == 1 << 14, "entry.S: STACK_BIT");
 static_assert(offsetof(struct fp_state, fcsr) == 256, "entry.S: fp_registers_save");
