@@ -344,7 +344,7 @@ static int map_cached(struct fault *f)
     }
     mapped = install_around(f, f->pte - at, found, n);
     if (mapped != 0)
-        atomic_add_relaxed(&f->space->rss[f->object->ops->read_pages ? RSS_FILE : RSS_SHMEM], mapped);
+        atomic_add_relaxed(&f->space->rss[object_rss_kind(f->object)], mapped);
     return page != NULL ? FAULT_MAPPED : with_file(f, FAULT_LOAD);
 }
 

@@ -9,37 +9,76 @@
  * Cost: one step per leaf table that can be shared, one per live entry elsewhere; tables tell how many they have. A
  * table that was used since the last fork has its pages counted once.
  */
+#include "vm/swap.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 
 struct fork {
     struct space *parent, *child;
-    u64 shared_to; /* tables below this address are shared, whatever vma they serve */
+    u64 shared_to;     /* tables below this address are shared, whatever vma they serve */
+    u64 private_pages; /* anonymous ones that the child has got */
     struct tlb_batch batch;
 };
 
-/* What the child gets for the parent's entry *PTE of V, 0 for nothing. => parent's table locked */
-static pte_t copy_entry(struct fork *f, pte_t *pte, const struct vma *v, u64 va, u64 *counts)
-{
-    pte_t e = *pte;
+/* ---- entries ---- */
 
-    if (!pte_has_page(e))
-        return pt_share_entry(pte);
-    if (vma_is_shared(v))
-        return vma_entry_without_page(v, e);
-    if (e & PTE_W)
-        tlb_note(&f->batch, va);
-    if (!(pte_page(e)->flags & PG_RESERVED))
-        counts[rss_kind(pte_page(e))]++;
-    return pt_share_entry(pte);
+/* The entries FROM[0..N) of V, a shared mapping, TO is zeros: only what they allow is copied, faults find the pages
+ * again. Returns how many are live. => both tables locked, as for the next */
+static unsigned copy_protections(const struct vma *v, const pte_t *from, pte_t *to, unsigned n)
+{
+    unsigned copied = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        pte_t e = from[i];
+
+        to[i] = pte_has_page(e) ? vma_entry_without_page(v, e) : e;
+        copied += to[i] != 0;
+    }
+    return copied;
 }
 
-/* The N entries from PTE in TABLE, at VA in V. */
+/* The same of private memory at VA; LIVE: as many at most. */
+static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pte_t *to, unsigned n, unsigned live,
+                            u64 va)
+{
+    unsigned missing = live, pages = 0, private = 0;
+
+    for (pte_t *end = from + n; from < end; from++, to++, va += PAGE_SIZE) {
+        pte_t e = *from;
+
+        if (e == 0)
+            continue;
+        if (pte_has_page(e)) {
+            struct page *page = pte_page(e);
+            u32 flags = page->flags;
+
+            if ((e & (PTE_V | PTE_W)) == (PTE_V | PTE_W)) {
+                tlb_note(&f->batch, va);
+                e = pte_write_protect(from);
+            }
+            if (!(flags & PG_RESERVED)) {
+                page_get(page);
+                private += flags / PG_ANON % 2;
+                pages++;
+            }
+        } else if (pte_is_swap(e)) {
+            swap_get(pte_slot(e));
+        }
+        *to = e;
+        if (--missing == 0)
+            break;
+    }
+    f->private_pages += private;
+    if (pages > private)
+        atomic_add_relaxed(&f->child->rss[object_rss_kind(v->object)], pages - private);
+    return live - missing;
+}
+
+/* The N entries from PTE on in the leaf table FROM, at VA in V. */
 static int copy_leaves(struct fork *f, const struct vma *v, struct page *from, pte_t *pte, unsigned n, u64 va)
 {
-    u64 counts[RSS_KINDS] = {0};
     struct page *table;
-    unsigned live;
+    unsigned copied;
     pte_t *to;
 
     if (from->table_live == 0)
@@ -49,18 +88,10 @@ static int copy_leaves(struct fork *f, const struct vma *v, struct page *from, p
         return -ENOMEM;
     table_lock(from);
     table_lock(table);
-    live = from->table_live;
-    for (unsigned i = 0; i < n && live > 0; i++) {
-        if (pte[i] == 0)
-            continue;
-        live--;
-        pte_set(table, &to[i], copy_entry(f, &pte[i], v, va + i * PAGE_SIZE, counts));
-    }
+    copied = vma_is_shared(v) ? copy_protections(v, pte, to, n) : share_pages(f, v, pte, to, n, from->table_live, va);
+    table->table_live += copied;
     table_unlock(table);
     table_unlock(from);
-    for (unsigned k = 0; k < RSS_KINDS; k++)
-        if (counts[k] != 0)
-            atomic_add_relaxed(&f->child->rss[k], counts[k]);
     return 0;
 }
 
@@ -131,7 +162,7 @@ static int share_table(struct fork *f, const struct pt_walk *w)
     pte_set(upper, to, e);
     f->child->has_spans = true;
     f->child->n_tables++;
-    f->child->rss[RSS_ANON] += table->table_pages;
+    f->private_pages += table->table_pages;
     f->shared_to = ALIGN_DOWN(w->va, level_size(1)) + level_size(1);
     return 0;
 }
@@ -149,13 +180,14 @@ static int copy_span_or_table(struct fork *f, const struct vma *v, struct pt_wal
         return copy_span(f, w);
     if (is_worth_sharing(e) && serves_plain_memory(v, ALIGN_DOWN(w->va, level_size(1))))
         return share_table(f, w);
-    pte = pt_make(f->parent, w->va, 0, &table);
-    if (pte == NULL)
+    if (pte_is_shared(e) && pt_make(f->parent, w->va, 0, &table) == NULL)
         return -ENOMEM;
+    table = pte_page(*w->pte);
+    pte = (pte_t *)page_address(table) + pt_index(w->va, 0);
     return copy_leaves(f, v, table, pte, pt_walk_pages(w), w->va);
 }
 
-static int copy_entries(struct fork *f, const struct vma *v)
+static int copy_pages(struct fork *f, const struct vma *v)
 {
     struct pt_walk w = {.space = f->parent, .va = MAX(v->start, f->shared_to), .end = v->end, .mode = PT_TABLES};
     int result = 0;
@@ -167,7 +199,7 @@ static int copy_entries(struct fork *f, const struct vma *v)
     return result;
 }
 
-static int copy_vma(struct space *child, const struct vma *v)
+static int copy_vma(struct fork *f, const struct vma *v)
 {
     struct vma *copy = vma_alloc();
 
@@ -180,7 +212,7 @@ static int copy_vma(struct space *child, const struct vma *v)
         vm_file_ops->get(copy->file);
     /* The copy is linked behind V in the object's tree: who takes pages away from all mappings comes to V first, then
      * to the copy, and so misses no entry that is copied in between. */
-    vma_insert(child, copy, NULL);
+    vma_insert(f->child, copy, NULL);
     return 0;
 }
 
@@ -194,35 +226,46 @@ static void copy_layout(struct space *child, struct space *parent)
         vm_file_ops->get(child->layout.exe);
 }
 
+static int copy_all(struct fork *f)
+{
+    int error = 0;
+    struct tree_node *lowest = tree_first(&f->parent->vmas);
+    const struct vma *v = lowest != NULL ? container_of(lowest, struct vma, node) : NULL;
+
+    for (; v != NULL && error == 0; v = v->above) {
+        if (v->flags & VMA_DONTFORK)
+            continue;
+        error = copy_vma(f, v);
+        if (error == 0 && !(v->flags & VMA_WIPEONFORK))
+            error = copy_pages(f, v);
+    }
+    atomic_add_relaxed(&f->child->rss[RSS_ANON], f->private_pages);
+    return error;
+}
+
 struct space *space_fork(struct space *parent)
 {
-    struct space *child = space_create();
-    struct fork f = {.parent = parent, .child = child};
-    int error = 0;
+    struct fork f;
+    int error;
 
-    if (child == NULL)
+    f.child = space_create();
+    if (f.child == NULL)
         return ERR_PTR(-ENOMEM);
+    f.parent = parent;
+    f.shared_to = f.private_pages = 0;
     tlb_begin(&f.batch, parent);
     write_lock(&parent->lock);
     swapout_bar(parent, true); /* the child's tables are the parent's, whose harts still use them */
-    swapout_bar(child, true);
-    copy_layout(child, parent);
-    for (struct tree_node *node = tree_first(&parent->vmas); node != NULL && error == 0; node = tree_next(node)) {
-        const struct vma *v = container_of(node, struct vma, node);
-
-        if (v->flags & VMA_DONTFORK)
-            continue;
-        error = copy_vma(child, v);
-        if (error == 0 && !(v->flags & VMA_WIPEONFORK))
-            error = copy_entries(&f, v);
-    }
+    swapout_bar(f.child, true);
+    copy_layout(f.child, parent);
+    error = copy_all(&f);
     tlb_flush(&f.batch);
     swapout_bar(parent, false);
-    swapout_bar(child, false);
+    swapout_bar(f.child, false);
     write_unlock(&parent->lock);
     if (error != 0) {
-        space_put(child);
+        space_put(f.child);
         return ERR_PTR(error);
     }
-    return child;
+    return f.child;
 }

@@ -109,7 +109,8 @@ void pt_forget_leaves(struct space *s)
 
 /* ---- tables shared since a fork ---- */
 
-pte_t pt_share_entry(pte_t *pte)
+/* One more table has what *PTE says: private pages lose W. Returns the entry for the other one. => table locked */
+static pte_t share_entry(pte_t *pte)
 {
     pte_t e = *pte;
 
@@ -118,10 +119,8 @@ pte_t pt_share_entry(pte_t *pte)
             swap_get(pte_slot(e));
         return e;
     }
-    if (e & PTE_W) {
-        e = pte_settled(pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) : e) & ~PTE_W;
-        store_relaxed(pte, e);
-    }
+    if ((e & (PTE_V | PTE_W)) == (PTE_V | PTE_W))
+        e = pte_write_protect(pte);
     if (!(pte_page(e)->flags & PG_RESERVED))
         page_get(pte_page(e));
     return e;
@@ -136,22 +135,20 @@ static void release_entry(pte_t e)
         page_put(pte_page(e));
 }
 
-/* Empties and frees a leaf table that nobody reaches any more. */
-static void free_leaf(struct page *table)
+/* Empties entries of a leaf table, N at most. Returns how many of LIVE are left. */
+static unsigned destroy_leaves(pte_t *pte, unsigned n, unsigned live)
 {
-    pte_t *t = page_address(table);
-
-    for (unsigned live = table->table_live; live > 0; t++) {
-        pte_t e = *t;
+    for (pte_t *end = pte + n; pte < end; pte++) {
+        pte_t e = *pte;
 
         if (e == 0)
             continue;
-        live--;
-        *t = 0;
+        *pte = 0;
         release_entry(e);
+        if (--live == 0)
+            break;
     }
-    table->table_live = 0;
-    table_free(table);
+    return live;
 }
 
 void pt_put_shared(struct page *table)
@@ -159,7 +156,10 @@ void pt_put_shared(struct page *table)
     if (atomic_sub(&table->refs, 1) != 0)
         return;
     table->refs = 1;
-    free_leaf(table);
+    if (table->table_live > 0)
+        destroy_leaves(page_address(table), PT_ENTRIES, table->table_live);
+    table->table_live = 0;
+    table_free(table);
 }
 
 /* S, which stops sharing TABLE, has counted pages that are no longer there. */
@@ -181,7 +181,7 @@ static void copy_leaf(struct space *s, struct page *copy, struct page *table)
         if (*from == 0)
             continue;
         live--;
-        *to = pt_share_entry(from);
+        *to = share_entry(from);
     }
     count_evicted(s, table);
     table_unlock(table);
@@ -449,31 +449,59 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
     }
 }
 
-/* Empties and frees the tables below TABLE, an upper table of LEVEL; its last live entry ends the scan. */
-static void destroy_tables(struct page *table, unsigned level)
+static void destroy_table(struct page *table, unsigned level, u64 base, const struct vma **v);
+
+/* What was entry E at LEVEL, of addresses from BASE on, goes. */
+static inline void destroy_entry(pte_t e, unsigned level, u64 base, const struct vma **v)
 {
+    if (pte_is_present(e)) {
+        destroy_table(pte_page(e), level - 1, base, v);
+        table_free(pte_page(e));
+    } else if (pte_is_shared(e)) {
+        pt_put_shared(pte_page(e));
+    }
+}
+
+/* Empties TABLE, of LEVEL and addresses from BASE on. Entries are where vmas are: *V, none of which lies before BASE,
+ * tells where to look, and moves on. */
+static void destroy_table(struct page *table, unsigned level, u64 base, const struct vma **v)
+{
+    u64 size = level_size(level);
     pte_t *t = page_address(table);
+    unsigned live = table->table_live, i = 0;
 
-    for (unsigned live = table->table_live; live > 0; t++) {
-        pte_t e = *t;
+    while (live > 0) {
+        unsigned last = PT_ENTRIES - 1;
 
-        if (e == 0)
-            continue;
-        live--;
-        *t = 0;
-        if (level == 1 && (pte_is_present(e) || pte_is_shared(e))) {
-            pt_put_shared(pte_page(e));
-        } else if (pte_is_present(e)) {
-            destroy_tables(pte_page(e), level - 1);
-            table_free(pte_page(e));
+        while (*v != NULL && (*v)->end <= base + i * size)
+            *v = (*v)->above;
+        if (*v != NULL && i < PT_ENTRIES && (*v)->start < base + PT_ENTRIES * size) {
+            i = MAX(i, (*v)->start > base ? (unsigned)(((*v)->start - base) >> level_shift(level)) : 0);
+            last = (unsigned)MIN(((*v)->end - 1 - base) >> level_shift(level), PT_ENTRIES - 1ul);
+        } else {
+            ASSERT(live == 0);
+            i = 0;
+        }
+        if (level == 0) {
+            live = destroy_leaves(t + i, last + 1 - i, live);
+            i = last + 1;
+        }
+        for (; i <= last && live > 0; i++) {
+            pte_t e = t[i];
+
+            if (e == 0)
+                continue;
+            live--;
+            t[i] = 0;
+            destroy_entry(e, level, base + i * size, v);
         }
     }
     table->table_live = 0;
 }
 
-void pt_destroy(struct space *s)
+void pt_destroy(struct space *s, const struct vma *lowest)
 {
-    destroy_tables(address_page(s->root), machine.paging_levels - 1);
+    destroy_table(address_page(s->root), machine.paging_levels - 1, 0, &lowest);
     s->n_tables = 0;
     pt_forget_leaves(s);
     pt_free_root(s->root);

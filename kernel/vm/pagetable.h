@@ -12,9 +12,10 @@
  *   SHARED         upper level only: the table of all its span, which other spaces refer to as well, see below
  *
  * UFFD_WP in any of them: a store is userfaultfd's to allow (vm/userfault.h); a present entry that has it has no W. But
- * where all stores are allowed and only to be known (asynchronously protected private memory, vm/pagescan.c), it may keep
- * W: then its D, which was cleared, tells of the store, and UFFD_WP with W and D is as good as no UFFD_WP. Who takes W or
- * the page away from such an entry takes UFFD_WP, too (pte_settled). POISON in a mark: an access ends in SIGBUS.
+ * where all stores are allowed and only to be known (asynchronously protected private memory, vm/pagescan.c), it may
+ * keep W: then its D, which was cleared, tells of the store, and UFFD_WP with W and D is as good as no UFFD_WP. Who
+ * takes W or the page away from such an entry takes UFFD_WP, too (pte_settled). POISON in a mark: an access ends in
+ * SIGBUS.
  *
  *    63  54 53              10  9  8  7 6  5 4  3 2 1  0
  *   +------+------------------+--+--+---+-----+------+-+
@@ -50,6 +51,7 @@
 #include "vm/vm.h"
 
 struct space;
+struct vma;
 
 #define PTE_SOFT_W PTE_RSW0
 #define PTE_POISON PTE_RSW0 /* of a mark */
@@ -104,6 +106,16 @@ static inline bool pte_is_rewritten(pte_t e)
 static inline bool pte_is_protected(pte_t e) { return (e & PTE_UFFD_WP) && !pte_is_rewritten(e); }
 /* E as it is when it need not have W any more to be understood. */
 static inline pte_t pte_settled(pte_t e) { return pte_is_rewritten(e) ? e & ~PTE_UFFD_WP : e; }
+
+/* Takes W from a present entry that has it. Returns what it is now. => table locked */
+static inline pte_t pte_write_protect(pte_t *pte)
+{
+    pte_t e = *pte;
+
+    e = pte_settled(pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) : e) & ~PTE_W;
+    store_relaxed(pte, e);
+    return e;
+}
 
 /* A page's table, locked by its spinlock. */
 static inline void table_lock(struct page *table) { spin_lock((struct spinlock *)&table->table_lock); }
@@ -187,9 +199,6 @@ void pt_put_shared(struct page *table);
 /* *ENTRY, a leaf table in UPPER, becomes SHARED, or one more space refers to it: the new value, for the other space.
  * => upper locked; tables_lock */
 pte_t pt_share(struct space *s, struct page *upper, pte_t *entry);
-/* One more table has what *PTE says: private pages lose W. Returns the entry for the other one. => table locked */
-pte_t pt_share_entry(pte_t *pte);
-
 /* For a clock's hand: the level-1 entry for the first leaf table, the space's own or a shared one, at or above *VA,
  * which becomes an address in that; NULL: there is none. *UPPER is the table it is in. => tables_lock */
 pte_t *pt_next_leaf(struct space *s, u64 *va, struct page **upper);
@@ -201,7 +210,8 @@ void pt_forget_leaves(struct space *s);
 struct tlb_batch;
 /* Detaches the tables above ADDRESS that have become empty. => write lock */
 void pt_prune(struct space *s, u64 address, struct tlb_batch *batch);
-/* Frees every page and table of a space that nobody can use any more. */
-void pt_destroy(struct space *s);
+/* Frees every page and table of a space that nobody can use any more; its vmas, of which LOWEST is the first, are still
+ * linked to each other. */
+void pt_destroy(struct space *s, const struct vma *lowest);
 
 #endif

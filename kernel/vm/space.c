@@ -59,8 +59,8 @@ static void destroy(struct space *s)
     swapout_forget_space(s);
     tlb_leave_space(s);
     list_init(&removed);
+    pt_destroy(s, vma_forget_objects(s));
     vma_remove_all(s, &removed);
-    pt_destroy(s);
     vma_free_list(&removed);
     if (s->layout.exe != NULL)
         vm_file_ops->put(s->layout.exe);

@@ -220,6 +220,21 @@ void vma_remove(struct space *s, struct vma *v)
     unlock_mappings(v);
 }
 
+struct vma *vma_forget_objects(struct space *s)
+{
+    struct vma *lowest = NULL;
+
+    for (struct vma *v = s->highest; v != NULL; v = v->below) {
+        lowest = v;
+        if (v->object == NULL)
+            continue;
+        mutex_lock(&v->object->mappings_lock);
+        mappings_unlink(v);
+        mutex_unlock(&v->object->mappings_lock);
+    }
+    return lowest;
+}
+
 void vma_remove_all(struct space *s, struct list *removed)
 {
     struct vma *v = s->highest, *below;
@@ -229,10 +244,6 @@ void vma_remove_all(struct space *s, struct list *removed)
     s->n_vmas = 0;
     for (; v != NULL; v = below) {
         below = v->below;
-        lock_mappings(v);
-        if (v->object != NULL)
-            mappings_unlink(v);
-        unlock_mappings(v);
         list_add(removed, &v->removed_link);
     }
 }

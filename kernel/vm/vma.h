@@ -145,7 +145,9 @@ static inline struct vma *vma_below(const struct space *s, const struct vma *abo
 void vma_insert(struct space *s, struct vma *v, struct vma *above);
 /* Unlinks V. The caller frees it with vma_free and drops the file reference it returns outside the lock. */
 void vma_remove(struct space *s, struct vma *v);
-/* All of them, of a space that nobody uses any more: they go onto REMOVED. */
+/* The end of a space that nobody uses any more: its vmas leave their objects; returns the lowest. */
+struct vma *vma_forget_objects(struct space *s);
+/* After that: all of them go onto REMOVED. */
 void vma_remove_all(struct space *s, struct list *removed);
 struct vma *vma_alloc(void); /* contents undefined */
 void vma_free(struct vma *v);
@@ -222,6 +224,11 @@ static inline enum rss_kind rss_kind(const struct page *page)
     if (page->flags & PG_ANON)
         return RSS_ANON;
     return page->flags & PG_MEMORY_ONLY ? RSS_SHMEM : RSS_FILE;
+}
+/* By whose pages they are. */
+static inline enum rss_kind object_rss_kind(const struct object *o)
+{
+    return o->ops->read_pages != NULL ? RSS_FILE : RSS_SHMEM;
 }
 /* Before the resident pages become fewer: the peak. */
 static inline void space_note_peak(struct space *s)

@@ -34,7 +34,8 @@ typedef u64 pte_t;
 
 static inline bool pte_is_leaf(pte_t pte) { return (pte & (PTE_R | PTE_W | PTE_X)) != 0; }
 static inline bool pte_is_table(pte_t pte) { return (pte & PTE_V) != 0 && !pte_is_leaf(pte); }
-static inline u64 pte_pfn(pte_t pte) { return (pte & PTE_PPN_MASK) >> PTE_PPN_SHIFT; }
+/* The reserved bits are 0 in all that we write. */
+static inline u64 pte_pfn(pte_t pte) { return pte >> PTE_PPN_SHIFT; }
 static inline pte_t pte_make(u64 pfn, u64 bits) { return pfn << PTE_PPN_SHIFT | bits; }
 static inline unsigned level_shift(unsigned level) { return PAGE_SHIFT + PT_LEVEL_BITS * level; }
 static inline u64 level_size(unsigned level) { return 1ull << level_shift(level); }
