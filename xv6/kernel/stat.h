@@ -1,0 +1,18 @@
+/* What fstat() and stat() tell. */
+#ifndef XV6_KERNEL_STAT_H
+#define XV6_KERNEL_STAT_H
+
+#define T_DIR 1
+#define T_FILE 2
+#define T_DEVICE 3
+#define T_SYMLINK 4 /* of the symbolic-link lab */
+
+struct stat {
+    int dev;
+    uint ino;
+    short type;
+    short nlink;
+    uint64 size;
+};
+
+#endif

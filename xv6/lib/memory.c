@@ -1,0 +1,95 @@
+/*
+ * Memory: sbrk, which in xv6 gives memory at once or says that there is none, and the mmap lab's calls.
+ *
+ * The heap begins after the program, as in xv6. All that may become heap is reserved without access at the start, up to
+ * where xv6 has its trap frame if that is free: sbrk opens and closes it.
+ *
+ *     program | heap, open | reserved ...                  | end of what xv6 gives
+ *             heap_start   heap_end                        heap_limit
+ *
+ * A program of xv6 has at most the machine's memory, MOST_MEMORY: so much is given at once; sbrklazy gives any range.
+ */
+#include "lib/machine.h"
+#include "lib/linux.h"
+#include "kernel/vm.h"
+#include "kernel/memlayout.h"
+#include "user/user.h"
+
+#define MOST_MEMORY (PHYSTOP - KERNBASE)
+#define LEAST_RESERVED (256UL << 20)
+
+extern char _end[]; /* of the program, by the linker */
+
+static uint64 heap_start, heap_end, heap_limit, eager_bytes;
+
+/* Takes the pages from FROM to TO out of use, or, with NO_REPLACE, reserves them if they are free; 0 or -1. */
+static int reserve(uint64 from, uint64 to, int no_replace)
+{
+    int flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_NORESERVE |
+                (no_replace ? LINUX_MAP_FIXED_NOREPLACE : LINUX_MAP_FIXED);
+    long at = from < to ? linux_(LINUX_mmap, from, to - from, LINUX_PROT_NONE, flags, -1, 0) : (long)from;
+
+    return at == (long)from ? 0 : -1;
+}
+
+void xv6_heap_init(void)
+{
+    heap_start = heap_end = PGROUNDUP((uint64)_end);
+    heap_limit = TRAPFRAME;
+    while (reserve(heap_start, heap_limit, 1) < 0 && heap_limit > LEAST_RESERVED)
+        heap_limit = PGROUNDDOWN(heap_limit / 2);
+}
+
+/* Opens the pages from FROM to TO, and fills them if they are to be there at once; 0 or -1. */
+static int open_pages(uint64 from, uint64 to, int how)
+{
+    long result = 0;
+
+    if (from >= to)
+        return 0;
+    if (linux_(LINUX_mprotect, from, to - from, LINUX_PROT_RW) < 0)
+        return -1;
+    if (how == SBRK_EAGER)
+        result = linux_(LINUX_madvise, from, to - from, LINUX_MADV_POPULATE_WRITE);
+    if (result == -LINUX_EINVAL) { /* an old kernel */
+        for (uint64 at = from; at < to; at += PGSIZE)
+            *(volatile char *)at = 0;
+        result = 0;
+    }
+    if (result < 0)
+        reserve(from, to, 0);
+    return result < 0 ? -1 : 0;
+}
+
+char *sys_sbrk(int bytes, int how)
+{
+    uint64 old = heap_end, new = old + bytes;
+
+    if (new < heap_start || new > heap_limit)
+        return SBRK_ERROR;
+    if (bytes < 0) {
+        reserve(PGROUNDUP(new), PGROUNDUP(old), 0);
+        eager_bytes -= eager_bytes < old - new ? eager_bytes : old - new;
+    } else {
+        if (how == SBRK_EAGER && eager_bytes + bytes > MOST_MEMORY)
+            return SBRK_ERROR;
+        if (open_pages(PGROUNDUP(old), PGROUNDUP(new), how) < 0)
+            return SBRK_ERROR;
+        eager_bytes += how == SBRK_EAGER ? bytes : 0;
+    }
+    heap_end = new;
+    return (char *)old;
+}
+
+char *sbrk(int bytes) { return sys_sbrk(bytes, xv6_machine->lazy ? SBRK_LAZY : SBRK_EAGER); }
+
+char *sbrklazy(int bytes) { return sys_sbrk(bytes, SBRK_LAZY); }
+
+void *mmap(void *at, uint64 length, int protection, int flags, int fd, uint64 offset)
+{
+    long result = fd < NOFILE ? linux_(LINUX_mmap, at, length, protection, flags, fd, offset) : -1;
+
+    return result < 0 && result > -PGSIZE ? (void *)-1 : (void *)result;
+}
+
+int munmap(void *at, uint64 length) { return or_minus_one(linux_(LINUX_munmap, at, length)); }
