@@ -7,10 +7,11 @@
  * What a failure leaves behind is undone by discard(); the steps do nothing twice and leave NULL where they did
  * nothing.
  */
-#include "fs/vfs.h"
+#include "fs/fdtable.h"
 #include "lib/string.h"
 #include "proc/clone.h"
 #include "proc/internal.h"
+#include "proc/pidfd.h"
 #include "sys/syscall.h"
 #include "vm/kmalloc.h"
 #include "vm/space.h"
@@ -26,7 +27,9 @@ static int check_flags(const struct clone_args *a)
 
     if (f & NAMESPACES)
         return current->cred->euid == 0 ? -EINVAL : -EPERM;
-    if (f & (CLONE_PIDFD | CLONE_INTO_CGROUP))
+    if (f & CLONE_INTO_CGROUP)
+        return -EINVAL;
+    if ((f & CLONE_PIDFD) && ((f & CLONE_THREAD) || ((f & CLONE_PARENT_SETTID) && a->pidfd == a->parent_tid)))
         return -EINVAL;
     if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
         return -EINVAL;
@@ -243,9 +246,19 @@ static struct vfork *vfork_create(void)
     return v;
 }
 
+/* The caller's descriptor for the child. It is made after the child's table was copied, so the child has none. */
+static int make_pidfd(const struct task *child, const struct clone_args *a, int *fd)
+{
+    *fd = pidfd_install(child->process, 0);
+    if (*fd < 0)
+        return *fd;
+    return put_user_u32((u32)*fd, (u32 *)a->pidfd);
+}
+
 static struct task *create(const struct clone_args *a, int *error)
 {
     struct task *child = task_alloc(current->name);
+    int pidfd = -1;
 
     *error = -ENOMEM;
     if (child == NULL)
@@ -261,12 +274,16 @@ static struct task *create(const struct clone_args *a, int *error)
         child->vfork = vfork_create();
         *error = child->vfork == NULL ? -ENOMEM : 0;
     }
+    if (*error == 0 && (a->flags & CLONE_PIDFD))
+        *error = make_pidfd(child, a, &pidfd);
     if (*error == 0) {
         child->thread.limits = &child->process->limits;
         *error = link_task(child, a->flags);
     }
     if (*error == 0)
         return child;
+    if (pidfd >= 0)
+        fd_close(pidfd);
     kfree(child->vfork);
     discard(child);
     return NULL;
@@ -319,12 +336,15 @@ DEFINE_SYSCALL(sys_clone)
         .exit_signal = a0 & CSIGNAL,
         .stack = a1,
         .parent_tid = a2,
+        .pidfd = a2,
         .tls = a3,
         .child_tid = a4,
     };
 
     if (a.exit_signal > SIGNAL_MAX)
         a.exit_signal = 0;
+    if ((a.flags & CLONE_PIDFD) && (a.flags & CLONE_DETACHED))
+        return -EINVAL;
     a.flags &= ~(u64)CLONE_DETACHED; /* was never more than a hint */
     return clone(&a);
 }

@@ -98,7 +98,8 @@ void process_release(struct process *p)
     list_remove(&p->all_link);
     group_leave(p);
     session_leave(p);
-    p->is_reaped = true;
+    store_release(&p->is_reaped, true);
+    wake_all(&p->ended);
     p->parent = NULL;
     p->pid = NULL;
     spin_lock(&p->signal_lock);
@@ -154,7 +155,8 @@ static void process_dies(struct process *p)
 {
     give_children_away(p);
     group_check_orphaned_by_exit(p);
-    p->is_zombie = true;
+    store_release(&p->is_zombie, true);
+    wake_all(&p->ended);
     if (tell_of_death(p))
         process_release(p);
 }

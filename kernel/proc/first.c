@@ -7,6 +7,7 @@
 #include "proc/exec.h"
 #include "proc/futex.h"
 #include "proc/internal.h"
+#include "proc/signalfd.h"
 #include "proc/vdso/vdso.h"
 #include "vm/kmalloc.h"
 
@@ -149,4 +150,5 @@ void proc_init(void)
     futex_init();
     vdso_init();
     oom_init();
+    signalfd_init();
 }

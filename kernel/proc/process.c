@@ -34,6 +34,7 @@ struct process *process_alloc(void)
     sigpending_init(&p->pending);
     wait_queue_init(&p->exec_wait);
     wait_queue_init(&p->wait_children);
+    wait_queue_init(&p->ended);
     itimers_init(p);
     atomic_add_relaxed(&n_processes, 1);
     return p;

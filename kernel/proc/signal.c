@@ -9,6 +9,7 @@
  */
 #include "lib/string.h"
 #include "proc/internal.h"
+#include "proc/signalfd.h"
 #include "sched/sched.h"
 #include "vm/kmalloc.h"
 
@@ -227,6 +228,7 @@ int signal_queue_locked(struct process *p, struct task *t, const struct siginfo 
         list_add_tail(&pending->queue, &q->link);
     }
     pending->set |= SIGNAL_BIT(sig);
+    signalfd_notice();
     wake_taker(p, t, sig);
     return 0;
 }

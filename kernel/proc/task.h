@@ -132,6 +132,7 @@ struct process {
 
     bool is_zombie; /* the last thread is dead; wait4 may reap */
     bool is_reaped;
+    struct wait_queue ended; /* pidfds wait here for is_zombie */
     bool did_exec;
     bool is_subreaper, has_subreaper_above;
     bool is_undumpable;
@@ -225,7 +226,6 @@ noreturn_fn void task_exit(int code);    /* this thread; CODE as wait4 shows it 
 noreturn_fn void process_exit(int code); /* all threads */
 /* Frees what dead threads have left (the current hart could not). For counters that must be exact. */
 void proc_reap_dead(void);
-bool process_ids_are(const struct process *process, int pid);
 
 /* ---- boot ---- */
 void proc_init(void);

@@ -4,6 +4,7 @@
  */
 #include "fs/vfs.h"
 #include "proc/internal.h"
+#include "proc/pidfd.h"
 #include "proc/usage.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
@@ -20,8 +21,9 @@ enum { P_ALL, P_PID, P_PGID, P_PIDFD };
 #define STATUS_CONTINUED 0xffff
 
 struct wait_request {
-    int type; /* P_* */
-    int id;   /* P_PGID: 0 = the caller's group */
+    int type;                      /* P_* */
+    int id;                        /* P_PGID: 0 = the caller's group */
+    const struct process *process; /* P_PIDFD */
     unsigned options;
     /* out */
     int pid, code, status; /* code: CLD_*; status: as wait4 has it */
@@ -34,6 +36,8 @@ static bool is_meant(const struct process *child, const struct wait_request *w)
     bool is_clone = child->exit_signal != SIGCHLD;
 
     if (w->type == P_PID && child->pid->number != w->id)
+        return false;
+    if (w->type == P_PIDFD && child != w->process)
         return false;
     if (w->type == P_PGID && child->group->number != w->id)
         return false;
@@ -171,8 +175,23 @@ static int siginfo_status(const struct wait_request *w)
     }
 }
 
+/* The descriptor that W names becomes its process, which *HELD keeps. A descriptor that does not block does not here
+ * either. */
+static int resolve_pidfd(struct wait_request *w, struct process **held, bool *nonblock)
+{
+    *held = pidfd_process(w->id, nonblock);
+    if (IS_ERR(*held))
+        return (int)PTR_ERR(*held);
+    w->process = *held;
+    if (*nonblock)
+        w->options |= WNOHANG;
+    return 0;
+}
+
 DEFINE_SYSCALL(sys_waitid)
 {
+    struct process *held = NULL;
+    bool nonblock = false;
     struct wait_request w = {.type = (int)a0, .id = (int)a1, .options = (unsigned)a3};
     struct siginfo info = {0};
     struct user_rusage usage;
@@ -182,15 +201,24 @@ DEFINE_SYSCALL(sys_waitid)
         return -EINVAL;
     if (!(w.options & (WEXITED | WUNTRACED | WCONTINUED)))
         return -EINVAL;
-    if (w.type < P_ALL || w.type > P_PGID)
+    if (w.type < P_ALL || w.type > P_PIDFD)
         return -EINVAL;
-    if ((w.type == P_PID && w.id <= 0) || (w.type == P_PGID && w.id < 0))
+    if ((w.type == P_PID && w.id <= 0) || ((w.type == P_PGID || w.type == P_PIDFD) && w.id < 0))
         return -EINVAL;
     if (w.type == P_PGID && w.id == 0)
         w.id = process_group_id(current_process());
+    if (w.type == P_PIDFD) {
+        result = resolve_pidfd(&w, &held, &nonblock);
+        if (result != 0)
+            return result;
+    }
     result = wait_for_child(&w);
+    if (held != NULL)
+        process_put(held);
     if (result < 0)
         return result;
+    if (result == 0 && nonblock && !((unsigned)a3 & WNOHANG))
+        return -EAGAIN;
     if (result == 1) {
         info.signo = SIGCHLD;
         info.code = w.code;

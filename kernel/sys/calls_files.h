@@ -1,5 +1,5 @@
 /* SYSCALL(number, handler) lines, included twice by table.c. Not there, so ENOSYS: io_setup.., inotify,
- * signalfd4, io_uring, handles, acct. */
+ * io_uring, handles, acct. */
 SYSCALL(5, sys_setxattr)
 SYSCALL(6, sys_lsetxattr)
 SYSCALL(7, sys_fsetxattr)

@@ -3,8 +3,11 @@
  * sigwaitinfo(2), sigaltstack(2).
  */
 #include "lib/string.h"
+#include "fs/vfs.h"
 #include "proc/internal.h"
+#include "proc/pidfd.h"
 #include "proc/sigaltstack.h"
+#include "proc/signalfd.h"
 #include "sys/syscall.h"
 #include "sys/user_time.h"
 #include "vm/uaccess.h"
@@ -353,6 +356,69 @@ DEFINE_SYSCALL(sys_rt_tgsigqueueinfo)
         return -EINVAL;
     error = get_siginfo(&info, a3, (int)a2, (int)a0);
     return error != 0 ? error : send_to_thread((int)a0, (int)a1, &info);
+}
+
+/* si_signo as the program wrote it; 0 when it cannot be read. */
+static int signo_of_user(u64 user)
+{
+    u32 signo = 0;
+
+    return get_user_u32(&signo, (const u32 *)user) == 0 ? (int)signo : 0;
+}
+
+DEFINE_SYSCALL(sys_pidfd_send_signal)
+{
+    int sig = (int)a1, error = 0;
+    struct siginfo info = own_info(sig, SI_USER);
+    struct process *p;
+    u64 flags;
+
+    if ((u32)a3 != 0 || (sig != 0 && !is_signal(sig)))
+        return -EINVAL;
+    p = pidfd_process((int)a0, NULL);
+    if (IS_ERR(p))
+        return PTR_ERR(p);
+    if (a2 != 0) {
+        error = get_siginfo(&info, a2, sig, process_pid(p));
+        if (error == 0 && signo_of_user(a2) != sig)
+            error = -EINVAL; /* the two must agree */
+    }
+    flags = spin_lock_irqsave(&task_lock);
+    if (error == 0)
+        error = p->leader != NULL ? send_checked(p, NULL, &info) : -ESRCH;
+    spin_unlock_irqrestore(&task_lock, flags);
+    process_put(p);
+    return error;
+}
+
+/* ---- signalfd ---- */
+
+DEFINE_SYSCALL(sys_signalfd4)
+{
+    u32 flags = (u32)a3;
+    struct file *file;
+    u64 mask;
+    int result;
+
+    if ((flags & ~(u32)(O_CLOEXEC | O_NONBLOCK)) || a2 != SIGSET_SIZE)
+        return -EINVAL;
+    if (get_user_u64(&mask, (const u64 *)a1) != 0)
+        return -EFAULT;
+    if ((int)a0 != -1) {
+        file = fd_get((int)a0);
+        if (file == NULL)
+            return -EBADF;
+        result = signalfd_set_mask(file, mask);
+        file_put(file);
+        return result != 0 ? result : (int)a0;
+    }
+    file = signalfd_create(mask, flags);
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    result = fd_install(file, (flags & O_CLOEXEC) != 0);
+    if (result < 0)
+        file_put(file);
+    return result;
 }
 
 /* ---- sigaltstack, restart_syscall ---- */

@@ -1,0 +1,55 @@
+/*
+ * Descriptors that stand for a process: pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2), CLONE_PIDFD and
+ * waitid(P_PIDFD). One holds struct process, which outlives its number, so it never means another process. It polls
+ * readable once the process has no thread left.
+ */
+#include "proc/pidfd.h"
+#include "fs/fdtable.h"
+#include "fs/file.h"
+#include "fs/poll.h"
+#include "proc/internal.h"
+
+static unsigned pidfd_poll(struct file *file, struct poll_table *table)
+{
+    struct process *p = file->private;
+
+    if (table != NULL)
+        poll_wait(table, &p->ended);
+    return (load_acquire(&p->is_zombie) ? POLLIN | POLLRDNORM : 0) | (load_acquire(&p->is_reaped) ? POLLHUP : 0);
+}
+
+static void pidfd_release(struct file *file) { process_put(file->private); }
+
+static const struct file_ops pidfd_ops = {.release = pidfd_release, .poll = pidfd_poll};
+
+int pidfd_install(struct process *p, u32 flags)
+{
+    struct file *file = file_create(anon_inode_shared(), O_RDWR | (flags & O_NONBLOCK), &pidfd_ops);
+    int fd;
+
+    if (IS_ERR(file))
+        return (int)PTR_ERR(file);
+    process_get(p);
+    file->private = p;
+    file->anon_name = "anon_inode:[pidfd]";
+    fd = fd_install(file, true);
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}
+
+struct process *pidfd_process(int fd, bool *nonblock)
+{
+    struct file *file = fd_get(fd);
+    struct process *p = NULL;
+
+    if (file != NULL && file->ops == &pidfd_ops) {
+        p = file->private;
+        process_get(p);
+        if (nonblock != NULL)
+            *nonblock = (file->flags & O_NONBLOCK) != 0;
+    }
+    if (file != NULL)
+        file_put(file);
+    return p != NULL ? p : ERR_PTR(-EBADF);
+}
