@@ -4,12 +4,13 @@
  */
 #include "fs/vfs.h"
 #include "sys/syscall.h"
+#include "vm/limits.h"
 #include "vm/space.h"
 
+/* What MAP_SHARED_VALIDATE accepts. */
 #define KNOWN_FLAGS                                                                                       \
     (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | \
-     MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_FIXED_NOREPLACE)
-#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
+     MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB)
 
 /* What FILE lets a mapping do: fills M's object and max_prot. */
 static int check_file(struct file *file, unsigned prot, unsigned flags, u64 length, struct mapping *m)
@@ -74,6 +75,8 @@ static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags
         return space_mmap(current->space, address, length, prot, flags, &m);
     if (flags & MAP_GROWSDOWN)
         return -EINVAL;
+    if (!(flags & MAP_NORESERVE) && !may_commit(current->space, DIV_ROUND_UP(length, PAGE_SIZE)))
+        return -ENOMEM;
     m.file = tmpfs_file_create("/dev/zero", ALIGN_UP(length, PAGE_SIZE), O_RDWR);
     if (IS_ERR(m.file))
         return PTR_ERR(m.file);
@@ -153,6 +156,8 @@ DEFINE_SYSCALL(sys_madvise)
     return (int)a2 == MADV_REMOVE ? remove_range(a0, a1) : space_madvise(current->space, a0, a1, (int)a2);
 }
 
+DEFINE_SYSCALL(sys_mseal) { return space_mseal(current->space, a0, a1, a2); }
+
 DEFINE_SYSCALL(sys_mlock) { return space_mlock(current->space, a0, a1, false); }
 DEFINE_SYSCALL(sys_munlock) { return space_munlock(current->space, a0, a1); }
 DEFINE_SYSCALL(sys_mlockall) { return space_mlockall(current->space, (unsigned)a0); }
@@ -168,4 +173,61 @@ DEFINE_SYSCALL(sys_munlockall)
 DEFINE_SYSCALL(sys_mlock2)
 {
     return a2 & ~(u64)MLOCK_ONFAULT ? -EINVAL : space_mlock(current->space, a0, a1, a2 & MLOCK_ONFAULT);
+}
+
+/* ---- remap_file_pages(2): as Linux does it since 4.0, by a mapping in the place of the old one ---- */
+
+/* [START, END) is one file's, shared, side by side: what the mapping at START is like, its file referenced. */
+static int find_shared_range(u64 start, u64 end, struct space_range *first)
+{
+    struct space_range next = {.pages = NULL};
+    u64 at = start;
+
+    *first = next;
+    if (!space_next_range(current->space, &at, first))
+        return -EINVAL;
+    if (first->start != start || !first->shared || first->file == NULL) {
+        if (first->file != NULL)
+            file_put(first->file);
+        return -EINVAL;
+    }
+    while (at < end) {
+        u64 from = at;
+        bool same = space_next_range(current->space, &at, &next) && next.start == from && next.file == first->file &&
+                    next.shared;
+
+        if (next.file != NULL)
+            file_put(next.file);
+        if (!same) {
+            file_put(first->file);
+            return -EINVAL;
+        }
+        next.file = NULL;
+    }
+    return 0;
+}
+
+DEFINE_SYSCALL(sys_remap_file_pages)
+{
+    u64 start = ALIGN_DOWN(a0, PAGE_SIZE), size = ALIGN_DOWN(a1, PAGE_SIZE), page = a3;
+    struct mapping m = {.offset = page << PAGE_SHIFT};
+    struct space_range r;
+    unsigned flags = ((unsigned)a4 & MAP_NONBLOCK) | MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+    long result;
+
+    if (a2 != 0 || start + size <= start || page + (size >> PAGE_SHIFT) < page)
+        return -EINVAL;
+    result = find_shared_range(start, start + size, &r);
+    if (result != 0)
+        return result;
+    if (page > UINT64_MAX >> PAGE_SHIFT)
+        result = -EOVERFLOW;
+    else
+        result = check_file(r.file, r.prot, flags, size, &m);
+    if (result == 0 && m.object == NULL)
+        result = -EINVAL;
+    if (result == 0)
+        result = space_mmap(current->space, start, size, r.prot, flags | (r.is_locked ? MAP_LOCKED : 0), &m);
+    file_put(r.file);
+    return result < 0 ? result : 0;
 }

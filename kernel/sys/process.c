@@ -3,6 +3,7 @@
 #include "proc/internal.h"
 #include "proc/usage.h"
 #include "sys/syscall.h"
+#include "vm/limits.h"
 #include "vm/uaccess.h"
 
 DEFINE_SYSCALL(sys_exit) { task_exit(((int)a0 & 0xff) << 8); }
@@ -166,6 +167,8 @@ static int change_limit(struct process *p, unsigned resource, const struct rlimi
     spin_unlock_irqrestore(&p->signal_lock, flags);
     if (error == 0 && new != NULL && resource == RLIMIT_CPU)
         cpu_limit_start(p);
+    if (error == 0 && new != NULL && resource == RLIMIT_DATA && new->soft != RLIM_INFINITY)
+        vm_count_exactly();
     return error;
 }
 

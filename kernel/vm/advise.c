@@ -1,7 +1,5 @@
-/*
- * Advice and locks on ranges: madvise(2), mincore(2), mlock(2). Nothing is ever swapped out, so a locked range differs
- * from another only in that its file pages are not evicted and that it is brought in at once.
- */
+/* Advice on ranges, and what of them is in memory: madvise(2), mincore(2). Where the man pages are silent, as
+ * Linux 6.12 does it. */
 #include "fs/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
@@ -10,63 +8,6 @@
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
-
-/* Changes flags of the vmas in [start, end), which are split where the range cuts them. Holes are passed by: -ENOMEM in
- * the end. => write lock */
-static int change_flags(struct space *s, u64 start, u64 end, u32 set, u32 clear, struct list *removed)
-{
-    int result = 0;
-
-    while (start < end) {
-        struct vma *v = vma_find(s, start), *above;
-        u32 flags;
-
-        if (v == NULL || v->start >= end)
-            return -ENOMEM;
-        if (v->start > start) {
-            result = -ENOMEM;
-            start = v->start;
-        }
-        flags = (v->flags & ~clear) | set;
-        if (flags == v->flags) {
-            start = v->end;
-            continue;
-        }
-        if (v->start < start) {
-            if (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, start) != 0)
-                return -ENOMEM;
-            v = v->above;
-        }
-        if (v->end > end && (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, end) != 0))
-            return -ENOMEM;
-        vma_count_pages(s, v, false);
-        v->flags = flags;
-        vma_count_pages(s, v, true);
-        if (flags & VMA_LOCKED)
-            swapout_note_locked(s);
-        start = v->end;
-        vma_merge_below(s, v, removed);
-        above = vma_find(s, start);
-        if (above != NULL && above->start == start)
-            vma_merge_below(s, above, removed);
-    }
-    return result;
-}
-
-static int change_flags_locked(struct space *s, u64 start, u64 end, u32 set, u32 clear)
-{
-    struct list removed;
-    int result;
-
-    list_init(&removed);
-    write_lock(&s->lock);
-    result = change_flags(s, start, end, set, clear, &removed);
-    if (result == 0 && (set & VMA_LOCKED)) /* tables that spaces share are evicted from as the unlocked ones would be */
-        result = pt_own(s, start, end, PT_OWN);
-    write_unlock(&s->lock);
-    vma_free_list(&removed);
-    return result;
-}
 
 /* ---- madvise ---- */
 
@@ -92,7 +33,8 @@ enum {
     MADV_PAGEOUT,
     MADV_POPULATE_READ,
     MADV_POPULATE_WRITE,
-    MADV_COLLAPSE = 25
+    MADV_DONTNEED_LOCKED,
+    MADV_COLLAPSE
 };
 
 /* Pages of [start, end) in V go; the next touch finds zeros or the file's bytes. */
@@ -113,21 +55,22 @@ static int drop_pages(struct space *s, const struct vma *v, u64 start, u64 end)
 static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int advice)
 {
     switch (advice) {
-    case MADV_FREE:
-        if (v->object != NULL || (v->flags & VMA_VDSO))
+    case MADV_FREE: /* pages whose content may vanish at any time vanish now */
+        if (v->object != NULL || (v->flags & (VMA_VDSO | VMA_LOCKED)))
             return -EINVAL;
-        __attribute__((fallthrough)); /* pages whose content may vanish at any time vanish now */
+        return vma_may_discard(s, v, start, end) ? drop_pages(s, v, start, end) : -EPERM;
     case MADV_DONTNEED:
-        if (v->flags & VMA_LOCKED)
+    case MADV_DONTNEED_LOCKED:
+        if ((v->flags & VMA_LOCKED) && advice == MADV_DONTNEED)
             return -EINVAL;
-        return drop_pages(s, v, start, end);
+        return vma_may_discard(s, v, start, end) ? drop_pages(s, v, start, end) : -EPERM;
     case MADV_WILLNEED:
         if (v->object != NULL)
             object_start_readahead(v->object, vma_index(v, start), (unsigned)MIN((end - start) >> PAGE_SHIFT, 1024ul));
         return 0;
     case MADV_COLD:
     case MADV_PAGEOUT:
-        if (v->flags & VMA_LOCKED)
+        if (v->flags & (VMA_LOCKED | VMA_VDSO))
             return -EINVAL;
         swapout_range(s, start, end, advice == MADV_PAGEOUT);
         return 0;
@@ -177,43 +120,49 @@ static int populate(struct space *s, u64 start, u64 end, enum fault_access acces
         case FAULT_BUS:
             return -EFAULT;
         default:
-            return access == FAULT_WRITE ? -EINVAL : -EFAULT;
+            return -EINVAL;
         }
     }
     return 0;
 }
 
+/* What advice is a matter of flags. */
+static const struct flag_change flag_advice[] = {
+    [MADV_NORMAL] = {.clear = VMA_SEQUENTIAL | VMA_RANDOM},
+    [MADV_RANDOM] = {.set = VMA_RANDOM, .clear = VMA_SEQUENTIAL},
+    [MADV_SEQUENTIAL] = {.set = VMA_SEQUENTIAL, .clear = VMA_RANDOM},
+    [MADV_DONTFORK] = {.set = VMA_DONTFORK, .discards = true},
+    [MADV_DOFORK] = {.clear = VMA_DONTFORK},
+    [MADV_DONTDUMP] = {.set = VMA_DONTDUMP},
+    [MADV_DODUMP] = {.clear = VMA_DONTDUMP, .forbidden = VMA_VDSO},
+    [MADV_WIPEONFORK] = {.set = VMA_WIPEONFORK, .forbidden = VMA_VDSO, .needs_anonymous = true, .discards = true},
+    [MADV_KEEPONFORK] = {.clear = VMA_WIPEONFORK},
+};
+
+static bool is_flag_advice(int advice)
+{
+    return advice < (int)ARRAY_SIZE(flag_advice) && (flag_advice[advice].set | flag_advice[advice].clear) != 0;
+}
+
+static bool is_known(int advice)
+{
+    return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) ||
+           (advice >= MADV_FREE && advice <= MADV_DONTNEED_LOCKED);
+}
+
 int space_madvise(struct space *s, u64 address, u64 length, int advice)
 {
     u64 size = ALIGN_UP(length, PAGE_SIZE), end = address + size;
-    bool known =
-        (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_POPULATE_WRITE);
 
-    if (!known || (address & PAGE_MASK) != 0 || size < length || end < address)
+    if (!is_known(advice) || (address & PAGE_MASK) != 0 || size < length || end < address)
         return -EINVAL;
     if (size == 0)
         return 0;
+    if (is_flag_advice(advice))
+        return space_change_flags(s, address, end, &flag_advice[advice]);
     switch (advice) {
     case MADV_REMOVE:
         return -EINVAL; /* sys/ does it: files are not known here */
-    case MADV_DONTFORK:
-        return change_flags_locked(s, address, end, VMA_DONTFORK, 0);
-    case MADV_DOFORK:
-        return change_flags_locked(s, address, end, 0, VMA_DONTFORK);
-    case MADV_WIPEONFORK:
-        return change_flags_locked(s, address, end, VMA_WIPEONFORK, 0);
-    case MADV_KEEPONFORK:
-        return change_flags_locked(s, address, end, 0, VMA_WIPEONFORK);
-    case MADV_DONTDUMP:
-        return change_flags_locked(s, address, end, VMA_DONTDUMP, 0);
-    case MADV_DODUMP:
-        return change_flags_locked(s, address, end, 0, VMA_DONTDUMP);
-    case MADV_NORMAL:
-        return change_flags_locked(s, address, end, 0, VMA_SEQUENTIAL | VMA_RANDOM);
-    case MADV_SEQUENTIAL:
-        return change_flags_locked(s, address, end, VMA_SEQUENTIAL, VMA_RANDOM);
-    case MADV_RANDOM:
-        return change_flags_locked(s, address, end, VMA_RANDOM, VMA_SEQUENTIAL);
     case MADV_POPULATE_READ:
         return populate(s, address, end, FAULT_READ);
     case MADV_POPULATE_WRITE:
@@ -269,75 +218,4 @@ int space_mincore(struct space *s, u64 address, u64 length, u8 *user_vec)
         user_vec += n;
     }
     return 0;
-}
-
-/* ---- mlock ---- */
-
-static bool may_lock(struct space *s, u64 length)
-{
-    u64 limit = current->limits->limit[RLIMIT_MEMLOCK].soft;
-    bool fits;
-
-    if (capable(current->cred, CAP_IPC_LOCK))
-        return true;
-    read_lock(&s->lock);
-    fits = (length >> PAGE_SHIFT) + s->locked_pages <= limit >> PAGE_SHIFT;
-    read_unlock(&s->lock);
-    return fits;
-}
-
-int space_mlock(struct space *s, u64 address, u64 length, bool on_fault)
-{
-    u64 start = ALIGN_DOWN(address, PAGE_SIZE), end = ALIGN_UP(address + length, PAGE_SIZE);
-    int result;
-
-    if (end < start)
-        return -EINVAL;
-    if (current->limits->limit[RLIMIT_MEMLOCK].soft == 0 && !capable(current->cred, CAP_IPC_LOCK))
-        return -EPERM;
-    if (!may_lock(s, end - start))
-        return -ENOMEM;
-    if (start == end)
-        return 0;
-    result = change_flags_locked(s, start, end, VMA_LOCKED, 0);
-    for (u64 va = start; result == 0 && !on_fault && va < end; va += PAGE_SIZE)
-        if (fault_in(s, va, FAULT_WRITE, false) != FAULT_MAPPED &&
-            fault_in(s, va, FAULT_READ, false) == FAULT_NO_MEMORY)
-            result = -ENOMEM;
-    return result;
-}
-
-int space_munlock(struct space *s, u64 address, u64 length)
-{
-    u64 start = ALIGN_DOWN(address, PAGE_SIZE), end = ALIGN_UP(address + length, PAGE_SIZE);
-
-    if (end < start)
-        return -EINVAL;
-    return start == end ? 0 : change_flags_locked(s, start, end, 0, VMA_LOCKED);
-}
-
-#define MCL_CURRENT 1
-#define MCL_FUTURE 2
-#define MCL_ONFAULT 4
-
-int space_mlockall(struct space *s, unsigned flags)
-{
-    u64 limit = arch_user_address_limit();
-
-    if (flags == 0 || (flags & ~(unsigned)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
-        return -EINVAL;
-    if (current->limits->limit[RLIMIT_MEMLOCK].soft == 0 && !capable(current->cred, CAP_IPC_LOCK))
-        return -EPERM;
-    if (!may_lock(s, s->total_pages << PAGE_SHIFT))
-        return -ENOMEM;
-    s->lock_future = (flags & MCL_FUTURE) != 0;
-    if (flags & MCL_CURRENT)
-        (void)change_flags_locked(s, 0, limit, VMA_LOCKED, 0);
-    return 0;
-}
-
-void space_munlockall(struct space *s)
-{
-    s->lock_future = false;
-    (void)change_flags_locked(s, 0, arch_user_address_limit(), 0, VMA_LOCKED);
 }

@@ -206,7 +206,7 @@ static int copy_vma(struct fork *f, const struct vma *v)
     if (copy == NULL)
         return -ENOMEM;
     *copy = *v;
-    copy->flags &= ~(u32)(VMA_LOCKED | VMA_USERFAULT);
+    copy->flags &= ~(u32)(VMA_LOCKED | VMA_LOCKED_ONFAULT | VMA_USERFAULT | VMA_UFFD_ASYNC);
     copy->userfault = NULL;
     if (copy->file != NULL)
         vm_file_ops->get(copy->file);
@@ -222,6 +222,7 @@ static void copy_layout(struct space *child, struct space *parent)
     child->brk_start = parent->brk_start;
     child->brk = parent->brk;
     child->layout = parent->layout;
+    child->has_sealed = parent->has_sealed;
     if (child->layout.exe != NULL)
         vm_file_ops->get(child->layout.exe);
 }
@@ -258,7 +259,11 @@ struct space *space_fork(struct space *parent)
     swapout_bar(parent, true); /* the child's tables are the parent's, whose harts still use them */
     swapout_bar(f.child, true);
     copy_layout(f.child, parent);
-    error = copy_all(&f);
+    if (vm_settings.overcommit_memory == OVERCOMMIT_NEVER &&
+        !may_commit(parent, parent->data_pages + parent->stack_pages))
+        error = -ENOMEM;
+    else
+        error = copy_all(&f);
     tlb_flush(&f.batch);
     swapout_bar(parent, false);
     swapout_bar(f.child, false);

@@ -89,3 +89,27 @@ struct vma *mappings_next(const struct vma *v, u64 first, u64 last)
             return vma_of(node);
     }
 }
+
+bool object_has_writable_mapping(struct object *o)
+{
+    bool found = false;
+    struct vma *v;
+
+    mutex_lock(&o->mappings_lock);
+    for_each_mapping(v, o, 0, UINT64_MAX)
+        found |= vma_is_shared(v) && (v->max_prot & PROT_WRITE);
+    mutex_unlock(&o->mappings_lock);
+    return found;
+}
+
+u64 object_mapping_count(struct object *o)
+{
+    struct vma *v;
+    u64 n = 0;
+
+    mutex_lock(&o->mappings_lock);
+    for_each_mapping(v, o, 0, UINT64_MAX)
+        n++;
+    mutex_unlock(&o->mappings_lock);
+    return n;
+}

@@ -142,6 +142,7 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
     }
     *r = (struct space_range){.start = MAX(v->start, *address),
                               .shared = vma_is_shared(v),
+                              .is_locked = (v->flags & VMA_LOCKED) != 0,
                               .file = v->file,
                               .flags = v->flags,
                               .max_prot = v->max_prot,
@@ -197,10 +198,9 @@ void space_range_flags(const struct space_range *r, char *buf)
     *at = '\0';
 }
 
-/* Pages of V that are writable by their entries. */
-static u64 writable_pages(struct space *s, const struct vma *v)
+u64 vma_writable_pages(struct space *s, const struct vma *v, u64 start, u64 end)
 {
-    struct pt_walk w = {.space = s, .va = v->start, .end = v->end, .mode = PT_RAW};
+    struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_RAW};
     bool by_default = (v->prot & PROT_WRITE) != 0;
     u64 n = 0;
 
@@ -226,7 +226,7 @@ u64 space_data_pages(struct space *s)
         const struct vma *v = container_of(node, struct vma, node);
 
         if ((load_relaxed(&v->flags) & (VMA_MARKED | VMA_SHARED | VMA_GROWSDOWN)) == VMA_MARKED)
-            n += writable_pages(s, v) - (v->prot & PROT_WRITE ? (v->end - v->start) >> PAGE_SHIFT : 0);
+            n += vma_writable_pages(s, v, v->start, v->end) - (v->prot & PROT_WRITE ? (v->end - v->start) >> PAGE_SHIFT : 0);
     }
     return n;
 }

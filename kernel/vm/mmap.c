@@ -5,36 +5,9 @@
 #include "fs/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
-#include "vm/swap.h"
+#include "vm/limits.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
-
-static u64 rlimit_of_current(unsigned which)
-{
-    return current->limits != NULL ? load_relaxed(&current->limits->limit[which].soft) : RLIM_INFINITY;
-}
-
-/* RLIMIT_AS, RLIMIT_DATA. */
-static bool within_limits(const struct space *s, u64 length, bool is_data)
-{
-    u64 n = length >> PAGE_SHIFT;
-
-    if (s->total_pages + n > rlimit_of_current(RLIMIT_AS) >> PAGE_SHIFT)
-        return false;
-    return !is_data || s->data_pages + n <= rlimit_of_current(RLIMIT_DATA) >> PAGE_SHIFT;
-}
-
-/* Private writable memory that could never exist is refused, as with vm.overcommit_memory = 0: more than the swap
- * devices hold and eight times the memory, which is what compression makes of pages that are worth it. */
-static bool is_hopeless(u64 length)
-{
-    struct swap_stats swap;
-
-    if (likely(length >> PAGE_SHIFT <= page_total_count()))
-        return false;
-    swap_stats(&swap);
-    return length >> PAGE_SHIFT > 8 * page_total_count() + swap.device_total;
-}
 
 int map_range(struct space *s, const struct vma *template, struct list *removed)
 {
@@ -52,7 +25,7 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
         vma_resize(above, template->start, above->end);
         return 0;
     }
-    if (s->n_vmas >= MAX_MAP_COUNT)
+    if (!has_room_for_vma(s))
         return -ENOMEM;
     v = vma_alloc();
     if (v == NULL)
@@ -104,7 +77,7 @@ static u32 vma_flags(unsigned flags)
         result |= VMA_SHARED;
     if (flags & MAP_GROWSDOWN)
         result |= VMA_GROWSDOWN;
-    if (flags & MAP_NORESERVE)
+    if ((flags & MAP_NORESERVE) && load_relaxed(&vm_settings.overcommit_memory) != OVERCOMMIT_NEVER)
         result |= VMA_NORESERVE;
     if (flags & MAP_LOCKED)
         result |= VMA_LOCKED;
@@ -120,6 +93,26 @@ static enum fault_access first_access(unsigned prot)
     return prot_effective(prot) & PROT_READ ? FAULT_READ : FAULT_EXEC;
 }
 
+/* Pages of [start, end) that are mapped. */
+static u64 mapped_pages(struct space *s, u64 start, u64 end)
+{
+    u64 n = 0;
+
+    for (struct vma *v = vma_find(s, start); v != NULL && v->start < end; v = v->above)
+        n += (MIN(v->end, end) - MAX(v->start, start)) >> PAGE_SHIFT;
+    return n;
+}
+
+/* What MAP_FIXED replaces does not count any more. */
+static bool fits_in_place_of(struct space *s, u64 start, u64 end, unsigned flags, bool is_data)
+{
+    u64 n = (end - start) >> PAGE_SHIFT;
+
+    if (likely(within_limits(s, n, is_data)))
+        return true;
+    return (flags & MAP_FIXED) && within_limits(s, n - mapped_pages(s, start, end), is_data);
+}
+
 static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m,
                        struct list *removed)
 {
@@ -130,18 +123,20 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
         .offset = m->object ? m->offset : 0,
         .prot = prot,
         .max_prot = m->max_prot,
-        .flags = vma_flags(flags),
+        .flags = vma_flags(flags) | s->future_flags,
     };
     long at = place(s, address, length, flags);
     int error;
 
     if (at < 0)
         return at;
-    if (s->lock_future)
-        v.flags |= VMA_LOCKED;
-    if (v.flags & VMA_LOCKED)
+    if (unlikely(v.flags & VMA_LOCKED)) {
+        if (!within_lock_limit(s, length >> PAGE_SHIFT))
+            return -EAGAIN;
         swapout_note_locked(s);
-    if (!within_limits(s, length, is_data) || (is_data && !(flags & MAP_NORESERVE) && is_hopeless(length)))
+    }
+    if (!fits_in_place_of(s, (u64)at, (u64)at + length, flags, is_data) ||
+        (is_data && !(v.flags & VMA_NORESERVE) && !may_commit(s, length >> PAGE_SHIFT)))
         return -ENOMEM;
     if (flags & MAP_FIXED) {
         error = unmap_range(s, (u64)at, (u64)at + length, removed);
@@ -157,19 +152,24 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
 long space_mmap(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m)
 {
     struct list removed;
+    u32 future;
     long at;
 
     if (length == 0)
         return -EINVAL;
     if (ALIGN_UP(length, PAGE_SIZE) < length)
         return -ENOMEM;
+    if ((flags & MAP_LOCKED) && !may_lock_memory())
+        return -EPERM;
     length = ALIGN_UP(length, PAGE_SIZE);
     list_init(&removed);
     write_lock(&s->lock);
     at = map_locked(s, address, length, prot, flags, m, &removed);
+    future = s->future_flags;
     write_unlock(&s->lock);
     vma_free_list(&removed);
-    if (at >= 0 && ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED)))
+    if (at >= 0 &&
+        ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED) || future == VMA_LOCKED))
         populate_range(s, (u64)at, (u64)at + length,
                        is_private_writable(prot, flags) ? FAULT_WRITE : first_access(prot));
     return at;
@@ -185,10 +185,13 @@ void space_set_brk_start(struct space *s, u64 start)
 
 static bool grow_heap(struct space *s, u64 from, u64 to, struct list *removed)
 {
-    struct vma v = {.start = from, .end = to, .prot = PROT_READ | PROT_WRITE, .max_prot = 7};
+    struct vma v = {
+        .start = from, .end = to, .prot = PROT_READ | PROT_WRITE, .max_prot = PROT_ALL, .flags = s->future_flags};
     struct vma *above = vma_find(s, from);
+    u64 n = (to - from) >> PAGE_SHIFT;
 
-    if (to > arch_user_address_limit() || !within_limits(s, to - from, true) || is_hopeless(to - from))
+    if (to > arch_user_address_limit() || !within_limits(s, n, true) || !may_commit(s, n) ||
+        ((v.flags & VMA_LOCKED) && !within_lock_limit(s, n)))
         return false;
     if (above != NULL && above->start < to + (above->flags & VMA_GROWSDOWN ? STACK_GUARD_GAP : 0))
         return false;
@@ -198,8 +201,8 @@ static bool grow_heap(struct space *s, u64 from, u64 to, struct list *removed)
 u64 space_brk(struct space *s, u64 address)
 {
     struct list removed;
-    u64 old_end, new_end, result;
-    bool done = true;
+    u64 old_end = 0, new_end = 0, result;
+    bool done = true, populate = false;
 
     list_init(&removed);
     write_lock(&s->lock);
@@ -212,10 +215,13 @@ u64 space_brk(struct space *s, u64 address)
             done = unmap_range(s, new_end, old_end, &removed) == 0;
         if (done)
             s->brk = s->layout.brk = address;
+        populate = done && s->future_flags == VMA_LOCKED;
     }
     result = s->brk;
     write_unlock(&s->lock);
     vma_free_list(&removed);
+    if (populate)
+        populate_range(s, old_end, new_end, FAULT_WRITE);
     return result;
 }
 
@@ -225,7 +231,7 @@ u64 space_brk(struct space *s, u64 address)
 
 int space_set_up_stack(struct space *s, u64 top, bool executable)
 {
-    struct mapping m = {.max_prot = 7};
+    struct mapping m = {.max_prot = PROT_ALL};
     u64 size = MIN(INITIAL_STACK, MAX(ALIGN_DOWN(rlimit_of_current(RLIMIT_STACK), PAGE_SIZE), PAGE_SIZE));
     unsigned prot = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
     long at;
@@ -239,12 +245,12 @@ int space_set_up_stack(struct space *s, u64 top, bool executable)
 static bool grow_stack(struct space *s, struct vma *above, u64 address)
 {
     struct vma *below = above->below;
-    u64 lowest = below == NULL ? USER_MIN : below->end;
+    u64 lowest = below == NULL ? USER_MIN : below->end, n = (above->start - address) >> PAGE_SHIFT;
 
     if (below != NULL && prot_effective(below->prot) != PROT_NONE && !(below->flags & VMA_GROWSDOWN))
         lowest += STACK_GUARD_GAP;
-    if (address < lowest || above->end - address > rlimit_of_current(RLIMIT_STACK) ||
-        !within_limits(s, above->start - address, false))
+    if (address < lowest || above->end - address > rlimit_of_current(RLIMIT_STACK) || !within_limits(s, n, false) ||
+        !may_commit(s, n) || ((above->flags & VMA_LOCKED) && !within_lock_limit(s, n)))
         return false;
     vma_resize(above, address, above->end);
     return true;

@@ -10,6 +10,7 @@
  * A few pages change their entries even if they are all of the vma. So the cost is that of the smaller part's entries;
  * untouched spans of 2 MiB, 1 GiB... are one entry. Source: mprotect(2).
  */
+#include "lib/rlimit.h"
 #include "sched/thread.h"
 #include "vm/fault.h"
 #include "vm/tlb.h"
@@ -33,7 +34,6 @@ struct protection {
 
 static inline pte_t absent_entry(const struct vma *v, unsigned prot) { return prot == v->prot ? 0 : pte_mark(prot); }
 
-#define PROT_ALL ((unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC))
 #define PTE_KEPT (PTE_UFFD_WP | PTE_POISON) /* of a mark: what userfaultfd put there stays */
 
 static inline struct protection protection_of(const struct vma *v, unsigned prot)
@@ -248,8 +248,35 @@ static int protect_in_vma(struct space *s, struct vma *v, u64 start, u64 end, un
     return result;
 }
 
-static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, bool grows_down)
+/* The same, but the vma's default says it all, so that private writable pages can be counted and limited. */
+static int protect_exactly(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot, struct list *removed)
 {
+    u64 n = (end - start) >> PAGE_SHIFT;
+    int result;
+
+    if ((prot & PROT_WRITE) && !(v->prot & PROT_WRITE) && !vma_is_shared(v)) {
+        if (s->data_pages + n > rlimit_of_current(RLIMIT_DATA) >> PAGE_SHIFT)
+            return -ENOMEM;
+        if (!(v->flags & VMA_NORESERVE) && !may_commit(s, n))
+            return -ENOMEM;
+    }
+    v = vma_isolate(s, v, start, end);
+    if (v == NULL)
+        return -ENOMEM;
+    vma_count_pages(s, v, false);
+    v->prot = prot;
+    vma_count_pages(s, v, true);
+    result = protect_entries(s, v, start, end, prot);
+    if (result == 0) {
+        v->flags &= (u32)~VMA_MARKED;
+        vma_merge_around(s, v, removed);
+    }
+    return result;
+}
+
+static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, unsigned grows, struct list *removed)
+{
+    bool grows_down = (grows & PROT_GROWSDOWN) != 0, grows_up = (grows & PROT_GROWSUP) != 0;
     struct vma *v = vma_find(s, address);
 
     if (grows_down) {
@@ -265,14 +292,19 @@ static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, b
 
         if (v == NULL || v->start > address)
             return -ENOMEM;
+        if (grows_up)
+            return -EINVAL; /* nothing grows upwards */
         if (prot & ~v->max_prot)
             return -EACCES;
+        if (v->flags & VMA_SEALED)
+            return -EPERM;
         to = MIN(v->end, end);
-        result = protect_in_vma(s, v, address, to, prot);
+        result = vm_counts_exactly ? protect_exactly(s, v, address, to, prot, removed)
+                                   : protect_in_vma(s, v, address, to, prot);
         if (result != 0)
             return result;
         address = to;
-        v = v->above;
+        v = vma_find(s, address);
     }
     return 0;
 }
@@ -285,7 +317,8 @@ static inline bool protect_part(struct space *s, u64 address, u64 end, unsigned 
 
     read_lock(&s->lock);
     v = vma_at(s, address);
-    is_part = v != NULL && end <= v->end && !(prot & ~v->max_prot) && is_minor_part(v, address, end, prot);
+    is_part = v != NULL && end <= v->end && !(prot & ~v->max_prot) && !(v->flags & VMA_SEALED) &&
+              is_minor_part(v, address, end, prot);
     if (is_part)
         *result = protect_entries(s, v, address, end, prot);
     read_unlock(&s->lock);
@@ -295,22 +328,25 @@ static inline bool protect_part(struct space *s, u64 address, u64 end, unsigned 
 /* Whatever the arguments are. */
 static __attribute__((noinline)) int protect_mappings(struct space *s, u64 address, u64 length, unsigned prot)
 {
-    bool grows_down = (prot & PROT_GROWSDOWN) != 0, grows_up = (prot & PROT_GROWSUP) != 0;
+    unsigned grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
     u64 end = address + ALIGN_UP(length, PAGE_SIZE);
+    struct list removed;
     int result;
 
-    prot &= ~(unsigned)(PROT_GROWSDOWN | PROT_GROWSUP);
-    if ((grows_down && grows_up) || (address & PAGE_MASK) != 0)
+    prot &= ~grows;
+    if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || (address & PAGE_MASK) != 0)
         return -EINVAL;
     if (length == 0)
         return 0;
     if (end <= address)
         return -ENOMEM;
-    if (prot > PROT_ALL || grows_up)
+    if (prot & ~(PROT_ALL | PROT_SEM))
         return -EINVAL;
+    list_init(&removed);
     write_lock(&s->lock);
-    result = protect_range(s, address, end, prot, grows_down);
+    result = protect_range(s, address, end, prot & PROT_ALL, grows, &removed);
     write_unlock(&s->lock);
+    vma_free_list(&removed);
     return result;
 }
 
@@ -319,7 +355,7 @@ long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
     u64 end = address + ALIGN_UP(length, PAGE_SIZE);
     int result;
 
-    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address) &&
+    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address && !vm_counts_exactly) &&
         protect_part(s, address, end, prot, &result))
         return result;
     return protect_mappings(s, address, length, prot);

@@ -7,9 +7,9 @@
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 
-#define MREMAP_MAYMOVE 1
-#define MREMAP_FIXED 2
-#define MREMAP_DONTUNMAP 4
+#define MREMAP_MAYMOVE 1u
+#define MREMAP_FIXED 2u
+#define MREMAP_DONTUNMAP 4u
 
 #define MOVE_ENTRIES 32
 
@@ -100,6 +100,22 @@ static int move_entries(struct space *s, u64 from, u64 to, u64 length, struct tl
     return error != 0 ? error : w.error;
 }
 
+/* What MREMAP_DONTUNMAP leaves behind is empty, and not locked any more. */
+static void unlock_left(struct space *s, u64 start, u64 end, struct list *removed)
+{
+    struct vma *v = vma_at(s, start);
+
+    if (v == NULL || !(v->flags & VMA_LOCKED))
+        return;
+    v = vma_isolate(s, v, start, end);
+    if (v == NULL)
+        return;
+    vma_count_pages(s, v, false);
+    v->flags &= ~(u32)(VMA_LOCKED | VMA_LOCKED_ONFAULT);
+    vma_count_pages(s, v, true);
+    vma_merge_around(s, v, removed);
+}
+
 /* [old, old + old_length) of V goes to NEW, where there is room. => write lock */
 static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length, u64 new, u64 new_length,
                          unsigned flags, struct list *removed)
@@ -130,64 +146,140 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
         (void)unmap_range(s, new, new + new_length, removed);
         return error;
     }
-    if (!(flags & MREMAP_DONTUNMAP) && old_length > 0)
+    if (flags & MREMAP_DONTUNMAP)
+        unlock_left(s, old, old + old_length, removed);
+    else if (old_length > 0)
         (void)unmap_range(s, old, old + old_length, removed);
     return (long)new;
 }
 
-static bool fits_limits(const struct space *s, u64 more)
+/* May [old, old + old_length) of V, the vma at OLD, become NEW_LENGTH long, or move? => write lock */
+static int check_resize(struct space *s, const struct vma *v, u64 old, u64 old_length, u64 new_length, unsigned flags)
 {
-    return current->limits == NULL ||
-           s->total_pages + (more >> PAGE_SHIFT) <= current->limits->limit[RLIMIT_AS].soft >> PAGE_SHIFT;
+    u64 more = new_length > old_length ? (new_length - old_length) >> PAGE_SHIFT : 0;
+    bool is_data = !vma_is_shared(v) && (v->prot & PROT_WRITE);
+
+    if (old_length == 0 && !vma_is_shared(v))
+        return -EINVAL;
+    if ((flags & MREMAP_DONTUNMAP) && (v->flags & VMA_VDSO))
+        return -EINVAL;
+    if (old_length > v->end - old)
+        return -EFAULT;
+    if (more == 0)
+        return 0;
+    if (v->object != NULL && v->offset + (old - v->start) + new_length < new_length)
+        return -EINVAL;
+    if (v->flags & VMA_VDSO)
+        return -EFAULT;
+    if ((v->flags & VMA_LOCKED) && !within_lock_limit(s, more))
+        return -EAGAIN;
+    if (!within_limits(s, more, is_data) || (is_data && !(v->flags & VMA_NORESERVE) && !may_commit(s, more)))
+        return -ENOMEM;
+    return 0;
+}
+
+/* MREMAP_DONTUNMAP leaves pages of the old range behind, which need room, too. */
+static int check_kept(struct space *s, const struct vma *v, u64 length, unsigned flags)
+{
+    bool is_data = !vma_is_shared(v) && (v->prot & PROT_WRITE);
+
+    if (!(flags & MREMAP_DONTUNMAP))
+        return 0;
+    return within_limits(s, length >> PAGE_SHIFT, is_data) && (!is_data || may_commit(s, length >> PAGE_SHIFT))
+               ? 0
+               : -ENOMEM;
+}
+
+/* To a place that the caller names (MREMAP_FIXED) or hints at. => write lock */
+static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_length, unsigned flags,
+                     struct list *removed)
+{
+    u64 limit = arch_user_address_limit();
+    struct vma *v;
+    int error;
+
+    if ((new &PAGE_MASK) != 0 || new_length > limit || new > limit - new_length)
+        return -EINVAL;
+    if (old + old_length > new &&new + new_length > old)
+        return -EINVAL;
+    if (s->n_vmas + 2 >= vm_settings.max_map_count - 3)
+        return -ENOMEM;
+    if (flags & MREMAP_FIXED) {
+        error = unmap_range(s, new, new + new_length, removed);
+        if (error != 0)
+            return error;
+    }
+    if (old_length > new_length) {
+        error = unmap_range(s, old + new_length, old + old_length, removed);
+        if (error != 0)
+            return error;
+        old_length = new_length;
+    }
+    v = vma_at(s, old);
+    if (v == NULL)
+        return -EFAULT;
+    error = check_resize(s, v, old, old_length, new_length, flags);
+    if (error == 0)
+        error = check_kept(s, v, old_length, flags);
+    if (error != 0)
+        return error;
+    if (!(flags & MREMAP_FIXED))
+        new = vma_find_gap(s, new_length, new, s->mmap_top);
+    return new == 0 ? -ENOMEM : move_mapping(s, v, old, old_length, new, new_length, flags, removed);
+}
+
+/* Whether V can be NEW_LENGTH long from OLD on without moving. */
+static bool can_expand(const struct vma *v, u64 old, u64 old_length, u64 new_length)
+{
+    u64 limit = arch_user_address_limit(), end = old + new_length;
+    u64 next = v->above == NULL ? limit : v->above->start;
+
+    return old_length == v->end - old && new_length <= limit && end <= limit && end <= next;
 }
 
 /* => write lock */
 static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsigned flags, u64 new,
                   struct list *removed)
 {
-    u64 limit = arch_user_address_limit(), to;
-    struct vma *v = vma_at(s, old), *above;
+    struct vma *v = vma_at(s, old);
+    int error;
+    u64 to;
 
     if (v == NULL)
         return -EFAULT;
-    if (old_length == 0 && !vma_is_shared(v))
-        return -EINVAL;
-    if (old_length > v->end - old)
-        return -EFAULT;
-    if ((flags & MREMAP_DONTUNMAP) && (v->flags & VMA_VDSO))
-        return -EINVAL;
-    if (flags & MREMAP_FIXED) {
-        int error =
-            new_length > limit || new > limit - new_length ? -EINVAL : unmap_range(s, new, new + new_length, removed);
-
-        if (error != 0)
-            return error;
-        if (new_length < old_length) {
-            error = unmap_range(s, old + new_length, old + old_length, removed);
-            if (error != 0)
-                return error;
-            old_length = new_length;
-        }
-        v = vma_at(s, old);
-        return v == NULL ? -EFAULT : move_mapping(s, v, old, old_length, new, new_length, flags, removed);
-    }
-    if (new_length <= old_length && !(flags & MREMAP_DONTUNMAP)) {
-        int error = new_length < old_length ? unmap_range(s, old + new_length, old + old_length, removed) : 0;
-
+    if (v->flags & VMA_SEALED)
+        return -EPERM;
+    if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
+        return remap_to(s, old, old_length, new, new_length, flags, removed);
+    if (new_length <= old_length) {
+        error = new_length < old_length ? unmap_range(s, old + new_length, old + old_length, removed) : 0;
         return error != 0 ? error : (long)old;
     }
-    if (!fits_limits(s, new_length - (flags & MREMAP_DONTUNMAP ? 0 : old_length)))
-        return -ENOMEM;
-    above = v->above;
-    if (!(flags & MREMAP_DONTUNMAP) && old_length > 0 && old + old_length == v->end && old + new_length <= limit &&
-        old + new_length > old && (above == NULL || above->start >= old + new_length)) {
+    error = check_resize(s, v, old, old_length, new_length, flags);
+    if (error != 0)
+        return error;
+    if (can_expand(v, old, old_length, new_length)) {
         vma_resize(v, v->start, old + new_length);
         return (long)old;
     }
     if (!(flags & MREMAP_MAYMOVE))
         return -ENOMEM;
-    to = vma_find_gap(s, new_length, flags & MREMAP_DONTUNMAP ? new : 0, s->mmap_top);
+    to = vma_find_gap(s, new_length, 0, s->mmap_top);
     return to == 0 ? -ENOMEM : move_mapping(s, v, old, old_length, to, new_length, flags, removed);
+}
+
+/* What is locked is there, also what it has grown by. */
+static void bring_in_grown(struct space *s, u64 start, u64 end)
+{
+    bool is_locked;
+    struct vma *v;
+
+    read_lock(&s->lock);
+    v = vma_at(s, start);
+    is_locked = v != NULL && (v->flags & (VMA_LOCKED | VMA_LOCKED_ONFAULT)) == VMA_LOCKED;
+    read_unlock(&s->lock);
+    if (is_locked)
+        populate_range(s, start, end, FAULT_WRITE);
 }
 
 long space_mremap(struct space *s, u64 old, u64 old_length, u64 new_length, unsigned flags, u64 new)
@@ -195,22 +287,24 @@ long space_mremap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     struct list removed;
     long result;
 
-    if ((flags & ~(unsigned)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || (old & PAGE_MASK) != 0)
+    if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
         return -EINVAL;
-    if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE))
+    if ((flags & MREMAP_FIXED) && !(flags & MREMAP_MAYMOVE))
         return -EINVAL;
-    if ((flags & MREMAP_DONTUNMAP) && ALIGN_UP(old_length, PAGE_SIZE) != ALIGN_UP(new_length, PAGE_SIZE))
+    if ((flags & MREMAP_DONTUNMAP) && (!(flags & MREMAP_MAYMOVE) || old_length != new_length))
+        return -EINVAL;
+    if ((old & PAGE_MASK) != 0)
         return -EINVAL;
     old_length = ALIGN_UP(old_length, PAGE_SIZE);
     new_length = ALIGN_UP(new_length, PAGE_SIZE);
     if (new_length == 0)
-        return -EINVAL;
-    if ((flags & MREMAP_FIXED) && ((new &PAGE_MASK) != 0 || (new < old + old_length &&old < new + new_length)))
         return -EINVAL;
     list_init(&removed);
     write_lock(&s->lock);
     result = remap(s, old, old_length, new_length, flags, new, &removed);
     write_unlock(&s->lock);
     vma_free_list(&removed);
+    if (result >= 0 && new_length > old_length)
+        bring_in_grown(s, (u64)result + old_length, (u64)result + new_length);
     return result;
 }

@@ -112,6 +112,10 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait);
 #define OBJECT_END UINT64_MAX
 /* Drops clean, unmapped, unused pages (invalidate, drop_caches): how many. */
 u64 object_drop_clean(struct object *o);
+/* Whether some shared mapping may be, or become, writable. */
+bool object_has_writable_mapping(struct object *o);
+/* How many mappings show it. */
+u64 object_mapping_count(struct object *o);
 /* SEEK_DATA/SEEK_HOLE and mincore for memory-only objects: is there a page? */
 bool object_has_page(struct object *o, u64 index);
 

@@ -18,6 +18,8 @@ struct file;
 #define PROT_WRITE 2
 #define PROT_EXEC 4
 #define PROT_NONE 0
+#define PROT_ALL ((unsigned)(PROT_READ | PROT_WRITE | PROT_EXEC))
+#define PROT_SEM 8 /* means nothing, but is allowed */
 #define PROT_GROWSDOWN 0x01000000
 #define PROT_GROWSUP 0x02000000
 #define MAP_SHARED 0x01
@@ -80,6 +82,7 @@ int space_mlock(struct space *space, u64 address, u64 length, bool on_fault);
 int space_munlock(struct space *space, u64 address, u64 length);
 int space_mlockall(struct space *space, unsigned flags);
 void space_munlockall(struct space *space);
+int space_mseal(struct space *space, u64 address, u64 length, u64 flags);
 long space_mremap(struct space *space, u64 old, u64 old_length, u64 new_length, unsigned flags, u64 new_address);
 /* brk(2) as the system call returns it. */
 u64 space_brk(struct space *space, u64 address);
@@ -118,7 +121,7 @@ void space_stats(struct space *space, struct space_stats *stats);
 struct space_range {
     u64 start, end;
     unsigned prot;
-    bool shared;
+    bool shared, is_locked;
     u64 offset;
     struct file *file;
     const char *name; /* "[heap]"... or NULL */

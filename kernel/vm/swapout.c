@@ -49,6 +49,16 @@ void swapout_forget_space(struct space *s)
         wait_event(&spaces.left, load_acquire(&spaces.pinned) != s);
 }
 
+void swapout_each_space(void (*visit)(const struct space *s, void *argument), void *argument)
+{
+    struct space *s;
+
+    spin_lock(&spaces.lock);
+    list_for_each(s, &spaces.list, scan_link)
+        visit(s, argument);
+    spin_unlock(&spaces.lock);
+}
+
 static struct space *pin_first(void)
 {
     struct space *s = NULL;

@@ -126,8 +126,10 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
 
     if (v == NULL || v->start >= end)
         return 0;
+    if (unlikely(s->has_sealed) && range_is_sealed(s, start, end))
+        return -EPERM;
     if (v->start < start && v->end > end) {
-        if (s->n_vmas >= MAX_MAP_COUNT || vma_split(s, v, start) != 0)
+        if (!has_room_for_vma(s) || vma_split(s, v, start) != 0)
             return -ENOMEM;
         v = v->above;
     }

@@ -21,6 +21,7 @@
 #define VM_VMA_H
 
 #include "lib/tree.h"
+#include "vm/limits.h"
 #include "vm/pagetable.h"
 #include "vm/reclaim.h"
 #include "vm/space.h"
@@ -91,12 +92,13 @@ struct space {
 
     u64 mmap_top;                                                                   /* new mappings go below */
     u64 brk_start, brk;                                                             /* the heap is [brk_start, brk) */
-    bool lock_future;                                                               /* mlockall(MCL_FUTURE) */
+    u32 future_flags;                                                               /* of new mappings: mlockall(MCL_FUTURE) */
     u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages, locked_pages; /* by vmas, under the write lock */
     u64 rss[RSS_KINDS], peak_rss, n_tables;                                         /* atomic */
     u64 minor_faults, major_faults;
     struct list scan_link; /* vm/swapout.c: the clock's hand is at scan_hand */
     u64 scan_hand;
+    bool has_sealed;  /* there is a mapping with VMA_SEALED */
     bool has_locked;  /* there are or were mappings with VMA_LOCKED */
     bool scan_barred; /* the hand passes it by: set and read under tables_lock */
     struct space_layout layout;
@@ -121,7 +123,6 @@ static inline int pt_split_spans(struct space *s, u64 address)
 }
 
 #define USER_MIN 65536      /* vm.mmap_min_addr */
-#define MAX_MAP_COUNT 65530 /* vm.max_map_count */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */
@@ -187,6 +188,29 @@ void vma_free_list(struct list *removed);
  * the mode that zap_mode says was called if KEEP is private memory, pt_split_spans at both ends if there is none */
 enum pt_mode zap_mode(const struct vma *keep);
 u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
+static inline bool has_room_for_vma(const struct space *s)
+{
+    return s->n_vmas < load_relaxed(&vm_settings.max_map_count);
+}
+/* ---- vm/setflags.c ---- */
+
+struct flag_change {
+    u32 set, clear, forbidden; /* FORBIDDEN: -EINVAL */
+    bool needs_anonymous;      /* private without object, else -EINVAL */
+    bool discards;             /* -EPERM where a seal is in the way */
+    bool stops_at_hole;        /* else goes on behind it; -ENOMEM either way */
+    bool passes_vdso;          /* leaves the kernel's own mappings alone */
+};
+int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_change *change);
+/* [start, end) of V becomes a vma of its own, which is returned; NULL: no memory, or too many. => write lock */
+struct vma *vma_isolate(struct space *s, struct vma *v, u64 start, u64 end);
+void vma_merge_around(struct space *s, struct vma *v, struct list *removed);
+/* A seal forbids to throw away private pages that may not be written anyhow. => lock */
+bool vma_may_discard(struct space *s, const struct vma *v, u64 start, u64 end);
+bool range_is_sealed(struct space *s, u64 start, u64 end);
+/* Pages of [start, end) in V that are writable by their entries. => lock */
+u64 vma_writable_pages(struct space *s, const struct vma *v, u64 start, u64 end);
+
 /* Unmaps [start, end): splits vmas, takes pages out, frees empty tables. Removed vmas go onto REMOVED for
  * vma_free_list. -ENOMEM: nothing was done.
  * => write lock, everything page aligned */

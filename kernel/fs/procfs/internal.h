@@ -10,6 +10,7 @@
 #ifndef FS_PROCFS_INTERNAL_H
 #define FS_PROCFS_INTERNAL_H
 
+#include "fs/procfs/procfs.h"
 #include "fs/vfs.h"
 #include "lib/print.h"
 #include "proc/task.h"
@@ -101,7 +102,6 @@ int proc_mount_tree(struct super *super, const struct proc_entry *entry);
 /* What INODE is about: 0, or -ESRCH when it is gone. Ends with proc_target_put. */
 int proc_target_get(struct inode *inode, struct proc_target *t);
 void proc_target_put(struct proc_target *t);
-bool may_trace(struct task *task);
 /* A decimal number without sign or leading zeros, or -1. */
 int name_number(struct name name);
 

@@ -4,6 +4,7 @@
 #include "lib/random.h"
 #include "lib/string.h"
 #include "proc/uname.h"
+#include "vm/limits.h"
 #include "vm/reclaim.h"
 #include "vm/space.h"
 
@@ -35,7 +36,6 @@ CONSTANT(show_shmall, "18446744073692774399")
 CONSTANT(show_shmmni, "4096")
 CONSTANT(show_sem, "32000\t1024000000\t500\t32000")
 CONSTANT(show_mmap_min_addr, "65536")
-CONSTANT(show_max_map_count, "65530")
 CONSTANT(show_swappiness, "60")
 CONSTANT(show_dirty_ratio, "20")
 CONSTANT(show_dirty_background_ratio, "10")
@@ -150,6 +150,84 @@ static int show_inode_nr(struct seq *s, const struct proc_target *t)
     return 0;
 }
 
+/* ---- vm ---- */
+
+static int show_number(struct seq *s, u64 value)
+{
+    seq_printf(s, "%lu\n", value);
+    return 0;
+}
+
+static int parse_limited(const char *text, long max, long *value)
+{
+    return parse_number(text, value) != 0 || *value < 0 || *value > max ? -EINVAL : 0;
+}
+
+/* The words of vm_settings that are plain numbers. */
+#define VM_SETTING(name, max)                                                      \
+    static int show_##name(struct seq *s, const struct proc_target *t)             \
+    {                                                                              \
+        return show_number(s, load_relaxed(&vm_settings.name));                    \
+    }                                                                              \
+    static int write_##name(const struct proc_target *t, char *text, size_t n)     \
+    {                                                                              \
+        long value;                                                                \
+        int error = parse_limited(text, max, &value);                              \
+                                                                                   \
+        if (error == 0)                                                            \
+            store_relaxed(&vm_settings.name, (__typeof__(vm_settings.name))value); \
+        return error;                                                              \
+    }
+VM_SETTING(max_map_count, INT32_MAX)
+VM_SETTING(user_reserve_kbytes, INT64_MAX)
+VM_SETTING(admin_reserve_kbytes, INT64_MAX)
+
+static int show_overcommit_memory(struct seq *s, const struct proc_target *t)
+{
+    return show_number(s, load_relaxed(&vm_settings.overcommit_memory));
+}
+static int write_overcommit_memory(const struct proc_target *t, char *text, size_t n)
+{
+    long value;
+    int error = parse_limited(text, OVERCOMMIT_NEVER, &value);
+
+    if (error == 0)
+        vm_set_overcommit((enum overcommit_mode)value);
+    return error;
+}
+
+/* The ratio and the number of kilobytes take each other's place. */
+static int show_overcommit_ratio(struct seq *s, const struct proc_target *t)
+{
+    return show_number(s, load_relaxed(&vm_settings.overcommit_ratio));
+}
+static int write_overcommit_ratio(const struct proc_target *t, char *text, size_t n)
+{
+    long value;
+    int error = parse_limited(text, INT32_MAX, &value);
+
+    if (error != 0)
+        return error;
+    store_relaxed(&vm_settings.overcommit_kbytes, 0);
+    store_relaxed(&vm_settings.overcommit_ratio, (unsigned)value);
+    return 0;
+}
+static int show_overcommit_kbytes(struct seq *s, const struct proc_target *t)
+{
+    return show_number(s, load_relaxed(&vm_settings.overcommit_kbytes));
+}
+static int write_overcommit_kbytes(const struct proc_target *t, char *text, size_t n)
+{
+    long value;
+    int error = parse_limited(text, INT64_MAX, &value);
+
+    if (error != 0)
+        return error;
+    store_relaxed(&vm_settings.overcommit_kbytes, (u64)value);
+    store_relaxed(&vm_settings.overcommit_ratio, 0);
+    return 0;
+}
+
 static int write_drop_caches(const struct proc_target *t, char *text, size_t n)
 {
     unsigned which = (unsigned)text[0] - '0';
@@ -194,15 +272,24 @@ static const struct proc_entry kernel_entries[] = {
     {0},
 };
 
+#define SETTING(name_)                                                                       \
+    {                                                                                        \
+        .name = #name_, .mode = S_IFREG | 0644, .show = show_##name_, .write = write_##name_ \
+    }
+
 static const struct proc_entry vm_entries[] = {
+    SETTING(admin_reserve_kbytes),
     PROC_FILE("dirty_background_ratio", 0444, show_dirty_background_ratio),
     PROC_FILE("dirty_ratio", 0444, show_dirty_ratio),
     {.name = "drop_caches", .mode = S_IFREG | 0200, .write = write_drop_caches},
-    PROC_FILE("max_map_count", 0444, show_max_map_count),
+    SETTING(max_map_count),
     PROC_FILE("mmap_min_addr", 0444, show_mmap_min_addr),
     PROC_FILE("nr_hugepages", 0444, show_zero),
-    PROC_FILE("overcommit_memory", 0444, show_one),
+    SETTING(overcommit_kbytes),
+    SETTING(overcommit_memory),
+    SETTING(overcommit_ratio),
     PROC_FILE("swappiness", 0444, show_swappiness),
+    SETTING(user_reserve_kbytes),
     {0},
 };
 

@@ -6,6 +6,7 @@
 #include "lib/cmdline.h"
 #include "lib/string.h"
 #include "proc/uname.h"
+#include "vm/limits.h"
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
 #include "vm/swap.h"
@@ -57,8 +58,8 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
         {"SUnreclaim:", m.slab},
         {"KernelStack:", 0},
         {"PageTables:", m.tables},
-        {"CommitLimit:", m.total / 2},
-        {"Committed_AS:", m.anon},
+        {"CommitLimit:", vm_commit_limit()},
+        {"Committed_AS:", vm_committed()},
         {"VmallocTotal:", 0},
         {"VmallocUsed:", 0},
         {"VmallocChunk:", 0},

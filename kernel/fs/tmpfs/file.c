@@ -65,6 +65,8 @@ int tmpfs_setattr(struct inode *inode, const struct attributes *attr)
     unsigned seals = tmpfs_inode(inode)->seals;
     int error;
 
+    if ((attr->valid & ATTR_MODE) && (seals & F_SEAL_EXEC) && ((inode->mode ^ attr->mode) & 0111))
+        return -EPERM;
     if (attr->valid & ATTR_SIZE) {
         if ((attr->size < inode_size(inode) && (seals & F_SEAL_SHRINK)) ||
             (attr->size > inode_size(inode) && (seals & F_SEAL_GROW)))
@@ -93,11 +95,8 @@ static ssize_t write(struct file *file, struct uio *uio, u64 *pos)
 
     if (uio->left > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
         return -EPERM;
-    if ((seals & F_SEAL_GROW) && at + uio->left > inode_size(inode)) {
-        if (uio->left > 0 && at >= inode_size(inode))
-            return -EPERM;
-        uio->left = MIN(uio->left, inode_size(inode) - at);
-    }
+    if ((seals & F_SEAL_GROW) && uio->left > 0 && at + uio->left > inode_size(inode))
+        return -EPERM;
     return generic_write(file, uio, pos);
 }
 
@@ -206,6 +205,11 @@ const struct file_ops tmpfs_file_ops = {
 
 /* ---- seals ---- */
 
+#define F_ALL_SEALS \
+    ((unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC))
+/* Sealing the mode of an executable file seals its bytes, too. */
+#define CODE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+
 static bool is_memory_file(const struct file *file) { return file_is_shmem(file); }
 
 unsigned file_forbidden_prot(const struct file *file, bool shared)
@@ -224,33 +228,24 @@ long tmpfs_get_seals(struct file *file)
     return is_memory_file(file) ? (long)tmpfs_inode(file->inode)->seals : -EINVAL;
 }
 
-static bool has_writable_mapping(struct inode *inode)
-{
-    /* Which of them are writable is vm's knowledge; any mapping is in the way. */
-    return inode->object.mappings.root != NULL;
-}
-
 long tmpfs_add_seals(struct file *file, unsigned seals)
 {
     struct inode *inode = file->inode;
     struct tmpfs_inode *t;
     long error = 0;
 
-    if (!is_memory_file(file))
-        return -EINVAL;
     if (!file->can_write)
         return -EPERM;
-    if (seals &
-        ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC))
+    if (!is_memory_file(file) || (seals & ~F_ALL_SEALS))
         return -EINVAL;
     t = tmpfs_inode(inode);
     write_lock(&inode->lock);
     if (t->seals & F_SEAL_SEAL)
         error = -EPERM;
-    else if ((seals & F_SEAL_WRITE) && !(t->seals & F_SEAL_WRITE) && has_writable_mapping(inode))
+    else if ((seals & F_SEAL_WRITE) && !(t->seals & F_SEAL_WRITE) && object_has_writable_mapping(&inode->object))
         error = -EBUSY;
     else
-        t->seals |= seals;
+        t->seals |= seals | ((seals & F_SEAL_EXEC) && (inode->mode & 0111) ? CODE_SEALS : 0);
     write_unlock(&inode->lock);
     return error;
 }

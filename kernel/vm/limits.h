@@ -1,0 +1,40 @@
+/* What keeps a space from growing: resource limits, vm.max_map_count, vm.overcommit_memory. */
+#ifndef VM_LIMITS_H
+#define VM_LIMITS_H
+
+#include "lib/types.h"
+
+struct space;
+struct vma;
+
+enum overcommit_mode { OVERCOMMIT_GUESS, OVERCOMMIT_ALWAYS, OVERCOMMIT_NEVER };
+
+/* /proc/sys/vm: plain words, written by root. */
+extern struct vm_settings {
+    unsigned overcommit_memory; /* enum overcommit_mode */
+    unsigned overcommit_ratio;  /* percent; 0 while overcommit_kbytes counts */
+    u64 overcommit_kbytes, user_reserve_kbytes, admin_reserve_kbytes;
+    unsigned max_map_count;
+} vm_settings;
+void vm_set_overcommit(enum overcommit_mode mode);
+
+/* Somebody counts private writable pages (RLIMIT_DATA, OVERCOMMIT_NEVER): then vmas tell exactly which those are, and a
+ * change of protection splits them (vm/mprotect.c). Once set it stays. */
+extern bool vm_counts_exactly;
+void vm_count_exactly(void); /* a process got a limit for its data */
+
+/* RLIMIT_AS, and for private writable pages RLIMIT_DATA, let S have N pages more. => S's lock */
+bool within_limits(const struct space *s, u64 n, bool is_data);
+/* There is, or is promised by overcommitting, memory for N pages more. S: who wants them, or NULL. */
+bool may_commit(const struct space *s, u64 n);
+/* RLIMIT_MEMLOCK lets S lock N pages more. => S's lock */
+bool within_lock_limit(const struct space *s, u64 n);
+/* Whether anything may be locked at all (EPERM). */
+bool may_lock_memory(void);
+u64 rlimit_of_current(unsigned which);
+
+/* For /proc/meminfo: pages. */
+u64 vm_committed(void);
+u64 vm_commit_limit(void);
+
+#endif
