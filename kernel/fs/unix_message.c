@@ -12,10 +12,53 @@
 #define SIGPIPE 13
 #define STREAM_PIECE (16 * KIB)
 
+/*
+ * A file that a message carries may be a socket in which messages with sockets wait, and so on, as deep as a program
+ * likes. So nobody releases files while releasing files: one thread at a time takes such messages from `doomed`, where
+ * the release of their files puts further ones.
+ */
+static struct spinlock doomed_lock;
+static struct list doomed = LIST_INIT(doomed);
+static bool is_draining; /* doomed_lock */
+
+static struct message *next_doomed(void)
+{
+    struct message *m = NULL;
+
+    spin_lock(&doomed_lock);
+    if (list_empty(&doomed)) {
+        is_draining = false;
+    } else {
+        m = list_first(&doomed, struct message, link);
+        list_remove(&m->link);
+    }
+    spin_unlock(&doomed_lock);
+    return m;
+}
+
+static void free_with_files(struct message *m)
+{
+    bool is_ours;
+
+    spin_lock(&doomed_lock);
+    list_add_tail(&doomed, &m->link);
+    is_ours = !is_draining;
+    is_draining = true;
+    spin_unlock(&doomed_lock);
+    while (is_ours && (m = next_doomed()) != NULL) {
+        for (unsigned i = 0; i < m->n_files; i++)
+            file_put(m->files[i]);
+        kfree(m->files);
+        kfree(m);
+    }
+}
+
 void message_free(struct message *m)
 {
-    for (unsigned i = 0; i < m->n_files; i++)
-        file_put(m->files[i]);
+    if (m->n_files > 0) {
+        free_with_files(m);
+        return;
+    }
     kfree(m->files);
     kfree(m);
 }

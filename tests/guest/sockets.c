@@ -269,6 +269,37 @@ static void rights(void)
     close(s[1]); /* it must not be lost: the count of files tells */
 }
 
+static int send_descriptor(int socket, int fd)
+{
+    char byte = 'x', control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    return (int)sendmsg(socket, &message, 0);
+}
+
+/* Sockets in messages of sockets in messages: the end of the outermost is the end of all. */
+static void nested(void)
+{
+    int previous = -1, ends[2], made = 0;
+
+    for (; made < 5000 && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0; made++) {
+        if (previous >= 0 && send_descriptor(ends[0], previous) < 0)
+            break;
+        close(previous);
+        close(ends[0]);
+        previous = ends[1];
+    }
+    IS(made, 5000, "a chain of sockets in flight");
+    OKAY(close(previous), "goes with its outermost");
+}
+
 static void body(void)
 {
     kinds();
@@ -279,6 +310,7 @@ static void body(void)
     datagrams();
     packets();
     rights();
+    nested();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
