@@ -22,7 +22,7 @@ Builds every .c of FOLDER, programs for xv6-riscv's user library, against the he
 PROGRAM in the guest: its output alone on standard output, its status ours. Without PROGRAM: a shell with all of them.
 A .c without main() is linked into every program. Other files of FOLDER are in the programs' root folder, too.
 
-  --lazy     sbrk gives memory when it is touched, as in the lab on lazy allocation
+  --lazy     sbrk gives memory when it is touched, as in the lab on lazy allocation (so it does for a PROGRAM lazy...)
   --linux    on Debian's Linux, to compare
   OPTION     of ./quire run: --smp N, --mem SIZE, --timeout S, --debug ...
 END
@@ -159,6 +159,7 @@ done
 if [ -n "$has_program" ]; then
     program=$(i=0; for argument; do [ "$i" != $((count + 1)) ] || printf '%s' "$argument"; i=$((i + 1)); done)
     [ -n "$program" ] || misuse "--: a program is missing"
+    case $program in lazy*) lazy=1 ;; esac
     case $program in */*) misuse "$program: the name of a program is wanted" ;; esac
     [ -x "$OUT/root/$program" ] || die "xv6: no program '$program' in $folder: there are$theirs"
     # "OPTION... -- PROGRAM ARG..." becomes "OPTION... -- chroot /xv6 PROGRAM ARG..." by turning them round once.

@@ -27,7 +27,7 @@ static void test_sbrk(void)
     sbrk(-PGSIZE);
     CHECK(sbrk(1) == start && sbrk(1) == start + 1 && sbrk(-2) == start + 2, "by single bytes, too");
     CHECK(sbrk(1 << 30) == SBRK_ERROR, "more than the machine has is refused at once");
-    CHECK(sbrk(-(1 << 30)) == SBRK_ERROR, "as is more back than there was");
+    CHECK(sbrk(-(1 << 30)) == start && sbrk(0) == start, "more back than there was does nothing");
 }
 
 static void test_exhaustion(void)
@@ -41,6 +41,36 @@ static void test_exhaustion(void)
     sbrk(-(int)(sbrk(0) - start));
     CHECK(sbrk(0) == start && sbrk(1 << 20) == start, "and have them again");
     sbrk(-(1 << 20));
+}
+
+/* Several programs share the machine's memory; what one does not get, it did not take. */
+static void test_shares(void)
+{
+    int ends[2], pids[4], given = 0;
+    char answer;
+
+    pipe(ends);
+    for (int i = 0; i < 4; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            answer = sbrk(40 << 20) != SBRK_ERROR;
+            write(ends[1], &answer, 1);
+            pause(1000);
+        }
+        read(ends[0], &answer, 1);
+        given += answer;
+    }
+    CHECK(given == 3, "128 MiB are for all programs together");
+    CHECK(sbrk(1 << 20) != SBRK_ERROR, "a little is left");
+    sbrk(-(1 << 20));
+    for (int i = 0; i < 4; i++)
+        kill(pids[i]);
+    while (wait(0) > 0)
+        ;
+    CHECK(sbrk(100 << 20) != SBRK_ERROR, "and all of it when they have gone");
+    sbrk(-(100 << 20));
+    close(ends[0]);
+    close(ends[1]);
 }
 
 static void test_lazy(void)
@@ -131,6 +161,7 @@ int main(void)
 {
     test_sbrk();
     test_exhaustion();
+    test_shares();
     test_lazy();
     test_far();
     test_stack();

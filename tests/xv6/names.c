@@ -34,6 +34,25 @@ static void test_open(void)
     unlink("file");
 }
 
+static void test_writes(void)
+{
+    int fd = make_file("file", 10, 'a'), other;
+    char *end, byte = 0;
+
+    other = open("file", O_TRUNC | O_WRONLY);
+    CHECK(write(fd, "x", 1) == -1, "no writing past the end of a file that was cut");
+    close(fd);
+    end = sbrk(PGSIZE - (uint64)sbrk(0) % PGSIZE);
+    end = sbrk(0);
+    end[-1] = 'e';
+    CHECK(write(other, end - 1, 1) == 1, "what is in memory can be written");
+    close(other);
+    fd = open("file", O_RDONLY);
+    CHECK(read(fd, &byte, 1) == 1 && byte == 'e' && read(fd, &byte, 1) == 0, "and read back");
+    close(fd);
+    unlink("file");
+}
+
 static void test_descriptors(void)
 {
     int count = 3, fd, copy;
@@ -170,6 +189,7 @@ static void test_devices(void)
 int main(void)
 {
     test_open();
+    test_writes();
     test_descriptors();
     test_names();
     test_long_names();

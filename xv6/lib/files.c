@@ -40,9 +40,22 @@ int dup(int fd) { return is_users(fd) ? or_minus_one(linux_(LINUX_dup, fd)) : -1
 
 int pipe(int fds[2]) { return or_minus_one(linux_(LINUX_pipe2, fds, 0)); }
 
+/* A file takes all of it or fails, and has no holes: after its end there is nothing to write to. Pipes take what they
+ * can. */
 int write(int fd, const void *from, int length)
 {
-    return is_users(fd) && length >= 0 ? or_minus_one(linux_(LINUX_write, fd, from, length)) : -1;
+    struct linux_stat info;
+    long at, written;
+
+    if (!is_users(fd) || length < 0)
+        return -1;
+    at = linux_(LINUX_lseek, fd, 0, LINUX_SEEK_CUR);
+    if (at < 0 || linux_(LINUX_fstat, fd, &info) < 0 || (info.mode & LINUX_S_IFMT) != LINUX_S_IFREG)
+        return or_minus_one(linux_(LINUX_write, fd, from, length));
+    if (at > info.size)
+        return -1;
+    written = linux_(LINUX_write, fd, from, length);
+    return written == length ? length : -1;
 }
 
 /* ---- Directories, read as files of 16-byte entries ---- */
@@ -63,7 +76,7 @@ static struct dirent convert(const struct linux_dirent *from)
  */
 static int read_directory(int fd, char *to, int length)
 {
-    uint64 space[128];
+    uint64 space[64];
     char *buffer = (char *)space;
     int done = 0, room = length / (int)sizeof(struct dirent);
 

@@ -132,6 +132,7 @@ void xv6_start(long *stack)
         if (xv6_slot < 0)
             fail("too many processes");
         xv6_machine->slots[xv6_slot].pid = pid;
+        xv6_machine->slots[xv6_slot].memory = 0;
     }
     top = make_stack(argc, &argv);
     xv6_watch_faults(argc > 0 ? argv[0] : "?");

@@ -22,6 +22,7 @@ int xv6_take_slot(void)
         if (__atomic_compare_exchange_n(&xv6_machine->slots[i].pid, &expected, SLOT_TAKEN, 0, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
             xv6_machine->slots[i].status = 0;
+            xv6_machine->slots[i].memory = 0;
             return i;
         }
     }

@@ -8,7 +8,8 @@
  *     page 1 + SLOT     a page for process SLOT to copy through
  *
  * A slot is taken before fork() and given back when the process has been waited for, as in xv6, so that at most NPROC
- * exist. Linux keeps 8 bits of an exit status; the slot keeps all of it.
+ * exist. Linux keeps 8 bits of an exit status; the slot keeps all of it. All slots' memory together is at most what
+ * xv6's machine has.
  */
 #ifndef XV6_LIB_MACHINE_H
 #define XV6_LIB_MACHINE_H
@@ -24,7 +25,9 @@ enum { SLOT_FREE = 0, SLOT_TAKEN = -1 }; /* in place of a pid */
 
 struct xv6_slot {
     int pid;
+    int parent;
     int status;
+    uint64 memory; /* that sbrk gave it, in bytes */
 };
 
 struct xv6_machine {

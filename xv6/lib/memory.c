@@ -7,7 +7,8 @@
  *     program | heap, open | reserved ...                  | end of what xv6 gives
  *             heap_start   heap_end                        heap_limit
  *
- * A program of xv6 has at most the machine's memory, MOST_MEMORY: so much is given at once; sbrklazy gives any range.
+ * xv6's machine has MOST_MEMORY: so much is given at once, to all programs together (what fork() shares counts once);
+ * sbrklazy gives any range. In the lab on lazy allocation sbrk never fails: what is past heap_limit is just not there.
  */
 #include "lib/machine.h"
 #include "lib/linux.h"
@@ -20,7 +21,7 @@
 
 extern char _end[]; /* of the program, by the linker */
 
-static uint64 heap_start, heap_end, heap_limit, eager_bytes;
+static uint64 heap_start, heap_end, heap_limit;
 
 /* Takes the pages from FROM to TO out of use, or, with NO_REPLACE, reserves them if they are free; 0 or -1. */
 static int reserve(uint64 from, uint64 to, int no_replace)
@@ -61,29 +62,78 @@ static int open_pages(uint64 from, uint64 to, int how)
     return result < 0 ? -1 : 0;
 }
 
+/* Counts BYTES more as this program's; 0, or -1 when the machine has no more. */
+static int take_memory(int bytes)
+{
+    struct xv6_slot *mine = &xv6_machine->slots[xv6_slot];
+    uint64 all = 0;
+
+    __atomic_add_fetch(&mine->memory, bytes, __ATOMIC_SEQ_CST);
+    for (int i = 0; i < NPROC; i++)
+        if (xv6_machine->slots[i].pid != SLOT_FREE)
+            all += __atomic_load_n(&xv6_machine->slots[i].memory, __ATOMIC_SEQ_CST);
+    if (all <= MOST_MEMORY)
+        return 0;
+    __atomic_sub_fetch(&mine->memory, bytes, __ATOMIC_SEQ_CST);
+    return -1;
+}
+
+static void give_memory_back(uint64 bytes)
+{
+    uint64 *mine = &xv6_machine->slots[xv6_slot].memory;
+
+    *mine -= *mine < bytes ? *mine : bytes;
+}
+
+static void shrink(uint64 end)
+{
+    if (PGROUNDUP(end) < heap_limit)
+        reserve(PGROUNDUP(end), PGROUNDUP(heap_end) < heap_limit ? PGROUNDUP(heap_end) : heap_limit, 0);
+    give_memory_back(heap_end - end);
+    heap_end = end;
+}
+
+static int grow(int bytes, int how)
+{
+    uint64 end = heap_end + bytes;
+
+    if (end > heap_limit || (how == SBRK_EAGER && take_memory(bytes) < 0))
+        return -1;
+    if (open_pages(PGROUNDUP(heap_end), PGROUNDUP(end), how) < 0) {
+        if (how == SBRK_EAGER)
+            give_memory_back(bytes);
+        return -1;
+    }
+    heap_end = end;
+    return 0;
+}
+
 char *sys_sbrk(int bytes, int how)
 {
-    uint64 old = heap_end, new = old + bytes;
+    uint64 old = heap_end;
 
-    if (new < heap_start || new > heap_limit)
+    if (bytes > 0 && grow(bytes, how) < 0)
         return SBRK_ERROR;
-    if (bytes < 0) {
-        reserve(PGROUNDUP(new), PGROUNDUP(old), 0);
-        eager_bytes -= eager_bytes < old - new ? eager_bytes : old - new;
-    } else {
-        if (how == SBRK_EAGER && eager_bytes + bytes > MOST_MEMORY)
-            return SBRK_ERROR;
-        if (open_pages(PGROUNDUP(old), PGROUNDUP(new), how) < 0)
-            return SBRK_ERROR;
-        eager_bytes += how == SBRK_EAGER ? bytes : 0;
-    }
-    heap_end = new;
+    if (bytes < 0 && old + bytes >= heap_start && old + bytes < old) /* else xv6 does nothing, and says nothing */
+        shrink(old + bytes);
     return (char *)old;
 }
 
-char *sbrk(int bytes) { return sys_sbrk(bytes, xv6_machine->lazy ? SBRK_LAZY : SBRK_EAGER); }
-
 char *sbrklazy(int bytes) { return sys_sbrk(bytes, SBRK_LAZY); }
+
+char *sbrk(int bytes)
+{
+    char *old;
+
+    if (!xv6_machine->lazy)
+        return sys_sbrk(bytes, SBRK_EAGER);
+    old = sys_sbrk(bytes, SBRK_LAZY);
+    if (old == SBRK_ERROR) {
+        old = (char *)heap_end;
+        heap_end += bytes;
+    }
+    return old;
+}
 
 void *mmap(void *at, uint64 length, int protection, int flags, int fd, uint64 offset)
 {

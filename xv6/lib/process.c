@@ -5,17 +5,39 @@
 
 #define TICK_NS 100000000L /* a tenth of a second */
 
+/* How long fork() waits for the first process to see to orphans that may be gone already. */
+#define ORPHAN_TRIES 50
+#define ORPHAN_WAIT_NS 1000000L
+
 struct linux_time {
     long seconds, nanoseconds;
 };
+
+static int has_orphans(void)
+{
+    for (int i = 1; i < NPROC; i++) {
+        struct xv6_slot *slot = &xv6_machine->slots[i];
+
+        if (slot->pid > 0 && !xv6_find_slot(slot->parent))
+            return 1;
+    }
+    return 0;
+}
 
 int fork(void)
 {
     int slot = xv6_take_slot();
     long pid;
 
+    for (int tries = 0; slot < 0 && tries < ORPHAN_TRIES && has_orphans(); tries++) {
+        struct linux_time moment = {0, ORPHAN_WAIT_NS};
+
+        linux_(LINUX_nanosleep, &moment, 0);
+        slot = xv6_take_slot();
+    }
     if (slot < 0)
         return -1;
+    xv6_machine->slots[slot].parent = getpid();
     pid = linux_(LINUX_clone, LINUX_SIGCHLD);
     if (pid < 0) {
         xv6_machine->slots[slot].pid = SLOT_FREE;
