@@ -73,6 +73,11 @@ void *radix_get(const struct radix *r, u64 index)
     return n == NULL ? NULL : n->slot[slot_of(index, 0)];
 }
 
+void radix_replace(struct radix *r, u64 index, void *item)
+{
+    find_leaf(r, index, NULL)->slot[slot_of(index, 0)] = item;
+}
+
 void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items)
 {
     while (n > 0) {

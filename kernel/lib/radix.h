@@ -18,6 +18,8 @@ void *radix_get(const struct radix *r, u64 index);
 void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items);
 /* 0, -ENOMEM, or -EEXIST when there is an entry already. ITEM is not NULL. Allocates, never sleeps. */
 int radix_insert(struct radix *r, u64 index, void *item);
+/* What there is at INDEX becomes ITEM, its tag stays. => there is something */
+void radix_replace(struct radix *r, u64 index, void *item);
 /* Takes the entry out and returns it (NULL if none); frees nodes that became empty. */
 void *radix_remove(struct radix *r, u64 index);
 /* The first entry with index >= *INDEX: returned with *INDEX set to its index, or NULL. */

@@ -22,6 +22,7 @@
 #include "lib/string.h"
 #include "sched/thread.h"
 #include "vm/swap.h"
+#include "vm/swapobj.h"
 #include "vm/tlb.h"
 
 /* What fault_locked asks for besides the results of space_fault. */
@@ -264,7 +265,7 @@ static void gather_around(struct object *o, u64 index, unsigned n, struct page *
 
         if (page == NULL)
             continue;
-        if (likely((page->flags & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE && i < below_end))
+        if (likely(!is_marker(page) && (page->flags & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE && i < below_end))
             page_get(page);
         else
             found[i] = NULL;

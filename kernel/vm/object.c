@@ -10,6 +10,7 @@
 #include "vm/cache.h"
 #include "vm/fault.h"
 #include "vm/mappings.h"
+#include "vm/swapobj.h"
 
 u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages;
 
@@ -56,6 +57,10 @@ void object_destroy(struct object *o)
     struct page *page;
 
     while ((page = radix_next(&o->pages, &index)) != NULL) {
+        if (is_marker(page)) {
+            object_forget_marker(o, index, page);
+            continue;
+        }
         if (page->flags & (PG_LOADING | PG_WRITEBACK)) {
             page_get(page);
             spin_unlock_irqrestore(&o->lock, flags);
@@ -110,6 +115,8 @@ static struct page *lookup(struct object *o, u64 index)
     u64 flags = spin_lock_irqsave(&o->lock);
     struct page *page = radix_get(&o->pages, index);
 
+    if (is_marker(page))
+        page = NULL;
     if (page != NULL) {
         page_get(page);
         if (!(page->flags & PG_REFERENCED))
@@ -178,7 +185,7 @@ static struct page *get_page(struct object *o, u64 index, struct readahead *ra, 
             return ERR_PTR(why_unread(o));
         }
         if (object_is_memory(o)) {
-            error = add_zero_page(o, index, below_size);
+            error = object_has_page(o, index) ? object_swap_in(o, index) : add_zero_page(o, index, below_size);
         } else if (attempt >= READ_ATTEMPTS && load_relaxed(&o->read_error) != 0) {
             error = why_unread(o);
         } else {
@@ -310,7 +317,7 @@ u64 object_drop_clean(struct object *o)
 
     while ((page = radix_next(&o->pages, &index)) != NULL) {
         index++;
-        if ((page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) != 0 || load_relaxed(&page->refs) != 1)
+        if (is_marker(page) || (page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) != 0 || load_relaxed(&page->refs) != 1)
             continue;
         object_remove_locked(o, page);
         page_put(page);

@@ -95,7 +95,7 @@ extern u64 nr_anon_pages;
 
 struct memory_stats {
     u64 total, free, reserved; /* pages */
-    u64 cached, dirty, writeback, anon, tables, slab, kernel, shmem;
+    u64 cached, dirty, writeback, anon, tables, slab, kernel, shmem, shmem_swapped;
 };
 void memory_stats(struct memory_stats *stats);
 

@@ -16,7 +16,7 @@ static ssize_t read_piece(struct object *o, struct uio *u, struct readahead *ra,
     struct page *page = object_find_page(o, index);
     size_t done;
 
-    if (page == NULL && object_is_memory(o))
+    if (page == NULL && object_is_memory(o) && !object_has_page(o, index))
         return (ssize_t)uio_clear_out(u, n);
     if (page == NULL)
         page = object_get_page(o, index, ra);

@@ -13,6 +13,7 @@
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
 #include "vm/swap.h"
+#include "vm/swapobj.h"
 #include "vm/swapout.h"
 
 static struct {
@@ -83,12 +84,25 @@ static bool is_clean_cache(const struct page *page)
     return (flags & (NOT_CACHE | PG_UPTODATE | PG_LOADING | PG_WRITEBACK | PG_DIRTY)) == PG_UPTODATE;
 }
 
+/* Its bytes have no place but the swap cache's. */
+static bool is_memory_page(const struct page *page)
+{
+    u32 flags = load_acquire(&page->flags);
+
+    return (flags & (NOT_CACHE | PG_UPTODATE | PG_LOADING | PG_MEMORY_ONLY)) == (PG_UPTODATE | PG_MEMORY_ONLY);
+}
+
+static bool is_evictable(const struct page *page)
+{
+    return is_memory_page(page) ? !swap_cannot_store(page) : is_clean_cache(page);
+}
+
 /* The object of a page that may be evicted, pinned; NULL. */
 static struct object *pin_object(struct page *page)
 {
     struct object *o = NULL;
 
-    if (!is_clean_cache(page))
+    if (!is_evictable(page))
         return NULL;
     if (load_relaxed(&page->flags) & PG_REFERENCED) {
         atomic_and(&page->flags, ~(u32)PG_REFERENCED);
@@ -96,29 +110,33 @@ static struct object *pin_object(struct page *page)
     }
     spin_lock(&reclaim.lock);
     o = load_acquire(&page->object);
-    if (o != NULL && !is_clean_cache(page)) /* the descriptor changed its purpose while we looked */
+    if (o != NULL && !is_evictable(page)) /* the descriptor changed its purpose while we looked */
         o = NULL;
     reclaim.pinned = o;
     spin_unlock(&reclaim.lock);
     return o;
 }
 
-static bool evict(struct object *o, struct page *page)
+/* Pages freed. */
+static unsigned evict(struct object *o, struct page *page)
 {
     bool removed = false;
-    u64 flags;
+    u64 flags, slot = 0;
 
     if (load_relaxed(&page->refs) > 1 && !rmap_unmap_unused(o, page))
         return false;
     flags = spin_lock_irqsave(&o->lock);
-    if (page->object == o && is_clean_cache(page) && load_relaxed(&page->refs) == 1) {
-        object_remove_locked(o, page);
-        removed = true;
+    if (page->object == o && is_evictable(page) && load_relaxed(&page->refs) == 1) {
+        removed = !is_memory_page(page);
+        if (removed)
+            object_remove_locked(o, page);
+        else
+            slot = object_swap_out_locked(o, page);
     }
     spin_unlock_irqrestore(&o->lock, flags);
     if (removed)
         page_put(page);
-    return removed;
+    return slot != 0 ? swap_store(slot) : removed;
 }
 
 /* Moves the hand over N descriptors: pages freed. */

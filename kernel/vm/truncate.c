@@ -9,6 +9,7 @@
  */
 #include "lib/string.h"
 #include "vm/cache.h"
+#include "vm/swapobj.h"
 
 /* Takes pages [first, last] out of the cache. */
 static void remove_pages(struct object *o, u64 first, u64 last)
@@ -17,6 +18,10 @@ static void remove_pages(struct object *o, u64 first, u64 last)
     struct page *page;
 
     while ((page = radix_next(&o->pages, &index)) != NULL && index <= last) {
+        if (is_marker(page)) {
+            object_forget_marker(o, index, page);
+            continue;
+        }
         if (page->flags & (PG_LOADING | PG_WRITEBACK)) {
             page_get(page);
             spin_unlock_irqrestore(&o->lock, flags);

@@ -3,6 +3,7 @@
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
 #include "vm/reclaim.h"
+#include "vm/swapobj.h"
 #include "vm/tlb.h"
 
 void vm_init(void)
@@ -26,6 +27,7 @@ void memory_stats(struct memory_stats *stats)
         .tables = pt_count(),
         .slab = kmalloc_pages(),
         .shmem = load_relaxed(&nr_memory_pages),
+        .shmem_swapped = load_relaxed(&nr_memory_swapped),
         .anon = load_relaxed(&nr_anon_pages),
     };
     known = stats->free + stats->cached + stats->tables + stats->slab + stats->shmem + stats->anon;

@@ -406,6 +406,7 @@ UNUSED static int tap_main(int argc, char **argv, void (*body)(void))
         printf("Bail out! no shared memory: %s\n", errno_name(errno));
         return 1;
     }
+    memset(tap, 0, sizeof(*tap)); /* its page is there before pages are counted */
     if (!base)
         base = access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp";
     snprintf(tap_folder, sizeof(tap_folder), "%s/%s.%d", base, tap_program, (int)getpid());

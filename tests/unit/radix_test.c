@@ -103,6 +103,9 @@ static void test_limits(void)
     CHECK(radix_get(&r, UINT64_MAX) == &high && radix_get(&r, UINT64_MAX - 1) == NULL, "only what was put in is there");
     index = 1;
     CHECK(radix_next(&r, &index) == &high && index == UINT64_MAX, "a search crosses the whole range");
+    radix_tag(&r, 0, true);
+    radix_replace(&r, 0, &high);
+    CHECK(radix_get(&r, 0) == &high && radix_is_tagged(&r, 0), "an entry is replaced under its tag");
     radix_destroy(&r);
     CHECK(nodes == 0 && r.root == NULL, "destroy frees every node");
 }

@@ -20,7 +20,8 @@ static void show_memory(struct seq *s)
     show_count(s, "pages_total", m.total);
     show_count(s, "pages_free", m.free);
     show_count(s, "pages_reserved", m.reserved);
-    show_count(s, "pages_anon", m.anon - swap.cached + swap.slots); /* wherever their bytes are */
+    show_count(s, "pages_anon", m.anon - swap.cached + swap.slots - m.shmem_swapped); /* wherever */
+    show_count(s, "pages_shared", m.shmem + m.shmem_swapped);
     show_count(s, "pages_cached", m.cached);
     show_count(s, "pages_shmem", m.shmem);
     show_count(s, "pages_dirty", m.dirty);

@@ -6,6 +6,7 @@
 
 #include "fs/page_io.h"
 #include "vm/swapdev.h"
+#include "vm/swapobj.h"
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
@@ -76,6 +77,8 @@ void reclaim_kick(void) {}
 bool reclaim_wait(unsigned round) { return false; }
 void reclaim_forget_object(struct object *o) {}
 bool swapdev_is(const struct block_device *disk) { return false; }
+int object_swap_in(struct object *o, u64 index) { return 0; }
+void object_forget_marker(struct object *o, u64 index, void *item) {}
 bool cred_in_group(const struct cred *cred, u32 gid) { return false; }
 size_t copy_to_user_partial(void *to, const void *from, size_t n) { return n; }
 size_t copy_from_user_partial(void *to, const void *from, size_t n) { return n; }
