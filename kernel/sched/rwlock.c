@@ -82,7 +82,9 @@ void write_lock(struct rwlock *l)
 void write_unlock(struct rwlock *l)
 {
     atomic_and(&l->state, ~WRITER);
-    wake_one(&l->waiters);
+    memory_barrier(); /* the state before the look at who waits: wait_prepare has it the other way round */
+    if (unlikely(!list_empty(&l->waiters.waiters)))
+        wake_one(&l->waiters);
 }
 
 void write_downgrade(struct rwlock *l)

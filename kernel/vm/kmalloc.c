@@ -9,11 +9,13 @@
  * goes back to the page allocator unless it is the last on the list. Requests above 2 KiB are whole pages, their order
  * in page->private.
  *
- * Locks: one per class (irqsave).
+ * Each hart keeps a few objects of every class back, so that what is freed and wanted again costs no lock.
+ *
+ * Locks: one per class (irqsave); what a hart keeps, by interrupts being off.
  */
 #include "vm/kmalloc.h"
 #include "lib/string.h"
-#include "sched/spinlock.h"
+#include "sched/sched.h"
 #include "vm/page.h"
 
 #define UNIT 16
@@ -41,6 +43,13 @@ static struct size_class classes[] = {
     CLASS(192, 6),  CLASS(256, 7),   CLASS(336, 8),   CLASS(448, 9),   CLASS(576, 10), CLASS(672, 11),
     CLASS(816, 12), CLASS(1008, 13), CLASS(1360, 14), CLASS(2048, 15),
 };
+
+#define KEPT_OBJECTS 6
+struct kept {
+    unsigned n;
+    void *objects[KEPT_OBJECTS];
+};
+static struct kept kept[MAX_HARTS][ARRAY_SIZE(classes)];
 
 static u64 large_pages;
 
@@ -113,9 +122,6 @@ static void slab_free(struct page *page, void *object)
     bool empty;
     u64 flags;
 
-#ifdef DEBUG
-    memset(object, 0x5a, c->size);
-#endif
     flags = spin_lock_irqsave(&c->lock);
     ASSERT(slab->in_use > 0);
     *(u16 *)object = slab->first_free;
@@ -134,6 +140,30 @@ static void slab_free(struct page *page, void *object)
     }
 }
 
+/* One that this hart has kept, or NULL. */
+static inline void *take_kept(const struct size_class *c)
+{
+    u64 flags = irq_save();
+    struct kept *k = &kept[current->hart->id][c - classes];
+    void *object = k->n > 0 ? k->objects[--k->n] : NULL;
+
+    irq_restore(flags);
+    return object;
+}
+
+/* False: there are enough of its class. */
+static inline bool keep(unsigned class, void *object)
+{
+    u64 flags = irq_save();
+    struct kept *k = &kept[current->hart->id][class];
+    bool kept_it = k->n < KEPT_OBJECTS;
+
+    if (kept_it)
+        k->objects[k->n++] = object;
+    irq_restore(flags);
+    return kept_it;
+}
+
 static unsigned order_for(size_t size)
 {
     unsigned order = 0;
@@ -148,8 +178,12 @@ static void *allocate(size_t size, unsigned alloc_flags)
     struct page *page;
     unsigned order;
 
-    if (likely(size <= LARGEST))
-        return slab_alloc(class_for(size), alloc_flags);
+    if (likely(size <= LARGEST)) {
+        struct size_class *c = class_for(size);
+        void *object = take_kept(c);
+
+        return likely(object != NULL) ? object : slab_alloc(c, alloc_flags);
+    }
     order = order_for(size);
     page = page_alloc_order(order, alloc_flags);
     if (page == NULL)
@@ -180,7 +214,11 @@ void kfree(void *p)
         return;
     page = address_page(p);
     if (likely(page->flags & PG_SLAB)) {
-        slab_free(page, p);
+#ifdef DEBUG
+        memset(p, 0x5a, classes[slab_of(page)->class].size);
+#endif
+        if (!keep(slab_of(page)->class, p))
+            slab_free(page, p);
         return;
     }
     ASSERT_ALWAYS(page->flags & PG_KERNEL);

@@ -174,7 +174,7 @@ static inline __attribute__((always_inline)) int protect_entries(struct space *s
                                                                  unsigned prot)
 {
     struct page *table;
-    pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_last_leaf(s, start, &table) : NULL;
+    pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_known_leaf(s, start, &table) : NULL;
     struct changes c;
 
     if (prot != v->prot && !(load_relaxed(&v->flags) & VMA_MARKED))

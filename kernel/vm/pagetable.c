@@ -49,13 +49,13 @@ static pte_t *table_of(pte_t entry) { return phys_to_virt(pte_pfn(entry) << PAGE
 static inline pte_t *remember_leaf(struct space *s, pte_t *t, u64 address, struct page **table)
 {
     *table = address_page(t);
-    store_relaxed(&s->last_leaf, *table);
+    store_relaxed(&s->leaves[(address >> SPAN_SHIFT) % LEAF_HINTS], *table);
     return &t[pt_index(address, 0)];
 }
 
 pte_t *pt_find(struct space *s, u64 address, struct page **table)
 {
-    pte_t *t = s->root, *entry = pt_in_last_leaf(s, address, table);
+    pte_t *t = s->root, *entry = pt_in_known_leaf(s, address, table);
 
     if (likely(entry != NULL))
         return entry;
@@ -103,7 +103,8 @@ static u64 leaf_generations;
 
 void pt_forget_leaves(struct space *s)
 {
-    store_release(&s->last_leaf, NULL);
+    for (unsigned i = 0; i < LEAF_HINTS; i++)
+        store_release(&s->leaves[i], NULL);
     store_release(&s->leaf_generation, atomic_add_relaxed(&leaf_generations, 1));
 }
 
@@ -271,7 +272,7 @@ static bool make_table(struct space *s, struct page *table, pte_t *entry, u64 ad
 
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table)
 {
-    pte_t *t = s->root, *found = to_level == 0 ? pt_in_last_leaf(s, address, table) : NULL;
+    pte_t *t = s->root, *found = to_level == 0 ? pt_in_known_leaf(s, address, table) : NULL;
 
     if (likely(found != NULL))
         return found;
@@ -347,7 +348,7 @@ static bool step_raw(struct pt_walk *w)
         return false;
     w->level = 0;
     w->next = MIN(ALIGN_DOWN(w->va, level_size(1)) + level_size(1), w->end);
-    w->pte = last == 0 ? pt_in_last_leaf(w->space, w->va, &w->table) : NULL;
+    w->pte = last == 0 ? pt_in_known_leaf(w->space, w->va, &w->table) : NULL;
     if (likely(w->pte != NULL))
         return true;
     for (; level > 0; level--) {

@@ -14,12 +14,13 @@ static struct vma *vma_of(const struct tree_node *node) { return node ? containe
  * above it each time. There are few such gaps; who looks for more looks at them one by one. */
 #define GAP_CAP (16 * GIB)
 
-/* What of the gap below V new mappings get: the part below mmap_top. */
-static u64 usable_gap(const struct vma *v)
+/* The free bytes below V, and what new mappings get of them: the part below mmap_top. */
+static void note_gap(struct vma *v, u64 below_end)
 {
-    u64 low = v->start - v->gap, high = MIN(v->start, v->space->mmap_top);
+    u64 high = MIN(v->start, v->space->mmap_top);
 
-    return high > low ? MIN(high - low, GAP_CAP) : 0;
+    v->gap = v->start - below_end;
+    v->usable = high > below_end ? MIN(high - below_end, GAP_CAP) : 0;
 }
 
 /* tree.update: a bound for the usable gaps of a subtree. It must not be too small, so the nodes above hear of a larger
@@ -27,7 +28,7 @@ static u64 usable_gap(const struct vma *v)
 static bool update_gap(struct tree_node *node)
 {
     struct vma *v = vma_of(node);
-    u64 max = usable_gap(v), old = v->max_gap;
+    u64 max = v->usable, old = v->max_gap;
 
     if (node->left != NULL)
         max = MAX(max, vma_of(node->left)->max_gap);
@@ -96,7 +97,7 @@ void vma_free_list(struct list *removed)
 
 static void set_gap(struct space *s, struct vma *v, u64 below_end)
 {
-    v->gap = v->start - below_end;
+    note_gap(v, below_end);
     tree_refresh(&s->vmas, &v->node);
 }
 
@@ -141,7 +142,7 @@ static void insert_locked(struct space *s, struct vma *v, struct vma *above)
     v->space = s;
     v->below = below;
     v->above = above;
-    v->gap = v->start - (below ? below->end : 0);
+    note_gap(v, below ? below->end : 0);
     v->max_gap = 0;
     if (below != NULL)
         below->above = v;

@@ -32,7 +32,8 @@ struct tlb_batch;
 struct vma {
     struct tree_node node;
     u64 start, end;
-    u64 gap;     /* free bytes between the vma below and this one */
+    u64 gap;     /* free bytes between the vma below and this one, */
+    u64 usable;  /* what of them a search for room considers (vma.c) */
     u64 max_gap; /* no usable gap in this subtree is larger, but for the cap (vma.c) */
     union {
         struct {
@@ -72,6 +73,8 @@ struct vma {
 
 enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_KINDS };
 
+#define LEAF_HINTS 4u
+
 struct space {
     u32 users; /* threads, and who looks at the memory; the last one to go unmaps it */
     u32 holds; /* on the struct; one for all users */
@@ -82,7 +85,7 @@ struct space {
     unsigned n_vmas;
 
     pte_t *root;
-    struct page *last_leaf; /* the leaf table that was used last; a hint. See pt_forget_leaves */
+    struct page *leaves[LEAF_HINTS]; /* the leaf tables that were used last, by their span; see pt_forget_leaves */
     u64 leaf_generation;    /* of hints in threads (vm/uaccess.c); no two spaces ever have the same */
     struct spinlock tables_lock;
     bool has_spans; /* marks or shared tables above the leaf level may exist */
@@ -104,12 +107,12 @@ struct space {
     struct space_layout layout;
 };
 
-/* Most look-ups stay in the 2 MiB of the one before: the leaf entry of ADDRESS if it is in the table used last, else
- * NULL. => as pt_find */
+/* Most look-ups stay in the few 2 MiB of those before: the leaf entry of ADDRESS if it is in a table that was used
+ * lately, else NULL. => as pt_find */
 #define SPAN_SHIFT (PAGE_SHIFT + PT_LEVEL_BITS)
-static inline pte_t *pt_in_last_leaf(struct space *s, u64 address, struct page **table)
+static inline pte_t *pt_in_known_leaf(struct space *s, u64 address, struct page **table)
 {
-    struct page *leaf = load_acquire(&s->last_leaf);
+    struct page *leaf = load_acquire(&s->leaves[(address >> SPAN_SHIFT) % LEAF_HINTS]);
 
     if (unlikely(leaf == NULL || leaf->table_span != address >> SPAN_SHIFT))
         return NULL;
