@@ -447,7 +447,7 @@ bool space_forbids(struct space *s, u64 address, enum fault_access access)
     read_lock(&s->lock);
     v = load_relaxed(&s->last_found);
     if (likely(v != NULL && v->start <= address && address < v->end) &&
-        likely((pte = pt_in_last_leaf(s, address, &table)) != NULL)) {
+        likely((pte = pt_in_known_leaf(s, address, &table)) != NULL)) {
         pte_t e = load_relaxed(pte);
 
         if (e == 0 || pte_has_page(e))

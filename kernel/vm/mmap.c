@@ -117,19 +117,21 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
                        struct list *removed)
 {
     bool is_data = is_private_writable(prot, flags);
-    struct vma v = {
-        .object = m->object,
-        .file = m->file,
-        .offset = m->object ? m->offset : 0,
-        .prot = prot,
-        .max_prot = m->max_prot,
-        .flags = vma_flags(flags) | s->future_flags,
-    };
     long at = place(s, address, length, flags);
+    struct vma v; /* what it is; where it is linked is map_range's */
     int error;
 
     if (at < 0)
         return at;
+    v.start = (u64)at;
+    v.end = (u64)at + length;
+    v.object = m->object;
+    v.file = m->file;
+    v.offset = m->object ? m->offset : 0;
+    v.userfault = NULL;
+    v.prot = prot;
+    v.max_prot = m->max_prot;
+    v.flags = vma_flags(flags) | s->future_flags;
     if (unlikely(v.flags & VMA_LOCKED)) {
         if (!within_lock_limit(s, length >> PAGE_SHIFT))
             return -EAGAIN;
@@ -143,8 +145,6 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
         if (error != 0)
             return error;
     }
-    v.start = (u64)at;
-    v.end = (u64)at + length;
     error = map_range(s, &v, removed);
     return error != 0 ? error : at;
 }

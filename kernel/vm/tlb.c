@@ -148,7 +148,7 @@ void tlb_flush_range(struct space *s, u64 start, u64 end)
         flush_other_harts(&f);
 }
 
-void tlb_flush(struct tlb_batch *b)
+void tlb_flush_noted(struct tlb_batch *b)
 {
     if (b->end != 0)
         tlb_flush_range(b->space, b->tables ? 0 : b->start, b->tables ? UINT64_MAX : b->end);

@@ -46,7 +46,13 @@ static inline void tlb_note(struct tlb_batch *b, u64 va)
 }
 static inline bool tlb_is_full(const struct tlb_batch *b) { return b->n_pages == TLB_BATCH_PAGES; }
 static inline void tlb_free_page(struct tlb_batch *b, struct page *page) { b->pages[b->n_pages++] = page; }
-void tlb_flush(struct tlb_batch *b); /* B is ready for more then */
+void tlb_flush_noted(struct tlb_batch *b);
+/* B is ready for more then. */
+static inline void tlb_flush(struct tlb_batch *b)
+{
+    if (b->end != 0 || b->n_pages != 0)
+        tlb_flush_noted(b);
+}
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
 /* The same on this hart alone, after permissions were added. */

@@ -5,6 +5,14 @@
 #include "vm/swap.h"
 #include "vm/tlb.h"
 
+static void count_gone(struct space *s, const u64 *gone)
+{
+    space_note_peak(s);
+    for (unsigned k = 0; k < RSS_KINDS; k++)
+        if (gone[k] != 0)
+            atomic_add_relaxed(&s->rss[k], -gone[k]);
+}
+
 /* Entries of one leaf table. Returns how many are done. */
 static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
 {
@@ -48,10 +56,8 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
         i = n;
     }
     table_unlock(w->table);
-    space_note_peak(w->space);
-    for (unsigned k = 0; k < RSS_KINDS; k++)
-        if (gone[k] != 0)
-            atomic_add_relaxed(&w->space->rss[k], -gone[k]);
+    if (gone[RSS_ANON] + gone[RSS_FILE] + gone[RSS_SHMEM] != 0)
+        count_gone(w->space, gone);
     return i;
 }
 

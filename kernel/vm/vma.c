@@ -84,7 +84,7 @@ void vma_free(struct vma *v)
     kfree(v);
 }
 
-void vma_free_list(struct list *removed)
+void vma_free_all(struct list *removed)
 {
     struct vma *v, *tmp;
 
@@ -101,26 +101,26 @@ static void set_gap(struct space *s, struct vma *v, u64 below_end)
     tree_refresh(&s->vmas, &v->node);
 }
 
-/* Totals that limits and /proc look at. */
-static void count_pages(struct space *s, const struct vma *v, u64 length, bool add)
+/* Totals that limits and /proc look at: MORE pages, or fewer, like V's. */
+static void count_pages(struct space *s, const struct vma *v, u64 more)
 {
-    u64 n = add ? length >> PAGE_SHIFT : -(length >> PAGE_SHIFT);
-
-    s->total_pages += n;
+    s->total_pages += more;
     if (s->total_pages > s->peak_pages)
         s->peak_pages = s->total_pages;
     if (v->flags & VMA_LOCKED)
-        s->locked_pages += n;
+        s->locked_pages += more;
     if (v->flags & VMA_GROWSDOWN)
-        s->stack_pages += n;
+        s->stack_pages += more;
     else if (!(v->flags & VMA_SHARED) && (v->prot & PROT_WRITE))
-        s->data_pages += n;
+        s->data_pages += more;
     else if (v->file != NULL && (v->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC)
-        s->exec_pages += n;
+        s->exec_pages += more;
 }
 
+static u64 vma_pages(const struct vma *v) { return (v->end - v->start) >> PAGE_SHIFT; }
+
 /* The counters follow when a vma's default protection changes: take its pages out before, in after. */
-void vma_count_pages(struct space *s, const struct vma *v, bool add) { count_pages(s, v, v->end - v->start, add); }
+void vma_count_pages(struct space *s, const struct vma *v, bool add) { count_pages(s, v, add ? vma_pages(v) : -vma_pages(v)); }
 
 static void lock_mappings(const struct vma *v)
 {
@@ -157,7 +157,7 @@ static void insert_locked(struct space *s, struct vma *v, struct vma *above)
         set_gap(s, above, v->end);
     s->last_found = v;
     s->n_vmas++;
-    count_pages(s, v, v->end - v->start, true);
+    count_pages(s, v, vma_pages(v));
     if (v->object != NULL)
         mappings_link(v);
 }
@@ -167,7 +167,7 @@ static void resize_locked(struct vma *v, u64 start, u64 end)
     struct space *s = v->space;
     bool lower_moves = v->start != start, upper_moves = v->end != end;
 
-    count_pages(s, v, v->end - v->start, false);
+    count_pages(s, v, ((end - start) >> PAGE_SHIFT) - vma_pages(v));
     if (v->object != NULL)
         mappings_unlink(v);
     v->offset += start - v->start;
@@ -175,7 +175,6 @@ static void resize_locked(struct vma *v, u64 start, u64 end)
     v->end = end;
     if (v->object != NULL)
         mappings_link(v);
-    count_pages(s, v, v->end - v->start, true);
     if (lower_moves)
         set_gap(s, v, v->below ? v->below->end : 0);
     if (upper_moves && v->above != NULL)
@@ -209,7 +208,7 @@ static void remove_locked(struct space *s, struct vma *v)
     if (above != NULL)
         set_gap(s, above, below ? below->end : 0);
     s->n_vmas--;
-    count_pages(s, v, v->end - v->start, false);
+    count_pages(s, v, -vma_pages(v));
     if (s->last_found == v)
         s->last_found = above;
 }

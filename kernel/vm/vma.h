@@ -184,7 +184,12 @@ extern const struct vm_file_ops *vm_file_ops;
 
 /* Frees vmas that vma_remove has unlinked and drops their files: outside all locks, the last reference to a file may
  * sleep. */
-void vma_free_list(struct list *removed);
+void vma_free_all(struct list *removed);
+static inline void vma_free_list(struct list *removed)
+{
+    if (!list_empty(removed))
+        vma_free_all(removed);
+}
 
 /* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL:
  * nothing does (munmap). Stops early when the batch is full: the address reached. => lock, or tables_lock; pt_own in
