@@ -25,15 +25,17 @@
 
 /* ---- what the rest of the kernel would provide ---- */
 
+#include "tests/unit/host/locks.h"
+
+char *host_memory;
+
 static struct cred root_cred = {.refs = 1, .cap_effective = UINT64_MAX},
                    user_cred = {.refs = 1, .uid = 7, .euid = 7, .fsuid = 7, .gid = 7, .fsgid = 7};
 static struct rlimits limits;
 static struct thread thread = {.cred = &root_cred, .limits = &limits};
 struct thread *current = &thread;
-struct hart harts[MAX_HARTS];
 static struct shrinker *shrinkers[4];
 static unsigned n_shrinkers;
-static long locks_held;
 
 void panic(const char *fmt, ...)
 {
@@ -41,10 +43,6 @@ void panic(const char *fmt, ...)
     abort();
 }
 void kprintf(const char *fmt, ...) {}
-unsigned hart_id(void) { return 0; }
-void *kmalloc(size_t n) { return malloc(n); }
-void *kzalloc(size_t n) { return calloc(1, n); }
-void kfree(void *p) { free(p); }
 char *kstrndup(const char *s, size_t n) { return strndup(s, n); }
 size_t copy_string(char *dst, const char *src, size_t size)
 {
@@ -60,7 +58,6 @@ u64 time_realtime_offset(void) { return 1000000000000000000ull; }
 bool cred_in_group(const struct cred *cred, u32 gid) { return cred->fsgid == gid; }
 int signal_send_current(int sig) { return 0; }
 int task_pid(const struct task *task) { return 1; }
-struct thread *kernel_thread(const char *name, void (*fn)(void *), void *arg) { return NULL; }
 struct block_device *block_by_dev(u32 dev) { return NULL; }
 int block_files_sync(bool wait) { return 0; }
 void memory_stats(struct memory_stats *stats) { *stats = (struct memory_stats){.total = 100000}; }
@@ -71,42 +68,6 @@ struct page *page_array;
 u64 first_pfn;
 void shrinker_register(struct shrinker *s) { shrinkers[n_shrinkers++] = s; }
 
-void mutex_init(struct mutex *m) { m->state = 0; }
-void mutex_lock(struct mutex *m)
-{
-    if (m->state++ != 0)
-        panic("mutex taken twice");
-    locks_held++;
-}
-void mutex_unlock(struct mutex *m)
-{
-    m->state--;
-    locks_held--;
-}
-void rwlock_init(struct rwlock *l) { l->state = 0; }
-void read_lock_contended(struct rwlock *l) { panic("rwlock taken twice"); }
-void read_unlock_contended(struct rwlock *l) {}
-void write_lock(struct rwlock *l)
-{
-    if (l->state != 0)
-        panic("rwlock taken twice");
-    l->state = RWLOCK_WRITER;
-    locks_held++;
-}
-void write_unlock(struct rwlock *l)
-{
-    l->state = 0;
-    locks_held--;
-}
-void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
-void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state)
-{
-    panic("nobody would wake this wait");
-}
-void wait_finish(struct waiter *w) {}
-void wake_all(struct wait_queue *q) {}
-int schedule_until(u64 deadline) { return 0; }
-void schedule(void) {}
 void sched_yield(void) {}
 
 void object_init(struct object *o, const struct object_ops *ops)
@@ -125,6 +86,7 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait) { return 0; 
 ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra) { return 0; }
 ssize_t object_write(struct object *o, struct uio *u, u64 *pos) { return 0; }
 bool object_has_page(struct object *o, u64 index) { return false; }
+bool object_has_writable_mapping(struct object *o) { return false; }
 bool swapdev_is(const struct block_device *disk) { return false; }
 struct page *object_get_page(struct object *o, u64 index, struct readahead *ra) { return ERR_PTR(-ENOMEM); }
 void uio_init_kernel(struct uio *u, void *buffer, size_t n) { u->left = n; }

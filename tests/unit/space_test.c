@@ -27,8 +27,9 @@
 
 /* ---- what the rest of the kernel would provide ---- */
 
+#include "tests/unit/host/locks.h"
+
 struct machine machine = {.harts = 1, .paging_levels = 3, .asid_bits = 8};
-struct hart harts[MAX_HARTS];
 static struct cred cred = {.cap_effective = UINT64_MAX};
 static struct rlimits limits;
 static struct thread thread = {.hart = &harts[0], .cred = &cred, .limits = &limits};
@@ -45,64 +46,11 @@ void panic(const char *fmt, ...)
 void clear_page(void *p) { memset(p, 0, PAGE_SIZE); }
 void copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
 void reclaim_kick(void) {}
-bool read_trylock(struct rwlock *l)
-{
-    read_lock(l);
-    return true;
-}
 bool reclaim_wait(unsigned round) { return false; }
 void reclaim_forget_object(struct object *o) {}
-unsigned hart_id(void) { return 0; }
-void *kmalloc(size_t n) { return malloc(n); }
-void *kzalloc(size_t n) { return calloc(1, n); }
-void kfree(void *p) { free(p); }
 u64 arch_user_address_limit(void) { return 1ul << 38; }
 bool cmdline_has(const char *name) { return true; }
 void random_bytes(void *p, size_t n) { memset(p, 0, n); }
-
-/* Locks must be free when taken, for nobody else is there. */
-static int locks_held;
-void mutex_init(struct mutex *m) { m->state = 0; }
-void mutex_lock(struct mutex *m)
-{
-    if (m->state++ != 0)
-        panic("mutex taken twice");
-    locks_held++;
-}
-bool mutex_trylock(struct mutex *m)
-{
-    mutex_lock(m);
-    return true;
-}
-void mutex_unlock(struct mutex *m)
-{
-    m->state--;
-    locks_held--;
-}
-void rwlock_init(struct rwlock *l) { l->state = 0; }
-void read_lock_contended(struct rwlock *l) { panic("rwlock taken twice"); }
-void read_unlock_contended(struct rwlock *l) {}
-void write_lock(struct rwlock *l)
-{
-    if (l->state != 0)
-        panic("rwlock taken twice");
-    l->state = RWLOCK_WRITER;
-    locks_held++;
-}
-void write_unlock(struct rwlock *l)
-{
-    l->state = 0;
-    locks_held--;
-}
-void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
-void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state)
-{
-    panic("nobody would wake this wait");
-}
-void wait_finish(struct waiter *w) {}
-void wake_all(struct wait_queue *q) {}
-int schedule_until(u64 deadline) { return 0; }
-void schedule(void) {}
 
 /* ---- a swap device, in memory ---- */
 

@@ -17,8 +17,9 @@
 
 /* ---- what the rest of the kernel would provide ---- */
 
+#include "tests/unit/host/locks.h"
+
 struct machine machine = {.harts = 1, .paging_levels = 3};
-struct hart harts[MAX_HARTS];
 static struct thread host_thread = {.hart = &harts[0]};
 struct thread *current = &host_thread;
 char *host_memory;
@@ -67,11 +68,7 @@ size_t copy_string(char *dst, const char *src, size_t size)
     snprintf(dst, size, "%s", src);
     return strlen(src);
 }
-unsigned hart_id(void) { return 0; }
-void *kmalloc(size_t n) { return malloc(n); }
-void *kzalloc(size_t n) { return calloc(1, n); }
 void *kmalloc_nowait(size_t n) { return malloc(n); }
-void kfree(void *p) { free(p); }
 void shrinker_register(struct shrinker *s) {}
 void reclaim_kick(void) {}
 bool reclaim_wait(unsigned round) { return false; }
@@ -92,55 +89,6 @@ void rmap_write_protect(struct object *o, u64 first, u64 last) {}
 int block_file_add(struct block_device *device) { return 0; }
 int block_files_sync(bool wait) { return 0; }
 
-/* Locks must be free when taken, for nobody else is there. */
-static int locks_held;
-
-void mutex_init(struct mutex *m) { m->state = 0; }
-void mutex_lock(struct mutex *m)
-{
-    if (m->state++ != 0)
-        panic("mutex taken twice");
-    locks_held++;
-}
-void mutex_unlock(struct mutex *m)
-{
-    m->state--;
-    locks_held--;
-}
-void rwlock_init(struct rwlock *l) { l->state = 0; }
-void read_lock_contended(struct rwlock *l) { panic("rwlock taken twice"); }
-void read_unlock_contended(struct rwlock *l) { panic("nobody waits"); }
-void write_lock(struct rwlock *l)
-{
-    if (l->state != 0)
-        panic("rwlock taken twice");
-    l->state = RWLOCK_WRITER;
-    locks_held++;
-}
-bool mutex_trylock(struct mutex *m)
-{
-    mutex_lock(m);
-    return true;
-}
-bool write_trylock(struct rwlock *l)
-{
-    write_lock(l);
-    return true;
-}
-void write_unlock(struct rwlock *l)
-{
-    l->state = 0;
-    locks_held--;
-}
-void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
-void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state)
-{
-    panic("nobody would wake this wait");
-}
-void wait_finish(struct waiter *w) {}
-void wake_all(struct wait_queue *q) {}
-int schedule_until(u64 deadline) { return 0; }
-void schedule(void) {}
 void sched_yield(void) {} /* libc's leak checker calls it, too */
 
 /* ---- pages ---- */

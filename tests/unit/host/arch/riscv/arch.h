@@ -1,4 +1,4 @@
-/* The machine as unit tests of vm/ see it: one hart, no interrupts, no TLB. Shadows kernel/arch/riscv/arch.h. */
+/* The machine as unit tests see it: one hart, no interrupts, no TLB. Shadows kernel/arch/riscv/arch.h. */
 #ifndef ARCH_RISCV_ARCH_H
 #define ARCH_RISCV_ARCH_H
 
@@ -14,9 +14,10 @@ extern struct machine machine;
 static inline u64 irq_save(void) { return 0; }
 static inline void irq_disable(void) {}
 static inline void irq_restore(u64 flags) { (void)flags; }
-static inline void irq_disable(void) {}
 static inline void cpu_relax(void) {}
 u64 arch_user_address_limit(void);
+u64 time_ns(void);
+u64 time_realtime_offset(void);
 #define MAX_HARTS 8
 
 static inline u64 arch_root(void) { return 0; }

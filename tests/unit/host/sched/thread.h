@@ -1,4 +1,4 @@
-/* The one thread of unit tests. Shadows kernel/sched/thread.h. */
+/* The one thread of unit tests: there will be no others. Shadows kernel/sched/thread.h. */
 #ifndef SCHED_THREAD_H
 #define SCHED_THREAD_H
 
@@ -16,6 +16,7 @@ enum thread_state {
 #define THREAD_SIGNAL 1
 #define THREAD_KILLED 2
 #define THREAD_RESCHED 4
+#define THREAD_USER 8
 struct leaf_hint {
     u64 generation, span;
     u64 *entries;
@@ -27,9 +28,12 @@ struct thread {
     struct leaf_hint leaf;
     struct rlimits *limits;
     struct cred *cred;
+    struct fd_table *files;
+    struct fs_context *fs;
 };
 extern struct thread *current;
 static inline bool signal_pending(void) { return false; }
 static inline bool fatal_signal_pending(void) { return false; }
+static inline struct thread *kernel_thread(const char *name, void (*fn)(void *), void *arg) { return NULL; }
 
 #endif
