@@ -13,6 +13,7 @@
 #include "vm/cache.h"
 #include "vm/kmalloc.h"
 #include "vm/swap.h"
+#include "vm/swapdev.h"
 #include "vm/swapobj.h"
 #include "vm/swapout.h"
 
@@ -193,6 +194,8 @@ static void evict_private(u64 n)
     }
 }
 
+#define WRITE_BACK_PAGES 512 /* that a round moves from the store to a swap device */
+
 static void reclaim_round(void)
 {
     u64 before = page_free_count(), all = end_pfn - first_pfn;
@@ -203,6 +206,8 @@ static void reclaim_round(void)
         if (eighth >= FILES_FIRST || is_cache_small())
             evict_private(load_relaxed(&nr_anon_pages) / 8 + PT_ENTRIES);
     }
+    if (swap_store_is_large())
+        swap_write_back(WRITE_BACK_PAGES);
     mutex_unlock(&reclaim.busy);
     if (page_free_count() < pages_enough())
         shrink_others(pages_enough() - page_free_count());

@@ -520,6 +520,12 @@ unsigned swap_write_out(void)
     return freed;
 }
 
+void swap_count_written_back(u64 n)
+{
+    atomic_add_relaxed(&counts.out, n);
+    atomic_add_relaxed(&counts.written_back, n);
+}
+
 bool swap_is_used(void) { return load_relaxed(&slots.n_used) != 0; }
 
 void swap_stats(struct swap_stats *stats)

@@ -47,6 +47,8 @@ unsigned swap_store(u64 slot);
 unsigned swap_store_page(struct page *page);
 /* Writes what swap_store has put aside for a device: pages freed. Sleeps. */
 unsigned swap_write_out(void);
+/* Moves about N pages' bytes, those stored first, from the store to devices: how many. Sleeps. */
+u64 swap_write_back(u64 n);
 /* Whether PAGE is known not to compress while there is no device for it. */
 bool swap_cannot_store(const struct page *page);
 

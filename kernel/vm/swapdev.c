@@ -50,15 +50,16 @@ static bool is_set(const struct device *d, u64 i) { return (d->bitmap[i / 64] & 
 
 bool swapdev_has_room(void) { return load_relaxed(&swap.used) < load_relaxed(&swap.total); }
 
-bool swap_prefers_device(void)
+static u64 store_pages(void)
 {
     struct zpool_stats store;
 
-    if (!swapdev_has_room())
-        return false;
     zpool_stats(&store);
-    return store.pages > page_total_count() / 4;
+    return store.pages;
 }
+
+bool swap_store_is_large(void) { return swapdev_has_room() && store_pages() > page_total_count() / 4; }
+bool swap_prefers_device(void) { return swapdev_has_room() && store_pages() > page_total_count() * 2 / 5; }
 
 static bool has_room(const struct device *d) { return d->area.file != NULL && !d->closing && d->n_used < d->n_usable; }
 

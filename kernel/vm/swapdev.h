@@ -19,7 +19,9 @@ struct block_device;
 unsigned swapdev_alloc(unsigned n, u64 *block);
 void swapdev_free(u64 block);
 bool swapdev_has_room(void);
-/* The store has more than its share of memory: bytes had better be on a device. */
+/* There is room, and the store has more than a quarter of memory, so what is old in it goes to a device; or even more,
+ * so that new pages do at once. */
+bool swap_store_is_large(void);
 bool swap_prefers_device(void);
 /* Writes PAGES[0..n) to blocks from BLOCK on, reads one. 0, -EIO. Sleep. */
 int swapdev_write(u64 block, struct page **pages, unsigned n);

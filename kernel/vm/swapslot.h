@@ -31,6 +31,7 @@ struct swap_slot *swap_slot(u64 slot);
 struct swap_slot *swap_lock(u64 slot);
 void swap_unlock(u64 slot);
 void swap_unpin(u64 slot);
+void swap_count_written_back(u64 n);
 /* => slot locked */
 void swap_forget_copy(struct swap_slot *s);
 struct page *swap_uncache(struct swap_slot *s);

@@ -169,6 +169,25 @@ static void too_much_noise(void)
           used);
 }
 
+/* Three times as much as there is memory, of pages that compress to a third: the store gets large, what is old in it
+ * goes to the file. */
+static void what_is_old(void)
+{
+    size_t pages = 3 * memory / PAGE, wrong = 0;
+    uint64_t *at = (uint64_t *)NEED(
+        (long)mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    long back = proc_value("/proc/vmstat", "zswpwb");
+
+    for (size_t i = 0; i < pages * WORDS; i++)
+        at[i] = i % 4 == 0 ? noise(i) : i / WORDS;
+    for (size_t i = 0; i < pages * WORDS; i++)
+        wrong += at[i] != (i % 4 == 0 ? noise(i) : i / WORDS);
+    CHECK(wrong == 0, "%zu MiB that compress to a third", pages / 256);
+    if (back >= 0)
+        CHECK(proc_value("/proc/vmstat", "zswpwb") > back, "what was old in the store went to the file");
+    NEED(munmap(at, pages * PAGE));
+}
+
 static void taken_away(void)
 {
     size_t pages = memory / PAGE / 3;
@@ -201,6 +220,7 @@ static void body(void)
     make_swap("swap", memory * 2 / PAGE, memory * 2 / PAGE - 1);
     OKAY(swapon("swap", 0), "a swap file of twice the memory");
     too_much_noise();
+    what_is_old();
     taken_away();
     NEED(unlink("swap"));
 }

@@ -488,6 +488,7 @@ static void step(struct model *m)
         break;
     case 17:
         swapout_scan(1 + (u64)rand() % 600);
+        swap_write_back((u64)rand() % 40);
         break;
     default:
         touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
