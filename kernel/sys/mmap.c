@@ -134,9 +134,9 @@ static long remove_range(u64 address, u64 length)
             return -ENOMEM;
         if (r.start > address) {
             result = -ENOMEM;
-        } else if (r.file == NULL) {
+        } else if (r.file == NULL || r.is_locked) {
             result = -EINVAL;
-        } else if (!r.shared || !(r.prot & PROT_WRITE)) {
+        } else if (!r.shared || !(r.max_prot & PROT_WRITE)) {
             result = -EACCES;
         } else if (r.file->ops->fallocate == NULL) {
             result = -EOPNOTSUPP;

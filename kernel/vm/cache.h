@@ -23,8 +23,9 @@ int object_insert(struct object *o, u64 index, struct page *page, bool below_siz
 void object_remove_locked(struct object *o, struct page *page);
 
 /* rmap.c: => no spinlock, no mappings_lock */
-/* All mappings of pages [first, last] lose them, private copies too; the protections of the entries stay. */
-void rmap_zap(struct object *o, u64 first, u64 last);
+/* All mappings of pages [first, last] lose them, and private copies of them if COPIES_TOO; the entries keep their
+ * protections. */
+void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too);
 /* Shared mappings of pages [first, last] lose W, so that the next store faults. */
 void rmap_write_protect(struct object *o, u64 first, u64 last);
 /* Takes PAGE of O out of all mappings if none of them was used since the last call; else forgets that they were. False:

@@ -19,12 +19,13 @@ static u64 visible_end(const struct vma *v, u64 last)
     return v->start + ((MIN(last, vma_last_page(v)) - vma_first_page(v) + 1) << PAGE_SHIFT);
 }
 
-static void zap_vma(struct vma *v, u64 start, u64 end)
+static void zap_vma(struct vma *v, u64 start, u64 end, bool copies_too)
 {
     struct tlb_batch batch;
 
     tlb_begin(&batch, v->space);
     do {
+        batch.spares_copies = !copies_too;
         spin_lock(&v->space->tables_lock);
         start = zap_some(v->space, start, end, v, &batch);
         spin_unlock(&v->space->tables_lock);
@@ -32,13 +33,13 @@ static void zap_vma(struct vma *v, u64 start, u64 end)
     } while (start < end);
 }
 
-void rmap_zap(struct object *o, u64 first, u64 last)
+void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too)
 {
     struct vma *v;
 
     mutex_lock(&o->mappings_lock);
     for_each_mapping(v, o, first, last)
-        zap_vma(v, visible_start(v, first), visible_end(v, last));
+        zap_vma(v, visible_start(v, first), visible_end(v, last), copies_too);
     mutex_unlock(&o->mappings_lock);
 }
 

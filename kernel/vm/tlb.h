@@ -19,6 +19,7 @@ struct tlb_batch {
     struct space *space;
     u64 start, end; /* what to flush; nothing if end == 0 */
     bool tables;    /* tables go, too: everything must be flushed */
+    bool spares_copies; /* zap_some leaves private pages where they are: a hole was made, no mapping shrinks */
     bool emptied;   /* zap_some came by a table without entries, which can go */
     unsigned n_pages;
     struct page *pages[TLB_BATCH_PAGES];
@@ -34,7 +35,7 @@ static inline void tlb_reset(struct tlb_batch *b)
 static inline void tlb_begin(struct tlb_batch *b, struct space *s)
 {
     b->space = s;
-    b->emptied = false;
+    b->emptied = b->spares_copies = false;
     tlb_reset(b);
 }
 static inline void tlb_note(struct tlb_batch *b, u64 va)

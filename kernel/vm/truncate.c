@@ -124,7 +124,7 @@ int object_set_size(struct object *o, u64 size)
     set_size(o, size);
     remove_pages(o, first, UINT64_MAX);
     if (is_mapped(o))
-        rmap_zap(o, first, UINT64_MAX);
+        rmap_zap(o, first, UINT64_MAX, true);
     return 0;
 }
 
@@ -143,6 +143,6 @@ int object_punch(struct object *o, u64 from, u64 to)
         return error;
     remove_pages(o, first, end - 1);
     if (is_mapped(o))
-        rmap_zap(o, first, end - 1);
+        rmap_zap(o, first, end - 1, false);
     return 0;
 }

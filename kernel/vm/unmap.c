@@ -13,6 +13,9 @@ static void count_gone(struct space *s, const u64 *gone)
             atomic_add_relaxed(&s->rss[k], -gone[k]);
 }
 
+/* A private page, not the object's. */
+static bool is_copy(pte_t e) { return pte_is_swap(e) || (pte_has_page(e) && (pte_page(e)->flags & PG_ANON)); }
+
 /* Entries of one leaf table. Returns how many are done. */
 static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
 {
@@ -24,7 +27,7 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
     for (i = 0; i < n && live > 0; i++) {
         pte_t e = w->pte[i], rest = 0;
 
-        if (e == 0)
+        if (e == 0 || (keep != NULL && batch->spares_copies && is_copy(e)))
             continue;
         if (pte_has_page(e)) {
             struct page *page = pte_page(e);
