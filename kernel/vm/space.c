@@ -91,31 +91,26 @@ struct space *space_switch_current(struct space *s)
 
 bool space_is_randomised(void) { return !cmdline_has("norandmaps"); }
 
-/* A random number of pages below 2^BITS, as bytes. */
-static u64 random_pages(bool randomise, unsigned bits)
-{
-    u64 r;
-
-    if (!randomise || !space_is_randomised())
-        return 0;
-    random_bytes(&r, sizeof(r));
-    return (r & (BIT(bits) - 1)) << PAGE_SHIFT;
-}
+/* A number of pages below 2^BITS, as bytes. */
+static u64 some_pages(u64 random, unsigned bits) { return (random & (BIT(bits) - 1)) << PAGE_SHIFT; }
 
 void space_randomise(struct space *s, struct space_random *r, bool randomise)
 {
-    u64 limit = MIN(arch_user_address_limit(), 1ull << 47), stack = 8 * MIB, gap;
+    u64 limit = MIN(arch_user_address_limit(), 1ull << 47), stack = 8 * MIB, gap, random[4] = {0};
     bool is_small = limit < 1ull << 40;
+
+    if (randomise && space_is_randomised())
+        random_bytes(random, sizeof(random));
 
     if (current->limits != NULL)
         stack = current->limits->limit[RLIMIT_STACK].soft;
-    r->stack_top = limit - PAGE_SIZE - random_pages(randomise, is_small ? 14 : 22);
+    r->stack_top = limit - PAGE_SIZE - some_pages(random[0], is_small ? 14 : 22);
     gap = MIN(MAX(stack, 128 * MIB), limit / 6 * 5) + STACK_GUARD_GAP;
     r->mmap_base =
         ALIGN_DOWN(limit - PAGE_SIZE - (BIT(is_small ? 14 : 22) << PAGE_SHIFT) - MIN(gap, limit / 2), PAGE_SIZE) -
-        random_pages(randomise, is_small ? 18 : 24);
-    r->pie_base = ALIGN_DOWN(limit / 3 * 2, PAGE_SIZE) + random_pages(randomise, is_small ? 18 : 24);
-    r->brk_gap = random_pages(randomise, is_small ? 11 : 13);
+        some_pages(random[1], is_small ? 18 : 24);
+    r->pie_base = ALIGN_DOWN(limit / 3 * 2, PAGE_SIZE) + some_pages(random[2], is_small ? 18 : 24);
+    r->brk_gap = some_pages(random[3], is_small ? 11 : 13);
     s->mmap_top = r->mmap_base;
 }
 
