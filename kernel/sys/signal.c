@@ -28,36 +28,49 @@ static void forget_pending(struct process *p, int sig)
         sigpending_remove(&t->pending, SIGNAL_BIT(sig));
 }
 
+static void set_action(struct process *p, int sig, const struct sigaction *new, struct sigaction *old)
+{
+    u64 flags = spin_lock_irqsave(&p->signal_lock);
+    struct sigaction *action = &p->sighand->action[sig - 1];
+
+    spin_lock(&p->sighand->lock);
+    *old = *action;
+    *action = *new;
+    if (new->handler == SIG_IGN || (new->handler == SIG_DFL &&signal_default_is_ignore(sig)))
+        forget_pending(p, sig);
+    spin_unlock(&p->sighand->lock);
+    spin_unlock_irqrestore(&p->signal_lock, flags);
+}
+
+/* The actions of the own process are replaced by execve alone, when it has no other thread. */
+static void get_action(struct sighand *s, int sig, struct sigaction *old)
+{
+    u64 flags = spin_lock_irqsave(&s->lock);
+
+    *old = s->action[sig - 1];
+    spin_unlock_irqrestore(&s->lock, flags);
+}
+
 DEFINE_SYSCALL(sys_rt_sigaction)
 {
     int sig = (int)a0;
-    struct process *p = current_process();
-    struct sigaction new, old, *action;
-    u64 flags;
+    struct sigaction new, old;
 
     if (a3 != SIGSET_SIZE)
         return -EINVAL;
-    if (a1 != 0 && copy_from_user(&new, (const void *)a1, sizeof(new)) != 0)
+    if (a1 != 0 && get_user_words(&new, a1, sizeof(new)) != 0)
         return -EFAULT;
     if (!is_signal(sig) || (a1 != 0 && (SIGNAL_BIT(sig) & SIGNALS_UNBLOCKABLE)))
         return -EINVAL;
-    flags = spin_lock_irqsave(&p->signal_lock);
-    spin_lock(&p->sighand->lock);
-    action = &p->sighand->action[sig - 1];
-    old = *action;
     if (a1 != 0) {
         new.mask &= ~SIGNALS_UNBLOCKABLE;
         new.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |
                      SA_EXPOSE_TAGBITS;
-        *action = new;
-        if (new.handler == SIG_IGN || (new.handler == SIG_DFL &&signal_default_is_ignore(sig)))
-            forget_pending(p, sig);
+        set_action(current_process(), sig, &new, &old);
+    } else {
+        get_action(current_process()->sighand, sig, &old);
     }
-    spin_unlock(&p->sighand->lock);
-    spin_unlock_irqrestore(&p->signal_lock, flags);
-    if (a2 != 0 && copy_to_user((void *)a2, &old, sizeof(old)) != 0)
-        return -EFAULT;
-    return 0;
+    return a2 != 0 ? put_user_words(a2, &old, sizeof(old)) : 0;
 }
 
 DEFINE_SYSCALL(sys_rt_sigprocmask)

@@ -511,6 +511,6 @@ void pt_destroy(struct space *s, const struct vma *lowest)
 
 void pt_free_root(pte_t *root)
 {
-    memset(root + PT_ENTRIES / 2, 0, PAGE_SIZE / 2);
+    arch_clear_root(root);
     table_free(address_page(root));
 }

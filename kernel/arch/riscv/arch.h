@@ -89,6 +89,7 @@ static inline void arch_flush_tlb_asid(unsigned asid)
 static inline void arch_flush_tlb_all(void) { __asm__ volatile("sfence.vma" ::: "memory"); }
 /* Fills the kernel's part of a fresh user root table; of isolated ones, that is the entry stub. */
 void arch_init_root(u64 *root);
+void arch_clear_root(u64 *root); /* ... and takes it out again */
 /* Maps/unmaps one page of the kernel-stack area; -ENOMEM. Unmap returns the pfn that was there and has flushed no
  * TLB. */
 int arch_map_kernel_page(u64 va, u64 pfn);

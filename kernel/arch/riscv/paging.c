@@ -191,6 +191,14 @@ void arch_init_root(u64 *root)
     memcpy(root + PT_ENTRIES / 2, kernel_table3 + PT_ENTRIES / 2, PT_ENTRIES / 2 * sizeof(pte_t));
 }
 
+void arch_clear_root(u64 *root)
+{
+    if (machine.paging_levels > 3)
+        root[PT_ENTRIES - 1] = 0;
+    else
+        memset(root + PT_ENTRIES / 2, 0, PT_ENTRIES / 2 * sizeof(pte_t));
+}
+
 void arch_set_root(u64 root_pfn, unsigned asid)
 {
     u64 satp = satp_for(machine.paging_levels, root_pfn, asid);

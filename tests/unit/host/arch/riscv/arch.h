@@ -26,6 +26,7 @@ static inline void arch_set_root(u64 root_pfn, unsigned asid) { (void)root_pfn, 
 static inline void arch_flush_tlb_page(u64 va, unsigned asid) { (void)va, (void)asid; }
 static inline void arch_flush_tlb_asid(unsigned asid) { (void)asid; }
 static inline void arch_init_root(u64 *root) { (void)root; }
+static inline void arch_clear_root(u64 *root) { (void)root; }
 static inline void arch_sync_icache(u64 harts) { (void)harts; }
 static inline void arch_call_harts(u64 mask, void (*fn)(void *), void *arg) { (void)mask, (void)fn, (void)arg; }
 
