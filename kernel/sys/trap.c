@@ -34,8 +34,6 @@ static bool fault_is(int sig, int code, u64 address)
 
 static bool page_fault(u64 address, enum fault_access access)
 {
-    if (space_forbids(current->space, address, access))
-        return fault_is(SIGSEGV, SEGV_ACCERR, address);
     switch (space_fault(current->space, address, access)) {
     case FAULT_MAPPED:
         break;

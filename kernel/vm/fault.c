@@ -93,21 +93,36 @@ static inline pte_t writable_entry(const struct page *page, unsigned prot)
 
 /* ---- anonymous memory ---- */
 
-static int fault_anonymous(struct fault *f)
+/* The untouched private page whose entry still is OLD. */
+static inline __attribute__((always_inline)) int map_untouched(struct space *s, struct page *table, pte_t *pte,
+                                                               pte_t old, unsigned prot, bool write)
 {
-    struct page *page;
+    struct page *page = NULL;
+    bool same;
 
-    if (!is_write(f)) {
-        install(f, page_entry(zero_pfn, f->prot, 0), NULL);
-        return FAULT_MAPPED;
+    if (write) {
+        page = page_alloc(ALLOC_ZERO | ALLOC_USER);
+        if (unlikely(page == NULL))
+            return FAULT_NO_MEMORY;
+        page_make_anonymous(page);
     }
-    page = page_alloc(ALLOC_ZERO | ALLOC_USER);
-    if (page == NULL)
-        return FAULT_NO_MEMORY;
-    page_make_anonymous(page);
-    if (!install(f, writable_entry(page, f->prot), page))
+    table_lock(table);
+    same = *pte == old;
+    if (likely(same))
+        pte_set(table, pte, write ? writable_entry(page, prot) : page_entry(zero_pfn, prot, 0));
+    table_unlock(table);
+    if (!write)
+        return FAULT_MAPPED;
+    if (likely(same))
+        atomic_add_relaxed(&s->rss[RSS_ANON], 1);
+    else
         page_put(page);
     return FAULT_MAPPED;
+}
+
+static int fault_anonymous(struct fault *f)
+{
+    return map_untouched(f->space, f->table, f->pte, f->old, f->prot, is_write(f));
 }
 
 /* ---- copies ---- */
@@ -435,28 +450,6 @@ static int fault_locked(struct fault *f)
     return f->vma->flags & VMA_VDSO ? fault_vdso(f) : fault_anonymous(f);
 }
 
-/* The first look at a fault, for programs that live by SIGSEGV: the vma and the table are those of the look before, and
- * what is there says no to ACCESS. False says nothing. */
-bool space_forbids(struct space *s, u64 address, enum fault_access access)
-{
-    struct page *table;
-    const struct vma *v;
-    const pte_t *pte;
-    bool forbids = false;
-
-    read_lock(&s->lock);
-    v = load_relaxed(&s->last_found);
-    if (likely(v != NULL && v->start <= address && address < v->end) &&
-        likely((pte = pt_in_known_leaf(s, address, &table)) != NULL)) {
-        pte_t e = load_relaxed(pte);
-
-        if (e == 0 || pte_has_page(e))
-            forbids = !is_allowed(e == 0 ? v->prot : pte_prot(e), access);
-    }
-    read_unlock(&s->lock);
-    return forbids;
-}
-
 /* ---- what is done with the lock given up ---- */
 
 static enum fault_result load_page(struct fault *f)
@@ -535,11 +528,38 @@ static void (*out_of_memory)(void);
 
 void vm_set_out_of_memory(void (*handler)(void)) { out_of_memory = handler; }
 
+/* The two commonest faults, by one look at an entry whose table is known: an access that is forbidden, and the first
+ * one to a private page. FAULT_AGAIN: the long way. */
+static inline int fault_quickly(struct space *s, u64 address, enum fault_access access)
+{
+    struct page *table;
+    int result = FAULT_AGAIN;
+    const struct vma *v;
+    pte_t *pte, e;
+
+    read_lock(&s->lock);
+    v = vma_at(s, address);
+    if (likely(v != NULL) && likely((pte = pt_in_known_leaf(s, address, &table)) != NULL)) {
+        e = load_relaxed(pte);
+        if (e == 0 && is_allowed(v->prot, access)) {
+            if (v->object == NULL && !(v->flags & (VMA_VDSO | VMA_USERFAULT)))
+                result = map_untouched(s, table, pte, 0, v->prot, access == FAULT_WRITE);
+        } else if (e == 0 || (pte_has_page(e) && !is_allowed(pte_prot(e), access))) {
+            result = FAULT_ACCERR;
+        }
+    }
+    read_unlock(&s->lock);
+    return result;
+}
+
 enum fault_result space_fault(struct space *s, u64 address, enum fault_access access)
 {
     enum fault_result result;
+    int quick = fault_quickly(s, address, access);
 
     atomic_add_relaxed(&s->minor_faults, 1);
+    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR))
+        return (enum fault_result)quick;
     while ((result = fault_in(s, address, access, false)) == FAULT_NO_MEMORY && out_of_memory != NULL &&
            !fatal_signal_pending())
         out_of_memory();
@@ -549,6 +569,6 @@ enum fault_result space_fault(struct space *s, u64 address, enum fault_access ac
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access)
 {
     for (u64 va = start; va < end && !fatal_signal_pending(); va += PAGE_SIZE)
-        if (fault_in(s, va, access, false) != FAULT_MAPPED)
+        if (fault_quickly(s, va, access) != FAULT_MAPPED && fault_in(s, va, access, false) != FAULT_MAPPED)
             return;
 }

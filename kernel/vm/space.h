@@ -161,7 +161,5 @@ enum fault_result {
     FAULT_NO_MEMORY, /* the process must die */
 };
 enum fault_result space_fault(struct space *space, u64 address, enum fault_access access);
-/* True: space_fault would say FAULT_ACCERR; a quick look at places visited before. */
-bool space_forbids(struct space *space, u64 address, enum fault_access access);
 
 #endif
