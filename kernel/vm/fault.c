@@ -94,8 +94,8 @@ static inline pte_t writable_entry(const struct page *page, unsigned prot)
 /* ---- anonymous memory ---- */
 
 /* The untouched private page whose entry still is OLD. */
-static inline __attribute__((always_inline)) int map_untouched(struct space *s, struct page *table, pte_t *pte,
-                                                               pte_t old, unsigned prot, bool write)
+static __attribute__((noinline)) int map_untouched(struct space *s, struct page *table, pte_t *pte, pte_t old,
+                                                   unsigned prot, bool write)
 {
     struct page *page = NULL;
     bool same;
@@ -530,7 +530,7 @@ void vm_set_out_of_memory(void (*handler)(void)) { out_of_memory = handler; }
 
 /* The two commonest faults, by one look at an entry whose table is known: an access that is forbidden, and the first
  * one to a private page. FAULT_AGAIN: the long way. */
-static inline int fault_quickly(struct space *s, u64 address, enum fault_access access)
+static inline __attribute__((always_inline)) int fault_quickly(struct space *s, u64 address, enum fault_access access)
 {
     struct page *table;
     int result = FAULT_AGAIN;
@@ -552,18 +552,24 @@ static inline int fault_quickly(struct space *s, u64 address, enum fault_access 
     return result;
 }
 
-enum fault_result space_fault(struct space *s, u64 address, enum fault_access access)
+static __attribute__((noinline)) enum fault_result fault_slowly(struct space *s, u64 address, enum fault_access access)
 {
     enum fault_result result;
+
+    while ((result = fault_in(s, address, access, false)) == FAULT_NO_MEMORY && out_of_memory != NULL &&
+           !fatal_signal_pending())
+        out_of_memory();
+    return result;
+}
+
+enum fault_result space_fault(struct space *s, u64 address, enum fault_access access)
+{
     int quick = fault_quickly(s, address, access);
 
     atomic_add_relaxed(&s->minor_faults, 1);
     if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR))
         return (enum fault_result)quick;
-    while ((result = fault_in(s, address, access, false)) == FAULT_NO_MEMORY && out_of_memory != NULL &&
-           !fatal_signal_pending())
-        out_of_memory();
-    return result;
+    return fault_slowly(s, address, access);
 }
 
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access)
