@@ -1,6 +1,6 @@
 # The result of a run of the benchmark, alone or beside another: a table, tab-separated values, or a chart.
 #
-#   awk -f report.awk -v form=table|tsv|svg -v ours=FILE [-v other=FILE -v theirs=NAME] [-v reach=FILE]
+#   awk -f report.awk -v form=table|tsv|markdown|svg -v ours=FILE [-v other=FILE -v theirs=NAME] [-v reach=FILE]
 #
 # The files are vmbench's tables (name, value, per, units, description), or what form=tsv gave, of which the second
 # column is taken. The ratio is theirs to ours, so above 1 we are faster. `reach` has what each measure is meant to
@@ -70,6 +70,8 @@ function table(    i, name, line)
         row(name, shown(value[name]), name in their ? shown(their[name]) : "-", ratio_of(name), goal_of(name),
             (name in met) ? (met[name] ? "yes" : "no") : "-", per[name], what[name])
     }
+    if (form == "markdown")
+        return
     if (form == "tsv") {
         if (pairs)
             print "# geometric mean of " pairs "\t\t\t" sprintf("%.2f", exp(logs / pairs))
@@ -85,7 +87,10 @@ function table(    i, name, line)
 
 function heads()
 {
-    if (form == "tsv" || theirs != "")
+    if (form == "markdown") {
+        print "| measure | quire | " title " | " title "/quire | goal | what |"
+        print "| --- | ---: | ---: | ---: | ---: | --- |"
+    } else if (form == "tsv" || theirs != "")
         row("measure", "quire", theirs == "" ? "-" : theirs, theirs == "" ? "-" : theirs "/quire", "goal", "met", "per", "what")
     else
         row("measure", "quire", "", "", "goal", "met", "per", "what")
@@ -93,7 +98,9 @@ function heads()
 
 function row(name, mine, others, quotient, target, is_met, unit, text)
 {
-    if (form == "tsv")
+    if (form == "markdown")
+        print "| " (name == "measure" ? name : "`" name "`") " | " mine " | " others " | " quotient " | " target (is_met == "no" ? " (no)" : "") " | " text ", per " unit " |"
+    else if (form == "tsv")
         print name "\t" mine "\t" others "\t" quotient "\t" target "\t" is_met "\t" unit "\t" text
     else if (theirs != "")
         printf "%-28s %11s %11s %12s %9s %-4s %s\n", name, mine, others, quotient, target, is_met, unit

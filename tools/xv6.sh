@@ -20,7 +20,8 @@ usage: ./quire xv6 [--lazy] [--linux] FOLDER [OPTION...] [-- PROGRAM ARG...]
 
 Builds every .c of FOLDER, programs for xv6-riscv's user library, against the headers and the library in xv6/, and runs
 PROGRAM in the guest: its output alone on standard output, its status ours. Without PROGRAM: a shell with all of them.
-A .c without main() is linked into every program. Other files of FOLDER are in the programs' root folder, too.
+A .c without main() is linked into every program. Other files of FOLDER are in the programs' root folder, too. A FOLDER
+without any .c but with a folder user, as xv6's own tree, stands for that.
 
   --lazy     sbrk gives memory when it is touched, as in the lab on lazy allocation (so it does for a PROGRAM lazy...)
   --linux    on Debian's Linux, to compare
@@ -54,6 +55,8 @@ done
 [ -n "$folder" ] || misuse "a folder is missing"
 [ -d "$folder" ] && [ -r "$folder" ] || misuse "$folder: no such folder"
 folder=$(cd "$folder" && pwd)
+# The top of a tree like xv6's own.
+[ -n "$(find "$folder" -maxdepth 1 -name '*.c' | head -n1)" ] || [ ! -d "$folder/user" ] || folder=$folder/user
 name=$(printf '%s' "$folder" | cksum | cut -d' ' -f1)
 OUT=$BUILD/xv6/$name
 LIBRARY=$BUILD/xv6/lib

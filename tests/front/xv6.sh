@@ -44,6 +44,11 @@ is "$out" "some text" "other files of the folder are there"
 xv6 "$tmp/lab" -- ls /
 is "$(echo "$out" | awk '{ print $1 }' | grep -c -x -e args -e text -e cat -e sh -e README -e half)" 5 "beside the small programs of xv6/programs"
 
+mkdir -p "$tmp/tree/user" "$tmp/tree/kernel"
+cp "$tmp/lab/args.c" "$tmp/lab/half.c" "$tmp/tree/user"
+xv6 "$tmp/tree" -- args
+is "$status $out" "0 0 args" "a tree with its programs in user/"
+
 # refused PATTERN ARG...: one line, status 2
 refused()
 {
