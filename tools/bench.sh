@@ -26,6 +26,7 @@ the time in which a hart waits left out, the median of several rounds. NAME pick
   --vs FILE          beside an earlier result, from --tsv or bench/linux-6.12.tsv
   --tsv FILE         the result with tabs between columns, too
   --svg FILE         the result as a chart, too
+  --md FILE          the result as a table in Markdown, too
   --plain            wall time instead of instructions, with 1, 2 and 4 harts; with --vs as ratios
   --check FILE       the measures of FILE (measure, tab, most instructions): status 1 when one takes more
   --list             what each measure does, and nothing more
@@ -41,15 +42,16 @@ misuse()
     die "bench: $*: see ./quire bench --help"
 }
 
-versus= tsv= svg= plain= check= list= blocks=1024 smp=1 mem=1G append= names=
+versus= tsv= svg= md= plain= check= list= blocks=1024 smp=1 mem=1G append= names=
 while [ $# -gt 0 ]; do
     case $1 in
-    --vs | --tsv | --svg | --check | --blocks | --smp | --mem | --append)
+    --vs | --tsv | --svg | --md | --check | --blocks | --smp | --mem | --append)
         [ $# -ge 2 ] || misuse "$1: a value is missing"
         case $1 in
         --vs) versus=$2 ;;
         --tsv) tsv=$2 ;;
         --svg) svg=$2 ;;
+        --md) md=$2 ;;
         --check) check=$2 ;;
         --blocks) blocks=$2 ;;
         --smp) smp=$2 ;;
@@ -79,7 +81,7 @@ if [ -n "$check" ] && [ $# = 0 ]; then
     # shellcheck disable=SC2046
     set -- $(awk '!/^#/ { print $1 }' "$check")
 fi
-for file in "$tsv" "$svg"; do
+for file in "$tsv" "$svg" "$md"; do
     [ -z "$file" ] || (: >"$file") 2>/dev/null || die "cannot write to $file: no such folder, permission or space"
 done
 
@@ -190,6 +192,7 @@ show_counts()
     set -- ours="$OUT/quire.tsv" other="$theirs" reach="$ROOT/bench/reach.tsv"
     report -v form=table -v "$1" -v "$2" -v "$3"
     [ -z "$tsv" ] || report -v form=tsv -v "$1" -v "$2" -v "$3" >"$tsv"
+    [ -z "$md" ] || report -v form=markdown -v "$1" -v "$2" -v "$3" >"$md"
     [ -z "$svg" ] || report -v form=svg -v "$1" -v "$2" -v "$3" >"$svg"
 }
 
@@ -203,7 +206,7 @@ if [ -n "$list" ]; then
 fi
 
 if [ -n "$plain" ]; then
-    [ -z "$svg$check" ] || misuse "--plain goes with --vs and --tsv only"
+    [ -z "$svg$md$check" ] || misuse "--plain goes with --vs and --tsv only"
     counting=
     for harts in $PLAIN_HARTS; do
         measure_side quire "$harts" "-plain$harts" "$@"
