@@ -11,6 +11,7 @@
 
 #define SIGPIPE 13
 #define STREAM_PIECE (16 * KIB)
+#define UDP_MAX 65507 /* bytes in an IPv4 datagram */
 
 /*
  * A file that a message carries may be a socket in which messages with sockets wait, and so on, as deep as a program
@@ -75,7 +76,7 @@ static struct message *message_create(struct unix_socket *s, struct uio *uio, si
     list_init(&m->link);
     m->length = n;
     m->cred = (struct unix_cred){task_pid(current_task()), current->cred->uid, current->cred->gid};
-    m->from = s->name;
+    m->from = s->family == AF_INET ? inet_source(s) : s->name;
     if (uio_copy_in(uio, m->data, n) == n)
         return m;
     kfree(m);
@@ -111,17 +112,19 @@ static int deliver(struct unix_socket *to, struct message *m)
 
 /* Sleeps until TO has room. A stream's reader wakes its peer, S; a datagram's wakes those who wait at the receiver
  * itself. */
-static int wait_for_room(struct unix_socket *s, struct unix_socket *to, size_t n)
+static int wait_for_room(struct unix_socket *s, struct unix_socket *to, size_t n, u64 deadline)
 {
+    int error;
     struct wait_queue *q = s->type == SOCK_DGRAM ? &to->writable : &s->writable;
 
-    return wait_event_interruptible(q, has_room(to, n) || (load_relaxed(&s->shut) & SHUT_WRITE)) != 0 ? -ERESTARTSYS
-                                                                                                      : 0;
+    error = wait_event_deadline(q, has_room(to, n) || (load_relaxed(&s->shut) & SHUT_WRITE), deadline);
+    return error == 0 ? 0 : error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS;
 }
 
 static int send_one(struct unix_socket *s, struct unix_socket *to, struct uio *uio, size_t n, struct unix_send *send)
 {
     struct message *m = message_create(s, uio, n);
+    u64 deadline = deadline_in(s->send_timeout);
     int error;
 
     if (IS_ERR(m))
@@ -132,7 +135,7 @@ static int send_one(struct unix_socket *s, struct unix_socket *to, struct uio *u
         error = load_relaxed(&s->shut) & SHUT_WRITE ? -EPIPE : deliver(to, m);
         if (error != -EAGAIN || !send->wait)
             break;
-        error = wait_for_room(s, to, n);
+        error = wait_for_room(s, to, n, deadline);
         if (error != 0)
             break;
     }
@@ -158,16 +161,39 @@ static struct unix_socket *destination(struct unix_socket *s, const struct unix_
         return unix_find(send->to, s->type);
     }
     to = unix_get_peer(s);
-    return to != NULL ? to : ERR_PTR(-ENOTCONN);
+    return to != NULL ? to : ERR_PTR(s->family == AF_INET ? -EPIPE : -ENOTCONN);
 }
 
-ssize_t unix_send(struct unix_socket *s, struct uio *uio, struct unix_send *send)
+/* UDP: a datagram that finds nobody, or no room, is lost, and sent all the same. */
+static ssize_t send_udp(struct unix_socket *s, struct uio *uio, struct unix_send *send)
+{
+    size_t n = uio->left;
+    struct unix_socket *to;
+    int error = unix_take_error(s);
+
+    if (error != 0)
+        return error;
+    if (n > UDP_MAX)
+        return -EMSGSIZE;
+    to = inet_destination(s, send->to);
+    if (IS_ERR(to))
+        return PTR_ERR(to);
+    send->wait = false;
+    error = to != NULL ? send_one(s, to, uio, n, send) : 0;
+    if (to != NULL)
+        unix_put(to);
+    return error == 0 || error == -EAGAIN || error == -ECONNREFUSED ? (ssize_t)n : error;
+}
+
+static ssize_t send_along(struct unix_socket *s, struct uio *uio, struct unix_send *send)
 {
     bool stream = s->type == SOCK_STREAM;
     struct unix_socket *to = destination(s, send);
     ssize_t total = 0;
     int error = 0;
 
+    if (IS_ERR(to) && PTR_ERR(to) == -EPIPE && !send->no_signal)
+        signal_send_current(SIGPIPE);
     if (IS_ERR(to))
         return PTR_ERR(to);
     if (!stream && uio->left > SOCKET_BUFFER) {
@@ -187,6 +213,11 @@ ssize_t unix_send(struct unix_socket *s, struct uio *uio, struct unix_send *send
     if (error == -EPIPE && total == 0 && stream && !send->no_signal)
         signal_send_current(SIGPIPE);
     return total > 0 || error == 0 ? total : error;
+}
+
+ssize_t unix_send(struct unix_socket *s, struct uio *uio, struct unix_send *send)
+{
+    return s->family == AF_INET && s->type == SOCK_DGRAM ? send_udp(s, uio, send) : send_along(s, uio, send);
 }
 
 /* ---- receiving ---- */
@@ -273,17 +304,24 @@ static ssize_t receive_stream(struct unix_socket *s, struct uio *uio, struct uni
     return (ssize_t)total;
 }
 
-static int wait_for_message(struct unix_socket *s, bool wait)
+static int wait_for_message(struct unix_socket *s, bool wait, u64 deadline)
 {
+    int error = unix_take_error(s);
+
+    if (error != 0)
+        return error;
     if (s->type != SOCK_DGRAM && s->state != UNIX_CONNECTED)
-        return s->type == SOCK_STREAM ? -EINVAL : -ENOTCONN;
+        return s->type == SOCK_STREAM && s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
     if (!wait)
         return -EAGAIN;
-    return wait_event_interruptible(&s->readable, !list_empty(&s->messages) || unix_at_end(s)) != 0 ? -ERESTARTSYS : 0;
+    error = wait_event_deadline(&s->readable,
+                                !list_empty(&s->messages) || unix_at_end(s) || load_relaxed(&s->error) != 0, deadline);
+    return error == 0 ? 0 : error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS;
 }
 
 ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive *r)
 {
+    u64 deadline = deadline_in(s->receive_timeout);
     struct unix_socket *peer;
     ssize_t result;
     bool end;
@@ -298,8 +336,8 @@ ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive
             break;
         mutex_unlock(&s->lock);
         if (end)
-            return 0;
-        error = wait_for_message(s, r->wait);
+            return unix_take_error(s);
+        error = wait_for_message(s, r->wait, deadline);
         if (error != 0)
             return error;
     }

@@ -11,7 +11,7 @@
 
 #define FIONREAD 0x541B
 
-static struct mutex unix_lock = MUTEX_INIT(unix_lock);
+struct mutex unix_lock = MUTEX_INIT(unix_lock);
 static struct list bound = LIST_INIT(bound);
 static const struct file_ops socket_ops;
 
@@ -24,13 +24,14 @@ static struct unix_cred own_cred(void)
     return (struct unix_cred){task_pid(current_task()), current->cred->euid, current->cred->egid};
 }
 
-static struct unix_socket *socket_alloc(unsigned type)
+static struct unix_socket *socket_alloc(unsigned family, unsigned type)
 {
     struct unix_socket *s = kzalloc(sizeof(*s));
 
     if (s == NULL)
         return NULL;
     s->refs = 1;
+    s->family = family;
     s->type = type;
     s->cred = own_cred();
     mutex_init(&s->lock);
@@ -68,15 +69,36 @@ void unix_put(struct unix_socket *s)
     kfree(s);
 }
 
+/* What S's peer has sent, or will, is lost: it is told. => unix_lock not held */
+static void reset_peer(struct unix_socket *s)
+{
+    mutex_lock(&unix_lock);
+    if (s->peer != NULL)
+        store_relaxed(&s->peer->error, ECONNRESET);
+    mutex_unlock(&unix_lock);
+}
+
+static bool has_unread(struct unix_socket *s)
+{
+    bool unread;
+
+    mutex_lock(&s->lock);
+    unread = !list_empty(&s->messages);
+    mutex_unlock(&s->lock);
+    return unread;
+}
+
 /* Nobody will read from S or send by it any more: its peer and those who wait to connect learn of it. */
 static void socket_close(struct unix_socket *s)
 {
     struct unix_socket *peer;
     struct inode *inode;
 
+    if (s->type != SOCK_DGRAM && has_unread(s))
+        reset_peer(s);
     mutex_lock(&unix_lock);
-    store_release(&s->closed, true);
     peer = s->peer;
+    store_release(&s->closed, true);
     s->peer = NULL;
     inode = s->inode;
     s->inode = NULL;
@@ -86,6 +108,7 @@ static void socket_close(struct unix_socket *s)
 
         list_remove(&waiting->backlog_link);
         mutex_unlock(&unix_lock);
+        reset_peer(waiting);
         socket_close(waiting); /* not a listener: no deeper */
         mutex_lock(&unix_lock);
     }
@@ -119,13 +142,13 @@ static struct file *socket_file(struct unix_socket *s, u32 flags)
         return file;
     }
     file->private = s;
-    file->anon_name = "socket:[unix]";
+    file->anon_name = s->family == AF_UNIX ? "socket:[unix]" : "socket:[inet]";
     return file;
 }
 
-struct file *unix_create(unsigned type, u32 flags)
+struct file *unix_create(unsigned family, unsigned type, u32 flags)
 {
-    struct unix_socket *s = socket_alloc(type);
+    struct unix_socket *s = socket_alloc(family, type);
     struct file *file = s != NULL ? socket_file(s, flags) : ERR_PTR(-ENOMEM);
 
     if (s != NULL && IS_ERR(file))
@@ -147,10 +170,10 @@ static void join(struct unix_socket *a, struct unix_socket *b)
 
 int unix_pair(unsigned type, u32 flags, struct file *files[2])
 {
-    files[0] = unix_create(type, flags);
+    files[0] = unix_create(AF_UNIX, type, flags);
     if (IS_ERR(files[0]))
         return (int)PTR_ERR(files[0]);
-    files[1] = unix_create(type, flags);
+    files[1] = unix_create(AF_UNIX, type, flags);
     if (IS_ERR(files[1])) {
         file_put(files[0]);
         return (int)PTR_ERR(files[1]);
@@ -277,6 +300,8 @@ int unix_bind(struct unix_socket *s, const struct unix_name *name)
     struct inode *inode = NULL;
     int error = 0;
 
+    if (s->family == AF_INET)
+        return inet_bind(s, name);
     if (s->name.length != 0)
         return name->length == 0 ? 0 : refuse_second_name(name);
     if (name->length != 0 && !is_abstract(name)) {
@@ -310,6 +335,10 @@ int unix_listen(struct unix_socket *s, int backlog)
 
     if (s->type == SOCK_DGRAM)
         return -EOPNOTSUPP;
+    if (s->family == AF_INET)
+        error = inet_before_listen(s);
+    if (error != 0)
+        return error;
     mutex_lock(&unix_lock);
     if (s->name.length == 0 || s->state == UNIX_CONNECTED) {
         error = -EINVAL;
@@ -331,7 +360,8 @@ static bool has_room(const struct unix_socket *l)
 }
 
 /* Puts FRESH, joined with S, into L's backlog: 0, -EAGAIN when there is no room. */
-static int enqueue(struct unix_socket *s, struct unix_socket *l, struct unix_socket *fresh)
+static int enqueue(struct unix_socket *s, struct unix_socket *l, struct unix_socket *fresh,
+                   const struct unix_name *name)
 {
     int error = 0;
 
@@ -346,7 +376,7 @@ static int enqueue(struct unix_socket *s, struct unix_socket *l, struct unix_soc
         error = -EAGAIN;
     if (error == 0) {
         fresh->cred = l->cred;
-        fresh->name = l->name;
+        fresh->name = *name;
         join(s, fresh);
         list_add_tail(&l->backlog, &fresh->backlog_link);
         store_relaxed(&l->backlog_count, l->backlog_count + 1);
@@ -357,25 +387,31 @@ static int enqueue(struct unix_socket *s, struct unix_socket *l, struct unix_soc
     return error;
 }
 
-static int connect_stream(struct unix_socket *s, const struct unix_name *name, bool wait)
+int unix_connect_to(struct unix_socket *s, struct unix_socket *l, const struct unix_name *name, bool wait)
 {
-    struct unix_socket *l = unix_find(name, s->type), *fresh;
-    int error;
+    struct unix_socket *fresh = socket_alloc(s->family, s->type);
+    u64 deadline = deadline_in(s->send_timeout);
+    int error = fresh != NULL ? 0 : -ENOMEM;
 
-    if (IS_ERR(l))
-        return (int)PTR_ERR(l);
-    fresh = socket_alloc(s->type);
-    error = fresh != NULL ? 0 : -ENOMEM;
     while (error == 0) {
-        error = enqueue(s, l, fresh);
+        error = enqueue(s, l, fresh, name);
         if (error != -EAGAIN || !wait)
             break;
-        error = wait_event_interruptible(&l->writable, has_room(l)) != 0 ? -ERESTARTSYS : 0;
+        error = wait_event_deadline(&l->writable, has_room(l), deadline);
+        if (error != 0)
+            error = error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS;
     }
     if (error != 0 && fresh != NULL)
         unix_put(fresh);
     unix_put(l);
     return error;
+}
+
+static int connect_stream(struct unix_socket *s, const struct unix_name *name, bool wait)
+{
+    struct unix_socket *l = unix_find(name, s->type);
+
+    return IS_ERR(l) ? (int)PTR_ERR(l) : unix_connect_to(s, l, &l->name, wait);
 }
 
 static int connect_datagram(struct unix_socket *s, const struct unix_name *name)
@@ -398,6 +434,8 @@ static int connect_datagram(struct unix_socket *s, const struct unix_name *name)
 
 int unix_connect(struct unix_socket *s, const struct unix_name *name, bool wait)
 {
+    if (s->family == AF_INET)
+        return inet_connect(s, name, wait);
     if (s->type == SOCK_DGRAM)
         return connect_datagram(s, name);
     return name != NULL ? connect_stream(s, name, wait) : -EINVAL;
@@ -423,17 +461,20 @@ static struct unix_socket *take_connection(struct unix_socket *s)
 
 struct file *unix_accept(struct unix_socket *s, u32 flags, bool wait)
 {
+    u64 deadline = deadline_in(s->receive_timeout);
     struct unix_socket *fresh;
     struct file *file;
+    int error;
 
     if (s->type == SOCK_DGRAM)
         return ERR_PTR(-EOPNOTSUPP);
     while ((fresh = take_connection(s)) == NULL) {
         if (!wait)
             return ERR_PTR(-EAGAIN);
-        if (wait_event_interruptible(&s->readable, !list_empty(&s->backlog) || (load_relaxed(&s->shut) & SHUT_READ)) !=
-            0)
-            return ERR_PTR(-ERESTARTSYS);
+        error = wait_event_deadline(&s->readable, !list_empty(&s->backlog) || (load_relaxed(&s->shut) & SHUT_READ),
+                                    deadline);
+        if (error != 0)
+            return ERR_PTR(error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS);
     }
     if (IS_ERR(fresh))
         return (struct file *)fresh;
@@ -490,9 +531,9 @@ static bool is_writable(struct unix_socket *s)
 {
     struct unix_socket *peer = load_acquire(&s->peer);
 
-    if (s->type == SOCK_DGRAM)
+    if (s->type == SOCK_DGRAM || peer == NULL)
         return true;
-    return peer != NULL && (load_relaxed(&peer->queued) < SOCKET_BUFFER || load_acquire(&peer->closed));
+    return load_relaxed(&peer->queued) < SOCKET_BUFFER || load_acquire(&peer->closed);
 }
 
 static unsigned socket_poll(struct file *file, struct poll_table *table)
@@ -510,6 +551,8 @@ static unsigned socket_poll(struct file *file, struct poll_table *table)
                 (end && s->type != SOCK_DGRAM && !(load_relaxed(&s->shut) & SHUT_READ));
     if (!list_empty(&s->messages) || !list_empty(&s->backlog) || end)
         events |= POLLIN | POLLRDNORM;
+    if (load_relaxed(&s->error) != 0)
+        events |= POLLERR | POLLIN | POLLRDNORM;
     if (end)
         events |= POLLRDHUP;
     if (both_shut || (s->type != SOCK_DGRAM && s->state == UNIX_IDLE))

@@ -1,5 +1,6 @@
 /*
- * Local sockets (unix(7)): stream, datagram, seqpacket.
+ * Local sockets: stream, datagram, seqpacket (unix(7)), and TCP and UDP over the loopback addresses, which differ only
+ * in their names and in some errors (inet_socket.c; ip(7), tcp(7), udp(7)).
  *
  *     client  --peer-->  server side          each holds a reference to the other's struct until its own file is closed
  *        messages <--------- send             what was sent waits in the receiver's list
@@ -14,6 +15,7 @@
 #include "fs/path.h"
 
 #define AF_UNIX 1
+#define AF_INET 2
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_SEQPACKET 5
@@ -30,9 +32,10 @@
 #define MSG_EOR 0x80
 #define MSG_WAITALL 0x100
 #define MSG_NOSIGNAL 0x4000
+#define MSG_WAITFORONE 0x10000
 #define MSG_CMSG_CLOEXEC 0x40000000
 
-struct unix_name {   /* as in struct sockaddr_un; abstract ones begin with NUL */
+struct unix_name {   /* as in struct sockaddr_un; abstract ones begin with NUL. AF_INET: a struct inet_address */
     unsigned length; /* 0: none */
     char path[UNIX_PATH_MAX];
 };
@@ -54,14 +57,26 @@ struct message {
 
 enum unix_state { UNIX_IDLE, UNIX_LISTENING, UNIX_CONNECTED };
 
+/* What is only remembered: setsockopt(2) sets it, getsockopt(2) shows it. */
+#define SOCKET_OPTIONS 24
+struct socket_options {
+    s32 value[SOCKET_OPTIONS];
+    s32 linger[2];
+};
+
 struct unix_socket {
     u32 refs;
-    unsigned type;
+    unsigned family, type;
     enum unix_state state;    /* unix_lock */
     struct unix_socket *peer; /* referenced; unix_lock */
     bool closed;              /* its file is gone */
     unsigned shut;            /* SHUT_*; unix_lock */
-    bool pass_cred;
+    bool pass_cred, reuse_address;
+    bool is_connecting; /* TCP: a connect has said EINPROGRESS, the next one tells the result; unix_lock */
+    s32 error; /* a positive errno that the next call reports: the peer closed with data unread, nobody listens */
+    u64 receive_timeout, send_timeout; /* ns; 0: none */
+    struct socket_options options;
+    struct unix_name peer_name; /* UDP: whom it is connected to; unix_lock */
     struct unix_cred cred, peer_cred;
     struct unix_name name;
     struct inode *inode; /* of a bound path, referenced */
@@ -77,7 +92,7 @@ struct unix_socket {
 /* unix_socket.c */
 bool file_is_socket(const struct file *file);
 static inline struct unix_socket *file_socket(const struct file *file) { return file->private; }
-struct file *unix_create(unsigned type, u32 flags); /* O_NONBLOCK */
+struct file *unix_create(unsigned family, unsigned type, u32 flags); /* O_NONBLOCK */
 int unix_pair(unsigned type, u32 flags, struct file *files[2]);
 int unix_bind(struct unix_socket *s, const struct unix_name *name);
 int unix_listen(struct unix_socket *s, int backlog);
@@ -86,6 +101,12 @@ struct file *unix_accept(struct unix_socket *s, u32 flags, bool wait);
 int unix_shutdown(struct unix_socket *s, int how);
 /* The peer, referenced: NULL, none. */
 struct unix_socket *unix_get_peer(struct unix_socket *s);
+extern struct mutex unix_lock;
+/* Connects S, a stream, with the listener L, whose reference is taken over; the other side will be called NAME. */
+int unix_connect_to(struct unix_socket *s, struct unix_socket *l, const struct unix_name *name, bool wait);
+/* S's error, negative, which is none from now on. */
+static inline int unix_take_error(struct unix_socket *s) { return -(int)atomic_swap(&s->error, 0); }
+static inline u64 deadline_in(u64 timeout) { return timeout == 0 ? NO_DEADLINE : time_ns() + timeout; }
 /* The bound socket of NAME, referenced, of the right type: ERR_PTR(-ECONNREFUSED, -EPROTOTYPE...). */
 struct unix_socket *unix_find(const struct unix_name *name, unsigned type);
 void unix_put(struct unix_socket *s);
@@ -109,5 +130,21 @@ struct unix_receive {
 };
 ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive *receive);
 void message_free(struct message *m);
+
+/* inet_socket.c */
+struct inet_address { /* host byte order */
+    u32 address;
+    u16 port, zero;
+};
+struct unix_name inet_name(u32 address, u16 port);
+struct inet_address inet_address(const struct unix_name *name);
+int inet_bind(struct unix_socket *s, const struct unix_name *name);
+int inet_before_listen(struct unix_socket *s); /* a port, if it has none; -EADDRINUSE */
+/* NAME NULL: UDP, nobody any more. */
+int inet_connect(struct unix_socket *s, const struct unix_name *name, bool wait);
+/* Where a datagram goes: referenced, NULL when nobody is there and it gets lost, or ERR_PTR. */
+struct unix_socket *inet_destination(struct unix_socket *s, const struct unix_name *to);
+/* From where a datagram of S comes. */
+struct unix_name inet_source(const struct unix_socket *s);
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * Socket calls: socket(2), socketpair(2), bind(2), listen(2), accept4(2), connect(2), send(2), recv(2), sendmsg(2),
- * recvmsg(2), getsockopt(2)... There is one family, AF_UNIX; others are EAFNOSUPPORT. On descriptors that are no
- * sockets all of them say ENOTSOCK.
+ * recvmsg(2), getsockopt(2)... There are the families AF_UNIX and AF_INET, the latter within this machine; others are
+ * EAFNOSUPPORT. On descriptors that are no sockets all of them say ENOTSOCK. Options are in socket_options.c.
  */
 #include "fs/fdtable.h"
-#include "fs/unix_socket.h"
 #include "lib/string.h"
+#include "sys/socket.h"
 #include "sys/syscall.h"
+#include "sys/user_time.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
@@ -18,6 +19,17 @@
 struct sockaddr_un { /* the ABI's */
     u16 family;
     char path[UNIX_PATH_MAX];
+};
+
+struct sockaddr_in { /* the ABI's; network byte order */
+    u16 family, port;
+    u32 address;
+    u8 zero[8];
+};
+
+union sockaddr_any {
+    struct sockaddr_un un;
+    struct sockaddr_in in;
 };
 
 struct msghdr {
@@ -33,12 +45,10 @@ struct cmsghdr {
     u64 length;
     s32 level, type;
 };
-#define SOL_SOCKET 1
 #define SCM_RIGHTS 1
 #define SCM_CREDENTIALS 2
 
-/* The socket of FD with a reference to its file: ERR_PTR(-EBADF, -ENOTSOCK). */
-static struct file *socket_get(u64 fd)
+struct file *socket_get(u64 fd)
 {
     struct file *file = fd_get((int)fd);
 
@@ -57,13 +67,32 @@ static bool may_wait(const struct file *file, unsigned flags)
 
 /* ---- addresses ---- */
 
-static int name_from_user(struct unix_name *name, u64 user, u64 length)
+static u32 swap32(u32 value) { return __builtin_bswap32(value); }
+static u16 swap16(u16 value) { return __builtin_bswap16(value); }
+
+static int inet_from_user(struct unix_name *name, u64 user, u64 length)
+{
+    struct sockaddr_in address;
+
+    if (length < sizeof(address))
+        return -EINVAL;
+    if (copy_from_user(&address, (void *)user, sizeof(address)) != 0)
+        return -EFAULT;
+    if (address.family != AF_INET && (address.family != 0 || address.address != 0))
+        return -EAFNOSUPPORT;
+    *name = inet_name(swap32(address.address), swap16(address.port));
+    return 0;
+}
+
+static int name_from_user(const struct unix_socket *s, struct unix_name *name, u64 user, u64 length)
 {
     struct sockaddr_un address;
     unsigned n;
 
     if ((int)length < 0 || length > 128)
         return -EINVAL;
+    if (s->family == AF_INET)
+        return inet_from_user(name, user, length);
     length = MIN(length, sizeof(address));
     memset(&address, 0, sizeof(address));
     if (copy_from_user(&address, (void *)user, length) != 0)
@@ -83,14 +112,28 @@ static int name_from_user(struct unix_name *name, u64 user, u64 length)
     return 0;
 }
 
-static int name_to_user(const struct unix_name *name, u64 user, u64 user_length)
+/* NAME as the ABI has it: its length. */
+static u32 encode_name(const struct unix_socket *s, const struct unix_name *name, union sockaddr_any *address)
 {
-    struct sockaddr_un address = {.family = AF_UNIX};
-    u32 room, length = (u32)sizeof(u16) + name->length;
+    struct inet_address a = inet_address(name);
+
+    memset(address, 0, sizeof(*address));
+    if (s->family == AF_INET) {
+        address->in = (struct sockaddr_in){AF_INET, swap16(a.port), swap32(a.address), {0}};
+        return sizeof(address->in);
+    }
+    address->un.family = AF_UNIX;
+    memcpy(address->un.path, name->path, name->length);
+    return (u32)sizeof(u16) + name->length;
+}
+
+static int name_to_user(const struct unix_socket *s, const struct unix_name *name, u64 user, u64 user_length)
+{
+    union sockaddr_any address;
+    u32 room, length = encode_name(s, name, &address);
 
     if (user == 0)
         return 0;
-    memcpy(address.path, name->path, name->length);
     if (get_user_u32(&room, (u32 *)user_length) != 0)
         return -EFAULT;
     if ((s32)room < 0)
@@ -100,7 +143,25 @@ static int name_to_user(const struct unix_name *name, u64 user, u64 user_length)
     return put_user_u32(length, (u32 *)user_length);
 }
 
+/* Where a message came from; TCP does not say. */
+static int source_to_user(const struct unix_socket *s, const struct unix_name *from, u64 user, u64 user_length)
+{
+    if (s->family == AF_INET && from->length == 0)
+        return put_user_u32(0, (u32 *)user_length);
+    return name_to_user(s, from, user, user_length);
+}
+
 /* ---- making ---- */
+
+/* TCP over streams, UDP over datagrams. */
+static int check_inet(int kind, int protocol)
+{
+    int usual = kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+
+    if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
+        return -ESOCKTNOSUPPORT;
+    return protocol == 0 || protocol == usual ? 0 : -EPROTONOSUPPORT;
+}
 
 static int check_kind(int family, int type, int protocol)
 {
@@ -108,6 +169,8 @@ static int check_kind(int family, int type, int protocol)
 
     if (type & ~(TYPE_MASK | SOCKET_FLAGS))
         return -EINVAL;
+    if (family == AF_INET)
+        return check_inet(kind, protocol);
     if (family != AF_UNIX)
         return -EAFNOSUPPORT;
     if (protocol != 0 && protocol != AF_UNIX)
@@ -131,7 +194,9 @@ DEFINE_SYSCALL(sys_socket)
 {
     int error = check_kind((int)a0, (int)a1, (int)a2);
 
-    return error != 0 ? error : install(unix_create(a1 & TYPE_MASK, (u32)a1 & O_NONBLOCK), (a1 & O_CLOEXEC) != 0);
+    if (error != 0)
+        return error;
+    return install(unix_create((unsigned)a0, a1 & TYPE_MASK, (u32)a1 & O_NONBLOCK), (a1 & O_CLOEXEC) != 0);
 }
 
 DEFINE_SYSCALL(sys_socketpair)
@@ -140,6 +205,8 @@ DEFINE_SYSCALL(sys_socketpair)
     bool cloexec = (a1 & O_CLOEXEC) != 0;
     struct file *files[2];
 
+    if (error == 0 && a0 != AF_UNIX)
+        error = -EOPNOTSUPP;
     if (error == 0)
         error = unix_pair(a1 & TYPE_MASK, (u32)a1 & O_NONBLOCK, files);
     if (error != 0)
@@ -165,7 +232,7 @@ DEFINE_SYSCALL(sys_bind)
 
     if (IS_ERR(file))
         return PTR_ERR(file);
-    error = name_from_user(&name, a1, a2);
+    error = name_from_user(file_socket(file), &name, a1, a2);
     if (error == 0)
         error = unix_bind(file_socket(file), &name);
     file_put(file);
@@ -203,7 +270,7 @@ DEFINE_SYSCALL(sys_connect)
     if (is_unspecified(a1, a2)) {
         error = unix_connect(file_socket(file), NULL, false);
     } else {
-        error = name_from_user(&name, a1, a2);
+        error = name_from_user(file_socket(file), &name, a1, a2);
         if (error == 0 && name.length == 0)
             error = -EINVAL;
         if (error == 0)
@@ -229,7 +296,7 @@ static long accept_one(u64 fd, u64 user_address, u64 user_length, unsigned flags
     if (IS_ERR(fresh))
         return PTR_ERR(fresh);
     peer = unix_get_peer(file_socket(fresh));
-    result = peer != NULL ? name_to_user(&peer->name, user_address, user_length) : 0;
+    result = peer != NULL ? name_to_user(peer, &peer->name, user_address, user_length) : 0;
     if (peer != NULL)
         unix_put(peer);
     if (result != 0) {
@@ -250,7 +317,7 @@ DEFINE_SYSCALL(sys_getsockname)
 
     if (IS_ERR(file))
         return PTR_ERR(file);
-    error = name_to_user(&file_socket(file)->name, a1, a2);
+    error = name_to_user(file_socket(file), &file_socket(file)->name, a1, a2);
     file_put(file);
     return error;
 }
@@ -258,15 +325,18 @@ DEFINE_SYSCALL(sys_getsockname)
 DEFINE_SYSCALL(sys_getpeername)
 {
     struct file *file = socket_get(a0);
-    struct unix_socket *peer;
+    struct unix_socket *peer, *s;
     int error = -ENOTCONN;
 
     if (IS_ERR(file))
         return PTR_ERR(file);
-    peer = unix_get_peer(file_socket(file));
+    s = file_socket(file);
+    peer = unix_get_peer(s);
     if (peer != NULL) {
-        error = name_to_user(&peer->name, a1, a2);
+        error = name_to_user(s, &peer->name, a1, a2);
         unix_put(peer);
+    } else if (s->peer_name.length != 0) {
+        error = name_to_user(s, &s->peer_name, a1, a2);
     }
     file_put(file);
     return error;
@@ -297,7 +367,7 @@ DEFINE_SYSCALL(sys_sendto)
     if (IS_ERR(file))
         return PTR_ERR(file);
     if (a4 != 0) {
-        result = name_from_user(&to, a4, a5);
+        result = name_from_user(file_socket(file), &to, a4, a5);
         send.to = &to;
     }
     if (result == 0) {
@@ -348,7 +418,7 @@ DEFINE_SYSCALL(sys_recvfrom)
     drop_files(&r);
     if (result >= 0 && (a3 & MSG_TRUNC) && file_socket(file)->type != SOCK_STREAM)
         result = (ssize_t)r.full_length;
-    if (result >= 0 && a4 != 0 && name_to_user(&r.from, a4, a5) != 0)
+    if (result >= 0 && a4 != 0 && source_to_user(file_socket(file), &r.from, a4, a5) != 0)
         result = -EFAULT;
     file_put(file);
     return result;
@@ -441,7 +511,7 @@ static ssize_t send_message(struct file *file, const struct msghdr *header, unsi
     if (result != 0)
         return result;
     if (header->name != 0 && header->name_length != 0) {
-        result = name_from_user(&to, header->name, header->name_length);
+        result = name_from_user(file_socket(file), &to, header->name, header->name_length);
         send.to = &to;
     }
     if (result == 0)
@@ -453,6 +523,34 @@ static ssize_t send_message(struct file *file, const struct msghdr *header, unsi
     kfree(send.files);
     kfree(vec);
     return result;
+}
+
+/* sendmmsg(2), recvmmsg(2): many messages in one call. */
+struct mmsghdr {
+    struct msghdr header;
+    u32 length, pad;
+};
+static_assert(sizeof(struct mmsghdr) == 64, "the ABI's struct mmsghdr");
+
+DEFINE_SYSCALL(sys_sendmmsg)
+{
+    struct file *file = socket_get(a0);
+    struct mmsghdr *user = (struct mmsghdr *)a1;
+    struct msghdr header;
+    unsigned done = 0, n = (unsigned)MIN(a2, (u64)IOV_MAX);
+    ssize_t result = 0;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    for (; done < n; done++, user++) {
+        result = copy_from_user(&header, &user->header, sizeof(header)) != 0
+                     ? -EFAULT
+                     : send_message(file, &header, (unsigned)a3);
+        if (result < 0 || put_user_u32((u32)result, &user->length) != 0)
+            break;
+    }
+    file_put(file);
+    return done > 0 ? (long)done : MIN(result, 0l);
 }
 
 DEFINE_SYSCALL(sys_sendmsg)
@@ -537,7 +635,7 @@ static ssize_t receive_message(struct file *file, u64 user_header, struct msghdr
                 result = (ssize_t)r.full_length;
         }
         write_control(s, header, &r, flags);
-        if (header->name != 0 && name_to_user(&r.from, header->name, user_length) != 0)
+        if (header->name != 0 && source_to_user(s, &r.from, header->name, user_length) != 0)
             result = -EFAULT;
     }
     if (result >= 0 &&
@@ -566,122 +664,36 @@ DEFINE_SYSCALL(sys_recvmsg)
     return result;
 }
 
-/* ---- options ---- */
-
-#define SO_REUSEADDR 2
-#define SO_TYPE 3
-#define SO_ERROR 4
-#define SO_SNDBUF 7
-#define SO_RCVBUF 8
-#define SO_KEEPALIVE 9
-#define SO_PASSCRED 16
-#define SO_PEERCRED 17
-#define SO_ACCEPTCONN 30
-#define SO_PROTOCOL 38
-#define SO_DOMAIN 39
-
-static int option_value(struct unix_socket *s, int option, s32 *value)
+/* With a timeout, it is looked at after each message, as on Linux (recvmmsg(2), BUGS). */
+DEFINE_SYSCALL(sys_recvmmsg)
 {
-    switch (option) {
-    case SO_TYPE:
-        *value = (s32)s->type;
-        return 0;
-    case SO_DOMAIN:
-        *value = AF_UNIX;
-        return 0;
-    case SO_ERROR:
-    case SO_PROTOCOL:
-    case SO_REUSEADDR:
-    case SO_KEEPALIVE:
-        *value = 0;
-        return 0;
-    case SO_SNDBUF:
-    case SO_RCVBUF:
-        *value = SOCKET_BUFFER;
-        return 0;
-    case SO_PASSCRED:
-        *value = s->pass_cred;
-        return 0;
-    case SO_ACCEPTCONN:
-        *value = s->state == UNIX_LISTENING;
-        return 0;
-    }
-    return -ENOPROTOOPT;
-}
+    struct file *file;
+    struct mmsghdr *user = (struct mmsghdr *)a1;
+    u64 timeout = 0, deadline = NO_DEADLINE;
+    struct msghdr header;
+    unsigned done = 0, n = (unsigned)MIN(a2, (u64)IOV_MAX), flags = (unsigned)a3;
+    ssize_t result = a4 != 0 ? get_user_timespec(&timeout, a4) : 0;
 
-static long get_option(struct unix_socket *s, int level, int option, u64 user, u64 user_length)
-{
-    struct unix_cred nobody = {0, UINT32_MAX, UINT32_MAX};
-    const void *data;
-    s32 value = 0;
-    u32 room, n;
-    int error = 0;
-
-    if (get_user_u32(&room, (u32 *)user_length) != 0)
-        return -EFAULT;
-    if ((s32)room < 0)
-        return -EINVAL;
-    if (level != SOL_SOCKET)
-        return -EOPNOTSUPP;
-    if (option == SO_PEERCRED) {
-        data = s->state == UNIX_CONNECTED ? &s->peer_cred : &nobody;
-        n = sizeof(nobody);
-    } else {
-        error = option_value(s, option, &value);
-        data = &value;
-        n = sizeof(value);
-    }
-    if (error != 0)
-        return error;
-    n = MIN(n, room);
-    if (copy_to_user((void *)user, data, n) != 0)
-        return -EFAULT;
-    return put_user_u32(n, (u32 *)user_length);
-}
-
-DEFINE_SYSCALL(sys_getsockopt)
-{
-    struct file *file = socket_get(a0);
-    long result;
-
+    if (result != 0)
+        return result;
+    if (a4 != 0)
+        deadline = deadline_after(timeout);
+    file = socket_get(a0);
     if (IS_ERR(file))
         return PTR_ERR(file);
-    result = get_option(file_socket(file), (int)a1, (int)a2, a3, a4);
-    file_put(file);
-    return result;
-}
-
-static long set_option(struct unix_socket *s, int level, int option, u64 user, u64 length)
-{
-    s32 value;
-
-    if (level != SOL_SOCKET)
-        return -EOPNOTSUPP;
-    if (length < sizeof(value))
-        return -EINVAL;
-    if (copy_from_user(&value, (void *)user, sizeof(value)) != 0)
-        return -EFAULT;
-    switch (option) {
-    case SO_PASSCRED:
-        s->pass_cred = value != 0;
-        return 0;
-    case SO_SNDBUF: /* hints: the buffers have one size */
-    case SO_RCVBUF:
-    case SO_REUSEADDR:
-    case SO_KEEPALIVE:
-        return 0;
+    while (done < n && result >= 0) {
+        result = copy_from_user(&header, &user->header, sizeof(header)) != 0
+                     ? -EFAULT
+                     : receive_message(file, (u64)&user->header, &header, flags & ~(unsigned)MSG_WAITFORONE);
+        if (result < 0 || put_user_u32((u32)result, &user->length) != 0)
+            break;
+        done++;
+        user++;
+        if (flags & MSG_WAITFORONE)
+            flags |= MSG_DONTWAIT;
+        if (time_ns() >= deadline)
+            break;
     }
-    return -ENOPROTOOPT;
-}
-
-DEFINE_SYSCALL(sys_setsockopt)
-{
-    struct file *file = socket_get(a0);
-    long result;
-
-    if (IS_ERR(file))
-        return PTR_ERR(file);
-    result = set_option(file_socket(file), (int)a1, (int)a2, a3, a4);
     file_put(file);
-    return result;
+    return done > 0 ? (long)done : MIN(result, 0l);
 }

@@ -1,0 +1,253 @@
+/*
+ * getsockopt(2), setsockopt(2). Options that change nothing between sockets of one machine (keep-alive, Nagle's delay,
+ * priorities...) are remembered and shown again. Sources: socket(7), ip(7), tcp(7), unix(7).
+ */
+#include "lib/string.h"
+#include "sys/socket.h"
+#include "sys/syscall.h"
+#include "vm/uaccess.h"
+
+#define SO_REUSEADDR 2
+#define SO_TYPE 3
+#define SO_ERROR 4
+#define SO_SNDBUF 7
+#define SO_RCVBUF 8
+#define SO_LINGER 13
+#define SO_PASSCRED 16
+#define SO_PEERCRED 17
+#define SO_RCVTIMEO 20
+#define SO_SNDTIMEO 21
+#define SO_ACCEPTCONN 30
+#define SO_SNDBUFFORCE 32
+#define SO_RCVBUFFORCE 33
+#define SO_PROTOCOL 38
+#define SO_DOMAIN 39
+
+/* Remembered ones: a slot of socket_options.value each. */
+static const struct {
+    u8 level, option;
+    s32 first; /* its value on a new socket */
+} remembered[] = {
+    {SOL_SOCKET, 5 /* SO_DONTROUTE */, 0},    {SOL_SOCKET, 6 /* SO_BROADCAST */, 0},
+    {SOL_SOCKET, 9 /* SO_KEEPALIVE */, 0},    {SOL_SOCKET, 10 /* SO_OOBINLINE */, 0},
+    {SOL_SOCKET, 12 /* SO_PRIORITY */, 0},    {SOL_SOCKET, 15 /* SO_REUSEPORT */, 0},
+    {SOL_SOCKET, 18 /* SO_RCVLOWAT */, 1},    {SOL_SOCKET, 36 /* SO_MARK */, 0},
+    {IPPROTO_IP, 1 /* IP_TOS */, 0},          {IPPROTO_IP, 2 /* IP_TTL */, 64},
+    {IPPROTO_IP, 11 /* IP_RECVERR */, 0},     {IPPROTO_TCP, 1 /* TCP_NODELAY */, 0},
+    {IPPROTO_TCP, 3 /* TCP_CORK */, 0},       {IPPROTO_TCP, 4 /* TCP_KEEPIDLE */, 7200},
+    {IPPROTO_TCP, 5 /* TCP_KEEPINTVL */, 75}, {IPPROTO_TCP, 6 /* TCP_KEEPCNT */, 9},
+    {IPPROTO_TCP, 7 /* TCP_SYNCNT */, 6},     {IPPROTO_TCP, 9 /* TCP_DEFER_ACCEPT */, 0},
+    {IPPROTO_TCP, 12 /* TCP_QUICKACK */, 1},  {IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, 0},
+};
+static_assert(ARRAY_SIZE(remembered) <= SOCKET_OPTIONS, "a slot for each");
+
+struct timeval { /* the ABI's */
+    s64 sec, usec;
+};
+
+static bool has_level(const struct unix_socket *s, int level)
+{
+    if (level == SOL_SOCKET)
+        return true;
+    return s->family == AF_INET && (level == IPPROTO_IP || (level == IPPROTO_TCP && s->type == SOCK_STREAM));
+}
+
+/* The slot of an option, or -1. Slots hold the difference to the first value, so a new socket's are zero. */
+static int slot_of(int level, int option)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(remembered); i++)
+        if (remembered[i].level == level && remembered[i].option == option)
+            return (int)i;
+    return -1;
+}
+
+/* ---- getting ---- */
+
+static int option_value(struct unix_socket *s, int level, int option, s32 *value)
+{
+    int slot = slot_of(level, option);
+
+    if (slot >= 0) {
+        *value = remembered[slot].first + s->options.value[slot];
+        return 0;
+    }
+    if (level != SOL_SOCKET)
+        return -ENOPROTOOPT;
+    switch (option) {
+    case SO_TYPE:
+        *value = (s32)s->type;
+        return 0;
+    case SO_DOMAIN:
+        *value = (s32)s->family;
+        return 0;
+    case SO_ERROR:
+        *value = -unix_take_error(s);
+        return 0;
+    case SO_PROTOCOL:
+        *value = s->family == AF_UNIX ? 0 : s->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+        return 0;
+    case SO_REUSEADDR:
+        *value = s->reuse_address;
+        return 0;
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        *value = SOCKET_BUFFER;
+        return 0;
+    case SO_PASSCRED:
+        *value = s->pass_cred;
+        return 0;
+    case SO_ACCEPTCONN:
+        *value = s->state == UNIX_LISTENING;
+        return 0;
+    }
+    return -ENOPROTOOPT;
+}
+
+static struct timeval to_timeval(u64 ns)
+{
+    return (struct timeval){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC / 1000)};
+}
+
+union option {
+    s32 number, linger[2];
+    struct unix_cred cred;
+    struct timeval time;
+};
+
+/* Fills *O: its length, or -errno. */
+static int read_option(struct unix_socket *s, int level, int option, union option *o)
+{
+    int error;
+
+    if (!has_level(s, level))
+        return -EOPNOTSUPP;
+    if (level == SOL_SOCKET && option == SO_PEERCRED) {
+        o->cred = s->family == AF_UNIX && s->state == UNIX_CONNECTED ? s->peer_cred
+                                                                     : (struct unix_cred){0, UINT32_MAX, UINT32_MAX};
+        return sizeof(o->cred);
+    }
+    if (level == SOL_SOCKET && option == SO_LINGER) {
+        memcpy(o->linger, s->options.linger, sizeof(o->linger));
+        return sizeof(o->linger);
+    }
+    if (level == SOL_SOCKET && (option == SO_RCVTIMEO || option == SO_SNDTIMEO)) {
+        o->time = to_timeval(option == SO_RCVTIMEO ? s->receive_timeout : s->send_timeout);
+        return sizeof(o->time);
+    }
+    error = option_value(s, level, option, &o->number);
+    return error != 0 ? error : (int)sizeof(o->number);
+}
+
+static long get_option(struct unix_socket *s, int level, int option, u64 user, u64 user_length)
+{
+    union option o;
+    u32 room;
+    int n;
+
+    if (get_user_u32(&room, (u32 *)user_length) != 0)
+        return -EFAULT;
+    if ((s32)room < 0)
+        return -EINVAL;
+    n = read_option(s, level, option, &o);
+    if (n < 0)
+        return n;
+    n = MIN(n, (int)room);
+    if (copy_to_user((void *)user, &o, (size_t)n) != 0)
+        return -EFAULT;
+    return put_user_u32((u32)n, (u32 *)user_length);
+}
+
+DEFINE_SYSCALL(sys_getsockopt)
+{
+    struct file *file = socket_get(a0);
+    long result;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    result = get_option(file_socket(file), (int)a1, (int)a2, a3, a4);
+    file_put(file);
+    return result;
+}
+
+/* ---- setting ---- */
+
+static int set_timeout(u64 *timeout, u64 user, u64 length)
+{
+    struct timeval t;
+
+    if (length < sizeof(t))
+        return -EINVAL;
+    if (copy_from_user(&t, (void *)user, sizeof(t)) != 0)
+        return -EFAULT;
+    if (t.usec < 0 || t.usec >= 1000000)
+        return -EDOM;
+    if (t.sec < 0 || t.sec > INT32_MAX) /* at once, for ever */
+        *timeout = t.sec < 0 ? 1 : 0;
+    else
+        *timeout = (u64)t.sec * NSEC_PER_SEC + (u64)t.usec * 1000;
+    return 0;
+}
+
+static int set_linger(struct unix_socket *s, u64 user, u64 length)
+{
+    if (length < sizeof(s->options.linger))
+        return -EINVAL;
+    return copy_from_user(s->options.linger, (void *)user, sizeof(s->options.linger));
+}
+
+static int set_number(struct unix_socket *s, int level, int option, s32 value)
+{
+    int slot = slot_of(level, option);
+
+    if (slot >= 0) {
+        s->options.value[slot] = value - remembered[slot].first;
+        return 0;
+    }
+    if (level != SOL_SOCKET)
+        return -ENOPROTOOPT;
+    switch (option) {
+    case SO_PASSCRED:
+        s->pass_cred = value != 0;
+        return 0;
+    case SO_REUSEADDR:
+        s->reuse_address = value != 0;
+        return 0;
+    case SO_SNDBUF: /* hints: the buffers have one size */
+    case SO_RCVBUF:
+    case SO_SNDBUFFORCE:
+    case SO_RCVBUFFORCE:
+        return 0;
+    }
+    return -ENOPROTOOPT;
+}
+
+static long set_option(struct unix_socket *s, int level, int option, u64 user, u64 length)
+{
+    s32 value;
+
+    if (!has_level(s, level))
+        return -EOPNOTSUPP;
+    if (level == SOL_SOCKET && option == SO_LINGER)
+        return set_linger(s, user, length);
+    if (level == SOL_SOCKET && option == SO_RCVTIMEO)
+        return set_timeout(&s->receive_timeout, user, length);
+    if (level == SOL_SOCKET && option == SO_SNDTIMEO)
+        return set_timeout(&s->send_timeout, user, length);
+    if (length < sizeof(value))
+        return -EINVAL;
+    if (copy_from_user(&value, (void *)user, sizeof(value)) != 0)
+        return -EFAULT;
+    return set_number(s, level, option, value);
+}
+
+DEFINE_SYSCALL(sys_setsockopt)
+{
+    struct file *file = socket_get(a0);
+    long result;
+
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    result = set_option(file_socket(file), (int)a1, (int)a2, a3, a4);
+    file_put(file);
+    return result;
+}

@@ -1,0 +1,273 @@
+/* TCP and UDP over the loopback addresses: ip(7), tcp(7), udp(7). */
+#include "tap.h"
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+static char buffer[300000], back[300000];
+
+static struct sockaddr_in address(const char *host, int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+
+    inet_pton(AF_INET, host, &a.sin_addr);
+    return a;
+}
+
+static int bind_to(int fd, const char *host, int port)
+{
+    struct sockaddr_in a = address(host, port);
+
+    return bind(fd, (struct sockaddr *)&a, sizeof(a));
+}
+
+static int connect_to(int fd, const char *host, int port)
+{
+    struct sockaddr_in a = address(host, port);
+
+    return connect(fd, (struct sockaddr *)&a, sizeof(a));
+}
+
+static struct sockaddr_in name_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
+{
+    struct sockaddr_in a = {0};
+    socklen_t length = sizeof(a);
+
+    ask(fd, (struct sockaddr *)&a, &length);
+    return a;
+}
+
+static int port_of(int fd) { return ntohs(name_of(fd, getsockname).sin_port); }
+
+static int listener(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    bind_to(fd, "127.0.0.1", 0);
+    listen(fd, 5);
+    return fd;
+}
+
+static void *echo(void *arg)
+{
+    int fd = *(int *)arg;
+    ssize_t n;
+
+    while ((n = recv(fd, back, 5000, 0)) > 0)
+        for (ssize_t done = 0; done < n;) {
+            ssize_t put = send(fd, back + done, (size_t)(n - done), 0);
+
+            if (put <= 0)
+                return NULL;
+            done += put;
+        }
+    shutdown(fd, SHUT_WR);
+    return NULL;
+}
+
+static void *feed(void *arg)
+{
+    int fd = *(int *)arg;
+
+    for (size_t done = 0; done < sizeof(buffer);) {
+        ssize_t n = write(fd, buffer + done, sizeof(buffer) - done);
+
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    shutdown(fd, SHUT_WR);
+    return NULL;
+}
+
+static void streams(void)
+{
+    int l = listener(), client = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP), server, one = 1;
+    struct sockaddr_in a;
+    socklen_t length = sizeof(a);
+    pthread_t feeder, echoer;
+    static char got[sizeof(buffer)];
+    size_t total = 0;
+    ssize_t n;
+
+    CHECK(port_of(l) >= 32768, "a port is chosen");
+    OKAY(connect_to(client, "127.0.0.1", port_of(l)), "connect");
+    server = accept4(l, (struct sockaddr *)&a, &length, SOCK_CLOEXEC);
+    CHECK(server >= 0 && length == sizeof(a) && a.sin_family == AF_INET && ntohs(a.sin_port) == port_of(client) &&
+              a.sin_addr.s_addr == htonl(INADDR_LOOPBACK),
+          "accept tells whom");
+    IS(ntohs(name_of(client, getpeername).sin_port), port_of(l), "the client's peer");
+    IS(port_of(server), port_of(l), "the server's own name");
+    OKAY(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), "TCP_NODELAY");
+    one = 0;
+    length = sizeof(one);
+    CHECK(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, &length) == 0 && one == 1, "is kept");
+    FAILS(connect_to(client, "127.0.0.1", port_of(l)), EISCONN, "twice");
+    for (size_t i = 0; i < sizeof(buffer); i++)
+        buffer[i] = (char)(i * 7 >> 2);
+    pthread_create(&echoer, NULL, echo, &server);
+    pthread_create(&feeder, NULL, feed, &client);
+    while (total < sizeof(got) && (n = read(client, got + total, sizeof(got) - total)) > 0)
+        total += (size_t)n;
+    CHECK(total == sizeof(got) && memcmp(got, buffer, total) == 0, "bytes there and back");
+    IS(read(client, got, 1), 0, "and the end");
+    pthread_join(feeder, NULL);
+    pthread_join(echoer, NULL);
+    close(server);
+    close(client);
+    close(l);
+}
+
+static void names(void)
+{
+    int a = socket(AF_INET, SOCK_STREAM, 0), b = socket(AF_INET, SOCK_STREAM, 0), one = 1, port;
+
+    FAILS(bind_to(a, "192.0.2.1", 0), EADDRNOTAVAIL, "an address that is not ours");
+    FAILS(bind(a, (struct sockaddr *)buffer, 3), EINVAL, "too short");
+    FAILS(connect_to(a, "127.0.0.1", 1), ECONNREFUSED, "nobody listens");
+    close(a);
+    a = socket(AF_INET, SOCK_STREAM, 0);
+    OKAY(bind_to(a, "0.0.0.0", 0), "all addresses");
+    port = port_of(a);
+    FAILS(bind_to(b, "127.0.0.1", port), EADDRINUSE, "a port in use");
+    FAILS(bind_to(a, "127.0.0.1", 0), EINVAL, "a second name");
+    OKAY(listen(a, 1), "listen");
+    setsockopt(b, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    FAILS(bind_to(b, "127.0.0.1", port), EADDRINUSE, "also with SO_REUSEADDR: somebody listens");
+    OKAY(connect_to(b, "127.0.0.5", port), "any loopback address reaches it");
+    close(a);
+    close(b);
+    FAILS(socket(AF_INET, SOCK_SEQPACKET, 0), ESOCKTNOSUPPORT, "no such type");
+    FAILS(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP), EPROTONOSUPPORT, "no such protocol");
+    a = socket(AF_INET, SOCK_STREAM, 0);
+    FAILS(getpeername(a, (struct sockaddr *)buffer, &(socklen_t){16}), ENOTCONN, "no peer");
+    FAILS(recv(a, buffer, 1, 0), ENOTCONN, "nobody to receive from");
+    FAILS(send(a, buffer, 1, MSG_NOSIGNAL), EPIPE, "or to send to");
+    close(a);
+}
+
+static void endings(void)
+{
+    int l = listener(), client = socket(AF_INET, SOCK_STREAM, 0), server, error = 0;
+    struct timeval soon = {.tv_usec = 50000};
+    socklen_t length = sizeof(error);
+
+    connect_to(client, "127.0.0.1", port_of(l));
+    server = accept(l, NULL, NULL);
+    OKAY(setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)), "SO_RCVTIMEO");
+    FAILS(recv(client, buffer, 1, 0), EAGAIN, "ends a wait");
+    FAILS(recv(client, buffer, 1, MSG_DONTWAIT), EAGAIN, "MSG_DONTWAIT");
+    IS(send(client, "lost", 4, 0), 4, "bytes that nobody reads");
+    usleep(20000);
+    close(server);
+    usleep(20000);
+    FAILS(recv(client, buffer, 1, 0), ECONNRESET, "are reset");
+    IS(recv(client, buffer, 1, 0), 0, "once");
+    OKAY(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &length), "SO_ERROR");
+    IS(error, 0, "says no more");
+    close(client);
+    close(l);
+}
+
+static void datagrams(void)
+{
+    int a = socket(AF_INET, SOCK_DGRAM, 0), b = socket(AF_INET, SOCK_DGRAM, 0), c = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in to, from;
+    socklen_t length = sizeof(from);
+    struct mmsghdr several[2] = {0};
+    struct iovec pieces[2] = {{"one", 3}, {"three", 5}};
+
+    OKAY(bind_to(a, "127.0.0.1", 0), "bind");
+    to = address("127.0.0.1", port_of(a));
+    IS(sendto(b, "hello", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5, "sendto");
+    CHECK(port_of(b) != 0, "gives the sender a port");
+    CHECK(recvfrom(a, buffer, 100, 0, (struct sockaddr *)&from, &length) == 5 && ntohs(from.sin_port) == port_of(b) &&
+              from.sin_addr.s_addr == htonl(INADDR_LOOPBACK),
+          "recvfrom tells the sender");
+    OKAY(connect_to(b, "127.0.0.1", port_of(a)), "connect");
+    IS(send(b, buffer, 0, 0), 0, "an empty one");
+    IS(recv(a, buffer, 100, 0), 0, "arrives");
+    FAILS(send(b, buffer, 65508, 0), EMSGSIZE, "too long");
+    to = address("127.0.0.1", port_of(b));
+    IS(sendto(c, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1, "a stranger's");
+    FAILS(recv(b, buffer, 100, MSG_DONTWAIT), EAGAIN, "does not reach a connected one");
+    for (int i = 0; i < 2; i++)
+        several[i].msg_hdr = (struct msghdr){.msg_iov = &pieces[i], .msg_iovlen = 1};
+    IS(sendmmsg(b, several, 2, 0), 2, "two in one call");
+    CHECK(several[0].msg_len == 3 && several[1].msg_len == 5, "with their lengths");
+    pieces[0] = (struct iovec){buffer, 100};
+    pieces[1] = (struct iovec){back, 100};
+    CHECK(recvmmsg(a, several, 2, MSG_WAITFORONE, NULL) == 2 && memcmp(buffer, "one", 3) == 0 &&
+              several[1].msg_len == 5 && memcmp(back, "three", 5) == 0,
+          "and received in one");
+    close(a);
+    IS(send(b, "x", 1, 0), 1, "to nobody");
+    usleep(20000);
+    FAILS(send(b, "x", 1, 0), ECONNREFUSED, "the next call learns it");
+    FAILS(send(c, "x", 1, 0), EDESTADDRREQ, "no destination");
+    close(b);
+    close(c);
+}
+
+static void events(void)
+{
+    int l = listener(), client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), server;
+    struct pollfd p = {.fd = l, .events = POLLIN};
+
+    IS(poll(&p, 1, 0), 0, "nobody comes");
+    FAILS(accept4(l, NULL, NULL, 0x1), EINVAL, "accept4: unknown flags");
+    FAILS(connect_to(client, "127.0.0.1", port_of(l)), EINPROGRESS, "a connect that does not wait");
+    CHECK(poll(&p, 1, 5000) == 1 && p.revents == POLLIN, "somebody came");
+    p = (struct pollfd){.fd = client, .events = POLLOUT | POLLIN};
+    CHECK(poll(&p, 1, 5000) == 1 && p.revents == POLLOUT, "the client may write");
+    OKAY(connect_to(client, "127.0.0.1", port_of(l)), "connect again: it is done");
+    FAILS(connect_to(client, "127.0.0.1", port_of(l)), EISCONN, "and again");
+    server = accept(l, NULL, NULL);
+    (void)!write(server, "x", 1);
+    p.events = POLLIN;
+    CHECK(poll(&p, 1, 5000) == 1 && p.revents == POLLIN, "and read");
+    close(server);
+    (void)!read(client, buffer, 9);
+    p.events = POLLIN | POLLRDHUP;
+    CHECK(poll(&p, 1, 5000) == 1 && (p.revents & (POLLIN | POLLRDHUP)) == (POLLIN | POLLRDHUP), "and sees the end");
+    close(client);
+    close(l);
+    client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    FAILS(connect_to(client, "127.0.0.1", 1), EINPROGRESS, "nobody listens there");
+    p = (struct pollfd){.fd = client, .events = POLLOUT};
+    CHECK(poll(&p, 1, 5000) == 1 && (p.revents & (POLLERR | POLLHUP)) == (POLLERR | POLLHUP), "poll tells");
+    FAILS(connect_to(client, "127.0.0.1", 1), ECONNREFUSED, "connect again says why");
+    close(client);
+}
+
+/* Linux boots with the loopback interface down. */
+static void raise_loopback(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq request = {.ifr_name = "lo"};
+
+    if (ioctl(fd, SIOCGIFFLAGS, &request) == 0) {
+        request.ifr_flags |= IFF_UP;
+        ioctl(fd, SIOCSIFFLAGS, &request);
+    }
+    close(fd);
+}
+
+static void body(void)
+{
+    raise_loopback();
+    signal(SIGPIPE, SIG_IGN);
+    streams();
+    names();
+    endings();
+    datagrams();
+    events();
+}
+
+int main(int argc, char **argv) { return tap_main(argc, argv, body); }
