@@ -17,9 +17,17 @@ static int sync_mapped(struct file *file, u64 from, u64 to)
     return file->ops->fsync != NULL ? file_fsync(file, from, to, false) : 0;
 }
 
+static void put_mapped(struct file *file)
+{
+    if (unlikely(file->ops->unmapped != NULL))
+        file->ops->unmapped(file);
+    file_put(file);
+}
+
 void vfs_init(void)
 {
-    static const struct vm_file_ops ops = {.get = hold_mapped, .put = file_put, .sync = sync_mapped};
+    static const struct vm_file_ops ops = {
+        .get = hold_mapped, .put = file_put, .unmapped = put_mapped, .sync = sync_mapped};
 
     dentry_init();
     inode_init();

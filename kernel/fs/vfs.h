@@ -239,6 +239,7 @@ struct file_ops {
     int (*open)(struct inode *inode, struct file *file); /* may replace file->ops, set private; NULL: fine */
     void (*release)(struct file *file);                  /* last reference is gone */
     int (*flush)(struct file *file);                     /* each close(2) */
+    void (*unmapped)(struct file *file);                 /* a mapping of it is gone. NULL: nothing */
     /* Bytes or -errno; *POS advances. Non-blocking when file->flags & O_NONBLOCK. NULL: -EINVAL. */
     ssize_t (*read)(struct file *file, struct uio *uio, u64 *pos);
     ssize_t (*write)(struct file *file, struct uio *uio, u64 *pos);

@@ -12,6 +12,7 @@
 #include "proc/task.h"
 #include "sys/syscall.h"
 #include "vm/kmalloc.h"
+#include "vm/limits.h"
 #include "vm/space.h"
 #include "vm/uaccess.h"
 
@@ -31,6 +32,8 @@
 #define SHM_RND 020000
 #define SHM_REMAP 040000
 #define SHM_EXEC 0100000
+#define SHM_HUGETLB 04000
+#define SHM_NORESERVE 010000
 #define SHM_DEST 01000
 #define SHM_LOCKED 02000
 #define MAX_SEGMENTS 4096
@@ -57,6 +60,7 @@ struct segment {
     struct shmid_ds ds;
     struct inode *inode; /* referenced */
     char name[20];       /* what /proc/PID/maps shows */
+    u64 files;           /* open attachments, each with one mapping or, after forks and splits, several */
     bool doomed;         /* IPC_RMID: goes with the last attachment */
 };
 
@@ -125,6 +129,19 @@ static struct inode *segment_free(struct segment *s)
 /* ---- attachments ---- */
 
 /* file->private of an attachment is its segment's id. */
+static void attachment_unmapped(struct file *file)
+{
+    struct segment *s;
+
+    mutex_lock(&shm.lock);
+    s = find_id((int)(u64)file->private);
+    if (s != NULL) {
+        s->ds.dtime = now();
+        s->ds.last = current->flags & THREAD_USER ? task_pid(current_task()) : 0;
+    }
+    mutex_unlock(&shm.lock);
+}
+
 static void attachment_release(struct file *file)
 {
     struct inode *gone = NULL;
@@ -133,27 +150,25 @@ static void attachment_release(struct file *file)
     mutex_lock(&shm.lock);
     s = find_id((int)(u64)file->private);
     if (s != NULL) {
-        s->ds.attached--;
-        s->ds.dtime = now();
-        s->ds.last = current->flags & THREAD_USER ? task_pid(current_task()) : 0;
-        if (s->doomed && s->ds.attached == 0)
+        s->files--;
+        if (s->doomed && s->files == 0)
             gone = segment_free(s);
     }
     mutex_unlock(&shm.lock);
     if (gone != NULL)
         inode_put(gone);
 }
-static const struct file_ops attachment_ops = {.release = attachment_release};
+static const struct file_ops attachment_ops = {.release = attachment_release, .unmapped = attachment_unmapped};
 
-/* A referenced file that maps segment ID, counted as attached. */
-static struct file *attach_file(int id, bool writable, u64 *size)
+/* A referenced file that maps segment ID. WANTED: permission bits. */
+static struct file *attach_file(int id, bool writable, u32 wanted, u64 *size)
 {
     struct segment *s;
     struct file *file;
 
     mutex_lock(&shm.lock);
     s = find_id(id);
-    if (s == NULL || !may_access(s, writable ? 0666 : 0444)) {
+    if (s == NULL || !may_access(s, wanted)) {
         mutex_unlock(&shm.lock);
         return ERR_PTR(s == NULL ? -EINVAL : -EACCES);
     }
@@ -166,7 +181,7 @@ static struct file *attach_file(int id, bool writable, u64 *size)
     }
     file->private = (void *)(u64)id;
     file->anon_name = s->name;
-    s->ds.attached++;
+    s->files++;
     s->ds.atime = now();
     s->ds.last = task_pid(current_task());
     *size = s->ds.size;
@@ -187,9 +202,9 @@ DEFINE_SYSCALL(sys_shmat)
             return -EINVAL;
         address = ALIGN_DOWN(address, PAGE_SIZE);
     }
-    if (address == 0 && (flags & SHM_REMAP))
+    if ((int)a0 < 0 || (address == 0 && (flags & SHM_REMAP)))
         return -EINVAL;
-    m.file = attach_file((int)a0, writable, &size);
+    m.file = attach_file((int)a0, writable, (writable ? 0666 : 0444) | (flags & SHM_EXEC ? 0111 : 0), &size);
     if (IS_ERR(m.file))
         return PTR_ERR(m.file);
     m.object = &m.file->inode->object;
@@ -202,20 +217,39 @@ DEFINE_SYSCALL(sys_shmat)
     return result == -EEXIST ? -EINVAL : result;
 }
 
+/* Parts of an attachment may have been unmapped, and something else mapped there: only what is left of it goes. */
 DEFINE_SYSCALL(sys_shmdt)
 {
-    struct space_range r = {.pages = NULL};
-    u64 at = a0, size;
+    struct file *file = NULL;
+    struct space_range r;
+    u64 at = a0, end = a0;
     long result = -EINVAL;
 
-    if ((a0 & PAGE_MASK) != 0 || !space_next_range(current->space, &at, &r))
+    if ((a0 & PAGE_MASK) != 0)
         return -EINVAL;
-    if (r.file == NULL)
-        return -EINVAL;
-    size = ALIGN_UP(r.file->inode->object.size, PAGE_SIZE);
-    if (r.start == a0 && r.offset == 0 && r.file->ops == &attachment_ops)
-        result = space_munmap(current->space, a0, size);
-    file_put(r.file);
+    for (;;) {
+        bool is_part;
+
+        r = (struct space_range){.pages = NULL};
+        if ((file != NULL && at >= end) || !space_next_range(current->space, &at, &r))
+            break;
+        is_part = r.file != NULL && r.file->ops == &attachment_ops && r.start - a0 == r.offset &&
+                  (file == NULL || r.file == file);
+        if (is_part && file == NULL) {
+            file = r.file;
+            file_get(file);
+            end = a0 + ALIGN_UP(file->inode->object.size, PAGE_SIZE);
+        }
+        if (r.file != NULL)
+            file_put(r.file);
+        if (is_part) {
+            result = space_munmap(current->space, r.start, r.end - r.start);
+            if (result != 0)
+                break;
+        }
+    }
+    if (file != NULL)
+        file_put(file);
     return result;
 }
 
@@ -229,8 +263,12 @@ static long segment_create(s32 key, u64 size, u32 mode)
 
     if (size == 0 || size > INT64_MAX)
         return -EINVAL;
+    if (mode & SHM_HUGETLB)
+        return -ENOMEM; /* no pool of huge pages */
     if (shm.count >= MAX_SEGMENTS)
         return -ENOSPC;
+    if (!(mode & SHM_NORESERVE) && !may_commit(NULL, DIV_ROUND_UP(size, PAGE_SIZE)))
+        return -ENOMEM;
     s = kzalloc(sizeof(*s));
     if (s == NULL)
         return -ENOMEM;
@@ -267,9 +305,9 @@ static long shmget_locked(s32 key, u64 size, u32 flags)
         return key == IPC_PRIVATE || (flags & IPC_CREAT) ? segment_create(key, size, flags) : -ENOENT;
     if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
         return -EEXIST;
-    if (!may_access(s, flags & 0777))
-        return -EACCES;
-    return size > s->ds.size ? -EINVAL : s->id;
+    if (size > s->ds.size)
+        return -EINVAL;
+    return may_access(s, flags & 0777) ? s->id : -EACCES;
 }
 
 DEFINE_SYSCALL(sys_shmget)
@@ -304,6 +342,7 @@ static long stat_locked(int id, int command, struct shmid_ds *ds)
     if (command != SHM_STAT_ANY && !may_access(s, 0444))
         return -EACCES;
     *ds = s->ds;
+    ds->attached = object_mapping_count(&s->inode->object);
     ds->perm.mode |= s->doomed ? SHM_DEST : 0;
     return by_index ? s->id : 0;
 }
@@ -323,6 +362,22 @@ static long set_locked(int id, const struct shmid_ds *ds)
     return 0;
 }
 
+/* SHM_LOCK, SHM_UNLOCK: whether the pages may go to swap. */
+static long lock_locked(int id, bool lock)
+{
+    struct segment *s = find_id(id);
+    u32 user = current->cred->euid;
+
+    if (s == NULL)
+        return -EINVAL;
+    if (!capable(current->cred, CAP_IPC_LOCK) &&
+        ((user != s->ds.perm.uid && user != s->ds.perm.cuid) || (lock && rlimit_of_current(RLIMIT_MEMLOCK) == 0)))
+        return -EPERM;
+    s->ds.perm.mode = lock ? s->ds.perm.mode | SHM_LOCKED : s->ds.perm.mode & ~(u32)SHM_LOCKED;
+    store_relaxed(&s->inode->object.stays_in_memory, lock);
+    return 0;
+}
+
 static long remove_segment(int id)
 {
     struct inode *gone = NULL;
@@ -335,7 +390,8 @@ static long remove_segment(int id)
         result = s == NULL ? -EINVAL : -EPERM;
     } else {
         s->doomed = true;
-        if (s->ds.attached == 0)
+        s->ds.perm.key = IPC_PRIVATE;
+        if (s->files == 0)
             gone = segment_free(s);
     }
     mutex_unlock(&shm.lock);
@@ -375,9 +431,10 @@ DEFINE_SYSCALL(sys_shmctl)
 {
     int id = (int)a0, command = (int)a1;
     struct shmid_ds ds;
-    struct segment *s;
     long result;
 
+    if (id < 0 || command < 0)
+        return -EINVAL;
     switch (command) {
     case IPC_RMID:
         return remove_segment(id);
@@ -399,13 +456,10 @@ DEFINE_SYSCALL(sys_shmctl)
         result = set_locked(id, &ds);
         mutex_unlock(&shm.lock);
         return result;
-    case SHM_LOCK: /* nothing is ever swapped out */
+    case SHM_LOCK:
     case SHM_UNLOCK:
         mutex_lock(&shm.lock);
-        s = find_id(id);
-        result = s == NULL ? -EINVAL : !is_owner(s) && !capable(current->cred, CAP_IPC_LOCK) ? -EPERM : 0;
-        if (result == 0)
-            s->ds.perm.mode = command == SHM_LOCK ? s->ds.perm.mode | SHM_LOCKED : s->ds.perm.mode & ~(u32)SHM_LOCKED;
+        result = lock_locked(id, command == SHM_LOCK);
         mutex_unlock(&shm.lock);
         return result;
     default:

@@ -63,6 +63,7 @@ struct object {
     struct radix pages; /* tag = dirty */
     u64 size;           /* bytes; the file's length. Changes by object_write and object_set_size only. */
     u64 nr_pages, nr_dirty;
+    bool stays_in_memory; /* its pages do not go to swap: shmctl(SHM_LOCK) */
     u32 writeback;      /* pages under write-back */
     int error;          /* a failed write-back since the last report: -EIO, -ENOSPC */
     u32 error_sequence; /* counts them; files remember what they have reported */

@@ -52,6 +52,7 @@ struct mapping {
 struct vm_file_ops {
     void (*get)(struct file *file);
     void (*put)(struct file *file);
+    void (*unmapped)(struct file *file); /* as put, for a vma's reference: the mapping is gone */
     int (*sync)(struct file *file, u64 from,
                 u64 to); /* msync: write bytes [from, to] back, wait. NULL: the pages only */
 };

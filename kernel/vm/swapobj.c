@@ -9,7 +9,7 @@ static void *marker_of(u64 slot) { return (void *)(slot << 1 | 1); }
 
 u64 object_swap_out_locked(struct object *o, struct page *page)
 {
-    u64 slot = swap_add(page);
+    u64 slot = load_relaxed(&o->stays_in_memory) ? 0 : swap_add(page);
 
     if (slot == 0)
         return 0;

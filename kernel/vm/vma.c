@@ -90,7 +90,7 @@ void vma_free_all(struct list *removed)
 
     list_for_each_safe(v, tmp, removed, removed_link) {
         if (v->file != NULL)
-            vm_file_ops->put(v->file);
+            vm_file_ops->unmapped(v->file);
         vma_free(v);
     }
 }

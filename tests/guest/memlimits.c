@@ -82,7 +82,8 @@ static int use_stack(void *size)
     volatile char here[1 << 16];
 
     here[0] = here[65535] = 1;
-    return (uintptr_t)size < sizeof(here) ? here[0] - 1 : use_stack((void *)((uintptr_t)size - sizeof(here))) + here[0] - 1;
+    return (uintptr_t)size < sizeof(here) ? here[0] - 1
+                                          : use_stack((void *)((uintptr_t)size - sizeof(here))) + here[0] - 1;
 }
 
 static int with_stack_limit(void *size)
@@ -135,8 +136,8 @@ static int many_maps(void *unused UNUSED)
     char *at = mmap(NULL, 2000 * PAGE, PROT_NONE, PRIVATE, -1, 0);
     int n = 0;
 
-    while (n < 1000 && mmap(at + (size_t)n * 2 * PAGE, PAGE, n % 2 ? PROT_READ : RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED,
-                            -1, 0) != MAP_FAILED)
+    while (n < 1000 && mmap(at + (size_t)n * 2 * PAGE, PAGE, n % 2 ? PROT_READ : RW,
+                            MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
         n++;
     if (n == 1000 || errno != ENOMEM)
         return 1;

@@ -335,8 +335,8 @@ static void punch_file(int fd, const char *kind)
     memset(shared, 'x', 4 * PAGE);
     private[PAGE] = 'p';
     if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE + 100, 2 * PAGE) == 0) {
-        CHECK(shared[PAGE + 99] == 'x' && shared[PAGE + 100] == 0 && shared[2 * PAGE] == 0 && shared[3 * PAGE + 99] == 0 &&
-                  shared[3 * PAGE + 100] == 'x',
+        CHECK(shared[PAGE + 99] == 'x' && shared[PAGE + 100] == 0 && shared[2 * PAGE] == 0 &&
+                  shared[3 * PAGE + 99] == 0 && shared[3 * PAGE + 100] == 'x',
               "%s: a hole is zero, exactly", kind);
         CHECK(private[PAGE] == 'p' && private[2 * PAGE] == 0, "%s: in a private mapping, too, but for copies", kind);
         shared[2 * PAGE] = 'y';

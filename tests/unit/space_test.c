@@ -113,7 +113,7 @@ static struct file file;
 
 static void file_get(struct file *f) { f->refs++; }
 static void file_put(struct file *f) { f->refs--; }
-static const struct vm_file_ops file_ops = {.get = file_get, .put = file_put};
+static const struct vm_file_ops file_ops = {.get = file_get, .put = file_put, .unmapped = file_put};
 
 static void disk_read(struct object *o, struct page **pages, unsigned n)
 {
