@@ -14,4 +14,10 @@ bool file_is_timerfd(const struct file *file);
 void timerfd_set(struct file *file, bool absolute, const struct timer_setting *setting, struct timer_setting *old);
 void timerfd_get(struct file *file, struct timer_setting *now);
 
+/* userfaultfd(2): ERR_PTR(-EPERM, -EINVAL, -ENOMEM). TRUSTED: who asks may handle the kernel's faults, too. */
+struct userfault;
+struct file *userfaultfd_create(u32 flags, bool trusted);
+/* vm.unprivileged_userfaultfd */
+extern bool userfaultfd_is_for_all;
+
 #endif

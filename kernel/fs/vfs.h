@@ -254,6 +254,8 @@ struct file_ops {
     struct object *(*map)(struct file *file, bool shared);
     int (*fsync)(struct file *file, u64 from, u64 to, bool data_only);     /* NULL: -EINVAL */
     int (*fallocate)(struct file *file, int mode, u64 offset, u64 length); /* NULL: -EOPNOTSUPP */
+    /* More lines for /proc/PID/fdinfo, into BUF: how many bytes. NULL: none. */
+    size_t (*describe)(struct file *file, char *buf, size_t size);
 };
 
 /* Ready-made operations for files that live in the page cache. */

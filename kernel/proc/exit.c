@@ -170,6 +170,7 @@ static void leave_space(struct task *t)
 
     if (space == NULL)
         return;
+    atomic_or(&t->thread.flags, THREAD_LEAVING);
     futex_exit(t);
     flags = spin_lock_irqsave(&task_lock);
     t->is_exiting = true;

@@ -10,6 +10,7 @@
 #include "proc/signalfd.h"
 #include "proc/vdso/vdso.h"
 #include "vm/kmalloc.h"
+#include "vm/userfault.h"
 
 #define AT_FDCWD (-100)
 
@@ -145,10 +146,13 @@ int proc_start_init(const char *path, const char *const argv[], const char *cons
     return error;
 }
 
+static u32 current_number(void) { return (u32)current_task()->pid->number; }
+
 void proc_init(void)
 {
     futex_init();
     vdso_init();
     oom_init();
     signalfd_init();
+    userfault_set_thread_number(current_number);
 }

@@ -30,6 +30,7 @@ enum thread_state {
 #define THREAD_RESCHED BIT(2) /* give the hart away at the next chance */
 #define THREAD_WORK (THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED) /* before user mode goes on */
 #define THREAD_USER BIT(3)    /* embedded in a struct task */
+#define THREAD_LEAVING BIT(4) /* gives its space up: waits for nobody who could fill memory in */
 
 struct context { /* arch_switch: callee-saved registers, and gp, which the kernel leaves to the user */
     u64 ra, sp, s[12], gp;

@@ -118,6 +118,10 @@ DEFINE_SYSCALL(sys_eventfd2)
     return install(eventfd_create((u32)a0, (flags & EFD_SEMAPHORE) != 0, flags & O_NONBLOCK), (flags & O_CLOEXEC) != 0);
 }
 
+/* ---- userfaultfd ---- */
+
+DEFINE_SYSCALL(sys_userfaultfd) { return install(userfaultfd_create((u32)a0, false), (a0 & O_CLOEXEC) != 0); }
+
 /* ---- timerfd ---- */
 
 #define CLOCK_REALTIME 0

@@ -6,6 +6,7 @@
 #include "sys/syscall.h"
 #include "vm/limits.h"
 #include "vm/space.h"
+#include "vm/userfault.h"
 
 /* What MAP_SHARED_VALIDATE accepts. */
 #define KNOWN_FLAGS                                                                                       \
@@ -141,6 +142,7 @@ static long remove_range(u64 address, u64 length)
         } else if (r.file->ops->fallocate == NULL) {
             result = -EOPNOTSUPP;
         } else {
+            userfault_announce_remove(current->space, address, MIN(r.end, end));
             result = r.file->ops->fallocate(r.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r.offset,
                                             MIN(r.end, end) - address);
         }

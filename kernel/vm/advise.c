@@ -8,6 +8,7 @@
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
+#include "vm/userfaults.h"
 
 /* ---- madvise ---- */
 
@@ -79,6 +80,12 @@ static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int ad
     }
 }
 
+static bool drops_pages(const struct vma *v, int advice)
+{
+    return advice == MADV_DONTNEED_LOCKED ||
+           ((advice == MADV_DONTNEED || (advice == MADV_FREE && v->object == NULL)) && !(v->flags & VMA_LOCKED));
+}
+
 /* Calls advise_vma for each vma's part of the range. */
 static int advise_range(struct space *s, u64 start, u64 end, int advice)
 {
@@ -96,6 +103,11 @@ static int advise_range(struct space *s, u64 start, u64 end, int advice)
         if (v->start > start)
             result = -ENOMEM;
         start = MAX(start, v->start);
+        if (unlikely(v->flags & VMA_USERFAULT) && drops_pages(v, advice) &&
+            userfault_removing(s, v, start, MIN(v->end, end)) && (v = vma_at(s, start)) == NULL) {
+            result = -ENOMEM;
+            break;
+        }
         error = advise_vma(s, v, start, MIN(v->end, end), advice);
         if (error != 0) {
             result = error;

@@ -9,6 +9,9 @@
  *     absent, shared      the cache's page              the same, once it has disk blocks and is dirty
  *     swapped             its page (vm/swap.h)          the same; writable if nobody else refers to it
  *     present, no W       (another hart was faster)     private: copy, or take over as last owner; shared: as above
+ *     absent, registered  asks userfaultfd's reader, or SIGBUS (vm/userfault.h)
+ *     UFFD_WP             as if it were not there       asks, too
+ *     POISON              SIGBUS
  *
  * A fault holds space->lock for reading, so faults run beside each other; the entry is changed under its table's lock
  * and only if it still is what the fault began with. What may take long (reading the disk, allocating blocks, growing a
@@ -24,17 +27,22 @@
 #include "vm/swap.h"
 #include "vm/swapobj.h"
 #include "vm/tlb.h"
+#include "vm/userfaults.h"
 
 /* What fault_locked asks for besides the results of space_fault. */
-enum { FAULT_AGAIN = 100, FAULT_GROW, FAULT_LOAD, FAULT_PREPARE, FAULT_SWAP_IN };
+enum { FAULT_AGAIN = 100, FAULT_GROW, FAULT_LOAD, FAULT_PREPARE, FAULT_SWAP_IN, FAULT_ASK };
+
+#define NOT_OURS (-1) /* userfaultfd has nothing to do with it */
 
 #define AROUND_PAGES 16 /* a read fault maps cached neighbours in this aligned window */
 
 struct fault {
     struct space *space;
     u64 va; /* page aligned */
+    u64 address;
     enum fault_access access;
-    bool force;
+    enum fault_origin origin;
+    bool loaded; /* the object has the page because of this fault */
     struct vma *vma;
     pte_t *pte, old;
     struct page *table;
@@ -46,9 +54,12 @@ struct fault {
     bool prepare;      /* the page is wanted for stores */
     struct page *page; /* referenced; FAULT_PREPARE */
     u64 slot;          /* pinned; FAULT_SWAP_IN */
+    /* for FAULT_ASK: in the line of this context, which is referenced */
+    struct userfault *userfault;
+    struct userfault_wait wait;
 };
 
-static u64 zero_pfn; /* the page of zeros that untouched memory reads as */
+u64 zero_pfn;
 
 void fault_init(void)
 {
@@ -79,12 +90,6 @@ static bool install(struct fault *f, pte_t new, struct page *page)
     return same;
 }
 
-/* A present entry, or (ptrace looks at a PROT_NONE page) a resident one. */
-static inline pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
-{
-    return prot == PROT_NONE ? pte_make(pfn, PTE_RESIDENT | (more & PTE_D)) : pte_make(pfn, pte_bits(prot) | more);
-}
-
 /* For a page that is being stored to. */
 static inline pte_t writable_entry(const struct page *page, unsigned prot)
 {
@@ -109,7 +114,7 @@ static __attribute__((noinline)) int map_untouched(struct space *s, struct page 
     table_lock(table);
     same = *pte == old;
     if (likely(same))
-        pte_set(table, pte, write ? writable_entry(page, prot) : page_entry(zero_pfn, prot, 0));
+        pte_set(table, pte, write ? writable_entry(page, prot) : page_entry(zero_pfn, prot, old & PTE_UFFD_WP));
     table_unlock(table);
     if (!write)
         return FAULT_MAPPED;
@@ -307,9 +312,10 @@ static void make_fetchable(struct page **found, unsigned n)
  * if a store needs no preparation any more. */
 static unsigned install_around(struct fault *f, pte_t *pte, struct page **found, unsigned n)
 {
-    const pte_t plain = page_entry(0, f->prot, 0);
-    const pte_t store =
-        !vma_is_shared(f->vma) || !(f->prot & PROT_WRITE) ? 0 : vma_store_bits(f->vma) | (is_write(f) ? PTE_D : 0);
+    const pte_t plain = page_entry(0, f->prot, f->old & PTE_UFFD_WP);
+    const pte_t store = !vma_is_shared(f->vma) || !(f->prot & PROT_WRITE) || (f->old & PTE_UFFD_WP)
+                            ? 0
+                            : vma_store_bits(f->vma) | (is_write(f) ? PTE_D : 0);
     unsigned mapped = 0;
 
     table_lock(f->table);
@@ -340,7 +346,7 @@ static int map_cached(struct fault *f)
         end = MIN(ALIGN_DOWN(f->va, window) + window, f->vma->end);
     unsigned at, n, mapped;
 
-    if (is_write(f)) {
+    if (is_write(f) || (f->vma->flags & VMA_UFFD_MINOR)) {
         start = f->va;
         end = f->va + PAGE_SIZE;
     }
@@ -403,6 +409,61 @@ static int fault_shared_store(struct fault *f)
     return with_file(f, FAULT_PREPARE);
 }
 
+/* ---- userfaultfd ---- */
+
+/* The reader of the vma's userfaultfd is asked, unless nobody may wait for it. FLAGS as in its message. */
+static int ask(struct fault *f, u64 flags)
+{
+    struct userfault *u = f->vma->userfault;
+
+    if ((u->features & UFFD_FEATURE_SIGBUS) || f->origin == FAULT_OF_TRACER || (current->flags & THREAD_LEAVING) ||
+        (f->origin == FAULT_OF_KERNEL && (u->flags & USERFAULT_USER_MODE_ONLY)))
+        return FAULT_BUS;
+    userfault_queue(u, &f->wait, f->address, flags | (is_write(f) ? UFFD_PAGEFAULT_FLAG_WRITE : 0));
+    f->userfault = u;
+    if (load_acquire(f->pte) == f->old)
+        return FAULT_ASK;
+    userfault_cancel(u, &f->wait);
+    return FAULT_AGAIN;
+}
+
+/* A store where the entry says UFFD_WP. With nobody to ask, the bit goes and the fault goes on: NOT_OURS. */
+static int ask_for_store(struct fault *f)
+{
+    bool same;
+
+    if ((f->vma->flags & VMA_UFFD_WP) && !vma_is_wp_async(f->vma))
+        return ask(f, UFFD_PAGEFAULT_FLAG_WP);
+    table_lock(f->table);
+    same = *f->pte == f->old;
+    if (same)
+        f->old = atomic_and(f->pte, ~PTE_UFFD_WP) & ~PTE_UFFD_WP;
+    table_unlock(f->table);
+    return same ? NOT_OURS : FAULT_AGAIN;
+}
+
+/* No page, but something in the entry, or a registered vma. */
+static __attribute__((noinline)) int fault_absent(struct fault *f)
+{
+    const struct vma *v = f->vma;
+    struct object *o = v->object;
+
+    if (pte_is_poisoned(f->old))
+        return FAULT_BUS;
+    if (o != NULL && (v->flags & (VMA_UFFD_MISSING | VMA_UFFD_MINOR)) && !f->loaded) {
+        u64 index = vma_index(v, f->va);
+        bool cached = object_has_page(o, index);
+
+        if (index >= object_pages(o))
+            return FAULT_BUS;
+        if (v->flags & (cached ? VMA_UFFD_MINOR : VMA_UFFD_MISSING))
+            return ask(f, cached ? UFFD_PAGEFAULT_FLAG_MINOR : 0);
+    } else if (o == NULL && (v->flags & VMA_UFFD_MISSING) && (f->old == 0 || pte_is_mark(f->old))) {
+        return ask(f, 0);
+    }
+    return is_write(f) && (f->old & PTE_UFFD_WP) ? ask_for_store(f) : NOT_OURS;
+}
+
 /* ---- the decision ---- */
 
 /* The entry allows the access already: another hart was faster, the TLB is old, or the hardware leaves A and D to us.
@@ -425,6 +486,8 @@ static int fault_vdso(struct fault *f)
 
 static int fault_locked(struct fault *f)
 {
+    int next;
+
     f->vma = vma_at(f->space, f->va);
     if (f->vma == NULL) {
         struct vma *above = vma_find(f->space, f->va);
@@ -436,13 +499,17 @@ static int fault_locked(struct fault *f)
         return FAULT_NO_MEMORY;
     f->old = load_relaxed(f->pte);
     f->prot = f->old == 0 ? f->vma->prot : pte_prot(f->old);
-    if (!is_allowed(f->prot, f->access) && !(f->force && (!is_write(f) || !vma_is_shared(f->vma))))
+    if (!is_allowed(f->prot, f->access) && !(f->origin == FAULT_OF_TRACER && (!is_write(f) || !vma_is_shared(f->vma))))
         return FAULT_ACCERR;
     if (pte_has_page(f->old)) {
         if (!is_write(f) || (f->old & PTE_W))
             return fault_spurious(f);
+        if (unlikely(f->old & PTE_UFFD_WP) && (next = ask_for_store(f)) != NOT_OURS)
+            return next;
         return vma_is_shared(f->vma) ? fault_shared_store(f) : fault_copy(f);
     }
+    if (unlikely(f->old != 0 || (f->vma->flags & VMA_USERFAULT)) && (next = fault_absent(f)) != NOT_OURS)
+        return next;
     if (f->old != 0 && pte_is_swap(f->old))
         return fault_swap(f);
     if (f->vma->object != NULL)
@@ -463,6 +530,7 @@ static enum fault_result load_page(struct fault *f)
         page_put(page);
     }
     vm_file_ops->put(f->file);
+    f->loaded = true;
     atomic_add_relaxed(&f->space->major_faults, 1);
     if (error == -ENOMEM)
         return FAULT_NO_MEMORY;
@@ -490,14 +558,17 @@ static enum fault_result swap_in(struct fault *f)
     return error != 0 ? FAULT_BUS : FAULT_MAPPED;
 }
 
-enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force)
+static inline enum fault_result fault_of(struct space *s, u64 address, enum fault_access access,
+                                         enum fault_origin origin)
 {
     struct fault f; /* the rest is set as the fault finds it out */
 
     f.space = s;
     f.va = ALIGN_DOWN(address, PAGE_SIZE);
+    f.address = address;
     f.access = access;
-    f.force = force;
+    f.origin = origin;
+    f.loaded = false;
     if (address >= arch_user_address_limit())
         return FAULT_MAPERR;
     for (;;) {
@@ -515,13 +586,22 @@ enum fault_result fault_in(struct space *s, u64 address, enum fault_access acces
             result = swap_in(&f);
         else if (next == FAULT_GROW)
             result = stack_grow(s, f.va) ? FAULT_MAPPED : FAULT_MAPERR;
+        else if (next == FAULT_ASK)
+            userfault_sleep(f.userfault, &f.wait, origin == FAULT_OF_USER);
         else if (next != FAULT_AGAIN)
             return (enum fault_result)next;
         if (result != FAULT_MAPPED)
             return result;
         if (fatal_signal_pending())
             return FAULT_NO_MEMORY; /* it dies on the way back, whatever this says */
+        if (next == FAULT_ASK && origin == FAULT_OF_USER)
+            return FAULT_MAPPED; /* a signal's handler may be due before the access is tried again */
     }
+}
+
+enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force)
+{
+    return fault_of(s, address, access, force ? FAULT_OF_TRACER : FAULT_OF_KERNEL);
 }
 
 static void (*out_of_memory)(void);
@@ -552,11 +632,12 @@ static inline __attribute__((always_inline)) int fault_quickly(struct space *s, 
     return result;
 }
 
-static __attribute__((noinline)) enum fault_result fault_slowly(struct space *s, u64 address, enum fault_access access)
+static __attribute__((noinline)) enum fault_result fault_slowly(struct space *s, u64 address, enum fault_access access,
+                                                                enum fault_origin origin)
 {
     enum fault_result result;
 
-    while ((result = fault_in(s, address, access, false)) == FAULT_NO_MEMORY && out_of_memory != NULL &&
+    while ((result = fault_of(s, address, access, origin)) == FAULT_NO_MEMORY && out_of_memory != NULL &&
            !fatal_signal_pending())
         out_of_memory();
     return result;
@@ -569,7 +650,17 @@ enum fault_result space_fault(struct space *s, u64 address, enum fault_access ac
     atomic_add_relaxed(&s->minor_faults, 1);
     if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR))
         return (enum fault_result)quick;
-    return fault_slowly(s, address, access);
+    return fault_slowly(s, address, access, FAULT_OF_USER);
+}
+
+enum fault_result space_fault_by_kernel(struct space *s, u64 address, enum fault_access access)
+{
+    int quick = fault_quickly(s, address, access);
+
+    atomic_add_relaxed(&s->minor_faults, 1);
+    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR))
+        return (enum fault_result)quick;
+    return fault_slowly(s, address, access, FAULT_OF_KERNEL);
 }
 
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access)

@@ -4,9 +4,25 @@
 
 #include "vm/vma.h"
 
+/* Whose fault it is: user mode's; the kernel's, for a system call or to fill memory in; or somebody's who looks at a
+ * process from outside and must not wait for what the process does. */
+enum fault_origin { FAULT_OF_USER, FAULT_OF_KERNEL, FAULT_OF_TRACER };
+
+/* space_fault for the kernel's own access to the current space. */
+enum fault_result space_fault_by_kernel(struct space *s, u64 address, enum fault_access access);
 /* space_fault, with FORCE as ptrace has it: a store into a private page that may not be written copies it and leaves it
  * read-only. */
 enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force);
+extern u64 zero_pfn; /* the page of zeros that untouched memory reads as */
+
+/* A present entry, or (ptrace looks at a PROT_NONE page) a resident one. */
+static inline pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
+{
+    if (prot == PROT_NONE)
+        return pte_make(pfn, PTE_RESIDENT | (more & (PTE_D | PTE_UFFD_WP)));
+    return pte_make(pfn, pte_bits(prot) | more);
+}
+
 /* object.c: as object_get_page, but NULL instead of a page that begins at or past the object's size. */
 struct page *object_get_page_in_size(struct object *o, u64 index);
 /* Stores to a cache page need no preparation any more. */

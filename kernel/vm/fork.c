@@ -12,11 +12,14 @@
 #include "vm/swap.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
+#include "vm/userfaults.h"
 
 struct fork {
     struct space *parent, *child;
-    u64 shared_to;     /* tables below this address are shared, whatever vma they serve */
-    u64 private_pages; /* anonymous ones that the child has got */
+    u64 shared_to;          /* tables below this address are shared, whatever vma they serve */
+    u64 private_pages;      /* anonymous ones that the child has got */
+    pte_t dropped;          /* bits of entries that the child does not get, of the vma at hand */
+    struct list userfaults; /* contexts of the child's own */
     struct tlb_batch batch;
 };
 
@@ -90,6 +93,8 @@ static int copy_leaves(struct fork *f, const struct vma *v, struct page *from, p
     table_lock(table);
     copied = vma_is_shared(v) ? copy_protections(v, pte, to, n) : share_pages(f, v, pte, to, n, from->table_live, va);
     table->table_live += copied;
+    for (unsigned i = 0; unlikely(f->dropped != 0) && i < n; i++)
+        to[i] &= ~f->dropped;
     table_unlock(table);
     table_unlock(from);
     return 0;
@@ -103,7 +108,7 @@ static int copy_span(struct fork *f, const struct pt_walk *w)
     if (to == NULL)
         return -ENOMEM;
     table_lock(table);
-    pte_set(table, to, *w->pte);
+    pte_set(table, to, *w->pte & ~f->dropped);
     table_unlock(table);
     f->child->has_spans = true;
     return 0;
@@ -192,7 +197,7 @@ static int copy_pages(struct fork *f, const struct vma *v)
     struct pt_walk w = {.space = f->parent, .va = MAX(v->start, f->shared_to), .end = v->end, .mode = PT_TABLES};
     int result = 0;
 
-    if (vma_is_shared(v) && !(v->flags & VMA_MARKED))
+    if (vma_is_shared(v) && !(v->flags & VMA_MARKED) && (!(v->flags & VMA_UFFD_WP) || f->dropped != 0))
         return 0;
     for (; result == 0 && pt_step(&w); w.va = w.next)
         result = copy_span_or_table(f, v, &w);
@@ -206,8 +211,12 @@ static int copy_vma(struct fork *f, const struct vma *v)
     if (copy == NULL)
         return -ENOMEM;
     *copy = *v;
-    copy->flags &= ~(u32)(VMA_LOCKED | VMA_LOCKED_ONFAULT | VMA_USERFAULT | VMA_UFFD_ASYNC);
-    copy->userfault = NULL;
+    copy->flags &= ~(u32)(VMA_LOCKED | VMA_LOCKED_ONFAULT);
+    if (unlikely(v->flags & VMA_USERFAULT) && userfault_fork_vma(v, copy, f->child, &f->userfaults) != 0) {
+        vma_free(copy);
+        return -ENOMEM;
+    }
+    f->dropped = v->flags & ~copy->flags & VMA_UFFD_WP ? PTE_UFFD_WP : 0;
     if (copy->file != NULL)
         vm_file_ops->get(copy->file);
     /* The copy is linked behind V in the object's tree: who takes pages away from all mappings comes to V first, then
@@ -254,6 +263,7 @@ struct space *space_fork(struct space *parent)
         return ERR_PTR(-ENOMEM);
     f.parent = parent;
     f.shared_to = f.private_pages = 0;
+    list_init(&f.userfaults);
     tlb_begin(&f.batch, parent);
     write_lock(&parent->lock);
     swapout_bar(parent, true); /* the child's tables are the parent's, whose harts still use them */
@@ -269,8 +279,10 @@ struct space *space_fork(struct space *parent)
     swapout_bar(f.child, false);
     write_unlock(&parent->lock);
     if (error != 0) {
+        userfault_fork_failed(&f.userfaults);
         space_put(f.child);
         return ERR_PTR(error);
     }
+    userfault_forked(&f.userfaults);
     return f.child;
 }

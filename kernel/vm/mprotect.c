@@ -15,14 +15,6 @@
 #include "vm/fault.h"
 #include "vm/tlb.h"
 
-/* May a store go ahead without a fault when the page gets write permission? */
-static inline bool is_store_ready(bool shared, const struct page *page)
-{
-    if (shared)
-        return page_takes_stores(page);
-    return (load_relaxed(&page->flags) & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
-}
-
 /* What a protect operation does to each entry of a vma. */
 struct protection {
     bool writable, shared;
@@ -77,7 +69,7 @@ static inline __attribute__((always_inline)) void protect_entry(struct page *tab
         return;
     }
     new = (old & (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP)) | p->present;
-    if (p->writable && ((old & PTE_W) || is_store_ready(p->shared, pte_page(old))))
+    if (p->writable && ((old & PTE_W) || page_is_store_ready(p->shared, pte_page(old))))
         new |= p->store;
     if (likely(!(old & PTE_W) || (old & (PTE_D | PTE_UFFD_WP)) == PTE_D))
         store_relaxed(pte, new);

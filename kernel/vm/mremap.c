@@ -6,6 +6,7 @@
 #include "sched/thread.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
+#include "vm/userfaults.h"
 
 #define MREMAP_MAYMOVE 1u
 #define MREMAP_FIXED 2u
@@ -120,17 +121,23 @@ static void unlock_left(struct space *s, u64 start, u64 end, struct list *remove
 static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length, u64 new, u64 new_length,
                          unsigned flags, struct list *removed)
 {
-    struct vma copy = *v;
+    struct vma copy = *v, *notice = NULL;
     struct object *o = v->object;
+    bool is_protected = (v->flags & VMA_UFFD_WP) != 0;
     struct tlb_batch batch;
-    int error;
+    int error = 0;
 
     copy.start = new;
     copy.end = new + new_length;
     copy.offset = v->object != NULL ? v->offset + (old - v->start) : 0;
-    error = map_range(s, &copy, removed);
-    if (error != 0)
+    if (unlikely(v->flags & VMA_USERFAULT))
+        error = userfault_note_remap(&copy, old, new, old_length, removed, &notice);
+    if (error == 0)
+        error = map_range(s, &copy, removed);
+    if (error != 0) {
+        userfault_drop_notice(notice);
         return error;
+    }
     tlb_begin(&batch, s);
     swapout_bar(s, true);
     if (o != NULL)
@@ -143,9 +150,12 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
     tlb_flush(&batch);
     swapout_bar(s, false);
     if (error != 0) {
+        userfault_drop_notice(notice);
         (void)unmap_range(s, new, new + new_length, removed);
         return error;
     }
+    if (is_protected && copy.userfault == NULL)
+        (void)userfault_unprotect_vma(s, vma_at(s, new), new, new + new_length);
     if (flags & MREMAP_DONTUNMAP)
         unlock_left(s, old, old + old_length, removed);
     else if (old_length > 0)

@@ -57,7 +57,7 @@ static noinline_fn void *pin_slowly(u64 va, pte_t need, u64 flags)
         if (p != NULL)
             return p;
         irq_restore(flags);
-        if (space_fault(s, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) != FAULT_MAPPED)
+        if (space_fault_by_kernel(s, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) != FAULT_MAPPED)
             return NULL;
         irq_disable();
     }
@@ -302,7 +302,7 @@ static bool is_usable(pte_t e, enum fault_access access, bool force)
         return force || (e & NEED_READ) == NEED_READ;
     if ((e & NEED_WRITE) == NEED_WRITE)
         return true;
-    return force && (pte_page(e)->flags & PG_ANON) && load_relaxed(&pte_page(e)->refs) == 1;
+    return force && !(e & PTE_UFFD_WP) && (pte_page(e)->flags & PG_ANON) && load_relaxed(&pte_page(e)->refs) == 1;
 }
 
 /* Copies N bytes, which lie in one page, if its entry lets them through. Under the table's lock: nobody makes the page

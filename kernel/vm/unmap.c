@@ -4,6 +4,7 @@
  */
 #include "vm/swap.h"
 #include "vm/tlb.h"
+#include "vm/userfaults.h"
 
 static void count_gone(struct space *s, const u64 *gone)
 {
@@ -76,6 +77,8 @@ static bool zap_span(struct pt_walk *w, const struct vma *keep)
         shared = pt_drop_shared(w->space, w->table, w->pte);
     else if (keep == NULL && !is_table)
         pte_set(w->table, w->pte, 0);
+    else if (keep != NULL && !is_table && (*w->pte & PTE_UFFD_WP) && pt_walk_whole(w))
+        pte_set(w->table, w->pte, vma_entry_without_page(keep, *w->pte));
     table_unlock(w->table);
     if (shared != NULL)
         pt_put_shared(shared);
@@ -143,6 +146,8 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
         v = v->above;
     }
     if (pt_split_spans(s, start) != 0 || pt_split_spans(s, end) != 0)
+        return -ENOMEM;
+    if (unlikely(s->has_userfaults) && userfault_note_unmap(s, start, end, removed) != 0)
         return -ENOMEM;
     tlb_begin(&batch, s);
     zap_range(s, start, end, &batch);

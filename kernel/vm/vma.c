@@ -3,6 +3,7 @@
 #include "vm/vma.h"
 #include "vm/kmalloc.h"
 #include "vm/mappings.h"
+#include "vm/userfaults.h"
 
 static u64 n_vmas;
 
@@ -89,6 +90,8 @@ void vma_free_all(struct list *removed)
     struct vma *v, *tmp;
 
     list_for_each_safe(v, tmp, removed, removed_link) {
+        if (unlikely(v->flags & VMA_NOTICE))
+            userfault_deliver(v);
         if (v->file != NULL)
             vm_file_ops->unmapped(v->file);
         vma_free(v);

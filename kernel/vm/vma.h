@@ -69,7 +69,10 @@ struct vma {
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
 #define VMA_UFFD_WP BIT(26)      /* ... and stores where the entry has UFFD_WP */
 #define VMA_UFFD_ASYNC BIT(27)   /* ... which it only wants to know of: nobody is asked (with VMA_UFFD_WP) */
-#define VMA_USERFAULT (VMA_UFFD_MISSING | VMA_UFFD_MINOR | VMA_UFFD_WP)
+#define VMA_NOTICE_UNMAP BIT(28) /* not a mapping but a notice of userfaultfd's on a list of removed ones: */
+#define VMA_NOTICE_REMAP BIT(29) /* vm/userfault_event.c */
+#define VMA_NOTICE (VMA_NOTICE_UNMAP | VMA_NOTICE_REMAP)
+#define VMA_USERFAULT (VMA_UFFD_MISSING | VMA_UFFD_MINOR | VMA_UFFD_WP | VMA_UFFD_ASYNC)
 
 enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_KINDS };
 
@@ -88,10 +91,11 @@ struct space {
     struct page *leaves[LEAF_HINTS]; /* the leaf tables that were used last, by their span; see pt_forget_leaves */
     u64 leaf_generation;    /* of hints in threads (vm/uaccess.c); no two spaces ever have the same */
     struct spinlock tables_lock;
-    bool has_spans; /* marks or shared tables above the leaf level may exist */
-    unsigned asid;  /* 0: none was free, the TLB is flushed at every switch */
-    u32 running;    /* harts whose satp holds this space */
-    u32 stale;      /* harts that must flush before they run it again */
+    bool has_userfaults; /* some vma is or was registered with a userfaultfd */
+    bool has_spans;      /* marks or shared tables above the leaf level may exist */
+    unsigned asid;       /* 0: none was free, the TLB is flushed at every switch */
+    u32 running;         /* harts whose satp holds this space */
+    u32 stale;           /* harts that must flush before they run it again */
 
     u64 mmap_top;                                                                   /* new mappings go below */
     u64 brk_start, brk;                                                             /* the heap is [brk_start, brk) */
@@ -248,6 +252,16 @@ static inline pte_t vma_entry_without_page(const struct vma *v, pte_t e)
 static inline u32 page_cache_refs(const struct page *page)
 {
     return page->flags & PG_ANON ? (page->flags & PG_SWAPCACHE ? 1 : 0) : 1;
+}
+
+/* May a store go ahead without a fault when the page gets write permission? */
+static inline bool page_is_store_ready(bool shared, const struct page *page)
+{
+    u32 flags = load_acquire(&page->flags);
+
+    if (shared)
+        return (flags & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
+    return (flags & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
 }
 
 /* Resident pages: a counter by what PAGE is. */

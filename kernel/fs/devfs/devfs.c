@@ -201,7 +201,7 @@ void devfs_init(void)
     if (IS_ERR(super) || (root = super_root_dentry(super)) == NULL)
         panic("devfs cannot be made");
     make_early_ones();
-    if (mem_devices_add() != 0 || kmsg_device_add() != 0)
+    if (mem_devices_add() != 0 || kmsg_device_add() != 0 || userfaultfd_device_add() != 0)
         panic("no memory for devices");
     make_or_complain("shm", S_IFDIR | S_ISVTX | 0777, 0, NULL);
     make_or_complain("pts", S_IFDIR | 0755, 0, NULL);

@@ -8,5 +8,6 @@ void devfs_init(void);
 /* mem.c, kmsg.c: the devices that need no hardware */
 int mem_devices_add(void);
 int kmsg_device_add(void);
+int userfaultfd_device_add(void); /* fs/userfaultfd.c */
 
 #endif

@@ -100,6 +100,12 @@ int show_fdinfo(struct seq *s, const struct proc_target *t)
         return -ENOENT;
     seq_printf(s, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t0\nino:\t%lu\n", load_relaxed(&file->pos),
                load_relaxed(&file->flags) | (cloexec ? O_CLOEXEC : 0), file->inode->ino);
+    if (file->ops->describe != NULL) {
+        char text[256];
+
+        file->ops->describe(file, text, sizeof(text));
+        seq_puts(s, text);
+    }
     file_put(file);
     return 0;
 }

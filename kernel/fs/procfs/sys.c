@@ -1,5 +1,6 @@
 /* /proc/sys: the settings of sysctl(8) that programs ask for. Those that cannot be changed here are read-only. Source:
  * proc(5), proc_sys(5). */
+#include "fs/events.h"
 #include "fs/procfs/internal.h"
 #include "lib/random.h"
 #include "lib/string.h"
@@ -238,6 +239,21 @@ static int write_drop_caches(const struct proc_target *t, char *text, size_t n)
     return 0;
 }
 
+/* ---- memory ---- */
+
+static int show_unprivileged_userfaultfd(struct seq *s, const struct proc_target *t)
+{
+    return show_constant(s, userfaultfd_is_for_all ? "1" : "0");
+}
+
+static int write_unprivileged_userfaultfd(const struct proc_target *t, char *text, size_t n)
+{
+    if ((text[0] != '0' && text[0] != '1') || (text[1] != '\0' && text[1] != '\n'))
+        return -EINVAL;
+    userfaultfd_is_for_all = text[0] == '1';
+    return 0;
+}
+
 static const struct proc_entry random_entries[] = {
     PROC_FILE("boot_id", 0444, show_boot_id),
     PROC_FILE("entropy_avail", 0444, show_entropy),
@@ -289,6 +305,10 @@ static const struct proc_entry vm_entries[] = {
     SETTING(overcommit_memory),
     SETTING(overcommit_ratio),
     PROC_FILE("swappiness", 0444, show_swappiness),
+    {.name = "unprivileged_userfaultfd",
+     .mode = S_IFREG | 0644,
+     .show = show_unprivileged_userfaultfd,
+     .write = write_unprivileged_userfaultfd},
     SETTING(user_reserve_kbytes),
     {0},
 };

@@ -80,6 +80,8 @@ void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state stat
 }
 void wait_finish(struct waiter *w) {}
 void wake_all(struct wait_queue *q) {}
+void wake_one(struct wait_queue *q) {}
+bool thread_wake(struct thread *t, unsigned states) { return false; }
 int schedule_until(u64 deadline) { return 0; }
 void schedule(void) {}
 

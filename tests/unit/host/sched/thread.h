@@ -16,6 +16,7 @@ enum thread_state {
 #define THREAD_SIGNAL 1
 #define THREAD_KILLED 2
 #define THREAD_RESCHED 4
+#define THREAD_LEAVING 16
 #define THREAD_USER 8
 struct leaf_hint {
     u64 generation, span;
@@ -23,6 +24,7 @@ struct leaf_hint {
 };
 struct thread {
     u32 flags;
+    enum thread_state state;
     struct hart *hart;
     struct space *space;
     struct leaf_hint leaf;
