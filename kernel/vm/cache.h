@@ -39,6 +39,8 @@ void object_expose_tail(struct object *o);
 void object_unplace_tail(struct object *o, u64 old_size);
 
 /* writeback.c */
+/* Nobody writes PAGE, of an object that cannot go, until page_write_done(page, 0): waits for a write under way. */
+void page_hold_back(struct page *page);
 extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages; /* atomic */
 /* A fifth of memory may be dirty. A writer that finds more writes its own object O out, and waits for that when as much
  * again is on its way. */

@@ -46,6 +46,25 @@ static unsigned take_run(struct object *o, u64 *index, u64 last, bool wait, stru
     return n;
 }
 
+void page_hold_back(struct page *page)
+{
+    struct object *o = page->object;
+    u64 flags;
+
+    for (;;) {
+        page_wait(page, PG_WRITEBACK);
+        flags = spin_lock_irqsave(&o->lock);
+        if (!(page->flags & PG_WRITEBACK))
+            break;
+        spin_unlock_irqrestore(&o->lock, flags);
+    }
+    atomic_or(&page->flags, PG_WRITEBACK);
+    o->writeback++;
+    spin_unlock_irqrestore(&o->lock, flags);
+    atomic_add_relaxed(&nr_writeback_pages, 1);
+    page_get(page);
+}
+
 static void clear_past_size(struct object *o, struct page *page)
 {
     u64 size = load_relaxed(&o->size);

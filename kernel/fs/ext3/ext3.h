@@ -225,6 +225,9 @@ int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *coun
  * allocated. => inode dirty afterwards */
 int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count,
                       bool *fresh);
+/* Block LOGICAL gets another place on the disk, and the old one is freed: 1, or 0 for a hole, -ENOSPC... => the page
+ * becomes dirty within the handle, and the inode ordered */
+int ext3_map_replace(struct ext3_handle *h, struct inode *inode, u32 logical);
 /* Which pointers lead to LOGICAL: how many levels (1 = direct), or 0 when the file cannot be that long. */
 unsigned ext3_map_path(const struct ext3 *fs, u32 logical, u32 path[4]);
 u64 ext3_max_size(const struct ext3 *fs);

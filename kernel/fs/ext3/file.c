@@ -309,14 +309,19 @@ static int fallocate(struct file *file, int mode, u64 offset, u64 length)
     end = MIN(end, inode_size(inode));
     if (offset >= end)
         return 0;
+    error = ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS);
+    if (error != 0)
+        return error;
+    if (fs->journal != NULL)
+        journal_data_wait(fs->journal, &ext3_i(inode)->data);
     error = object_punch(&inode->object, offset, end);
     if (error == 0)
         error = object_writeback(&inode->object, offset, end - 1,
                                  true); /* pages at the edges: before their blocks are free */
-    if (error == 0)
-        error = ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS);
-    if (error != 0)
+    if (error != 0) {
+        ext3_end(&h);
         return error;
+    }
     first_block = (u32)DIV_ROUND_UP(offset, (u64)fs->block_size);
     end_block = end == inode_size(inode) ? (u32)DIV_ROUND_UP(end, (u64)fs->block_size) : (u32)(end >> fs->block_bits);
     error = ext3_free_range(&h, inode, first_block, MAX(first_block, end_block));

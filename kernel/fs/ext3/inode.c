@@ -5,6 +5,7 @@
  * bits of seconds and 30 bits of nanoseconds behind. Fields there exist if they lie within extra_isize.
  */
 #include "fs/ext3/ext3.h"
+#include "vm/cache.h"
 #include "vm/kmalloc.h"
 
 struct buffer *ext3_inode_buffer(struct ext3 *fs, u64 ino, struct ext3_disk_inode **disk)
@@ -313,35 +314,71 @@ int ext3_write_inode_op(struct inode *inode, bool wait)
 
 /* ---- attributes ---- */
 
-/* On the orphan list before the size changes: a crash in the middle finds the blocks past the new end. */
-static int begin_shrinking(struct inode *inode)
-{
-    struct ext3_handle h;
-    int error = ext3_begin(&h, ext3_of(inode), 2 * EXT3_INODE_CREDITS);
+#define SHRINK_CREDITS (2 * EXT3_ALLOC_CREDITS + 4 * EXT3_INODE_CREDITS + 4)
 
-    if (error != 0)
-        return error;
-    if (inode->nlink > 0)
-        error = ext3_orphan_add(&h, inode);
-    ext3_end(&h);
+/* The block in which the file will end keeps its bytes until the transaction is durable: what lies behind the new end
+ * becomes zeros in a block of its own. Without room for one, in place. */
+static void replace_tail(struct ext3_handle *h, struct inode *inode, struct page *page, u64 size)
+{
+    if (h->journal.transaction == NULL || h->fs->options.data == EXT3_DATA_WRITEBACK ||
+        (size & (h->fs->block_size - 1)) == 0 || ext3_map_replace(h, inode, (u32)(size >> h->fs->block_bits)) <= 0)
+        return;
+    ext3_order(h, inode);
+    page_set_dirty(page);
+}
+
+/* The size, with zeros behind it in PAGE, which holds the new end (NULL: it is between pages). The page must not be
+ * written meanwhile: neither what becomes zeros to its old place, nor blocks that are about to be freed. */
+static int cut(struct inode *inode, struct page *page, u64 size)
+{
+    int error;
+
+    if (ext3_of(inode)->journal != NULL)
+        journal_data_wait(ext3_of(inode)->journal, &ext3_i(inode)->data);
+    if (page != NULL)
+        page_hold_back(page);
+    error = object_set_size(&inode->object, size);
+    if (page != NULL)
+        page_write_done(page, 0);
+    return error;
+}
+
+/* One handle for the size and the orphan list: a crash afterwards finds the blocks past the new end. */
+static int shrink(struct inode *inode, u64 size)
+{
+    struct page *page = (size & PAGE_MASK) != 0 ? object_get_page(&inode->object, size >> PAGE_SHIFT, NULL) : NULL;
+    struct ext3_handle h;
+    int error = IS_ERR(page) ? (int)PTR_ERR(page) : ext3_begin(&h, ext3_of(inode), SHRINK_CREDITS);
+
+    if (error == 0) {
+        if (inode->nlink > 0)
+            error = ext3_orphan_add(&h, inode);
+        if (error == 0 && page != NULL)
+            replace_tail(&h, inode, page, size);
+        if (error == 0)
+            error = cut(inode, page, size);
+        ext3_write_inode(&h, inode);
+        ext3_end(&h);
+    }
+    if (page != NULL && !IS_ERR(page))
+        page_put(page);
     return error;
 }
 
 static int set_size(struct inode *inode, u64 size)
 {
-    u64 old = inode_size(inode);
-    int error = 0;
+    int error;
 
     if (size > inode->super->max_size)
         return -EFBIG;
-    if (size < old)
-        error = begin_shrinking(inode);
-    if (error == 0)
-        error = object_set_size(&inode->object, size);
-    if (error != 0 && size < old)
-        ext3_truncate(inode); /* off the list again */
-    if (error != 0 || size >= old)
+    if (size >= inode_size(inode))
+        return object_set_size(&inode->object, size);
+    error = shrink(inode, size);
+    if (error != 0) {
+        if (!list_empty(&ext3_i(inode)->orphan_link) && inode->nlink > 0)
+            ext3_truncate(inode); /* off the list again */
         return error;
+    }
     /* The last page may be on its way to blocks that are about to be free. */
     if (ext3_of(inode)->block_size < PAGE_SIZE && (size & PAGE_MASK) != 0)
         object_writeback(&inode->object, size, size, true);
@@ -400,7 +437,7 @@ void ext3_evict_inode(struct inode *inode)
     if (fs == NULL || inode->ino == 0)
         return;
     if (fs->journal != NULL)
-        journal_data_forget(fs->journal, &ext3_i(inode)->data);
+        journal_data_forget(fs->journal, &ext3_i(inode)->data, inode->nlink != 0);
     if (inode->nlink == 0)
         delete_inode(inode);
     ext3_discard_window(inode);

@@ -258,3 +258,31 @@ int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u
     write_unlock(&ei->map_lock);
     return error;
 }
+
+/* ---- */
+
+int ext3_map_replace(struct ext3_handle *h, struct inode *inode, u32 logical)
+{
+    struct ext3_inode *ei = ext3_i(inode);
+    struct ext3_chain chain;
+    u32 old = 0, new, count = 1;
+    int error;
+
+    write_lock(&ei->map_lock);
+    error = ext3_walk(inode, logical, &chain);
+    if (error == 0) {
+        if (chain.level + 1 == chain.depth)
+            old = from_le32(*chain.slot[chain.level]);
+        if (old != 0)
+            error = ext3_alloc_blocks(h, inode, old, &count, &new);
+        if (old != 0 && error == 0)
+            set_slots(h, &chain, new, 1);
+        ext3_chain_put(&chain);
+    }
+    ei->last_physical = 0;
+    write_unlock(&ei->map_lock);
+    if (error != 0 || old == 0)
+        return error;
+    ext3_free_blocks(h, old, 1, false);
+    return 1;
+}

@@ -124,8 +124,11 @@ struct journal_data {
 };
 void journal_data_init(struct journal_data *data, int (*write)(struct journal_data *data, bool wait));
 void journal_order(struct handle *h, struct journal_data *data);
-/* DATA's file goes away: waits for a commit that is writing it. */
-void journal_data_forget(struct journal *j, struct journal_data *data);
+/* Dirty data are about to be dropped (truncation): waits until no commit under way needs them on the disk any more. In
+ * a handle no other can come to need them. */
+void journal_data_wait(struct journal *j, struct journal_data *data);
+/* DATA's file goes away. Unless it IS_CLEAN, waits as above. */
+void journal_data_forget(struct journal *j, struct journal_data *data, bool is_clean);
 
 /* ---- commits (commit.c) ---- */
 

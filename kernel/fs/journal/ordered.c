@@ -79,12 +79,36 @@ void ordered_wait(struct transaction *t)
         kprintf("journal of %s: writing files' data failed", t->journal->name);
 }
 
-void journal_data_forget(struct journal *j, struct journal_data *data)
+/* => lock */
+static bool is_needed(const struct journal *j, const struct journal_data *data)
 {
+    return data->writing || (data->transaction != NULL && data->transaction == j->committing);
+}
+
+static bool is_needed_now(struct journal *j, const struct journal_data *data)
+{
+    bool needed;
+
     spin_lock(&j->lock);
-    while (data->writing) {
+    needed = is_needed(j, data);
+    spin_unlock(&j->lock);
+    return needed;
+}
+
+void journal_data_wait(struct journal *j, struct journal_data *data)
+{
+    if (load_acquire(&data->transaction) != NULL)
+        wait_event(&j->changed, !is_needed_now(j, data));
+}
+
+void journal_data_forget(struct journal *j, struct journal_data *data, bool is_clean)
+{
+    if (load_acquire(&data->transaction) == NULL)
+        return;
+    spin_lock(&j->lock);
+    while (is_clean ? data->writing : is_needed(j, data)) {
         spin_unlock(&j->lock);
-        wait_event(&j->changed, !load_acquire(&data->writing));
+        wait_event(&j->changed, !(is_clean ? load_acquire(&data->writing) : is_needed_now(j, data)));
         spin_lock(&j->lock);
     }
     list_remove(&data->link);

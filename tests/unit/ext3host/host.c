@@ -17,11 +17,15 @@
 
 /* ---- what the rest of the kernel would provide ---- */
 
+#ifndef HOST_FIBERS
 #include "tests/unit/host/locks.h"
+#endif
 
 struct machine machine = {.harts = 1, .paging_levels = 3};
+#ifndef HOST_FIBERS
 static struct thread host_thread = {.hart = &harts[0]};
 struct thread *current = &host_thread;
+#endif
 char *host_memory;
 char host_messages[65536];
 bool host_quiet = true;
@@ -89,7 +93,11 @@ void rmap_write_protect(struct object *o, u64 first, u64 last) {}
 int block_file_add(struct block_device *device) { return 0; }
 int block_files_sync(bool wait) { return 0; }
 
+#ifdef HOST_FIBERS
+#include "tests/crash/host_fibers.c"
+#else
 void sched_yield(void) {} /* libc's leak checker calls it, too */
+#endif
 
 /* ---- pages ---- */
 
@@ -128,6 +136,7 @@ void page_free(struct page *p)
 static struct block_device disk;
 static int disk_fd = -1;
 
+#ifndef HOST_FIBERS
 static void submit(struct block_request *r)
 {
     u64 at = r->sector * SECTOR_SIZE;

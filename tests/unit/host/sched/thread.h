@@ -36,6 +36,10 @@ struct thread {
 extern struct thread *current;
 static inline bool signal_pending(void) { return false; }
 static inline bool fatal_signal_pending(void) { return false; }
+#ifdef HOST_FIBERS
+struct thread *kernel_thread(const char *name, void (*fn)(void *), void *arg);
+#else
 static inline struct thread *kernel_thread(const char *name, void (*fn)(void *), void *arg) { return NULL; }
+#endif
 
 #endif

@@ -1,0 +1,798 @@
+/*
+ * Crashes on the host: the kernel's file system and journal, programs that run beside each other, a disk that completes
+ * in any order and loses what no flush covers. After each cut: recovery by the same code, by e2fsck, and the promises
+ * of docs/journal.md.
+ *
+ *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--fault NAME] [--small] [--verbose]
+ *
+ * --states: cuts of one run; --fsck: every Nth state is also given to e2fsck; --small: all sequences of one or two
+ * operations instead of long random runs; --fault: break the journal, and expect to be caught.
+ */
+#include "tests/unit/ext3host/host.c"
+
+#include "fs/journal/internal.h"
+
+#include "tests/crash/record.c"
+
+u64 host_now(void);
+u64 host_now(void) { return now; }
+#include "tests/crash/model.c"
+
+static const u64 image_sizes[3] = {4 * MIB, 6 * MIB, 9 * MIB}; /* of 1, 2, 4 KiB blocks: with a journal of 1024 */
+static u64 image_size;
+#define MAX_IMAGE (9 * MIB)
+
+static struct {
+    unsigned seed, runs, states, fsck_every;
+    bool small, verbose;
+    const char *fault;
+} options = {.seed = 1, .runs = 4, .states = 100, .fsck_every = 10};
+
+static char folder[64];
+static u8 *fresh_image[3], *start_image, *state_image;
+static struct super *super;
+static u64 states_checked, states_fscked, failures;
+
+static int run(const char *fmt, ...) printf_like(1, 2);
+static int run(const char *fmt, ...)
+{
+    char command[1000];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(command, sizeof(command), fmt, args);
+    va_end(args);
+    return system(command);
+}
+
+/* ---- images in memory ---- */
+
+static void make_images(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        char path[100];
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/fresh", folder);
+        run("rm -f %s; mke2fs -q -F -t ext3 -b %u -N 256 -J size=%u %s %luk >/dev/null 2>&1", path, 1024u << i, 1u << i,
+            path, image_sizes[i] / 1024);
+        fresh_image[i] = calloc(1, image_sizes[i]);
+        fd = disk_open(path, NULL);
+        if (fd < 0)
+            panic("mke2fs failed");
+        disk_read(fd, fresh_image[i], image_sizes[i], 0);
+        disk_close(fd);
+    }
+    start_image = malloc(MAX_IMAGE);
+    state_image = malloc(MAX_IMAGE);
+}
+
+static struct super *mount_memory(u8 *data, int *error)
+{
+    memory_disk = data;
+    memory_disk_size = image_size;
+    disk = (struct block_device){.name = "test",
+                                 .dev = 1,
+                                 .sectors = image_size / SECTOR_SIZE,
+                                 .write_cache = true,
+                                 .max_segments = 16,
+                                 .logical_block = SECTOR_SIZE,
+                                 .submit = submit};
+    return mount_open_disk(false, error);
+}
+
+/* ---- operations ---- */
+
+static unsigned below(unsigned n) { return fiber_random() % n; }
+
+static struct inode *dir_of(struct process *p, unsigned slot, const char **name)
+{
+    struct inode *dir;
+
+    *name = slot_names[slot];
+    if (slot < SLOT_IN_DIR) {
+        inode_hold(p->dir);
+        return p->dir;
+    }
+    *name += 2;
+    dir = host_lookup(p->dir, "d");
+    if (IS_ERR(dir))
+        panic("no directory d");
+    return dir;
+}
+
+static bool slot_exists(const struct process *p, unsigned slot) { return p->slots[slot] >= 0; }
+static bool slot_is(const struct process *p, unsigned slot, char type)
+{
+    return slot_exists(p, slot) && p->objects[p->slots[slot]].type == type;
+}
+static bool has_parent(const struct process *p, unsigned slot)
+{
+    return slot < SLOT_IN_DIR || slot_is(p, SLOT_DIR, 'd');
+}
+static struct thing *object_at(struct process *p, unsigned slot) { return &p->objects[p->slots[slot]]; }
+
+static struct inode *open_slot(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir = dir_of(p, slot, &name), *inode = host_lookup(dir, name);
+
+    inode_put(dir);
+    if (IS_ERR(inode))
+        panic("%s/%s is not there: %ld", p->dir_name, slot_names[slot], PTR_ERR(inode));
+    return inode;
+}
+
+/* An operation that began at STARTED is over; it changed the objects A and B. */
+static void done(struct process *p, struct thing *a, struct thing *b)
+{
+    struct snapshot *s = &p->snapshots[p->n_snapshots - 1];
+
+    s->ended = ++now;
+    if (a != NULL)
+        a->last_snapshot = p->n_snapshots - 1;
+    if (b != NULL)
+        b->last_snapshot = p->n_snapshots - 1;
+}
+
+static void op_create(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir, *inode;
+    struct thing *o;
+
+    if (slot == SLOT_DIR || slot_exists(p, slot) || !has_parent(p, slot))
+        return;
+    dir = dir_of(p, slot, &name);
+    o = new_object(p, slot, 'f');
+    take_snapshot(p, ++now);
+    inode = host_create(dir, name, 0644);
+    if (IS_ERR(inode))
+        panic("create: %ld", PTR_ERR(inode));
+    inode_put(inode);
+    inode_put(dir);
+    done(p, o, slot >= SLOT_IN_DIR ? object_at(p, SLOT_DIR) : NULL);
+}
+
+static void op_mkdir(struct process *p)
+{
+    struct inode *inode;
+
+    if (slot_exists(p, SLOT_DIR))
+        return;
+    new_object(p, SLOT_DIR, 'd');
+    take_snapshot(p, ++now);
+    inode = host_mkdir(p->dir, "d");
+    if (IS_ERR(inode))
+        panic("mkdir: %ld", PTR_ERR(inode));
+    inode_put(inode);
+    done(p, object_at(p, SLOT_DIR), NULL);
+}
+
+static void op_rmdir(struct process *p)
+{
+    if (!slot_is(p, SLOT_DIR, 'd') || slot_exists(p, SLOT_IN_DIR) || slot_exists(p, SLOT_IN_DIR + 1))
+        return;
+    p->slots[SLOT_DIR] = -1;
+    take_snapshot(p, ++now);
+    if (host_rmdir(p->dir, "d") != 0)
+        panic("rmdir");
+    done(p, NULL, NULL);
+}
+
+static void op_symlink(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir, *inode;
+    struct thing *o;
+
+    if (slot == SLOT_DIR || slot_exists(p, slot) || !has_parent(p, slot))
+        return;
+    dir = dir_of(p, slot, &name);
+    o = new_object(p, slot, 'l');
+    o->size = below(2) ? 20 : 200;
+    memset(o->target, 'a' + (int)below(26), o->size);
+    if (o->size == 200)
+        memcpy(o->target, "\xC0\x3B\x39\x98", 4); /* looks like a block of the journal */
+    take_snapshot(p, ++now);
+    inode = host_symlink(dir, name, o->target);
+    if (IS_ERR(inode))
+        panic("symlink: %ld", PTR_ERR(inode));
+    inode_put(inode);
+    inode_put(dir);
+    done(p, o, NULL);
+}
+
+static void op_unlink(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir;
+    struct thing *o;
+
+    if (slot == SLOT_DIR || !has_parent(p, slot) || !slot_exists(p, slot))
+        return;
+    dir = dir_of(p, slot, &name);
+    o = object_at(p, slot);
+    o->nlink--;
+    p->slots[slot] = -1;
+    take_snapshot(p, ++now);
+    if (host_unlink(dir, name) != 0)
+        panic("unlink");
+    inode_put(dir);
+    done(p, o, NULL);
+}
+
+static void op_link(struct process *p, unsigned from, unsigned to)
+{
+    const char *name;
+    struct inode *dir, *inode;
+    struct thing *o;
+
+    if (to == SLOT_DIR || !has_parent(p, from) || !has_parent(p, to) || slot_exists(p, to) || !slot_is(p, from, 'f'))
+        return;
+    inode = open_slot(p, from);
+    dir = dir_of(p, to, &name);
+    o = object_at(p, from);
+    o->nlink++;
+    p->slots[to] = p->slots[from];
+    take_snapshot(p, ++now);
+    if (host_link(dir, name, inode) != 0)
+        panic("link");
+    inode_put(inode);
+    inode_put(dir);
+    done(p, o, NULL);
+}
+
+static void op_rename(struct process *p, unsigned from, unsigned to)
+{
+    const char *old_name, *new_name;
+    struct inode *old_dir, *new_dir;
+    struct thing *o, *was = NULL;
+
+    if (from == to || from == SLOT_DIR || to == SLOT_DIR || !has_parent(p, from) || !has_parent(p, to) ||
+        !slot_exists(p, from) || p->slots[from] == p->slots[to])
+        return;
+    old_dir = dir_of(p, from, &old_name);
+    new_dir = dir_of(p, to, &new_name);
+    o = object_at(p, from);
+    if (slot_exists(p, to)) {
+        was = object_at(p, to);
+        was->nlink--;
+    }
+    p->slots[to] = p->slots[from];
+    p->slots[from] = -1;
+    take_snapshot(p, ++now);
+    if (host_rename(old_dir, old_name, new_dir, new_name, 0) != 0)
+        panic("rename");
+    inode_put(old_dir);
+    inode_put(new_dir);
+    done(p, o, was);
+}
+
+static void op_write(struct process *p, unsigned slot, u32 at, u32 n)
+{
+    static u8 stamp;
+    struct thing *o;
+    struct inode *inode;
+    u8 data[MAX_FILE];
+    u64 started;
+
+    if (!has_parent(p, slot) || !slot_is(p, slot, 'f'))
+        return;
+    o = object_at(p, slot);
+    if (at > MAX_FILE || n > MAX_FILE - at || o->n_versions + 8 > MAX_VERSIONS)
+        return;
+    stamp += 37;
+    for (u32 i = 0; i < n; i++)
+        data[i] = (u8)((stamp + (at + i) * 7 + (at + i) / 256 + p->number * 53) % 255 + 1);
+    inode = open_slot(p, slot);
+    started = ++now;
+    for (u32 from = at, to; from < at + n; from = to) { /* each page is a step of its own */
+        struct version *v;
+
+        to = MIN(at + n, (u32)ALIGN_UP(from + 1, (u32)PAGE_SIZE));
+        v = new_version(o, started, MAX(o->size, to));
+        memcpy(v->data + from, data + (from - at), to - from);
+        take_snapshot(p, started);
+    }
+    if (host_write(inode, at, data, n) != (ssize_t)n)
+        panic("write");
+    inode_put(inode);
+    done(p, o, NULL);
+    for (unsigned k = p->n_snapshots; k-- > 0 && p->snapshots[k].ended == NEVER;)
+        p->snapshots[k].ended = now;
+}
+
+static void op_truncate(struct process *p, unsigned slot, u32 size)
+{
+    struct thing *o;
+    struct inode *inode;
+
+    if (!has_parent(p, slot) || !slot_is(p, slot, 'f') || size > MAX_FILE)
+        return;
+    o = object_at(p, slot);
+    if (o->n_versions + 8 > MAX_VERSIONS)
+        return;
+    inode = open_slot(p, slot);
+    new_version(o, ++now, size);
+    take_snapshot(p, now);
+    if (host_truncate(inode, size) != 0)
+        panic("truncate");
+    inode_put(inode);
+    done(p, o, NULL);
+}
+
+static void op_fsync(struct process *p, unsigned slot, bool data_only)
+{
+    struct file file = {0};
+    struct thing *o;
+    int object;
+    unsigned version, snapshot;
+
+    if (!has_parent(p, slot) || !slot_exists(p, slot) || slot_is(p, slot, 'l'))
+        return;
+    o = object_at(p, slot);
+    object = p->slots[slot];
+    version = o->n_versions > 0 ? o->n_versions - 1 : 0;
+    snapshot = o->last_snapshot;
+    file.inode = open_slot(p, slot);
+    file.can_write = true;
+    if (ext3_fsync(&file, 0, OBJECT_END, data_only) != 0)
+        panic("fsync");
+    inode_put(file.inode);
+    now++;
+    promise(p->number, data_only ? 0 : snapshot, o->type == 'f' ? object : -1, version);
+}
+
+/* sync(2) promises what was over before it began, everybody's. */
+static void op_sync(void)
+{
+    unsigned snapshots[N_PROCESSES], versions[N_PROCESSES][MAX_OBJECTS], objects[N_PROCESSES];
+
+    for (unsigned i = 0; i < N_PROCESSES; i++) {
+        struct process *p = &processes[i];
+
+        snapshots[i] = p->n_snapshots - 1;
+        while (snapshots[i] > 0 && p->snapshots[snapshots[i]].ended == NEVER)
+            snapshots[i]--;
+        objects[i] = p->n_objects;
+        for (unsigned k = 0; k < p->n_objects; k++) {
+            versions[i][k] = p->objects[k].n_versions > 0 ? p->objects[k].n_versions - 1 : 0;
+            while (versions[i][k] > 0 &&
+                   p->snapshots[snapshots[i]].ended < p->objects[k].versions[versions[i][k]].started)
+                versions[i][k]--;
+        }
+    }
+    super_sync(super, true);
+    now++;
+    for (unsigned i = 0; i < N_PROCESSES; i++) {
+        promise(i, snapshots[i], -1, 0);
+        for (unsigned k = 0; k < objects[i]; k++)
+            if (processes[i].objects[k].type == 'f')
+                promise(i, 0, (int)k, versions[i][k]);
+    }
+}
+
+static void random_operation(struct process *p)
+{
+    static const u32 sizes[] = {1, 100, 511, 1024, 3000, 4096, 9000};
+    unsigned slot = below(N_SLOTS), other = below(N_SLOTS);
+    u32 n = sizes[below(ARRAY_SIZE(sizes))], size = slot_exists(p, slot) ? object_at(p, slot)->size : 0;
+
+    switch (below(24)) {
+    case 0 ... 2:
+        op_create(p, slot);
+        break;
+    case 3:
+        op_mkdir(p);
+        break;
+    case 4:
+        op_rmdir(p);
+        break;
+    case 5:
+        op_symlink(p, slot);
+        break;
+    case 6 ... 7:
+        op_unlink(p, slot);
+        break;
+    case 8:
+        op_link(p, slot, other);
+        break;
+    case 9 ... 10:
+        op_rename(p, slot, other);
+        break;
+    case 11 ... 14:
+        op_write(p, slot, size, n);
+        break;
+    case 15 ... 16:
+        op_write(p, slot, size > 0 ? below(size) : 0, n);
+        break;
+    case 17:
+        op_write(p, slot, size + below(8000), n);
+        break;
+    case 18:
+        op_truncate(p, slot, below(2) ? 0 : size > 0 ? below(size) : 0);
+        break;
+    case 19:
+        op_truncate(p, slot, size + below(5000));
+        break;
+    case 20 ... 21:
+        op_fsync(p, slot, false);
+        break;
+    case 22:
+        op_fsync(p, slot, true);
+        break;
+    case 23:
+        if (below(4) == 0)
+            op_sync();
+        break;
+    }
+}
+
+/* ---- a run ---- */
+
+static unsigned steps_of_run;
+
+static void live(void *arg)
+{
+    struct process *p = arg;
+
+    for (unsigned i = 0; i < steps_of_run && p->n_snapshots + 20 < MAX_SNAPSHOTS && p->n_objects + 4 < MAX_OBJECTS;
+         i++) {
+        random_operation(p);
+        maybe_give_way();
+    }
+}
+
+static void start_run(unsigned image)
+{
+    int error;
+
+    image_size = image_sizes[image];
+    memcpy(start_image, fresh_image[image], image_size);
+    host_forget_messages();
+    super = mount_memory(start_image, &error);
+    if (super == NULL)
+        panic("the fresh image cannot be mounted: %d, %s", error, host_messages);
+    ASSERT(ext3_of(super->root)->journal != NULL);
+    reset_model();
+    for (unsigned p = 0; p < N_PROCESSES; p++) {
+        inode_put(host_mkdir(super->root, processes[p].dir_name));
+        take_snapshot(&processes[p], 0);
+        processes[p].snapshots[0].ended = 0;
+    }
+    host_unmount(super);
+    disk_is_async = true;
+    super = mount_memory(start_image, &error);
+    memcpy(state_image, start_image, image_size);
+    for (unsigned p = 0; p < N_PROCESSES; p++)
+        processes[p].dir = host_lookup(super->root, processes[p].dir_name);
+    forget_record();
+    observer = &recorder;
+}
+
+/* The power goes: nothing of what comes is recorded. */
+static void end_run(void)
+{
+    observer = NULL;
+    for (unsigned p = 0; p < N_PROCESSES; p++)
+        inode_put(processes[p].dir);
+    host_unmount(super);
+    while (fiber_alive() > 0)
+        give_way();
+    while (complete_one(0))
+        ;
+    disk_is_async = false;
+}
+
+static void save_state(const u8 *image, const char *name)
+{
+    char path[120];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    run("head -c %lu /dev/zero >%s", (unsigned long)image_size, path);
+    fd = disk_open(path, NULL);
+    disk_write(fd, image, image_size, 0);
+    disk_close(fd);
+}
+
+/* e2fsck recovers a copy; then it is clean, and its tree is ours. */
+static bool fsck_agrees(const u8 *before, char texts[N_PROCESSES][3000])
+{
+    static u8 *after;
+    char text[3000], path[100];
+    int error, fd;
+    bool same = true;
+
+    states_fscked++;
+    save_state(before, "state");
+    /* -E journal_only leaves orphans, which -p deletes. */
+    if (run("LC_ALL=C e2fsck -E journal_only -y %s/state >%s/fsck.log 2>&1; test $? -le 1 && LC_ALL=C e2fsck -p "
+            "%s/state >>%s/fsck.log "
+            "2>&1; test $? -le 1 && LC_ALL=C e2fsck -fn %s/state >>%s/fsck.log 2>&1",
+            folder, folder, folder, folder, folder, folder) != 0) {
+        run("sed 's/^/# /' %s/fsck.log | head -20", folder);
+        return complain("e2fsck finds errors after its own recovery");
+    }
+    if (after == NULL)
+        after = malloc(MAX_IMAGE);
+    snprintf(path, sizeof(path), "%s/state", folder);
+    fd = disk_open(path, NULL);
+    disk_read(fd, after, image_size, 0);
+    disk_close(fd);
+    super = mount_memory(after, &error);
+    if (super == NULL)
+        return complain("e2fsck's recovery cannot be mounted: %d", error);
+    for (unsigned p = 0; p < N_PROCESSES && same; p++) {
+        describe(super, &processes[p], text, sizeof(text));
+        if (strcmp(text, texts[p]) != 0)
+            same = complain("e2fsck's recovery differs from ours: [%s], ours [%s]", text, texts[p]);
+    }
+    host_unmount(super);
+    return same;
+}
+
+static bool our_image_is_clean(const u8 *image)
+{
+    save_state(image, "ours");
+    if (run("LC_ALL=C e2fsck -fn %s/ours >%s/fsck.log 2>&1", folder, folder) == 0)
+        return true;
+    run("sed 's/^/# /' %s/fsck.log | head -20", folder);
+    return complain("e2fsck finds errors after our recovery");
+}
+
+static bool check_state(u64 t, enum survival survival, bool with_fsck)
+{
+    static u8 *work;
+    static char texts[N_PROCESSES][3000];
+    unsigned first[N_PROCESSES], last[N_PROCESSES];
+    int error;
+    bool good = true;
+
+    if (work == NULL)
+        work = malloc(MAX_IMAGE);
+    memcpy(work, state_image, image_size);
+    make_state(work, t, survival);
+    states_checked++;
+    if (options.verbose || with_fsck)
+        memcpy(start_image, work, image_size);
+    host_forget_messages();
+    super = mount_memory(work, &error);
+    if (super == NULL)
+        return complain("not mounted: %d: %s", error, host_messages);
+    for (unsigned p = 0; p < N_PROCESSES && good; p++) {
+        good = check_process(super, &processes[p], t, &first[p], &last[p]);
+        describe(super, &processes[p], texts[p], sizeof(texts[p]));
+    }
+    if (good)
+        good = check_order(first, last);
+    host_unmount(super);
+    if (good && strstr(host_messages, "e2fsck") != NULL)
+        good = complain("the kernel complains: %s", host_messages);
+    if (good && with_fsck)
+        good = our_image_is_clean(work) && fsck_agrees(start_image, texts);
+    return good;
+}
+
+static void check_states(const char *label)
+{
+    static const char *const survivals[] = {"all", "none", "some writes", "some sectors", "all but one", "only one"};
+    u64 end = now;
+
+    for (unsigned i = 0; i < options.states; i++) {
+        u64 t = i == 0 ? end : fiber_random() % (end + 1);
+        enum survival survival = fiber_random() % N_SURVIVALS;
+        bool with_fsck = options.fsck_every != 0 && states_checked % options.fsck_every == 0;
+
+        complaint[0] = '\0';
+        if (check_state(t, survival, with_fsck))
+            continue;
+        failures++;
+        printf("# %s, cut at %lu of %lu, unflushed writes: %s: %s\n", label, (unsigned long)t, (unsigned long)end,
+               survivals[survival], complaint);
+        if (options.fault != NULL || failures > 10)
+            return;
+    }
+}
+
+static void long_run(unsigned seed)
+{
+    char label[100];
+
+    fiber_seed(seed);
+    start_run(seed % 3);
+    steps_of_run = 20 + below(150);
+    for (unsigned p = 0; p < N_PROCESSES; p++)
+        fiber_start(live, &processes[p]);
+    while (fiber_alive() > 1) /* the journal's thread stays */
+        give_way();
+    snprintf(label, sizeof(label), "seed %u", seed);
+    if (options.verbose)
+        printf("# %s: %u writes, %lu flushes, %u promises, %u %u %u snapshots\n", label, n_writes,
+               (unsigned long)n_flushes, n_promises, processes[0].n_snapshots, processes[1].n_snapshots,
+               processes[2].n_snapshots);
+    if (getenv("WRITES") != NULL)
+        for (unsigned i = 0; i < n_writes; i++)
+            printf("# write %u: sector %lu, %u bytes, submitted %lu completed %lu durable %ld, first 0x%02x\n", i,
+                   (unsigned long)writes[i].sector, writes[i].length, (unsigned long)writes[i].submitted,
+                   (unsigned long)writes[i].completed, (long)writes[i].durable, writes[i].at_submit[0]);
+    end_run();
+    check_states(label);
+}
+
+/* ---- small workloads, all of them ---- */
+
+#define N_SMALL 24
+
+static const char *small_operation(struct process *p, unsigned n)
+{
+    switch (n) {
+    case 0:
+        op_create(p, 1);
+        return "create b";
+    case 1:
+        op_write(p, 0, object_at(p, 0)->size, 500);
+        return "append a";
+    case 2:
+        op_write(p, 0, 0, 4096);
+        return "overwrite a";
+    case 3:
+        op_write(p, 0, 3000, 3000);
+        return "overlap a";
+    case 4:
+        op_write(p, 0, 12000, 500);
+        return "write past the end of a";
+    case 5:
+        op_truncate(p, 0, 0);
+        return "truncate a to 0";
+    case 6:
+        op_truncate(p, 0, 2500);
+        return "shrink a";
+    case 7:
+        op_truncate(p, 0, 7000);
+        return "grow a";
+    case 8:
+        op_unlink(p, 0);
+        return "unlink a";
+    case 9:
+        op_link(p, 0, 1);
+        return "link a b";
+    case 10:
+        op_link(p, 0, 5);
+        return "link a d/a";
+    case 11:
+        op_rename(p, 0, 1);
+        return "rename a b";
+    case 12:
+        op_rename(p, 0, 5);
+        return "rename a d/a";
+    case 13:
+        op_rename(p, 6, 0);
+        return "rename d/b a";
+    case 14:
+        op_symlink(p, 3);
+        return "symlink l";
+    case 15:
+        op_unlink(p, 6);
+        return "unlink d/b";
+    case 16:
+        op_rmdir(p);
+        return "rmdir d";
+    case 17:
+        op_create(p, 5);
+        return "create d/a";
+    case 18:
+        op_fsync(p, 0, false);
+        return "fsync a";
+    case 19:
+        op_fsync(p, 0, true);
+        return "fdatasync a";
+    case 20:
+        op_fsync(p, SLOT_DIR, false);
+        return "fsync d";
+    case 21:
+        op_sync();
+        return "sync";
+    case 22:
+        op_write(p, 1, 0, 5000);
+        return "write b";
+    default:
+        op_unlink(p, 1);
+        return "unlink b";
+    }
+}
+
+struct small {
+    unsigned operations[4], n;
+    char label[200];
+};
+
+static void live_small(void *arg)
+{
+    struct small *s = arg;
+    struct process *p = &processes[0];
+
+    op_create(p, 0);
+    op_write(p, 0, 0, 5000);
+    op_mkdir(p);
+    op_create(p, 6);
+    op_write(p, 6, 0, 300);
+    op_sync();
+    for (unsigned i = 0; i < s->n; i++) {
+        if (!slot_exists(p, 0))
+            op_create(p, 0);
+        snprintf(s->label + strlen(s->label), sizeof(s->label) - strlen(s->label), "%s%s", i > 0 ? "; " : "",
+                 small_operation(p, s->operations[i]));
+    }
+}
+
+static void small_run(struct small s, unsigned seed)
+{
+    fiber_seed(seed);
+    start_run(seed % 3);
+    s.label[0] = '\0';
+    fiber_start(live_small, &s);
+    while (fiber_alive() > 1)
+        give_way();
+    end_run();
+    check_states(s.label);
+}
+
+static void small_runs(void)
+{
+    for (unsigned a = 0; a < N_SMALL; a++)
+        for (unsigned b = 0; b < N_SMALL; b++)
+            for (unsigned last = 18; last < 22; last++)
+                small_run((struct small){.operations = {a, b, last}, .n = 3},
+                          options.seed + (a * N_SMALL + b) * 4 + last);
+}
+
+static void set_fault(const char *name)
+{
+    static const char *const names[] = {"none", "no-flush", "no-revoke", "early-commit", "no-order", "no-escape"};
+
+    options.fault = name;
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(names[i], name) == 0)
+            journal_fault = i;
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+
+        if (strcmp(argv[i], "--small") == 0)
+            options.small = true;
+        else if (strcmp(argv[i], "--verbose") == 0)
+            options.verbose = true;
+        else if (strcmp(argv[i], "--seed") == 0)
+            options.seed = (unsigned)atoi(value), i++;
+        else if (strcmp(argv[i], "--runs") == 0)
+            options.runs = (unsigned)atoi(value), i++;
+        else if (strcmp(argv[i], "--states") == 0)
+            options.states = (unsigned)atoi(value), i++;
+        else if (strcmp(argv[i], "--fsck") == 0)
+            options.fsck_every = (unsigned)atoi(value), i++;
+        else if (strcmp(argv[i], "--fault") == 0)
+            set_fault(value), i++;
+    }
+    snprintf(folder, sizeof(folder), "%s/quire-crash-XXXXXX", run("test -w /dev/shm") == 0 ? "/dev/shm" : "/tmp");
+    if (mkdtemp(folder) == NULL)
+        panic("no folder for scratch files");
+    setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin", 1);
+    host_init();
+    make_images();
+    if (options.small)
+        small_runs();
+    for (unsigned i = 0; i < options.runs && !options.small; i++) {
+        long_run(options.seed + i);
+        if (options.fault != NULL && failures > 0)
+            break;
+    }
+    run("rm -rf %s", folder);
+    printf("%lu states, %lu of them also recovered by e2fsck, %lu bad\n", (unsigned long)states_checked,
+           (unsigned long)states_fscked, (unsigned long)failures);
+    return options.fault != NULL ? failures == 0 : failures != 0;
+}

@@ -1,0 +1,282 @@
+/*
+ * What programs did, and what a crash may leave of it. Part of crash.c.
+ *
+ * Each process works in a directory of its own. After each operation (for write(2), after each page of it) it appends a
+ * snapshot of all names, sizes, links and targets below; each file keeps every content that it ever had. A promise says
+ * which snapshot of which process, and which content of which file, has to survive from some time on.
+ */
+#define N_PROCESSES 3
+#define N_SLOTS 7
+#define MAX_FILE 24000
+#define MAX_SNAPSHOTS 4000
+#define MAX_OBJECTS 2000
+#define MAX_VERSIONS 400
+
+static const char *const slot_names[N_SLOTS] = {"a", "b", "c", "l", "d", "d/a", "d/b"};
+enum { SLOT_DIR = 4, SLOT_IN_DIR = 5 };
+
+struct version {
+    u64 started;
+    u32 size;
+    u8 *data;
+};
+
+struct thing {
+    char type;                     /* f, d, l */
+    unsigned nlink, last_snapshot; /* ... that an operation on it made */
+    u32 size;
+    char target[PATH_MAX];
+    struct version *versions; /* files: [0] is empty */
+    unsigned n_versions, durable_version_now;
+};
+
+struct snapshot {
+    u64 started; /* when the operation began that made it */
+    u64 ended;   /* ... was over */
+    char *text;
+    int objects[N_SLOTS];
+};
+
+struct process {
+    unsigned number;
+    char dir_name[16];
+    struct inode *dir;
+    int slots[N_SLOTS]; /* objects; -1 none */
+    struct snapshot snapshots[MAX_SNAPSHOTS];
+    unsigned n_snapshots;
+    struct thing objects[MAX_OBJECTS];
+    unsigned n_objects;
+};
+
+struct promise {
+    u64 from; /* time */
+    unsigned process, snapshot;
+    int object; /* -1: none */
+    unsigned version;
+};
+
+static struct process processes[N_PROCESSES];
+static struct promise *promises;
+static unsigned n_promises, room_for_promises;
+
+static void reset_model(void)
+{
+    for (unsigned p = 0; p < N_PROCESSES; p++) {
+        struct process *process = &processes[p];
+
+        for (unsigned i = 0; i < process->n_snapshots; i++)
+            free(process->snapshots[i].text);
+        for (unsigned i = 0; i < process->n_objects; i++) {
+            for (unsigned v = 0; v < process->objects[i].n_versions; v++)
+                free(process->objects[i].versions[v].data);
+            free(process->objects[i].versions);
+        }
+        memset(process, 0, sizeof(*process));
+        process->number = p;
+        snprintf(process->dir_name, sizeof(process->dir_name), "p%u", p);
+        for (unsigned s = 0; s < N_SLOTS; s++)
+            process->slots[s] = -1;
+    }
+    n_promises = 0;
+}
+
+static void append_line(char *text, size_t room, const char *name, const struct thing *o)
+{
+    size_t used = strlen(text);
+
+    snprintf(text + used, room - used, "%s %c %u %u %s;", name, o->type, o->nlink, o->type == 'd' ? 0 : o->size,
+             o->type == 'l' ? o->target : "");
+}
+
+static void take_snapshot(struct process *p, u64 started)
+{
+    struct snapshot *s = &p->snapshots[p->n_snapshots];
+    char text[3000] = "";
+
+    if (p->n_snapshots == MAX_SNAPSHOTS)
+        panic("too many snapshots");
+    for (unsigned i = 0; i < N_SLOTS; i++)
+        if (p->slots[i] >= 0)
+            append_line(text, sizeof(text), slot_names[i], &p->objects[p->slots[i]]);
+    s->started = started;
+    s->ended = NEVER;
+    s->text = strdup(text);
+    memcpy(s->objects, p->slots, sizeof(s->objects));
+    p->n_snapshots++;
+}
+
+static struct thing *new_object(struct process *p, unsigned slot, char type)
+{
+    struct thing *o = &p->objects[p->n_objects];
+
+    if (p->n_objects == MAX_OBJECTS)
+        panic("too many objects");
+    p->slots[slot] = (int)p->n_objects++;
+    *o = (struct thing){.type = type, .nlink = type == 'd' ? 2 : 1};
+    if (type == 'f') {
+        o->versions = calloc(MAX_VERSIONS, sizeof(*o->versions));
+        o->n_versions = 1;
+        o->versions[0].started = now;
+    }
+    return o;
+}
+
+/* The file's content changes: a copy of the last one to be changed. */
+static struct version *new_version(struct thing *o, u64 started, u32 size)
+{
+    struct version *last = &o->versions[o->n_versions - 1], *v = last + 1;
+
+    if (o->n_versions == MAX_VERSIONS)
+        panic("too many versions");
+    o->n_versions++;
+    v->started = started;
+    v->size = size;
+    v->data = calloc(1, MAX_FILE);
+    if (last->data != NULL)
+        memcpy(v->data, last->data, last->size);
+    if (last->data != NULL && last->size > size)
+        memset(v->data + size, 0, MAX_FILE - size);
+    o->size = size;
+    return v;
+}
+
+static void promise(unsigned process, unsigned snapshot, int object, unsigned version)
+{
+    if (n_promises == room_for_promises) {
+        room_for_promises = room_for_promises * 2 + 64;
+        promises = realloc(promises, room_for_promises * sizeof(*promises));
+    }
+    promises[n_promises++] = (struct promise){now, process, snapshot, object, version};
+}
+
+/* ---- checking ---- */
+
+static char complaint[2000];
+
+static bool complain(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(complaint, sizeof(complaint), fmt, args);
+    va_end(args);
+    return false;
+}
+
+/* What is in P's directory now. */
+static void describe(struct super *fs, struct process *p, char *text, size_t room)
+{
+    text[0] = '\0';
+    for (unsigned i = 0; i < N_SLOTS; i++) {
+        char path[64];
+        struct thing o = {0};
+        struct inode *inode;
+
+        snprintf(path, sizeof(path), "%s/%s", p->dir_name, slot_names[i]);
+        inode = host_path(fs, path);
+        if (IS_ERR(inode)) {
+            if (PTR_ERR(inode) != -ENOENT && PTR_ERR(inode) != -ENOTDIR)
+                snprintf(text + strlen(text), room - strlen(text), "%s ERROR %ld;", slot_names[i], PTR_ERR(inode));
+            continue;
+        }
+        o.type = S_ISDIR(inode->mode) ? 'd' : S_ISLNK(inode->mode) ? 'l' : 'f';
+        o.nlink = inode->nlink;
+        o.size = (u32)inode_size(inode);
+        if (o.type == 'l') {
+            char target[PATH_MAX];
+
+            inode->ops->read_link(inode, target, sizeof(target));
+            snprintf(o.target, sizeof(o.target), "%s", target);
+        }
+        append_line(text, room, slot_names[i], &o);
+        inode_put(inode);
+    }
+}
+
+/* Every byte of the file is one that it had there since it was last durable. */
+static bool check_bytes(struct super *fs, struct process *p, unsigned slot, int object, u64 t)
+{
+    static u8 found[MAX_FILE];
+    struct thing *o = &p->objects[object];
+    unsigned first = 0, last = 0;
+    char path[64];
+    struct inode *inode;
+    ssize_t n;
+
+    for (unsigned i = 0; i < n_promises; i++)
+        if (promises[i].from <= t && promises[i].process == p->number && promises[i].object == object)
+            first = MAX(first, promises[i].version);
+    while (last + 1 < o->n_versions && o->versions[last + 1].started <= t)
+        last++;
+    snprintf(path, sizeof(path), "%s/%s", p->dir_name, slot_names[slot]);
+    inode = host_path(fs, path);
+    n = host_read(inode, 0, found, sizeof(found));
+    if (n != (ssize_t)inode_size(inode))
+        return complain("%s: reading gives %ld of %lu", path, (long)n, (unsigned long)inode_size(inode));
+    inode_put(inode);
+    for (ssize_t at = 0; at < n; at++) {
+        bool allowed = false;
+
+        for (unsigned v = first; v <= last && !allowed; v++)
+            allowed = (u32)at < o->versions[v].size && o->versions[v].data[at] == found[at];
+        for (unsigned v = 0; v < o->n_versions && !allowed && getenv("VERSIONS") != NULL; v++)
+            printf("# version %u: size %u from %lu, byte 0x%02x\n", v, o->versions[v].size,
+                   (unsigned long)o->versions[v].started, o->versions[v].data ? o->versions[v].data[at] : 0);
+        if (!allowed)
+            return complain("%s: byte %ld of %ld is 0x%02x, which it never was in versions %u to %u (now 0x%02x)", path,
+                            (long)at, (long)n, found[at], first, last,
+                            o->versions[last].data != NULL ? o->versions[last].data[at] : 0);
+    }
+    return true;
+}
+
+/* Whether P's directory is as after one of the snapshots that the promises allow: *FIRST and *LAST of those. */
+static bool check_process(struct super *fs, struct process *p, u64 t, unsigned *first, unsigned *last)
+{
+    char text[3000];
+    unsigned least = 0, match = UINT32_MAX;
+    const char *which = "";
+
+    describe(fs, p, text, sizeof(text));
+    for (unsigned i = 0; i < n_promises; i++)
+        if (promises[i].from <= t && promises[i].process == p->number)
+            least = MAX(least, promises[i].snapshot);
+    *first = UINT32_MAX;
+    for (unsigned k = least; k < p->n_snapshots && p->snapshots[k].started <= t; k++) {
+        bool good = true;
+
+        if (strcmp(p->snapshots[k].text, text) != 0)
+            continue;
+        match = k;
+        for (unsigned s = 0; s < N_SLOTS && good; s++)
+            if (p->snapshots[k].objects[s] >= 0 && p->objects[p->snapshots[k].objects[s]].type == 'f')
+                good = check_bytes(fs, p, s, p->snapshots[k].objects[s], t);
+        if (!good)
+            continue;
+        *first = MIN(*first, k);
+        *last = k;
+    }
+    if (*first != UINT32_MAX)
+        return true;
+    if (match != UINT32_MAX)
+        return false; /* check_bytes has complained */
+    for (unsigned k = 0; k < p->n_snapshots; k++)
+        if (strcmp(p->snapshots[k].text, text) == 0)
+            which = k < least ? " (an older one than promised)" : " (one to come)";
+    return complain("%s: [%s] is none of snapshots %u on%s; promised is [%s]", p->dir_name, text, least, which,
+                    p->snapshots[least].text);
+}
+
+/* No process kept an operation that began when one of another's was over that is lost. */
+static bool check_order(const unsigned *first, const unsigned *last)
+{
+    for (unsigned p = 0; p < N_PROCESSES; p++)
+        for (unsigned q = 0; q < N_PROCESSES; q++) {
+            const struct snapshot *kept = &processes[p].snapshots[first[p]];
+            const struct snapshot *lost = &processes[q].snapshots[last[q] + 1];
+
+            if (last[q] + 1 < processes[q].n_snapshots && lost->ended < kept->started && first[p] > 0)
+                return complain("p%u kept operation %u, p%u lost the earlier %u", p, first[p], q, last[q] + 1);
+        }
+    return true;
+}
