@@ -88,7 +88,7 @@ void locks_free(struct inode *inode) {}
 void mappings_init(struct tree *mappings) {}
 void dentry_lock_names(void) {}
 void dentry_unlock_names(void) {}
-void rmap_zap(struct object *o, u64 first, u64 last) {}
+void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too) {}
 void rmap_write_protect(struct object *o, u64 first, u64 last) {}
 int block_file_add(struct block_device *device) { return 0; }
 int block_files_sync(bool wait) { return 0; }
@@ -155,6 +155,7 @@ static void submit(struct block_request *r)
     }
     block_complete(r);
 }
+#endif
 
 static struct super *mount_open_disk(bool read_only, int *error)
 {
