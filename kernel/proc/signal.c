@@ -32,8 +32,11 @@ void sigqueue_free(struct sigqueue *q)
         return;
     atomic_sub(&q->user->signals, 1);
     user_put(q->user);
-    kfree(q);
     atomic_sub(&n_sigqueues, 1);
+    if (q->spare_used != NULL)
+        store_release(q->spare_used, false);
+    else
+        kfree(q);
 }
 
 void sigpending_remove(struct sigpending *pending, u64 set)
@@ -51,6 +54,22 @@ void sigpending_remove(struct sigpending *pending, u64 set)
 
 void sigpending_flush(struct sigpending *pending) { sigpending_remove(pending, ~0ull); }
 
+/* => signal_lock. NULL = no memory */
+static struct sigqueue *entry_memory(struct process *p)
+{
+    struct sigqueue *q;
+
+    if (likely(!load_acquire(&p->spare_used))) {
+        p->spare_used = true;
+        p->spare.spare_used = &p->spare_used;
+        return &p->spare;
+    }
+    q = kmalloc_nowait(sizeof(*q));
+    if (q != NULL)
+        q->spare_used = NULL;
+    return q;
+}
+
 /* Signals from the kernel and from kill() always get an entry; others only below the user's limit. */
 static struct sigqueue *entry_alloc(struct process *p, const struct siginfo *info)
 {
@@ -59,7 +78,7 @@ static struct sigqueue *entry_alloc(struct process *p, const struct siginfo *inf
     struct sigqueue *q = NULL;
 
     if (atomic_add(&user->signals, 1) <= p->limits.limit[RLIMIT_SIGPENDING].soft || is_exempt)
-        q = kmalloc_nowait(sizeof(*q));
+        q = entry_memory(p);
     if (q == NULL) {
         atomic_sub(&user->signals, 1);
         return NULL;

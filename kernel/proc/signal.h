@@ -136,6 +136,7 @@ struct sigqueue { /* one pending signal */
     struct list link;
     struct user *user; /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer */
     struct ptimer *ptimer; /* of a timer: its signal is pending only once */
+    bool *spare_used;      /* the process's spare entry: false again when it is free. NULL: of its own memory */
     struct siginfo info;
 };
 

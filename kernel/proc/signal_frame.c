@@ -8,10 +8,10 @@
  * that a program has changed can give it any user register values, which it could have set anyway; nothing else is
  * believed.
  *
- * A frame is 136 words, and writing and reading them is most of what a signal costs. A frame that lies in one page, as
- * three of four do, is written and read in place, word by word, in runs that the compiler unrolls; only one that
- * crosses a page goes through a copy on the kernel's stack. Floating-point registers go straight between the hart and
- * the frame; a thread that has used none gets zeros.
+ * A frame is 136 words, of which 90 mean something; writing and reading them is most of what a signal costs. A frame
+ * that lies in one page, as three of four do, is written and read in place, word by word, in runs that the compiler
+ * unrolls; only one that crosses a page goes through a copy on the kernel's stack. Floating-point registers go straight
+ * between the hart and the frame; a thread that has used none gets zeros.
  */
 #include "lib/string.h"
 #include "proc/internal.h"
@@ -95,15 +95,15 @@ static u64 frame_address(const struct regs *regs, const struct sigaction *action
 
 static void fill_fp(struct fp_frame *fp)
 {
-    if (arch_fp_store((struct fp_state *)fp))
-        zero_words((char *)fp + sizeof(struct fp_state), (sizeof(*fp) - sizeof(struct fp_state)) / sizeof(u64));
-    else
-        zero_words(fp, sizeof(*fp) / sizeof(u64));
+    if (!arch_fp_store((struct fp_state *)fp))
+        zero_words(fp, sizeof(struct fp_state) / sizeof(u64));
+    zero_words(&fp->unused[252], 2); /* and what follows */
 }
 static_assert(sizeof(struct fp_state) == 264 && offsetof(struct fp_state, fcsr) == offsetof(struct fp_frame, fcsr),
               "the frame begins as struct fp_state");
 
-/* Every byte of the frame, which may be user memory: it is never read back. */
+/* What means something in the frame; the rest stays what it was on the user's stack, as under Linux. F may be user
+ * memory: it is never read back. */
 static void fill(struct frame *f, const struct regs *regs, const struct siginfo *info, u64 mask)
 {
     struct task *t = current_task();
@@ -114,7 +114,6 @@ static void fill(struct frame *f, const struct regs *regs, const struct siginfo 
     c->flags = c->link = 0;
     copy_words(&c->stack, &t->altstack, sizeof(c->stack) / sizeof(u64));
     c->mask = mask;
-    zero_words(c->unused, sizeof(c->unused) / sizeof(u64));
     c->regs[0] = regs->pc;
     copy_words(&c->regs[1], &regs->x[1], 31);
     fill_fp(&c->fp);
@@ -124,6 +123,8 @@ static noinline_fn int write_across_pages(u64 at, const struct regs *regs, const
 {
     struct frame frame;
 
+    zero_words(&frame.context.unused, sizeof(frame.context.unused) / sizeof(u64));
+    zero_words(&frame.context.fp, sizeof(frame.context.fp) / sizeof(u64));
     fill(&frame, regs, info, mask);
     return copy_to_user((void *)at, &frame, sizeof(frame));
 }

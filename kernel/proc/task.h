@@ -116,6 +116,8 @@ struct process {
     struct spinlock signal_lock;
     struct sighand *sighand; /* replaced under signal_lock */
     struct sigpending pending;
+    struct sigqueue spare; /* the entry of one pending signal: mostly there is no other */
+    bool spare_used;
     bool is_group_exit;          /* all threads are to die with exit_code */
     struct task *exec_task;      /* this thread survives while the others die: execve */
     struct wait_queue exec_wait; /* ... and waits here for them */
