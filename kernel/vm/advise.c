@@ -74,6 +74,8 @@ static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int ad
         if (v->flags & (VMA_LOCKED | VMA_VDSO))
             return -EINVAL;
         swapout_range(s, start, end, advice == MADV_PAGEOUT);
+        if (v->object != NULL && advice == MADV_PAGEOUT)
+            reclaim_object_range(v->object, vma_index(v, start), vma_index(v, end - 1));
         return 0;
     default: /* hints that change nothing here */
         return 0;

@@ -23,8 +23,8 @@ static struct {
     struct wait_queue work, progress;
     struct thread *thread;
     struct object *pinned;
-    u64 hand; /* pfn */
-    bool wanted;
+    u64 hand;                /* pfn */
+    bool wanted, clean_only; /* clean_only: what has no place but swap stays */
     u64 rounds, idle_rounds; /* idle: rounds in a row that freed nothing */
     struct list shrinkers;
 } reclaim = {.busy = MUTEX_INIT(reclaim.busy),
@@ -95,7 +95,9 @@ static bool is_memory_page(const struct page *page)
 
 static bool is_evictable(const struct page *page)
 {
-    return is_memory_page(page) ? !swap_cannot_store(page) : is_clean_cache(page);
+    if (is_memory_page(page))
+        return !reclaim.clean_only && !swap_cannot_store(page);
+    return is_clean_cache(page);
 }
 
 /* The object of a page that may be evicted, pinned; NULL. */
@@ -153,7 +155,7 @@ static u64 turn(u64 n)
             reclaim.hand = first_pfn;
         page = pfn_page(reclaim.hand++);
         if (load_relaxed(&page->flags) & PG_SWAPCACHE) {
-            freed += swap_store_page(page);
+            freed += reclaim.clean_only ? 0 : swap_store_page(page);
             continue;
         }
         o = pin_object(page);
@@ -181,39 +183,78 @@ static u64 shrink_others(u64 n)
 #define FILES_FIRST 2
 static bool is_cache_small(void) { return load_relaxed(&nr_cached_pages) < page_total_count() / 8; }
 
-/* Moves the other hand over N entries of page tables, with time for those who wait to see what has come free. */
-static void evict_private(u64 n)
+/* Moves the other hand over N entries of page tables, with time for those who wait to see what has come free: pages
+ * freed. */
+static u64 evict_private(u64 n)
 {
+    u64 freed = 0;
+
     for (u64 part; n > 0 && page_free_count() < pages_enough(); n -= part) {
+        u64 now;
+
         part = MIN(n, (u64)PT_ENTRIES);
-        if (swapout_scan(part) > 0) {
+        now = swapout_scan(part);
+        if (now > 0) {
+            freed += now;
             atomic_add(&reclaim.rounds, 1);
             wake_all(&reclaim.progress);
         }
         cond_resched();
     }
+    return freed;
 }
 
 #define WRITE_BACK_PAGES 512 /* that a round moves from the store to a swap device */
+#define FREED_SOME 64 /* pages: a round that frees as many did something, even if others have taken them already */
+#define DESPERATE 2   /* idle rounds; after these, pages that did not compress are tried again */
 
 static void reclaim_round(void)
 {
-    u64 before = page_free_count(), all = end_pfn - first_pfn;
+    u64 before = page_free_count(), all = end_pfn - first_pfn, freed = 0;
 
     mutex_lock(&reclaim.busy);
+    swap_try_all(reclaim.idle_rounds >= DESPERATE);
     for (unsigned eighth = 0; eighth < 2 * 8 && page_free_count() < pages_enough(); eighth++) {
-        turn(all / 8 + 1);
+        freed += turn(all / 8 + 1);
         if (eighth >= FILES_FIRST || is_cache_small())
-            evict_private(load_relaxed(&nr_anon_pages) / 8 + PT_ENTRIES);
+            freed += evict_private(load_relaxed(&nr_anon_pages) / 8 + PT_ENTRIES);
     }
+    swap_try_all(false);
     if (swap_store_is_large())
         swap_write_back(WRITE_BACK_PAGES);
     mutex_unlock(&reclaim.busy);
     if (page_free_count() < pages_enough())
-        shrink_others(pages_enough() - page_free_count());
-    reclaim.idle_rounds = page_free_count() > before ? 0 : reclaim.idle_rounds + 1;
+        freed += shrink_others(pages_enough() - page_free_count());
+    reclaim.idle_rounds = page_free_count() > before || freed >= FREED_SOME ? 0 : reclaim.idle_rounds + 1;
     atomic_add(&reclaim.rounds, 1);
     wake_all(&reclaim.progress);
+}
+
+/* MADV_PAGEOUT of what an object shows. */
+void reclaim_object_range(struct object *o, u64 first, u64 last)
+{
+    u64 index = first;
+
+    reclaim_pause(true);
+    for (;; index++) {
+        u64 flags = spin_lock_irqsave(&o->lock);
+        struct page *page = radix_next(&o->pages, &index);
+        bool wanted = page != NULL && index <= last && !is_marker(page) && is_evictable(page);
+
+        spin_unlock_irqrestore(&o->lock, flags);
+        if (page == NULL || index > last)
+            break;
+        if (!wanted)
+            continue;
+        atomic_and(&page->flags, ~(u32)PG_REFERENCED);
+        if (load_relaxed(&page->refs) > 1) /* its mappings forget that it was used */
+            (void)rmap_unmap_unused(o, page);
+        evict(o, page);
+        if (index % 64 == 0)
+            cond_resched();
+    }
+    swap_write_out();
+    reclaim_pause(false);
 }
 
 void reclaim_pause(bool on)
@@ -228,7 +269,9 @@ void drop_caches(unsigned which)
 {
     if (which & DROP_PAGES) {
         mutex_lock(&reclaim.busy);
+        reclaim.clean_only = true;
         turn(2 * (end_pfn - first_pfn)); /* once round to forget what was used, once to evict */
+        reclaim.clean_only = false;
         mutex_unlock(&reclaim.busy);
     }
     if (which & DROP_OTHERS)

@@ -15,6 +15,10 @@ void reclaim_kick(void);
 /* Nobody else evicts meanwhile: who does it himself (vm/swapout.h, vm/swap.h) is the one thread. => no locks */
 void reclaim_pause(bool on);
 
+struct object;
+/* Pages [first, last] of O that can go, go, used or not. => O stays; no locks but space locks */
+void reclaim_object_range(struct object *o, u64 first, u64 last);
+
 /* /proc/sys/vm/drop_caches: clean cache pages, and what the caches above vm (inodes, names) can spare. */
 #define DROP_PAGES 1
 #define DROP_OTHERS 2

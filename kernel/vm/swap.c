@@ -483,9 +483,13 @@ unsigned swap_store_page(struct page *page)
     return swap_cannot_store(page) ? 0 : swap_store(slot);
 }
 
+static bool tries_all;
+
+void swap_try_all(bool on) { tries_all = on; }
+
 bool swap_cannot_store(const struct page *page)
 {
-    return (load_relaxed(&page->flags) & PG_INCOMPRESSIBLE) && !swapdev_has_room();
+    return (load_relaxed(&page->flags) & PG_INCOMPRESSIBLE) && !tries_all && !swapdev_has_room();
 }
 
 unsigned swap_write_out(void)

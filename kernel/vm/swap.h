@@ -51,6 +51,8 @@ unsigned swap_write_out(void);
 u64 swap_write_back(u64 n);
 /* Whether PAGE is known not to compress while there is no device for it. */
 bool swap_cannot_store(const struct page *page);
+/* Whether such pages are tried again all the same: they may have changed. */
+void swap_try_all(bool on);
 
 /* ---- figures: pages ---- */
 struct swap_stats {

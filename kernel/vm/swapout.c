@@ -26,6 +26,7 @@ static struct {
     u64 n;
     struct space *pinned;
     struct wait_queue left;
+    u64 dead_faults, dead_major_faults; /* of spaces that are gone */
 } spaces = {.list = LIST_INIT(spaces.list), .left = WAIT_QUEUE_INIT(spaces.left)};
 
 void swapout_add_space(struct space *s)
@@ -43,6 +44,8 @@ void swapout_forget_space(struct space *s)
     spin_lock(&spaces.lock);
     list_remove(&s->scan_link);
     spaces.n--;
+    spaces.dead_faults += s->minor_faults;
+    spaces.dead_major_faults += s->major_faults;
     pinned = spaces.pinned == s;
     spin_unlock(&spaces.lock);
     if (pinned)
@@ -56,6 +59,20 @@ void swapout_each_space(void (*visit)(const struct space *s, void *argument), vo
     spin_lock(&spaces.lock);
     list_for_each(s, &spaces.list, scan_link)
         visit(s, argument);
+    spin_unlock(&spaces.lock);
+}
+
+void space_fault_totals(u64 *all, u64 *major)
+{
+    const struct space *s;
+
+    spin_lock(&spaces.lock);
+    *all = spaces.dead_faults;
+    *major = spaces.dead_major_faults;
+    list_for_each(s, &spaces.list, scan_link) {
+        *all += load_relaxed(&s->minor_faults);
+        *major += load_relaxed(&s->major_faults);
+    }
     spin_unlock(&spaces.lock);
 }
 

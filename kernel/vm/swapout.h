@@ -25,6 +25,8 @@ u64 swapout_scan(u64 n);
  * (MADV_COLD). => space lock for reading */
 void swapout_range(struct space *s, u64 start, u64 end, bool evict);
 
+/* Page faults since boot, and those that had to wait for a disk or the store. */
+void space_fault_totals(u64 *all, u64 *major);
 /* How many private pages of S are elsewhere: a look at every entry. */
 u64 swapout_count(struct space *s);
 

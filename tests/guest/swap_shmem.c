@@ -136,12 +136,51 @@ static void many_processes(void)
     NEED(munmap(at, pages * PAGE));
 }
 
+static size_t in_core(void *at, size_t pages)
+{
+    unsigned char vec[256];
+    size_t n = 0;
+
+    NEED(mincore(at, pages * PAGE, vec));
+    for (size_t i = 0; i < pages; i++)
+        n += vec[i] & 1;
+    return n;
+}
+
+/* MADV_PAGEOUT of what objects show. */
+static void paged_out(void)
+{
+    int fd = make_file("file", "", 0), has_store = access("/proc/quire", R_OK) == 0;
+    uint64_t *shared = (uint64_t *)NEED(
+                 (long)mmap(NULL, 200 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)),
+             *file;
+
+    NEED(ftruncate(fd, 200 * PAGE));
+    file = (uint64_t *)NEED((long)mmap(NULL, 200 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    fill(shared, 0, 200, 6);
+    fill(file, 0, 200, 7);
+    NEED(fsync(fd));
+    OKAY(madvise(shared, 200 * PAGE, MADV_PAGEOUT), "MADV_PAGEOUT of shared memory");
+    if (has_store)
+        CHECK(in_core(shared, 200) == 0, "is in core no more: %zu pages", in_core(shared, 200));
+    CHECK(wrong_pages(shared, 0, 200, 6) == 0, "and comes back");
+    OKAY(madvise(file, 200 * PAGE, MADV_PAGEOUT), "MADV_PAGEOUT of a file");
+    if (has_store)
+        CHECK(in_core(file, 200) == 0, "is in core no more: %zu pages", in_core(file, 200));
+    CHECK(wrong_pages(file, 0, 200, 7) == 0, "and comes back");
+    NEED(munmap(shared, 200 * PAGE));
+    NEED(munmap(file, 200 * PAGE));
+    close(fd);
+    NEED(unlink("file"));
+}
+
 static void body(void)
 {
     struct sysinfo info;
 
     NEED(sysinfo(&info));
     memory = info.totalram * info.mem_unit;
+    paged_out();
     if (memory > SMALL_MACHINE) {
         skip("more than there is memory", "this machine has too much");
         return;

@@ -60,6 +60,7 @@ static bool swap_block_used[SWAP_BLOCKS];
 static unsigned swap_blocks_used;
 
 void reclaim_pause(bool on) {}
+void reclaim_object_range(struct object *o, u64 first, u64 last) {}
 bool swapdev_has_room(void) { return swap_blocks_used < SWAP_BLOCKS; }
 bool swap_prefers_device(void) { return rand() % 2; }
 void swapdev_stats(u64 *total, u64 *free) { *total = *free = 0; }

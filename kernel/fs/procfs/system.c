@@ -11,6 +11,7 @@
 #include "vm/kmalloc.h"
 #include "vm/swap.h"
 #include "vm/swapdev.h"
+#include "vm/swapout.h"
 
 #define LINE_SIZE (PATH_MAX * 2)
 #define LOAD_ONE 2048 /* sched_loadavg's fixed point */
@@ -169,6 +170,7 @@ static int show_vmstat(struct seq *s, const struct proc_target *t)
 {
     struct memory_stats m;
     struct swap_stats swap;
+    u64 faults, major_faults;
 
     memory_stats(&m);
     swap_stats(&swap);
@@ -177,6 +179,8 @@ static int show_vmstat(struct seq *s, const struct proc_target *t)
         m.free, m.anon, m.cached, m.dirty, m.writeback, m.shmem);
     seq_printf(s, "nr_page_table_pages %lu\nnr_slab_unreclaimable %lu\n", m.tables, m.slab);
     seq_printf(s, "nr_swapcached %lu\nnr_zspages %lu\n", swap.cached, swap.store_pages);
+    space_fault_totals(&faults, &major_faults);
+    seq_printf(s, "pgfault %lu\npgmajfault %lu\n", faults, major_faults);
     seq_printf(s, "pswpin %lu\npswpout %lu\n", swap.in, swap.out);
     seq_printf(s, "zswpin %lu\nzswpout %lu\nzswpwb %lu\n", swap.loaded, swap.stored, swap.written_back);
     return 0;
