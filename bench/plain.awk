@@ -1,5 +1,8 @@
-# Wall time with several numbers of harts, and its ratio to another's: awk -f plain.awk -v form=table|tsv -v dir=DIR
-# -v theirs=NAME -v harts="1 2 4". DIR has quire-plainN.tsv and NAME-plainN.tsv, vmbench's tables. A ratio above 1: we
+# Wall time with several numbers of harts, and its ratio to another's:
+#
+#   awk -f plain.awk -v form=table|tsv|markdown -v dir=DIR -v theirs=NAME -v harts="1 2 4"
+#
+# DIR has quire-plainN.tsv and NAME-plainN.tsv, vmbench's tables. A ratio above 1: we
 # are faster.
 
 BEGIN {
@@ -10,7 +13,12 @@ BEGIN {
         if (theirs != "")
             read_table(theirs, number[h])
     }
-    form == "tsv" ? tsv() : table()
+    if (form == "tsv")
+        tsv()
+    else if (form == "markdown")
+        markdown()
+    else
+        table()
 }
 
 function read_table(side, n,    file)
@@ -52,7 +60,8 @@ function table(    h, i)
     for (i = 1; i <= count; i++) {
         printf "%-28s", order[i]
         for (h = 1; h <= many; h++)
-            printf theirs == "" ? " %12s" : " %12s %8s", cell(value["quire", number[h], order[i]]), ratio(order[i], number[h])
+            printf theirs == "" ? " %12s" : " %12s %8s", cell(value["quire", number[h], order[i]]),
+                ratio(order[i], number[h])
         print "  " per[order[i]]
     }
     if (theirs == "")
@@ -73,8 +82,31 @@ function tsv(    h, i, n)
         printf "%s", order[i]
         for (h = 1; h <= many; h++) {
             n = number[h]
-            printf "\t%s\t%s\t%s", cell(value["quire", n, order[i]]), cell(value[theirs, n, order[i]]), ratio(order[i], n)
+            printf "\t%s\t%s\t%s", cell(value["quire", n, order[i]]), cell(value[theirs, n, order[i]]),
+                ratio(order[i], n)
         }
         print "\t" per[order[i]]
     }
+}
+
+# Ratios only.
+function markdown(    h, i, line, rule)
+{
+    line = "| measure |"
+    rule = "| --- |"
+    for (h = 1; h <= many; h++) {
+        line = line " " number[h] (number[h] == 1 ? " hart" : " harts") " |"
+        rule = rule " ---: |"
+    }
+    print line "\n" rule
+    for (i = 1; i <= count; i++) {
+        line = "| `" order[i] "` |"
+        for (h = 1; h <= many; h++)
+            line = line " " ratio(order[i], number[h]) " |"
+        print line
+    }
+    line = "| geometric mean |"
+    for (h = 1; h <= many; h++)
+        line = line " " mean(number[h]) " |"
+    print line
 }

@@ -91,7 +91,8 @@ function heads()
         print "| measure | quire | " title " | " title "/quire | goal | what |"
         print "| --- | ---: | ---: | ---: | ---: | --- |"
     } else if (form == "tsv" || theirs != "")
-        row("measure", "quire", theirs == "" ? "-" : theirs, theirs == "" ? "-" : theirs "/quire", "goal", "met", "per", "what")
+        row("measure", "quire", theirs == "" ? "-" : theirs, theirs == "" ? "-" : theirs "/quire", "goal", "met", "per",
+            "what")
     else
         row("measure", "quire", "", "", "goal", "met", "per", "what")
 }
@@ -99,7 +100,8 @@ function heads()
 function row(name, mine, others, quotient, target, is_met, unit, text)
 {
     if (form == "markdown")
-        print "| " (name == "measure" ? name : "`" name "`") " | " mine " | " others " | " quotient " | " target (is_met == "no" ? " (no)" : "") " | " text ", per " unit " |"
+        printf "| `%s` | %s | %s | %s | %s%s | %s, per %s |\n", name, mine, others, quotient, target,
+            is_met == "no" ? " (no)" : "", text, unit
     else if (form == "tsv")
         print name "\t" mine "\t" others "\t" quotient "\t" target "\t" is_met "\t" unit "\t" text
     else if (theirs != "")
@@ -128,7 +130,8 @@ function chart(    i, power, height)
     text(12, 24, "Instructions per operation" (theirs == "" ? "" : ", Quire and " title), "start", "#111111",
          " font-size=\"17\" font-weight=\"bold\"")
     text(12, 42, "one hart, logarithmic scale, less is better" \
-         (pairs ? sprintf("; at the right, %s to Quire (geometric mean %.2f)", title, exp(logs / pairs)) : ""), "start", "#555555", "")
+         (pairs ? sprintf("; at the right, %s to Quire (geometric mean %.2f)", title, exp(logs / pairs)) : ""), "start",
+         "#555555", "")
     legend()
     for (power = 0; power <= decades; power++) {
         line(x_of(10 ^ power), top - 4, top + count * row_height, power ? "#dddddd" : "#888888", 1)
@@ -197,7 +200,7 @@ function bar(number, y, thick, colour)
 function label(number, y, thick)
 {
     if (is_number(number))
-        text(x_of(number) + 4, y + thick - 2, number < 100 ? sprintf("%.1f", number) : thousands(sprintf("%.0f", number)), "start",
+        text(x_of(number) + 4, y + thick - 2, number < 100 ? sprintf("%.1f", number) : thousands(number), "start",
              "#333333", HALO " font-size=\"9\"")
     else
         text(left + 4, y + thick - 2, number, "start", "#888888", " font-size=\"9\"")
@@ -210,10 +213,12 @@ function box(x, y, wide, high, colour)
 
 function line(x, from, to, colour, thick)
 {
-    printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%d\"/>\n", x, from, x, to, colour, thick
+    printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"%d\"/>\n",
+        x, from, x, to, colour, thick
 }
 
 function text(x, y, words, anchor, colour, more)
 {
-    printf "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\"%s>%s</text>\n", x, y, anchor, colour, more, words
+    printf "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\"%s>%s</text>\n", x, y, anchor, colour, more,
+        words
 }

@@ -127,7 +127,7 @@ build_folder()
     done
     for program in $programs; do
         # shellcheck disable=SC2086
-        "${CROSS}gcc" -static -nostdlib -no-pie -Wl,--no-relax,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments \
+        "${CROSS}gcc" -static -nostdlib -no-pie -Wl,--no-relax,-z,max-page-size=4096,--no-warn-rwx-segments \
             -o "$OUT/root/$program" "$LIBRARY/start.o" "$objects/$program.o" $parts "$LIBRARY/libxv6.a" -lgcc \
             >"$OUT/messages" 2>&1 ||
             die "$program.c cannot be linked: $(grep -m1 -E 'undefined|multiple|error' "$OUT/messages" | sed 's|.*/||')"
@@ -160,7 +160,11 @@ for argument; do
     count=$((count + 1))
 done
 if [ -n "$has_program" ]; then
-    program=$(i=0; for argument; do [ "$i" != $((count + 1)) ] || printf '%s' "$argument"; i=$((i + 1)); done)
+    at=0 program=''
+    for argument; do
+        [ "$at" != $((count + 1)) ] || program=$argument
+        at=$((at + 1))
+    done
     [ -n "$program" ] || misuse "--: a program is missing"
     case $program in lazy*) lazy=1 ;; esac
     case $program in */*) misuse "$program: the name of a program is wanted" ;; esac

@@ -3,11 +3,11 @@
 
 [ "$KERNEL" = run ] || { echo "1..0 # SKIP Linux's own costs are not ours"; exit 0; }
 
-ok "a few measures cost no more than bench/bounds.tsv says" ./quire bench --check bench/bounds.tsv --tsv "$tmp/one.tsv" \
-    --svg "$tmp/one.svg"
-is "$(awk -F '\t' '!/^#/ && NF == 8' "$tmp/one.tsv" | wc -l)" "$(($(grep -vc '^#' bench/bounds.tsv) + 1))" \
-    "the TSV has a line for each, and a head"
-is "$(grep -c 'fill="#1f6fb4"' "$tmp/one.svg")" "$(($(grep -vc '^#' bench/bounds.tsv) + 1))" "the chart a bar for each, and a legend"
+ok "a few measures cost no more than bench/bounds.tsv says" \
+    ./quire bench --check bench/bounds.tsv --tsv "$tmp/one.tsv" --svg "$tmp/one.svg"
+lines=$(($(grep -vc '^#' bench/bounds.tsv) + 1))
+is "$(awk -F '\t' '!/^#/ && NF == 8' "$tmp/one.tsv" | wc -l)" "$lines" "the TSV has a line for each, and a head"
+is "$(grep -c 'fill="#1f6fb4"' "$tmp/one.svg")" "$lines" "the chart a bar for each, and a legend"
 like "$(tail -n1 "$tmp/one.svg")" "</svg>" "and its end"
 
 out=$(./quire bench --vs "$tmp/one.tsv" null_getppid open_close 2>/dev/null)

@@ -44,7 +44,8 @@ is "$out" "0 args
 xv6 "$tmp/lab" --smp 2 -- cat text
 is "$out" "some text" "other files of the folder are there"
 xv6 "$tmp/lab" -- ls /
-is "$(echo "$out" | awk '{ print $1 }' | grep -c -x -e args -e text -e cat -e sh -e README -e half)" 5 "beside the small programs of xv6/programs"
+is "$(echo "$out" | awk '{ print $1 }' | grep -c -x -e args -e text -e cat -e sh -e README -e half)" 5 \
+    "beside the small programs of xv6/programs"
 
 mkdir -p "$tmp/tree/user" "$tmp/tree/kernel"
 cp "$tmp/lab/args.c" "$tmp/lab/half.c" "$tmp/tree/user"
