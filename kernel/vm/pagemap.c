@@ -25,33 +25,50 @@ static bool is_exclusive(const struct page *page, u32 spaces)
     return !(page->flags & PG_RESERVED) && spaces == 1 && load_relaxed(&page->refs) == 1 + page_cache_refs(page);
 }
 
-/* What one page-table entry of V is to the reader; its table serves SPACES spaces. => its table locked */
-static u64 describe(const struct vma *v, pte_t e, u32 spaces, bool show_frames)
+/* What the page-table entry E is to the reader besides BASE, which its vma says of all; its table serves SPACES spaces.
+ * => its table locked */
+static inline u64 describe(u64 base, bool is_vdso, pte_t e, u32 spaces, bool show_frames)
 {
-    u64 result = (v->flags & VMA_TRACKED ? 0 : PM_SOFT_DIRTY) | (pte_is_protected(e) ? PM_UFFD_WP : 0);
     const struct page *page;
+    u32 flags;
 
+    if (e == 0)
+        return base;
+    if (unlikely(e & PTE_UFFD_WP))
+        base |= pte_is_rewritten(e) ? 0 : PM_UFFD_WP;
     if (!pte_has_page(e) && !pte_is_swap(e))
-        return result;
-    result |= e & PTE_D ? PM_SOFT_DIRTY : 0;
+        return base;
+    base |= e & PTE_D ? PM_SOFT_DIRTY : 0;
     if (pte_is_swap(e)) /* five bits for the number of the device, which is 0 */
-        return result | PM_SWAP | (show_frames ? pte_slot(e) << 5 : 0);
+        return base | PM_SWAP | (show_frames ? pte_slot(e) << 5 : 0);
     page = pte_page(e);
-    result |= PM_PRESENT | (show_frames ? pte_pfn(e) : 0);
-    if (!(page->flags & (PG_ANON | PG_RESERVED)) || (v->flags & VMA_VDSO))
-        result |= PM_FILE;
-    return result | (is_exclusive(page, spaces) ? PM_EXCLUSIVE : 0);
+    flags = load_relaxed(&page->flags);
+    base |= PM_PRESENT | (show_frames ? pte_pfn(e) : 0);
+    if ((flags & (PG_ANON | PG_SWAPCACHE)) == PG_ANON) /* the commonest */
+        return base | (spaces == 1 && load_relaxed(&page->refs) == 1 ? PM_EXCLUSIVE : 0);
+    if (!(flags & (PG_ANON | PG_RESERVED)) || is_vdso)
+        base |= PM_FILE;
+    return base | (is_exclusive(page, spaces) ? PM_EXCLUSIVE : 0);
 }
 
 /* The pages of [start, end), which lies in V. */
 static void describe_range(struct space *s, const struct vma *v, u64 start, u64 end, u64 *entries, bool show_frames)
 {
+    struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_RAW};
+    u64 base = v->flags & VMA_TRACKED ? 0 : PM_SOFT_DIRTY;
+    bool is_vdso = (v->flags & VMA_VDSO) != 0;
     struct pt_view view;
 
-    for (struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_RAW}; pt_step(&w); w.va = w.next) {
+    for (; pt_step(&w); w.va = w.next) {
+        unsigned n = pt_walk_pages(&w);
+
         pt_look(&w, &view);
-        for (unsigned i = 0; i < pt_walk_pages(&w); i++)
-            *entries++ = describe(v, pt_view_entry(&view, i), view.spaces, show_frames);
+        if (view.entries != NULL)
+            for (unsigned i = 0; i < n; i++)
+                *entries++ = describe(base, is_vdso, view.entries[i], view.spaces, show_frames);
+        else
+            for (unsigned i = 0; i < n; i++)
+                *entries++ = describe(base, is_vdso, view.span, 1, show_frames);
         pt_look_done(&view);
     }
 }
@@ -79,29 +96,26 @@ void space_pagemap(struct space *s, u64 address, u64 *entries, unsigned n, bool 
 
 /* ---- clear_refs ---- */
 
-/* Takes D, which told of stores, out of *PTE; what it told to userfaultfd stays told. => table locked */
-static bool forget_store(pte_t *pte)
+/* Takes D, which told of stores, out of *PTE, E; what it told to userfaultfd stays told. => table locked */
+static inline bool forget_store(pte_t *pte, pte_t e)
 {
-    pte_t e = *pte;
-
-    if (!(e & PTE_D) || (!pte_has_page(e) && !pte_is_swap(e)))
+    if (!pte_has_page(e) && !pte_is_swap(e))
         return false;
     atomic_and(pte, ~(PTE_D | (pte_is_rewritten(e) ? PTE_UFFD_WP : 0)));
     return true;
 }
 
-static bool forget_use(pte_t *pte)
+static inline bool forget_use(pte_t *pte, pte_t e)
 {
-    pte_t e = *pte;
-
-    if (!(e & PTE_A) || !pte_has_page(e))
+    if (!pte_has_page(e))
         return false;
     atomic_and(pte, ~PTE_A);
     atomic_and(&pte_page(e)->flags, ~(u32)PG_REFERENCED);
     return true;
 }
 
-static int forget(struct space *s, const struct vma *v, bool (*forget_entry)(pte_t *), struct tlb_batch *batch)
+/* The entries of V lose BIT: D or A. */
+static int forget(struct space *s, const struct vma *v, pte_t bit, struct tlb_batch *batch)
 {
     struct pt_walk w = {.space = s, .va = v->start, .end = v->end};
 
@@ -111,9 +125,14 @@ static int forget(struct space *s, const struct vma *v, bool (*forget_entry)(pte
         if (n == 0 || w.table->table_live == 0)
             continue;
         table_lock(w.table);
-        for (unsigned i = 0; i < n; i++)
-            if (forget_entry(&w.pte[i]))
+        for (unsigned i = 0; i < n; i++) {
+            pte_t e = load_relaxed(&w.pte[i]);
+
+            if (!(e & bit))
+                continue;
+            if (bit == PTE_D ? forget_store(&w.pte[i], e) : forget_use(&w.pte[i], e))
                 tlb_note(batch, w.va + i * PAGE_SIZE);
+        }
         table_unlock(w.table);
     }
     return w.error;
@@ -138,7 +157,7 @@ int space_clear_refs(struct space *s, enum clear_refs what)
         struct vma *v = container_of(node, struct vma, node);
 
         if (is_meant(v, what))
-            result = forget(s, v, what == CLEAR_SOFT_DIRTY ? forget_store : forget_use, &batch);
+            result = forget(s, v, what == CLEAR_SOFT_DIRTY ? PTE_D : PTE_A, &batch);
         if (result == 0 && what == CLEAR_SOFT_DIRTY)
             v->flags |= VMA_TRACKED;
     }

@@ -23,6 +23,7 @@
 struct scan {
     struct page_scan *s;
     const struct vma *v;
+    bool uses_d; /* protecting leaves W, see above */
     u64 vma_categories;
     struct tlb_batch batch;
 };
@@ -63,26 +64,27 @@ static u64 categories_of(pte_t e)
 }
 
 /* [START, *END), all of CATEGORIES, is found: *END is how far there is room for it. */
-static int report(struct page_scan *s, u64 categories, u64 start, u64 *end)
+static inline __attribute__((always_inline)) int report(struct page_scan *s, u64 categories, u64 start, u64 *end)
 {
-    struct page_region *last = s->n_regions > 0 ? &s->regions[s->n_regions - 1] : NULL;
+    struct page_region *next = s->regions + s->n_regions;
     u64 n = (*end - start) >> PAGE_SHIFT, most = s->max_pages - s->found_pages;
     int result = 0;
 
     if (s->regions == NULL)
         return 0;
     categories &= s->returned;
-    if (n > most) {
+    if (unlikely(n > most)) {
         n = most;
         result = OUT_OF_ROOM;
     }
-    if (last != NULL && last->end == start && last->categories == categories) {
-        last->end += n << PAGE_SHIFT;
-    } else if (s->n_regions == s->room) {
+    if (s->n_regions > 0 && next[-1].end == start && next[-1].categories == categories) {
+        next[-1].end += n << PAGE_SHIFT;
+    } else if (unlikely(s->n_regions == s->room)) {
         n = 0;
         result = OUT_OF_ROOM;
     } else if (n > 0) {
-        s->regions[s->n_regions++] = (struct page_region){start, start + (n << PAGE_SHIFT), categories};
+        *next = (struct page_region){start, start + (n << PAGE_SHIFT), categories};
+        s->n_regions++;
     }
     s->found_pages += n;
     *end = start + (n << PAGE_SHIFT);
@@ -93,8 +95,14 @@ static int report(struct page_scan *s, u64 categories, u64 start, u64 *end)
 
 /* ---- protecting ---- */
 
+/* The hardware's D will tell of stores: *PTE, E, keeps W. */
+static inline bool tells_by_d(const struct scan *c, pte_t e)
+{
+    return c->uses_d && (e & (PTE_V | PTE_W)) == (PTE_V | PTE_W);
+}
+
 /* => table locked */
-static void arm(struct scan *c, struct page *table, pte_t *pte, u64 va)
+static __attribute__((noinline)) void arm_slowly(struct scan *c, struct page *table, pte_t *pte, u64 va)
 {
     pte_t e = *pte;
 
@@ -104,36 +112,58 @@ static void arm(struct scan *c, struct page *table, pte_t *pte, u64 va)
         pte_set(table, pte, (e == 0 ? pte_mark(c->v->prot) : e) | PTE_UFFD_WP);
         return;
     }
-    if (!vma_is_shared(c->v) && !(c->v->flags & VMA_TRACKED) && (e & PTE_W)) {
-        store_relaxed(pte, (e | PTE_UFFD_WP) & ~PTE_D);
-    } else {
-        atomic_and(pte, ~PTE_W);
-        atomic_or(pte, PTE_UFFD_WP);
-    }
+    atomic_and(pte, ~PTE_W);
+    atomic_or(pte, PTE_UFFD_WP);
     if (e & PTE_W)
         tlb_note(&c->batch, va);
 }
 
+/* => table locked */
+static inline void arm(struct scan *c, struct page *table, pte_t *pte, u64 va)
+{
+    pte_t e = *pte;
+
+    if (!tells_by_d(c, e)) {
+        arm_slowly(c, table, pte, va);
+    } else if (!pte_is_protected(e)) {
+        store_relaxed(pte, (e | PTE_UFFD_WP) & ~PTE_D);
+        tlb_note(&c->batch, va);
+    }
+}
+
 /* ---- the walk ---- */
 
-/* The entries of one table, from VA on, if only those that were written to count. => table locked */
+/* The entries of one table, from VA on, if only those that were written to count: report and arm, with what they need
+ * at hand. => table locked; there are regions */
 static int scan_written(struct scan *c, struct page *table, pte_t *pte, u64 va, u64 end)
 {
-    bool protect = protects(c->s);
+    struct page_scan *s = c->s;
+    struct page_region *last = s->regions + s->n_regions - 1, *limit = s->regions + s->room - 1;
+    u64 last_end = s->n_regions > 0 ? last->end : 0, left = s->max_pages - s->found_pages, before = left;
+    bool protect = protects(s);
 
     for (; va < end; va += PAGE_SIZE, pte++) {
-        u64 next = va + PAGE_SIZE;
-        int result;
+        pte_t e = load_relaxed(pte);
 
-        if (pte_is_protected(*pte))
+        if ((e & PTE_UFFD_WP) && (e & PTE_REWRITTEN) != PTE_REWRITTEN)
             continue;
-        result = report(c->s, PAGE_IS_WRITTEN, va, &next);
-        if (protect && next > va)
+        if (left == 0 || (last_end != va && last == limit)) {
+            s->walk_end = va;
+            break;
+        }
+        left--;
+        if (last_end != va) {
+            last++;
+            last->start = va;
+            last->categories = PAGE_IS_WRITTEN;
+        }
+        last->end = last_end = va + PAGE_SIZE;
+        if (protect)
             arm(c, table, pte, va);
-        if (result != 0)
-            return result;
     }
-    return 0;
+    s->n_regions = (unsigned)(last + 1 - s->regions);
+    s->found_pages += before - left;
+    return va < end ? OUT_OF_ROOM : 0;
 }
 
 static int scan_leaves(struct scan *c, struct pt_walk *w, const struct pt_view *view)
@@ -163,7 +193,7 @@ static int scan_table(struct scan *c, struct pt_walk *w, const struct pt_view *v
             arm(c, w->table, &w->pte[i], w->va + i * PAGE_SIZE);
         return 0;
     }
-    if (view->upper == NULL && wants_written_only(c->s))
+    if (view->upper == NULL && c->s->regions != NULL && wants_written_only(c->s))
         return scan_written(c, w->table, w->pte, w->va, w->next);
     return scan_leaves(c, w, view);
 }
@@ -218,6 +248,7 @@ static int check_vma(struct scan *c)
         if (protects(c->s))
             return 0;
     }
+    c->uses_d = !vma_is_shared(v) && !(v->flags & VMA_TRACKED);
     c->vma_categories = (is_async(v) ? PAGE_IS_WPALLOWED : 0) | (v->flags & VMA_TRACKED ? 0 : PAGE_IS_SOFT_DIRTY);
     return ((c->vma_categories ^ c->s->inverted) & required) == required;
 }

@@ -99,10 +99,8 @@ static inline pte_t pte_bits(unsigned prot)
 static inline bool pte_may_get_dirty(pte_t e) { return (e & (PTE_V | PTE_W | PTE_D)) == (PTE_V | PTE_W); }
 
 /* Was protected by UFFD_WP, and stored to since. */
-static inline bool pte_is_rewritten(pte_t e)
-{
-    return (e & (PTE_V | PTE_W | PTE_D | PTE_UFFD_WP)) == (PTE_V | PTE_W | PTE_D | PTE_UFFD_WP);
-}
+#define PTE_REWRITTEN (PTE_V | PTE_W | PTE_D | PTE_UFFD_WP)
+static inline bool pte_is_rewritten(pte_t e) { return (e & PTE_REWRITTEN) == PTE_REWRITTEN; }
 static inline bool pte_is_protected(pte_t e) { return (e & PTE_UFFD_WP) && !pte_is_rewritten(e); }
 /* E as it is when it need not have W any more to be understood. */
 static inline pte_t pte_settled(pte_t e) { return pte_is_rewritten(e) ? e & ~PTE_UFFD_WP : e; }
