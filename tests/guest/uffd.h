@@ -200,4 +200,17 @@ UNUSED static void *store(void *at)
 
 UNUSED static int child_loads(void *at) { return (int)(long)load(at); }
 
+/* A system call that stores: read(2) with three arguments. Returns 0 or the negative errno. */
+UNUSED static void *read_pipe(void *argument)
+{
+    long *a = argument;
+
+    return (void *)(read((int)a[0], (void *)a[1], (size_t)a[2]) < 0 ? -(long)errno : 0L);
+}
+
+UNUSED static char *shared(size_t pages)
+{
+    return (char *)NEED((long)mmap(NULL, pages * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+}
+
 #endif

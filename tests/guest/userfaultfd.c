@@ -14,11 +14,6 @@ static int child_stores(void *at)
     return 0;
 }
 
-static char *shared(size_t pages)
-{
-    return (char *)NEED((long)mmap(NULL, pages * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-}
-
 /* ---- the descriptor ---- */
 
 static void descriptors(void)
@@ -500,13 +495,6 @@ static void sigbus(void)
     munmap(at, 4 * PAGE);
     close(fds[0]);
     close(fds[1]);
-}
-
-static void *read_pipe(void *argument)
-{
-    long *a = argument;
-
-    return (void *)(read((int)a[0], (void *)a[1], (size_t)a[2]) < 0 ? -(long)errno : 0L);
 }
 
 static void origins(void)
