@@ -2,6 +2,7 @@
 #include "lib/string.h"
 #include "proc/internal.h"
 #include "sys/syscall.h"
+#include "vm/space.h"
 #include "vm/uaccess.h"
 
 enum {
@@ -153,10 +154,13 @@ DEFINE_SYSCALL(sys_prctl)
         return a1 != 0 || a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : t->no_new_privs;
     case PR_GET_TID_ADDRESS:
         return put_user_u64((u64)t->clear_child_tid, (u64 *)a1);
-    case PR_SET_THP_DISABLE: /* there are no transparent huge pages */
-        return a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : 0;
+    case PR_SET_THP_DISABLE:
+        if (a2 != 0 || a3 != 0 || a4 != 0)
+            return -EINVAL;
+        space_set_no_huge_pages(current->space, a1 != 0);
+        return 0;
     case PR_GET_THP_DISABLE:
-        return a1 != 0 || a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : 0;
+        return a1 != 0 || a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : space_has_no_huge_pages(current->space);
     case PR_CAP_AMBIENT:
         return change_ambient(a1, a2, a3 | a4);
     default:

@@ -5,6 +5,7 @@
 #include "sched/thread.h"
 #include "vm/cache.h"
 #include "vm/fault.h"
+#include "vm/huge.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
@@ -123,7 +124,7 @@ static int advise_range(struct space *s, u64 start, u64 end, int advice)
 
 static int populate(struct space *s, u64 start, u64 end, enum fault_access access)
 {
-    for (; start < end; start += PAGE_SIZE) {
+    for (; start < end; start = huge_next(s, start)) {
         switch (fault_in(s, start, access, false)) {
         case FAULT_MAPPED:
             break;
@@ -147,6 +148,8 @@ static const struct flag_change flag_advice[] = {
     [MADV_SEQUENTIAL] = {.set = VMA_SEQUENTIAL, .clear = VMA_RANDOM},
     [MADV_DONTFORK] = {.set = VMA_DONTFORK, .discards = true},
     [MADV_DOFORK] = {.clear = VMA_DONTFORK},
+    [MADV_HUGEPAGE] = {.set = VMA_HUGEPAGE, .clear = VMA_NOHUGEPAGE},
+    [MADV_NOHUGEPAGE] = {.set = VMA_NOHUGEPAGE, .clear = VMA_HUGEPAGE},
     [MADV_DONTDUMP] = {.set = VMA_DONTDUMP},
     [MADV_DODUMP] = {.clear = VMA_DONTDUMP, .forbidden = VMA_VDSO},
     [MADV_WIPEONFORK] = {.set = VMA_WIPEONFORK, .forbidden = VMA_VDSO, .needs_anonymous = true, .discards = true},
@@ -160,8 +163,27 @@ static bool is_flag_advice(int advice)
 
 static bool is_known(int advice)
 {
-    return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) ||
-           (advice >= MADV_FREE && advice <= MADV_DONTNEED_LOCKED);
+    return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_COLLAPSE);
+}
+
+/* madvise(2): all spans of the range become huge pages, whatever sysfs says. The first vma that cannot ends it. */
+static int collapse_range(struct space *s, u64 start, u64 end)
+{
+    int result = 0;
+
+    write_lock(&s->lock);
+    while (start < end && result == 0) {
+        struct vma *v = vma_find(s, start);
+
+        if (v == NULL || v->start > start) {
+            result = -ENOMEM;
+            break;
+        }
+        result = huge_collapse(s, v, start, MIN(v->end, end));
+        start = v->end;
+    }
+    write_unlock(&s->lock);
+    return result;
 }
 
 int space_madvise(struct space *s, u64 address, u64 length, int advice)
@@ -181,6 +203,8 @@ int space_madvise(struct space *s, u64 address, u64 length, int advice)
         return populate(s, address, end, FAULT_READ);
     case MADV_POPULATE_WRITE:
         return populate(s, address, end, FAULT_WRITE);
+    case MADV_COLLAPSE:
+        return collapse_range(s, address, end);
     default:
         return advise_range(s, address, end, advice);
     }
@@ -191,10 +215,16 @@ int space_madvise(struct space *s, u64 address, u64 length, int advice)
 /* Is page VA in memory: in the table, or in its object's cache? */
 static bool in_core(struct space *s, const struct vma *v, u64 va)
 {
-    struct pt_walk w = {.space = s, .va = va, .end = va + PAGE_SIZE};
+    struct pt_walk w = {.space = s, .va = va, .end = va + PAGE_SIZE, .mode = PT_RAW};
+    struct pt_view view;
     struct page *page;
+    bool is_mapped;
 
-    if (pt_step(&w) && w.level == 0 && pte_has_page(load_relaxed(w.pte)))
+    (void)pt_step(&w);
+    pt_look(&w, &view);
+    is_mapped = pte_has_page(pt_view_entry(&view, 0));
+    pt_look_done(&view);
+    if (is_mapped)
         return true;
     if (v->object == NULL)
         return false;

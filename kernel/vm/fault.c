@@ -24,6 +24,7 @@
 #include "vm/fault.h"
 #include "lib/string.h"
 #include "sched/thread.h"
+#include "vm/huge.h"
 #include "vm/swap.h"
 #include "vm/swapobj.h"
 #include "vm/tlb.h"
@@ -464,6 +465,33 @@ static __attribute__((noinline)) int fault_absent(struct fault *f)
     return is_write(f) && (f->old & PTE_UFFD_WP) ? ask_for_store(f) : NOT_OURS;
 }
 
+/* ---- huge pages ---- */
+
+/* The first store into an untouched span: 512 zeroed pages at once. False: one page, then. */
+static bool fault_huge(struct fault *f)
+{
+    u64 start = ALIGN_DOWN(f->va, level_size(1));
+    struct page *upper, *head;
+    pte_t *entry = pt_make(f->space, start, 1, &upper), old;
+    unsigned prot;
+
+    if (entry == NULL)
+        return false;
+    old = load_relaxed(entry);
+    if (old != 0 && !pte_is_mark(old))
+        return false;
+    prot = old == 0 ? f->vma->prot : pte_prot(old);
+    if (!(prot & PROT_WRITE) || (old & (PTE_UFFD_WP | PTE_POISON)))
+        return false;
+    head = huge_alloc();
+    if (head == NULL)
+        return false;
+    if (pt_install_huge(f->space, start, head, pte_bits(prot) | PTE_W | PTE_D, old))
+        return true;
+    page_free_huge(head);
+    return false;
+}
+
 /* ---- the decision ---- */
 
 /* The entry allows the access already: another hart was faster, the TLB is old, or the hardware leaves A and D to us.
@@ -474,6 +502,8 @@ static int fault_spurious(struct fault *f)
     if (*f->pte == f->old)
         atomic_or(f->pte, PTE_A | (is_write(f) ? PTE_D : 0));
     table_unlock(f->table);
+    if (unlikely(f->table->flags & PG_HUGE))
+        pt_touch_huge(f->space, f->va);
     tlb_flush_local(f->space, f->va);
     return FAULT_MAPPED;
 }
@@ -494,9 +524,14 @@ static int fault_locked(struct fault *f)
 
         return above != NULL && (above->flags & VMA_GROWSDOWN) ? FAULT_GROW : FAULT_MAPERR;
     }
-    f->pte = pt_make(f->space, f->va, 0, &f->table);
-    if (f->pte == NULL)
-        return FAULT_NO_MEMORY;
+    f->pte = pt_in_known_leaf(f->space, f->va, &f->table);
+    if (unlikely(f->pte == NULL)) {
+        if (is_write(f) && huge_may_begin(f->space, f->vma, f->va) && fault_huge(f))
+            return FAULT_MAPPED;
+        f->pte = pt_reach(f->space, f->va, &f->table);
+        if (f->pte == NULL)
+            return FAULT_NO_MEMORY;
+    }
     f->old = load_relaxed(f->pte);
     f->prot = f->old == 0 ? f->vma->prot : pte_prot(f->old);
     if (!is_allowed(f->prot, f->access) && !(f->origin == FAULT_OF_TRACER && (!is_write(f) || !vma_is_shared(f->vma))))
@@ -504,6 +539,8 @@ static int fault_locked(struct fault *f)
     if (pte_has_page(f->old)) {
         if (!is_write(f) || (f->old & PTE_W))
             return fault_spurious(f);
+        if (f->table->flags & PG_HUGE)
+            f->pte = pt_make(f->space, f->va, 0, &f->table);
         if (unlikely(f->old & PTE_UFFD_WP) && (next = ask_for_store(f)) != NOT_OURS)
             return next;
         return vma_is_shared(f->vma) ? fault_shared_store(f) : fault_copy(f);
@@ -665,7 +702,7 @@ enum fault_result space_fault_by_kernel(struct space *s, u64 address, enum fault
 
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access)
 {
-    for (u64 va = start; va < end && !fatal_signal_pending(); va += PAGE_SIZE)
+    for (u64 va = start; va < end && !fatal_signal_pending(); va = huge_next(s, va))
         if (fault_quickly(s, va, access) != FAULT_MAPPED && fault_in(s, va, access, false) != FAULT_MAPPED)
             return;
 }

@@ -142,15 +142,12 @@ static bool serves_plain_memory(const struct vma *v, u64 span)
     return true;
 }
 
-static bool is_worth_sharing(pte_t e)
-{
-    return pte_is_shared(e) || (pte_is_present(e) && pte_page(e)->table_live >= WORTH_SHARING);
-}
+static bool is_worth_sharing(pte_t e) { return !pte_is_table(e) || pte_page(e)->table_live >= WORTH_SHARING; }
 
 /* Both spaces refer to the leaf table from now on. */
 static int share_table(struct fork *f, const struct pt_walk *w)
 {
-    struct page *upper, *table = pte_page(*w->pte);
+    struct page *upper, *table = pte_leaf_table(*w->pte);
     pte_t *to = pt_make(f->child, w->va, 1, &upper), e;
 
     if (to == NULL)
@@ -185,7 +182,7 @@ static int copy_span_or_table(struct fork *f, const struct vma *v, struct pt_wal
         return copy_span(f, w);
     if (is_worth_sharing(e) && serves_plain_memory(v, ALIGN_DOWN(w->va, level_size(1))))
         return share_table(f, w);
-    if (pte_is_shared(e) && pt_make(f->parent, w->va, 0, &table) == NULL)
+    if (!pte_is_table(e) && pt_make(f->parent, w->va, 0, &table) == NULL)
         return -ENOMEM;
     table = pte_page(*w->pte);
     pte = (pte_t *)page_address(table) + pt_index(w->va, 0);
@@ -232,6 +229,7 @@ static void copy_layout(struct space *child, struct space *parent)
     child->brk = parent->brk;
     child->layout = parent->layout;
     child->has_sealed = parent->has_sealed;
+    child->no_huge_pages = parent->no_huge_pages;
     if (child->layout.exe != NULL)
         vm_file_ops->get(child->layout.exe);
 }

@@ -1,4 +1,5 @@
 /* What /proc tells of a space: its ranges as /proc/PID/maps has them, and its counters. Source: proc(5). */
+#include "vm/huge.h"
 #include "vm/swap.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
@@ -85,6 +86,7 @@ static void count_pages(struct space *s, const struct vma *v, u64 start, u64 end
         struct pt_view view;
 
         pt_look(&w, &view);
+        n->huge += view.huge ? pt_walk_pages(&w) * PAGE_SIZE : 0;
         for (unsigned i = 0; view.entries != NULL && i < pt_walk_pages(&w); i++) {
             pte_t e = view.entries[i];
 
@@ -145,6 +147,7 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
                               .is_locked = (v->flags & VMA_LOCKED) != 0,
                               .file = v->file,
                               .flags = v->flags,
+                              .huge_eligible = huge_is_eligible(v->start, v->end, v->file != NULL, v->flags),
                               .max_prot = v->max_prot,
                               .pages = pages};
     r->offset = v->object != NULL ? v->offset + (r->start - v->start) : 0;
@@ -183,6 +186,7 @@ void space_range_flags(const struct space_range *r, char *buf)
         {"lf", r->flags & VMA_LOCKED_ONFAULT}, {"ac", accounted},
         {"nr", r->flags & VMA_NORESERVE},      {"wf", r->flags & VMA_WIPEONFORK},
         {"dd", r->flags & VMA_DONTDUMP},       {"sd", !(r->flags & VMA_TRACKED)},
+        {"hg", r->flags & VMA_HUGEPAGE},       {"nh", r->flags & VMA_NOHUGEPAGE},
         {"ui", r->flags & VMA_UFFD_MINOR},     {"sl", r->flags & VMA_SEALED},
     };
     char *at = buf;
@@ -226,7 +230,8 @@ u64 space_data_pages(struct space *s)
         const struct vma *v = container_of(node, struct vma, node);
 
         if ((load_relaxed(&v->flags) & (VMA_MARKED | VMA_SHARED | VMA_GROWSDOWN)) == VMA_MARKED)
-            n += vma_writable_pages(s, v, v->start, v->end) - (v->prot & PROT_WRITE ? (v->end - v->start) >> PAGE_SHIFT : 0);
+            n += vma_writable_pages(s, v, v->start, v->end) -
+                 (v->prot & PROT_WRITE ? (v->end - v->start) >> PAGE_SHIFT : 0);
     }
     return n;
 }

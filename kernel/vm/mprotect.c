@@ -140,19 +140,43 @@ static int mark_span(struct pt_walk *w, pte_t mark, unsigned prot)
     return 0;
 }
 
+static inline void add_changes(struct changes *all, struct changes c)
+{
+    all->gone |= c.gone;
+    all->new |= c.new;
+}
+
+/* A huge page, which W gives as a whole. False: it has been split meanwhile. */
+static bool protect_huge(const struct vma *v, struct pt_walk *w, unsigned prot, struct changes *all)
+{
+    struct page *table;
+    bool is_huge;
+
+    table_lock(w->table);
+    is_huge = pte_is_huge(*w->pte);
+    if (is_huge) {
+        table = pte_leaf_table(*w->pte);
+        add_changes(all, protect_leaves(v, table, page_address(table), PT_ENTRIES, prot));
+        pt_follow_table(w->table, w->pte);
+    }
+    table_unlock(w->table);
+    return is_huge;
+}
+
 /* Any range of V, table by table. */
 static __attribute__((noinline)) int protect_tables(struct space *s, const struct vma *v, u64 start, u64 end,
                                                     unsigned prot)
 {
-    struct pt_walk w = {.space = s, .va = start, .end = end};
+    struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_HUGE};
     struct changes all = {0, 0};
     int result = 0;
 
     for (; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level == 0) {
-            struct changes c = protect_leaves(v, w.table, w.pte, pt_walk_pages(&w), prot);
-
-            all = (struct changes){all.gone | c.gone, all.new | c.new};
+            add_changes(&all, protect_leaves(v, w.table, w.pte, pt_walk_pages(&w), prot));
+        } else if (pte_is_huge(load_relaxed(w.pte))) {
+            if (!protect_huge(v, &w, prot, &all))
+                w.next = w.va;
         } else if (load_relaxed(w.pte) != absent_entry(v, prot)) {
             result = mark_span(&w, absent_entry(v, prot), prot);
         }

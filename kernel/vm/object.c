@@ -317,7 +317,8 @@ u64 object_drop_clean(struct object *o)
 
     while ((page = radix_next(&o->pages, &index)) != NULL) {
         index++;
-        if (is_marker(page) || (page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) != 0 || load_relaxed(&page->refs) != 1)
+        if (is_marker(page) || (page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) != 0 ||
+            load_relaxed(&page->refs) != 1)
             continue;
         object_remove_locked(o, page);
         page_put(page);

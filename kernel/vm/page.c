@@ -204,6 +204,42 @@ void page_make_anonymous(struct page *p)
     atomic_add_relaxed(&nr_anon_pages, 1);
 }
 
+struct page *page_alloc_huge(bool zero)
+{
+    struct page *head = page_alloc_order(HUGE_ORDER, ALLOC_USER | ALLOC_NO_WAIT);
+
+    for (struct page *p = head; head != NULL && p < head + HUGE_PAGES; p++) {
+        p->refs = 1;
+        p->flags = PG_ANON;
+        p->object = NULL;
+        p->index = 0;
+        p->private = 0;
+        if (zero)
+            clear_page(page_address(p));
+    }
+    if (head != NULL)
+        atomic_add_relaxed(&nr_anon_pages, HUGE_PAGES);
+    return head;
+}
+
+bool page_free_huge(struct page *head)
+{
+    for (struct page *p = head; p < head + HUGE_PAGES; p++)
+        if (load_relaxed(&p->refs) != 1)
+            return false;
+    memory_barrier(); /* after what others did before they gave up theirs */
+    for (struct page *p = head; p < head + HUGE_PAGES; p++) {
+        p->refs = 0;
+        p->flags = 0;
+    }
+#ifdef DEBUG
+    memset(page_address(head), 0xa5, PAGE_SIZE << HUGE_ORDER);
+#endif
+    atomic_add_relaxed(&nr_anon_pages, -(u64)HUGE_PAGES);
+    page_free_order(head, HUGE_ORDER);
+    return true;
+}
+
 static inline struct hart_pages *my_pages(void) { return &hart_pages[current->hart->id]; }
 
 /* One page off this hart's stacks, or NULL. */

@@ -58,6 +58,7 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
     BIT(14) /* every byte of it below the file's size has a place on the disk: stores need not ask prepare_write */
 #define PG_MEMORY_ONLY BIT(15) /* of an object that has no disk: counted as shared memory */
 #define PG_FETCHABLE BIT(16)   /* instruction fetch on every hart sees its bytes (fence.i was done) */
+#define PG_HUGE BIT(21)        /* leaf table: its 512 pages lie together and are a huge page (vm/pagetable.h) */
 #define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
 #define PG_INCOMPRESSIBLE BIT(18)
 
@@ -91,11 +92,17 @@ void page_put_many(struct page **pages, unsigned n);
 
 /* P, fresh, becomes a private page of user memory; page_free ends that. */
 void page_make_anonymous(struct page *p);
+/* 512 aligned ones that lie together, zeroed if ZERO; NULL: there is no such block without waiting. */
+struct page *page_alloc_huge(bool zero);
+/* The 512 of them, of which this is the only reference to each. False, and nothing is done, where it is not. */
+bool page_free_huge(struct page *head);
+#define HUGE_ORDER 9
+#define HUGE_PAGES (1u << HUGE_ORDER)
 extern u64 nr_anon_pages;
 
 struct memory_stats {
     u64 total, free, reserved; /* pages */
-    u64 cached, dirty, writeback, anon, tables, slab, kernel, shmem, shmem_swapped;
+    u64 cached, dirty, writeback, anon, huge, tables, slab, kernel, shmem, shmem_swapped;
 };
 void memory_stats(struct memory_stats *stats);
 

@@ -62,8 +62,12 @@ pte_t *pt_find(struct space *s, u64 address, struct page **table)
     for (unsigned level = machine.paging_levels - 1; level > 0; level--) {
         pte_t e = load_acquire(&t[pt_index(address, level)]);
 
-        if (!pte_is_present(e))
-            return NULL;
+        if (unlikely(!pte_is_table(e))) {
+            if (!pte_is_huge(e))
+                return NULL;
+            t = page_address(pte_leaf_table(e));
+            break;
+        }
         t = table_of(e);
     }
     *table = address_page(t);
@@ -136,6 +140,123 @@ static void release_entry(pte_t e)
         page_put(pte_page(e));
 }
 
+/* ---- huge pages ---- */
+
+u64 nr_huge_pages;
+
+void pt_split(struct page *upper, pte_t *entry)
+{
+    pte_t e = *entry;
+    struct page *table = pte_leaf_table(e);
+
+    if (!(table->flags & PG_HUGE))
+        return;
+    table->flags &= ~(u32)PG_HUGE;
+    if (!pte_is_huge(e))
+        return;
+    atomic_sub(&nr_huge_pages, 1);
+    if (!(e & PTE_A))
+        for (pte_t *t = page_address(table), *end = t + PT_ENTRIES; t < end; t++)
+            *t &= ~PTE_A;
+    pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
+}
+
+void pt_follow_table(struct page *upper, pte_t *entry)
+{
+    const pte_t *t = page_address(pte_leaf_table(*entry));
+
+    for (unsigned i = 0; i < PT_ENTRIES; i++) {
+        if (!pte_is_present(t[i]) || t[i] != t[0] + ((u64)i << PTE_PPN_SHIFT)) {
+            pt_split(upper, entry);
+            return;
+        }
+    }
+    pte_set(upper, entry, t[0]);
+}
+
+static void split_locked(struct page *upper, pte_t *entry)
+{
+    table_lock(upper);
+    if (pte_is_huge(*entry))
+        pt_split(upper, entry);
+    table_unlock(upper);
+}
+
+/* A table that maps the pages from HEAD on. */
+static struct page *create_huge_table(struct page *head, u64 span, pte_t bits)
+{
+    struct page *table = page_alloc(0);
+    u64 pfn = page_pfn(head);
+    pte_t *t;
+
+    if (table == NULL)
+        return NULL;
+    t = page_address(table);
+    for (unsigned i = 0; i < PT_ENTRIES; i++)
+        t[i] = pte_make(pfn + i, bits);
+    table->flags = PG_TABLE | PG_HUGE;
+    table->table_lock = 0;
+    table->table_live = PT_ENTRIES;
+    table->table_level = 0;
+    table->table_span = span;
+    atomic_add_relaxed(&n_tables, 1);
+    return table;
+}
+
+/* TABLE, which holds anything but references, goes. */
+static void forget_table(struct page *table)
+{
+    atomic_sub(&n_tables, 1);
+    table->flags = 0;
+    page_put(table);
+}
+
+bool pt_install_huge(struct space *s, u64 address, struct page *head, pte_t bits, pte_t old)
+{
+    struct page *upper, *table = create_huge_table(head, address >> SPAN_SHIFT, bits);
+    pte_t *entry;
+    bool done;
+
+    if (table == NULL)
+        return false;
+    entry = pt_make(s, address, 1, &upper);
+    if (entry == NULL) {
+        forget_table(table);
+        return false;
+    }
+    head->private = (u64)table;
+    table_lock(upper);
+    done = *entry == old;
+    if (done) {
+        s->has_spans = true;
+        pte_set(upper, entry, pte_make(page_pfn(head), bits));
+    }
+    table_unlock(upper);
+    if (!done) {
+        forget_table(table);
+        return false;
+    }
+    atomic_add_relaxed(&nr_huge_pages, 1);
+    atomic_add_relaxed(&s->n_tables, 1);
+    atomic_add_relaxed(&s->rss[RSS_ANON], HUGE_PAGES);
+    return true;
+}
+
+struct page *pt_drop_huge(struct space *s, struct page *upper, pte_t *entry)
+{
+    struct page *table = pte_leaf_table(*entry);
+
+    space_note_peak(s);
+    atomic_sub(&nr_huge_pages, 1);
+    atomic_sub(&s->n_tables, 1);
+    atomic_sub(&s->rss[RSS_ANON], HUGE_PAGES);
+    pte_set(upper, entry, 0);
+    pt_forget_leaves(s);
+    return table;
+}
+
+/* ---- the end of leaf tables ---- */
+
 /* Empties entries of a leaf table, N at most. Returns how many of LIVE are left. */
 static unsigned destroy_leaves(pte_t *pte, unsigned n, unsigned live)
 {
@@ -152,15 +273,26 @@ static unsigned destroy_leaves(pte_t *pte, unsigned n, unsigned live)
     return live;
 }
 
+void pt_free_leaf(struct page *table)
+{
+    pte_t *t = page_address(table);
+
+    if ((table->flags & PG_HUGE) && page_free_huge(pte_page(*t))) {
+        forget_table(table);
+        return;
+    }
+    if (table->table_live > 0)
+        destroy_leaves(t, PT_ENTRIES, table->table_live);
+    table->table_live = 0;
+    table_free(table);
+}
+
 void pt_put_shared(struct page *table)
 {
     if (atomic_sub(&table->refs, 1) != 0)
         return;
     table->refs = 1;
-    if (table->table_live > 0)
-        destroy_leaves(page_address(table), PT_ENTRIES, table->table_live);
-    table->table_live = 0;
-    table_free(table);
+    pt_free_leaf(table);
 }
 
 /* S, which stops sharing TABLE, has counted pages that are no longer there. */
@@ -176,6 +308,7 @@ static void copy_leaf(struct space *s, struct page *copy, struct page *table)
     pte_t *from = page_address(table), *to = page_address(copy);
 
     table_lock(table);
+    table->flags &= ~(u32)PG_HUGE; /* W goes */
     copy->table_span = table->table_span;
     copy->table_live = table->table_live;
     for (unsigned live = table->table_live; live > 0; from++, to++) {
@@ -186,6 +319,17 @@ static void copy_leaf(struct space *s, struct page *copy, struct page *table)
     }
     count_evicted(s, table);
     table_unlock(table);
+}
+
+/* TABLE, *ENTRY's, is nobody else's any more. */
+static void claim(struct page *upper, pte_t *entry, struct page *table)
+{
+    if (table->flags & PG_HUGE) {
+        atomic_add_relaxed(&nr_huge_pages, 1);
+        pte_set(upper, entry, *(pte_t *)page_address(table));
+    } else {
+        pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
+    }
 }
 
 /* *ENTRY in UPPER, just seen SHARED, becomes a present table: the shared one if nobody else refers to it any more, else
@@ -202,7 +346,7 @@ static bool unshare(struct space *s, struct page *upper, pte_t *entry)
         if (table == NULL) { /* somebody else was faster */
         } else if (load_acquire(&table->refs) == 1) {
             count_evicted(s, table);
-            pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
+            claim(upper, entry, table);
             table = NULL;
         } else if (copy != NULL) {
             copy_leaf(s, copy, table);
@@ -250,10 +394,12 @@ static u32 count_leaf_pages(const struct page *table)
 
 pte_t pt_share(struct space *s, struct page *upper, pte_t *entry)
 {
-    struct page *table = pte_page(*entry);
+    struct page *table = pte_leaf_table(*entry);
 
     if (pte_is_present(*entry)) {
-        table->table_pages = count_leaf_pages(table);
+        if (pte_is_huge(*entry))
+            atomic_sub(&nr_huge_pages, 1);
+        table->table_pages = table->flags & PG_HUGE ? HUGE_PAGES : count_leaf_pages(table);
         table->table_evicted = 0;
         pte_set(upper, entry, pte_make(page_pfn(table), PTE_SHARED));
         pt_forget_leaves(s);
@@ -267,6 +413,10 @@ static bool make_table(struct space *s, struct page *table, pte_t *entry, u64 ad
 {
     if (pte_is_shared(load_relaxed(entry)))
         return unshare(s, table, entry);
+    if (pte_is_huge(load_relaxed(entry))) {
+        split_locked(table, entry);
+        return true;
+    }
     return pt_push_down(s, table, entry, address, level);
 }
 
@@ -279,14 +429,52 @@ pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **ta
     for (unsigned level = machine.paging_levels - 1; level > to_level; level--) {
         pte_t *entry = &t[pt_index(address, level)];
 
-        if (unlikely(!pte_is_present(load_acquire(entry))) && !make_table(s, address_page(t), entry, address, level))
-            return NULL;
+        while (unlikely(!pte_is_table(load_acquire(entry))))
+            if (!make_table(s, address_page(t), entry, address, level))
+                return NULL;
         t = table_of(load_acquire(entry));
     }
     if (to_level == 0)
         return remember_leaf(s, t, address, table);
     *table = address_page(t);
     return &t[pt_index(address, to_level)];
+}
+
+pte_t *pt_reach(struct space *s, u64 address, struct page **table)
+{
+    struct page *upper;
+    pte_t *entry, *found = pt_in_known_leaf(s, address, table);
+
+    if (likely(found != NULL))
+        return found;
+    entry = pt_make(s, address, 1, &upper);
+    if (entry == NULL)
+        return NULL;
+    for (;;) {
+        pte_t e = load_acquire(entry);
+
+        if (pte_is_table(e))
+            return remember_leaf(s, table_of(e), address, table);
+        if (pte_is_huge(e)) {
+            *table = pte_leaf_table(e);
+            return (pte_t *)page_address(*table) + pt_index(address, 0);
+        }
+        if (!make_table(s, upper, entry, address, 1))
+            return NULL;
+    }
+}
+
+void pt_touch_huge(struct space *s, u64 address)
+{
+    struct page *upper;
+    pte_t *entry = pt_make(s, address, 1, &upper);
+
+    if (entry == NULL)
+        return;
+    table_lock(upper);
+    if (pte_is_huge(*entry))
+        atomic_or(entry, PTE_A | PTE_D);
+    table_unlock(upper);
 }
 
 int pt_split_spans_at(struct space *s, u64 address)
@@ -320,8 +508,9 @@ void pt_look(const struct pt_walk *w, struct pt_view *view)
         return;
     }
     view->upper = w->table;
-    if (pte_is_shared(*w->pte)) {
-        view->leaf = pte_page(*w->pte);
+    if (pte_is_shared(*w->pte) || pte_is_huge(*w->pte)) {
+        view->leaf = pte_leaf_table(*w->pte);
+        view->huge = pte_is_huge(*w->pte);
         table_lock(view->leaf);
         view->entries = (pte_t *)page_address(view->leaf) + pt_index(w->va, 0);
         view->spaces = load_relaxed(&view->leaf->refs);
@@ -355,7 +544,7 @@ static bool step_raw(struct pt_walk *w)
         pte_t *entry = &t[pt_index(w->va, level)];
         pte_t e = load_acquire(entry);
 
-        if (!pte_is_present(e) || level == last) {
+        if (!pte_is_table(e) || level == last) {
             w->pte = entry;
             w->next = MIN(ALIGN_DOWN(w->va, level_size(level)) + level_size(level), w->end);
             w->level = level;
@@ -371,10 +560,16 @@ static bool step_raw(struct pt_walk *w)
 bool pt_step(struct pt_walk *w)
 {
     while (step_raw(w)) {
-        if (likely(w->level == 0) || w->mode >= PT_RAW || !pte_is_shared(load_relaxed(w->pte)) ||
-            (w->mode == PT_WHOLE && pt_walk_whole(w)))
+        pte_t e;
+
+        if (likely(w->level == 0) || w->mode >= PT_RAW)
             return true;
-        if (!unshare(w->space, w->table, w->pte)) {
+        e = load_relaxed(w->pte);
+        if (!(pte_is_shared(e) || pte_is_present(e)))
+            return true;
+        if (pt_walk_whole(w) && (w->mode == PT_WHOLE || (w->mode == PT_HUGE && pte_is_huge(e))))
+            return true;
+        if (!make_table(w->space, w->table, w->pte, w->va, w->level)) {
             w->error = -ENOMEM;
             return false;
         }
@@ -388,7 +583,7 @@ static unsigned next_table(const pte_t *t, unsigned level, unsigned index, unsig
     for (; index < end; index++) {
         pte_t e = load_acquire(&t[index]);
 
-        if (pte_is_table(e) || (level == 1 && pte_is_shared(e)))
+        if (pte_is_table(e) || (level == 1 && (pte_is_shared(e) || pte_is_huge(e))))
             break;
     }
     return index;
@@ -426,7 +621,7 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
     for (path[top] = s->root; level > 0; level--) {
         pte_t e = path[level][pt_index(address, level)];
 
-        if (!pte_is_present(e))
+        if (!pte_is_table(e))
             break;
         path[level - 1] = table_of(e);
     }
@@ -455,7 +650,10 @@ static void destroy_table(struct page *table, unsigned level, u64 base, const st
 /* What was entry E at LEVEL, of addresses from BASE on, goes. */
 static inline void destroy_entry(pte_t e, unsigned level, u64 base, const struct vma **v)
 {
-    if (pte_is_present(e)) {
+    if (pte_is_huge(e)) {
+        atomic_sub(&nr_huge_pages, 1);
+        pt_free_leaf(pte_leaf_table(e));
+    } else if (pte_is_present(e)) {
         destroy_table(pte_page(e), level - 1, base, v);
         table_free(pte_page(e));
     } else if (pte_is_shared(e)) {

@@ -37,6 +37,17 @@
  * entry that is SHARED keeps its table alive: so a clock may look into it, and with the shared table locked, too, it
  * may put pages of it elsewhere for all spaces at once (table_evicted counts them for the spaces' counters).
  *
+ * Huge pages. A private span of 2 MiB whose 512 pages lie together has a leaf at level 1. It is a short cut for the
+ * hardware: the table with its 512 entries exists nevertheless (the first page's `private` points to it), so whoever
+ * only looks finds what he looks for, and splitting the huge page is one store that needs no memory:
+ *
+ *       [leaf, level 1] - - - > table, PG_HUGE        ==>        [present] ----> table
+ *              |                  |  |  |                                       |  |  |
+ *          512 pages            the same 512 pages                              the pages
+ *
+ * Its pages are owned by nobody else. pt_make and pt_step split for their callers; pt_find and pt_reach do not. A
+ * shared table that has PG_HUGE is as it was: whoever is the last one to want it has his huge page back.
+ *
  * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and
  * walks stop early, and holds its lock. A parent's entry for a table changes under the parent's lock; tables are freed
  * under the space's write lock and tables_lock only.
@@ -69,6 +80,7 @@ static inline bool pte_is_resident(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK
 static inline bool pte_is_swap(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_SWAP; }
 static inline u64 pte_slot(pte_t e) { return pte_pfn(e); }
 /* Of an upper-level entry. */
+static inline bool pte_is_huge(pte_t e) { return (e & PTE_V) != 0 && pte_is_leaf(e); }
 static inline bool pte_is_shared(pte_t e) { return (e & (PTE_V | PTE_KIND_MASK)) == PTE_SHARED; }
 static inline bool pte_has_page(pte_t e) { return pte_is_present(e) || pte_is_resident(e); }
 static inline bool pte_is_poisoned(pte_t e)
@@ -77,6 +89,12 @@ static inline bool pte_is_poisoned(pte_t e)
 }
 static inline pte_t pte_mark(unsigned prot) { return PTE_MARK | (pte_t)prot << 1; }
 static inline struct page *pte_page(pte_t e) { return pfn_page(pte_pfn(e)); }
+
+/* The leaf table of a level-1 entry: a present or shared one, or that of a huge page. */
+static inline struct page *pte_leaf_table(pte_t e)
+{
+    return pte_is_huge(e) ? (struct page *)pte_page(e)->private : pte_page(e);
+}
 
 /* PROT_* that the entry gives (not 0): writable pages count as readable, as the hardware has it. */
 static inline unsigned pte_prot(pte_t e)
@@ -129,10 +147,25 @@ static inline void pte_set(struct page *table, pte_t *entry, pte_t value)
 pte_t *pt_create_root(void); /* NULL = no memory */
 void pt_free_root(pte_t *root);
 
-/* The leaf entry of ADDRESS, or NULL if it has no leaf table of its own. */
+/* The leaf entry of ADDRESS, or NULL if it has no leaf table of its own. To look, and to set A and D: in a huge page,
+ * the entry says what the hardware sees, but is not what it sees. */
 pte_t *pt_find(struct space *s, u64 address, struct page **table);
 /* The entry of ADDRESS at LEVEL (0: leaf), its table made if there is none: NULL = no memory. */
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table);
+/* As pt_make of a leaf entry, but a huge page stays: its table has PG_HUGE, and pt_make must follow before a change. */
+pte_t *pt_reach(struct space *s, u64 address, struct page **table);
+/* *ENTRY of UPPER, huge or shared: its table is an ordinary one from now on. => UPPER locked */
+void pt_split(struct page *upper, pte_t *entry);
+/* The 512 pages from HEAD on, which are fresh, become the huge page at ADDRESS, each with an entry of BITS, if nothing
+ * but OLD (0 or a mark) is there. Takes the pages over if so. */
+bool pt_install_huge(struct space *s, u64 address, struct page *head, pte_t bits, pte_t old);
+/* The table of the huge page *ENTRY of UPPER has changed: the hardware sees that, as a huge page still if all its
+ * entries are alike. => UPPER and the table locked */
+void pt_follow_table(struct page *upper, pte_t *entry);
+/* A huge page at ADDRESS is used: sets A and D where the hardware looks. */
+void pt_touch_huge(struct space *s, u64 address);
+/* Frees a leaf table that nobody reaches any more, with its pages. */
+void pt_free_leaf(struct page *table);
 /* Marked spans and shared tables that ADDRESS would cut are pushed down or copied. -ENOMEM */
 int pt_split_spans_at(struct space *s, u64 address);
 /* Replaces the upper-level entry (0 or a mark) by a table that says the same: false = no memory. */
@@ -144,11 +177,12 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address
  *
  *   for (struct pt_walk w = {.space = s, .va = start, .end = end}; pt_step(&w); w.va = w.next) ...
  *
- * Shared tables on the way become the space's own; when there is no memory for that the walk ends with w.error =
- * -ENOMEM. Other modes: */
+ * Shared tables on the way become the space's own, huge pages are split; when there is no memory the walk ends with
+ * w.error = -ENOMEM. Other modes: */
 enum pt_mode {
     PT_OWN,    /* as told */
-    PT_WHOLE,  /* a shared table that lies in the range as a whole is given as the upper-level entry it is */
+    PT_HUGE,   /* huge pages in the range as a whole are given as the upper-level entries they are */
+    PT_WHOLE,  /* these, and shared tables that are, too */
     PT_RAW,    /* upper-level entries are given as they are; never sleeps, needs no memory */
     PT_TABLES, /* the same and tables, too: the walk ends at level 1 */
 };
@@ -175,6 +209,7 @@ struct pt_view {
     const pte_t *entries; /* NULL: no page of the step has one of its own */
     pte_t span;           /* then, what the upper level says of all: 0 or a mark */
     u32 spaces;           /* that refer to the table */
+    bool huge;            /* the entries are a huge page's */
     struct page *leaf, *upper;
 };
 void pt_look(const struct pt_walk *w, struct pt_view *view);
@@ -192,6 +227,9 @@ static inline bool pt_walk_whole(const struct pt_walk *w) { return w->next - w->
 /* The entry *ENTRY of UPPER, a locked table of level 1, SHARED: SPACE gives it up. Returns the table, for
  * pt_put_shared once the lock is free. */
 struct page *pt_drop_shared(struct space *s, struct page *upper, pte_t *entry);
+/* The same of a huge page: its table is for tlb_free_page. => write lock */
+struct page *pt_drop_huge(struct space *s, struct page *upper, pte_t *entry);
+extern u64 nr_huge_pages; /* mapped by leaves at level 1 */
 /* One space less refers to the table; the last one frees it with all its pages. */
 void pt_put_shared(struct page *table);
 /* *ENTRY, a leaf table in UPPER, becomes SHARED, or one more space refers to it: the new value, for the other space.

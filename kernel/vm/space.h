@@ -58,6 +58,14 @@ struct vm_file_ops {
 };
 void vm_set_file_ops(const struct vm_file_ops *ops);
 
+/* Who gets huge pages: /sys/kernel/mm/transparent_hugepage/enabled. */
+enum huge_policy { HUGE_ALWAYS, HUGE_MADVISE, HUGE_NEVER };
+extern const char *const huge_policy_names[3];
+extern enum huge_policy huge_policy;
+/* prctl(PR_SET_THP_DISABLE): kept by fork and exec. */
+bool space_has_no_huge_pages(const struct space *space);
+void space_set_no_huge_pages(struct space *space, bool none);
+
 struct space *space_create(void); /* one user; NULL = no memory */
 struct space *
 space_fork(struct space *parent); /* a copy-on-write copy; ERR_PTR(-ENOMEM). Called by a thread of PARENT. */
@@ -128,12 +136,13 @@ struct space_range {
     const char *name; /* "[heap]"... or NULL */
     u32 flags;        /* vm/'s own; space_range_flags puts them into words */
     unsigned max_prot;
+    bool huge_eligible;
     struct range_pages *pages; /* in: not NULL to have them counted, which costs a look at every page */
 };
 
 /* What the pages of a range are. Bytes, but shares are in 1 / 4096 bytes, for they are added up. */
 struct range_pages {
-    u64 rss, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, swap;
+    u64 rss, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, huge, swap;
     u64 pss, pss_dirty, pss_anon, pss_file, pss_shmem, pss_locked, pss_swap; /* a page mapped N times counts 1 / N */
 };
 #define SHARE_SHIFT 12

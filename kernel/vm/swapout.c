@@ -228,6 +228,16 @@ static bool visit_next(struct scan *scan, u64 *va, u64 last)
         struct page *table;
 
         table_lock(upper);
+        if (pte_is_huge(*entry) && (*entry & PTE_A) && scan->spare_used) {
+            atomic_and(entry, ~PTE_A); /* the whole of it is spared this time */
+            scan->aged = true;
+            *va = end;
+            table_unlock(upper);
+            spin_unlock(&s->tables_lock);
+            return true;
+        }
+        if (!pte_is_table(*entry) && (pte_is_huge(*entry) || pte_is_shared(*entry)))
+            pt_split(upper, entry);
         table = pte_is_table(*entry) || pte_is_shared(*entry) ? pte_page(*entry) : NULL;
         scan->is_shared = pte_is_shared(*entry);
         if (table == NULL || table->table_live == 0)

@@ -148,10 +148,26 @@ void tlb_flush_range(struct space *s, u64 start, u64 end)
         flush_other_harts(&f);
 }
 
+/* Huge pages are in the batch by their tables. */
+static void free_huge(struct tlb_batch *b)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < b->n_pages; i++) {
+        if ((b->pages[i]->flags & (PG_TABLE | PG_HUGE)) == (PG_TABLE | PG_HUGE))
+            pt_free_leaf(b->pages[i]);
+        else
+            b->pages[n++] = b->pages[i];
+    }
+    b->n_pages = n;
+}
+
 void tlb_flush_noted(struct tlb_batch *b)
 {
     if (b->end != 0)
         tlb_flush_range(b->space, b->tables ? 0 : b->start, b->tables ? UINT64_MAX : b->end);
+    if (unlikely(b->tables))
+        free_huge(b);
     page_put_many(b->pages, b->n_pages);
     tlb_reset(b);
 }

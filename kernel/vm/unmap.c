@@ -65,24 +65,33 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
     return i;
 }
 
-/* An upper-level entry: nothing of it can be in a TLB. False: a fault has just made a table. */
-static bool zap_span(struct pt_walk *w, const struct vma *keep)
+/* An upper-level entry. False: there is a table now. => the batch is not full */
+static bool zap_span(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
 {
     struct page *shared = NULL;
-    bool is_table;
+    bool done = true;
 
     table_lock(w->table);
-    is_table = pte_is_present(*w->pte);
-    if (pte_is_shared(*w->pte))
+    if (pte_is_shared(*w->pte)) {
         shared = pt_drop_shared(w->space, w->table, w->pte);
-    else if (keep == NULL && !is_table)
+    } else if (pte_is_table(*w->pte)) {
+        done = false;
+    } else if (pte_is_huge(*w->pte) && keep != NULL) { /* faults may look at its table, which must stay */
+        pt_split(w->table, w->pte);
+        done = false;
+    } else if (pte_is_huge(*w->pte)) {
+        tlb_free_page(batch, pt_drop_huge(w->space, w->table, w->pte));
+        tlb_note(batch, w->va);
+        batch->tables = true;
+    } else if (keep == NULL) {
         pte_set(w->table, w->pte, 0);
-    else if (keep != NULL && !is_table && (*w->pte & PTE_UFFD_WP) && pt_walk_whole(w))
+    } else if ((*w->pte & PTE_UFFD_WP) && pt_walk_whole(w)) {
         pte_set(w->table, w->pte, vma_entry_without_page(keep, *w->pte));
+    }
     table_unlock(w->table);
     if (shared != NULL)
         pt_put_shared(shared);
-    return !is_table;
+    return done;
 }
 
 /* How to walk: what an object shows is in no shared table, and who comes from it may not sleep. */
@@ -108,7 +117,9 @@ u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct
                 return w.va + done * PAGE_SIZE;
             continue;
         }
-        if (mode != PT_RAW && load_relaxed(w.pte) != 0 && !zap_span(&w, keep)) {
+        if (tlb_is_full(batch))
+            return w.va;
+        if (mode != PT_RAW && load_relaxed(w.pte) != 0 && !zap_span(&w, keep, batch)) {
             w.next = w.va;
             continue;
         }

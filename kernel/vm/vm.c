@@ -1,6 +1,7 @@
 /* Bringing vm/ up, and its figures for /proc. */
 #include "vm/vm.h"
 #include "vm/cache.h"
+#include "vm/huge.h"
 #include "vm/kmalloc.h"
 #include "vm/reclaim.h"
 #include "vm/swapobj.h"
@@ -11,6 +12,7 @@ void vm_init(void)
     tlb_init();
     fault_init();
     cache_init();
+    huge_init();
 }
 
 void memory_stats(struct memory_stats *stats)
@@ -29,6 +31,7 @@ void memory_stats(struct memory_stats *stats)
         .shmem = load_relaxed(&nr_memory_pages),
         .shmem_swapped = load_relaxed(&nr_memory_swapped),
         .anon = load_relaxed(&nr_anon_pages),
+        .huge = load_relaxed(&nr_huge_pages) * HUGE_PAGES,
     };
     known = stats->free + stats->cached + stats->tables + stats->slab + stats->shmem + stats->anon;
     stats->kernel =

@@ -65,6 +65,8 @@ struct vma {
 #define VMA_SEQUENTIAL BIT(11) /* madvise's: how it will be read */
 #define VMA_RANDOM BIT(12)
 #define VMA_SEALED BIT(13)       /* mseal(2): stays what it is and where it is */
+#define VMA_HUGEPAGE BIT(14)     /* madvise: huge pages wherever they fit */
+#define VMA_NOHUGEPAGE BIT(15)   /* madvise: none */
 #define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
 #define VMA_UFFD_WP BIT(26)      /* ... and stores where the entry has UFFD_WP */
@@ -89,17 +91,18 @@ struct space {
 
     pte_t *root;
     struct page *leaves[LEAF_HINTS]; /* the leaf tables that were used last, by their span; see pt_forget_leaves */
-    u64 leaf_generation;    /* of hints in threads (vm/uaccess.c); no two spaces ever have the same */
+    u64 leaf_generation;             /* of hints in threads (vm/uaccess.c); no two spaces ever have the same */
     struct spinlock tables_lock;
+    bool no_huge_pages;  /* prctl(PR_SET_THP_DISABLE) */
     bool has_userfaults; /* some vma is or was registered with a userfaultfd */
     bool has_spans;      /* marks or shared tables above the leaf level may exist */
     unsigned asid;       /* 0: none was free, the TLB is flushed at every switch */
     u32 running;         /* harts whose satp holds this space */
     u32 stale;           /* harts that must flush before they run it again */
 
-    u64 mmap_top;                                                                   /* new mappings go below */
-    u64 brk_start, brk;                                                             /* the heap is [brk_start, brk) */
-    u32 future_flags;                                                               /* of new mappings: mlockall(MCL_FUTURE) */
+    u64 mmap_top;       /* new mappings go below */
+    u64 brk_start, brk; /* the heap is [brk_start, brk) */
+    u32 future_flags;   /* of new mappings: mlockall(MCL_FUTURE) */
     u64 total_pages, peak_pages, data_pages, stack_pages, exec_pages, locked_pages; /* by vmas, under the write lock */
     u64 rss[RSS_KINDS], peak_rss, n_tables;                                         /* atomic */
     u64 minor_faults, major_faults;
@@ -129,7 +132,7 @@ static inline int pt_split_spans(struct space *s, u64 address)
     return s->has_spans ? pt_split_spans_at(s, address) : 0;
 }
 
-#define USER_MIN 65536      /* vm.mmap_min_addr */
+#define USER_MIN 65536 /* vm.mmap_min_addr */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */

@@ -12,6 +12,7 @@
 #include "proc/vdso/vdso.h"
 #include "tests/unit/tap.h"
 #include "vm/cache.h"
+#include "vm/huge.h"
 #include "vm/kmalloc.h"
 #include "vm/swap.h"
 #include "vm/swapdev.h"
@@ -20,8 +21,8 @@
 #include "vm/uaccess.h"
 
 #define MEMORY (64 * MIB)
-#define PAGES 192
-#define FIRST (0x40000000ul - PAGES / 2 * PAGE_SIZE) /* the model's window of addresses: in two leaf tables */
+#define MOST_PAGES 1210
+#define FIRST (0x40000000ul - 96 * PAGE_SIZE) /* the model's window of addresses: in two leaf tables, or four */
 #define FILE_PAGES 40
 #define SPACES 4
 
@@ -50,6 +51,7 @@ bool reclaim_wait(unsigned round) { return false; }
 void reclaim_forget_object(struct object *o) {}
 u64 arch_user_address_limit(void) { return 1ul << 38; }
 bool cmdline_has(const char *name) { return true; }
+const char *cmdline_get(const char *name) { return NULL; }
 void random_bytes(void *p, size_t n) { memset(p, 0, n); }
 
 /* ---- a swap device, in memory ---- */
@@ -149,7 +151,7 @@ static const struct object_ops disk_ops = {
 
 /* ---- the model ---- */
 
-static unsigned shared_tables_seen;
+static unsigned shared_tables_seen, huge_pages_seen;
 static u64 swapped_seen;
 
 struct model_page {
@@ -161,11 +163,12 @@ struct model_page {
 };
 struct model {
     struct space *space;
-    struct model_page page[PAGES];
+    struct model_page page[MOST_PAGES];
 };
 static struct model models[SPACES];
 static u8 file_byte[FILE_PAGES];
 static u64 file_pages = FILE_PAGES;
+static unsigned window_pages;
 static bool without_files; /* then fork shares tables */
 static bool agreed = true;
 
@@ -202,17 +205,21 @@ static u8 *mmu(struct space *s, u64 va, enum fault_access access, enum fault_res
 
     for (unsigned tries = 0; tries < 8; tries++) {
         pte_t *t = s->root, e = 0;
+        unsigned level = machine.paging_levels;
 
-        for (unsigned level = machine.paging_levels; level-- > 0;) {
+        while (level-- > 0) {
             e = t[pt_index(va, level)];
             if (!(e & PTE_V) || pte_is_leaf(e))
                 break;
             t = phys_to_virt(pte_pfn(e) << PAGE_SHIFT);
         }
         if ((e & (PTE_V | PTE_U)) == (PTE_V | PTE_U) && (e & need[access])) {
+            u64 size = level_size(level);
+
             if ((e & PTE_W) && !(e & PTE_R))
                 panic("an entry with W but not R");
-            return (u8 *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & PAGE_MASK);
+            huge_pages_seen += level > 0;
+            return (u8 *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & (size - 1));
         }
         *fault = space_fault(s, va, access);
         if (*fault != FAULT_MAPPED)
@@ -249,7 +256,7 @@ static void touch(struct model *m, unsigned p, enum fault_access access)
 
 static void check_all(struct model *m)
 {
-    for (unsigned p = 0; p < PAGES && agreed; p++)
+    for (unsigned p = 0; p < window_pages && agreed; p++)
         touch(m, p, FAULT_READ);
 }
 
@@ -258,7 +265,8 @@ static void check_all(struct model *m)
 static void do_mmap(struct model *m, unsigned first, unsigned n)
 {
     bool is_file = rand() % 2 && !without_files, shared = is_file && rand() % 2;
-    unsigned prot = (unsigned)rand() % 8, index = (unsigned)rand() % (FILE_PAGES / 2);
+    unsigned prot = window_pages > 192 && rand() % 2 ? PROT_READ | PROT_WRITE : (unsigned)rand() % 8,
+             index = (unsigned)rand() % (FILE_PAGES / 2);
     struct mapping map = {.max_prot = 7};
     unsigned flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
     long at;
@@ -274,6 +282,14 @@ static void do_mmap(struct model *m, unsigned first, unsigned n)
     for (unsigned i = 0; i < n; i++)
         m->page[first + i] =
             (struct model_page){.mapped = true, .shared = shared, .is_file = is_file, .prot = prot, .index = index + i};
+}
+
+/* Stores from below, as huge pages are begun. */
+static void do_fill(struct model *m, unsigned first, unsigned n)
+{
+    for (unsigned p = first; p < first + n; p++)
+        if (m->page[p].mapped && (m->page[p].prot & PROT_WRITE))
+            touch(m, p, FAULT_WRITE);
 }
 
 static void do_munmap(struct model *m, unsigned first, unsigned n)
@@ -394,7 +410,7 @@ static void do_truncate(u64 pages)
     for (u64 i = MIN(pages, file_pages); i < FILE_PAGES; i++)
         file_byte[i] = 0;
     for (unsigned k = 0; k < SPACES; k++) /* private copies past the end go, too */
-        for (unsigned p = 0; models[k].space != NULL && p < PAGES; p++)
+        for (unsigned p = 0; models[k].space != NULL && p < window_pages; p++)
             if (models[k].page[p].is_file && models[k].page[p].index >= pages)
                 models[k].page[p].own = false;
     file_pages = pages;
@@ -438,14 +454,24 @@ static void do_page_out(struct model *m, unsigned first, unsigned n)
 
 static void step(struct model *m)
 {
-    unsigned n = 1 + (unsigned)rand() % (rand() % 4 ? 6 : 40), first = (unsigned)rand() % (PAGES - n);
+    unsigned n = 1 + (unsigned)rand() % (rand() % 4 ? 6 : 40), first;
     unsigned index = (unsigned)rand() % FILE_PAGES;
+
+    if (window_pages > 192 && rand() % 3 == 0)
+        n = rand() % 2 ? 1 + (unsigned)rand() % 1100 : 512 * (1 + (unsigned)rand() % 2);
+    first = (unsigned)rand() % (window_pages - n);
+    if (window_pages > 192 && rand() % 3 == 0)
+        first = n <= 512 ? 96 + 512 * ((unsigned)rand() % 2) : 96;
+    if (first + n > window_pages)
+        first = window_pages - n;
 
     switch (rand() % 26) {
     case 0:
     case 1:
     case 2:
         do_mmap(m, first, n);
+        if (window_pages > 192 && rand() % 2)
+            do_fill(m, first, n);
         break;
     case 3:
         do_munmap(m, first, n);
@@ -476,7 +502,7 @@ static void step(struct model *m)
             do_writeback();
         break;
     case 13:
-        do_mremap(m, first, n, (unsigned)rand() % (PAGES - n));
+        do_mremap(m, first, n, (unsigned)rand() % (window_pages - n));
         break;
     case 14:
         check_all(m);
@@ -492,7 +518,7 @@ static void step(struct model *m)
         swap_write_back((u64)rand() % 40);
         break;
     default:
-        touch(m, (unsigned)rand() % PAGES, 1u << (unsigned)rand() % 3);
+        touch(m, (unsigned)rand() % window_pages, 1u << (unsigned)rand() % 3);
     }
     if (locks_held != 0 || m->space->lock.state != 0)
         panic("a lock is still held");
@@ -506,7 +532,7 @@ static void check_maps(struct model *m)
 
     while (space_next_range(m->space, &at, &r)) {
         for (u64 va = r.start; va < r.end; va += PAGE_SIZE)
-            if (va >= FIRST && va < FIRST + PAGES * PAGE_SIZE) {
+            if (va >= FIRST && va < FIRST + window_pages * PAGE_SIZE) {
                 unsigned shown = r.prot, is = m->page[(va - FIRST) / PAGE_SIZE].prot;
 
                 if (prot_effective(shown) != prot_effective(is))
@@ -523,7 +549,14 @@ static void count_pages_below(pte_t *t, unsigned level, unsigned n, u64 *rss)
     for (unsigned i = 0; i < n; i++) {
         if (level == 0 && pte_has_page(t[i]) && !(pte_page(t[i])->flags & PG_RESERVED))
             rss[rss_kind(pte_page(t[i]))]++;
-        if (level > 0 && (pte_is_table(t[i]) || pte_is_shared(t[i])))
+        if (level == 1 && pte_is_huge(t[i])) {
+            const pte_t *leaf = page_address(pte_leaf_table(t[i]));
+
+            rss[RSS_ANON] += PT_ENTRIES;
+            for (unsigned k = 0; k < PT_ENTRIES; k++)
+                if (leaf[k] != t[i] + ((u64)k << PTE_PPN_SHIFT) || pte_page(leaf[k])->refs != 1)
+                    fail("the table of a huge page says something else", k);
+        } else if (level > 0 && (pte_is_table(t[i]) || pte_is_shared(t[i])))
             count_pages_below(page_address(pte_page(t[i])), level - 1, PT_ENTRIES, rss);
         if (level == 1 && pte_is_shared(t[i]))
             rss[RSS_ANON] += pte_page(t[i])->table_evicted; /* still counted by every space that shares it */
@@ -541,7 +574,7 @@ static void check_rss(const struct model *m)
             fail("another number of resident pages", k);
 }
 
-static void random_run(unsigned seed, unsigned steps, unsigned levels)
+static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge)
 {
     u64 anon = nr_anon_pages, tables = pt_count();
     struct swap_stats swap;
@@ -550,7 +583,10 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
     srand(seed);
     agreed = true;
     machine.paging_levels = levels;
-    without_files = seed % 2;
+    without_files = seed % 2 || huge;
+    window_pages = huge ? MOST_PAGES : 192;
+    huge_policy = huge ? HUGE_ALWAYS : HUGE_NEVER;
+    huge_pages_seen = 0;
     shared_tables_seen = 0;
     swapped_seen = 0;
     memset(models, 0, sizeof(models));
@@ -575,6 +611,7 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels)
     CHECK(agreed, "seed %u, %u levels: %u steps agree with the model", seed, levels, done);
     CHECK(swapped_seen > 0, "seed %u: %lu pages were elsewhere", seed, (unsigned long)swapped_seen);
     CHECK(!without_files || shared_tables_seen > 0, "seed %u: %u shared tables were seen", seed, shared_tables_seen);
+    CHECK(!huge || huge_pages_seen > 0, "seed %u: %u accesses went to huge pages", seed, huge_pages_seen);
     for (unsigned i = 0; i < SPACES; i++)
         if (models[i].space != NULL) {
             check_all(&models[i]);
@@ -604,7 +641,9 @@ int main(int argc, char **argv)
     fault_init();
     cache_init();
     for (unsigned seed = 1; seed <= 6; seed++)
-        random_run(seed, steps, 3 + seed % 3);
+        random_run(seed, steps, 3 + seed % 3, false);
+    for (unsigned seed = 7; seed <= 9; seed++)
+        random_run(seed, steps / 10, 3 + seed % 3, true);
     free(host_memory);
     return tap_done();
 }

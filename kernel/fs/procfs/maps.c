@@ -50,7 +50,7 @@ static void show_pages(struct seq *s, const struct range_pages *n, bool is_rollu
     show_size(s, "Anonymous:", n->anonymous);
     show_size(s, "KSM:", 0);
     show_size(s, "LazyFree:", 0);
-    show_size(s, "AnonHugePages:", 0);
+    show_size(s, "AnonHugePages:", n->huge);
     show_size(s, "ShmemPmdMapped:", 0);
     show_size(s, "FilePmdMapped:", 0);
     show_size(s, "Shared_Hugetlb:", 0);
@@ -68,7 +68,7 @@ static void show_sizes(struct seq *s, const struct space_range *r)
     show_size(s, "KernelPageSize:", PAGE_SIZE);
     show_size(s, "MMUPageSize:", PAGE_SIZE);
     show_pages(s, r->pages, false);
-    seq_printf(s, "%-15s %8u\n", "THPeligible:", 0);
+    seq_printf(s, "%-15s %8u\n", "THPeligible:", r->huge_eligible);
     space_range_flags(r, flags);
     seq_printf(s, "VmFlags: %s\n", flags);
 }

@@ -12,7 +12,7 @@ struct facts {
     struct usage children;
     struct space_stats memory;
     struct space_layout layout; /* without the file */
-    bool has_space;
+    bool has_space, has_huge_pages;
     struct signal_state signals;
 };
 
@@ -34,6 +34,7 @@ static void gather(const struct proc_target *t, struct facts *f)
     if (space == NULL)
         return;
     f->has_space = true;
+    f->has_huge_pages = !space_has_no_huge_pages(space);
     space_stats(space, &f->memory);
     f->layout = *space_layout(space);
     f->layout.exe = NULL;
@@ -204,7 +205,7 @@ int show_process_status(struct seq *s, const struct proc_target *t)
                t->is_thread ? task_tid(task) : process_pid(process), process_parent_id(process));
     show_ids(s, t);
     show_memory(s, &f);
-    seq_printf(s, "CoreDumping:\t0\nTHP_enabled:\t0\nThreads:\t%u\n", process->n_threads);
+    seq_printf(s, "CoreDumping:\t0\nTHP_enabled:\t%u\nThreads:\t%u\n", f.has_huge_pages, process->n_threads);
     show_signals(s, &f.signals);
     show_capabilities(s, task);
     seq_printf(s, "Cpus_allowed:\t%02lx\nCpus_allowed_list:\t", mask);

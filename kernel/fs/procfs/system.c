@@ -64,6 +64,8 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
         {"VmallocTotal:", 0},
         {"VmallocUsed:", 0},
         {"VmallocChunk:", 0},
+        {"AnonHugePages:", m.huge},
+        {"ShmemHugePages:", 0},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)

@@ -2,6 +2,7 @@
 #include "fs/sysfs/sysfs.h"
 #include "fs/procfs/internal.h"
 #include "lib/string.h"
+#include "vm/space.h"
 
 #define SYSFS_MAGIC 0x62656572
 
@@ -29,7 +30,41 @@ static int show_offline(struct seq *s, const struct proc_target *t)
 
 static int show_huge_pages(struct seq *s, const struct proc_target *t)
 {
-    seq_puts(s, "always madvise [never]\n");
+    for (unsigned i = 0; i < ARRAY_SIZE(huge_policy_names); i++)
+        seq_printf(s, i == (unsigned)huge_policy ? "%s[%s]" : "%s%s", i > 0 ? " " : "", huge_policy_names[i]);
+    seq_puts(s, "\n");
+    return 0;
+}
+
+static int write_huge_pages(const struct proc_target *t, char *text, size_t n)
+{
+    if (n > 0 && text[n - 1] == '\n')
+        text[n - 1] = '\0';
+    for (unsigned i = 0; i < ARRAY_SIZE(huge_policy_names); i++) {
+        if (strcmp(text, huge_policy_names[i]) == 0) {
+            huge_policy = i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+/* Nothing is moved or reclaimed to get one, and shared memory has none. */
+static int show_no_effort(struct seq *s, const struct proc_target *t)
+{
+    seq_puts(s, "always defer defer+madvise madvise [never]\n");
+    return 0;
+}
+
+static int show_shared_huge_pages(struct seq *s, const struct proc_target *t)
+{
+    seq_puts(s, "always within_size advise [never] deny force\n");
+    return 0;
+}
+
+static int show_no_huge_zero_page(struct seq *s, const struct proc_target *t)
+{
+    seq_puts(s, "0\n");
     return 0;
 }
 
@@ -122,7 +157,13 @@ static const struct proc_entry system_devices[] = {
     {.name = "cpu", .mode = S_IFDIR | 0555, .children = cpu_entries, .dir = &harts_ops}, {0}};
 static const struct proc_entry device_entries[] = {PROC_DIRECTORY("system", system_devices), {0}};
 static const struct proc_entry huge_page_entries[] = {
-    PROC_FILE("enabled", 0444, show_huge_pages), PROC_FILE("hpage_pmd_size", 0444, show_huge_page_size), {0}};
+    PROC_FILE("defrag", 0444, show_no_effort),
+    {.name = "enabled", .mode = S_IFREG | 0644, .show = show_huge_pages, .write = write_huge_pages},
+    PROC_FILE("hpage_pmd_size", 0444, show_huge_page_size),
+    PROC_FILE("shmem_enabled", 0444, show_shared_huge_pages),
+    PROC_FILE("use_zero_page", 0444, show_no_huge_zero_page),
+    {0},
+};
 static const struct proc_entry mm_entries[] = {PROC_DIRECTORY("transparent_hugepage", huge_page_entries), {0}};
 static const struct proc_entry kernel_entries[] = {PROC_DIRECTORY("mm", mm_entries), {0}};
 static const struct proc_entry top_entries[] = {

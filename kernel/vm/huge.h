@@ -1,0 +1,31 @@
+/*
+ * Transparent huge pages: who gets them, as /sys/kernel/mm/transparent_hugepage and madvise(2) say.
+ */
+#ifndef VM_HUGE_H
+#define VM_HUGE_H
+
+#include "vm/vma.h"
+
+void huge_init(void);
+
+/* A store to ADDRESS in V, whose span has no table yet. */
+bool huge_is_wanted(struct space *s, const struct vma *v, u64 address);
+bool huge_is_at(struct space *s, u64 address);
+static inline bool huge_may_begin(struct space *s, const struct vma *v, u64 address)
+{
+    return v->end - v->start >= level_size(1) && huge_is_wanted(s, v, address);
+}
+/* The page behind ADDRESS, which was just faulted in, or what is behind its huge page. => no lock */
+static inline u64 huge_next(struct space *s, u64 address)
+{
+    return IS_ALIGNED(address, level_size(1)) && huge_is_at(s, address) ? address + level_size(1) : address + PAGE_SIZE;
+}
+/* 512 zeroed pages that lie together; NULL: memory is too low for that. */
+struct page *huge_alloc(void);
+/* madvise(MADV_COLLAPSE) of [START, END) in V. 0, -ENOMEM, -EAGAIN, -EINVAL. => write lock */
+int huge_collapse(struct space *s, struct vma *v, u64 start, u64 end);
+
+/* smaps' THPeligible: a vma of FLAGS, with a file or not, at [START, END). */
+bool huge_is_eligible(u64 start, u64 end, bool has_file, u32 flags);
+
+#endif
