@@ -3,6 +3,7 @@
 # program, and what failed.
 #
 #   unit      tests/unit, on the host under ASan and UBSan
+#   crash     tests/crash, the short form of ./quire crash
 #   front     tests/front, what `./quire` itself promises
 #   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57, with 64 MiB and with isolation=on
 #   programs  tests/programs, Debian's programs in the guest
@@ -72,6 +73,18 @@ run_unit()
         fi
     done >"$log"
     report unit "$log"
+}
+
+run_crash()
+{
+    log=$OUT/crash.log
+    {
+        echo "# program crash"
+        status=0
+        "$ROOT/tools/crash.sh" --quick </dev/null 2>&1 || status=$?
+        echo "# exit crash $status"
+    } >"$log"
+    report crash "$log"
 }
 
 run_front()
@@ -209,11 +222,11 @@ run_programs()
 }
 
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-[ $# -gt 0 ] || set -- unit front guest programs clients
+[ $# -gt 0 ] || set -- unit crash front guest programs clients
 for group; do
     case ${group%%:*} in
-    unit | front | guest | programs | clients | clients-long | clients-linux | linux) ;;
-    *) die "no group of tests '$group': unit, front, guest, programs, clients, clients-long, clients-linux or linux" ;;
+    unit | crash | front | guest | programs | clients | clients-long | clients-linux | linux) ;;
+    *) die "no group of tests '$group': unit, crash, front, guest, programs, clients, clients-long, clients-linux or linux" ;;
     esac
 done
 exec 9>"$OUT/lock"

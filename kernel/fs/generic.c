@@ -59,8 +59,8 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
         done = object_write(&inode->object, uio, pos);
     }
     write_unlock(&inode->lock);
-    if (done > 0 && (file->flags & O_DSYNC)) {
-        error = file_fsync(file, from, *pos - 1, (file->flags & O_SYNC) != O_SYNC);
+    if (done > 0 && ((file->flags & O_DSYNC) || unlikely(inode->super->synchronous))) {
+        error = file_fsync(file, from, *pos - 1, (file->flags & O_SYNC) != O_SYNC && !inode->super->synchronous);
         if (error != 0)
             done = error;
     }

@@ -103,6 +103,8 @@ struct mount *mount_create(struct fs_type *type, struct block_device *device, un
     }
     m->refs = 1;
     m->super = super;
+    if (flags & MS_SYNCHRONOUS)
+        super->synchronous = true;
     m->flags = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_STRICTATIME);
     m->source = kstrndup(source, strlen(source));
     m->root = super_root_dentry(super);
@@ -236,6 +238,8 @@ static int remount(const struct path *at, unsigned flags, const char *options)
         return -EINVAL;
     if (!(flags & MS_BIND))
         error = super_remount(m->super, (flags & MS_RDONLY) != 0, options);
+    if (error == 0 && !(flags & MS_BIND))
+        m->super->synchronous = (flags & MS_SYNCHRONOUS) != 0;
     if (error == 0)
         m->flags = (m->flags & ~changeable) | (flags & changeable);
     return error;
@@ -333,7 +337,8 @@ static size_t escape(char *to, size_t size, const char *from)
 
 static void flags_text(const struct mount *m, char *text, size_t size)
 {
-    snprintf(text, size, "%s%s%s%s%s%s%s", mount_is_read_only(m) ? "ro" : "rw", m->flags & MS_NOSUID ? ",nosuid" : "",
+    snprintf(text, size, "%s%s%s%s%s%s%s%s", mount_is_read_only(m) ? "ro" : "rw",
+             m->super->synchronous ? ",sync" : "", m->flags & MS_NOSUID ? ",nosuid" : "",
              m->flags & MS_NODEV ? ",nodev" : "", m->flags & MS_NOEXEC ? ",noexec" : "",
              m->flags & MS_NOATIME ? ",noatime" : "", m->flags & MS_NODIRATIME ? ",nodiratime" : "",
              m->flags & (MS_NOATIME | MS_STRICTATIME) ? "" : ",relatime");

@@ -298,6 +298,7 @@ struct super {
     u32 dev;                     /* st_dev */
     unsigned block_size;
     bool read_only;
+    bool synchronous;          /* mount -o sync: what a call changes is durable when it returns */
     bool keep_unused;          /* inodes with no references stay cached (disk file systems) */
     unsigned time_granularity; /* ns: 1 or NSEC_PER_SEC */
     u64 max_size;

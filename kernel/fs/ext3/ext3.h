@@ -42,7 +42,7 @@ struct ext3_options {
     enum { EXT3_DATA_ORDERED, EXT3_DATA_WRITEBACK, EXT3_DATA_JOURNAL } data;
     enum { EXT3_ON_ERROR_CONTINUE = 1, EXT3_ON_ERROR_READ_ONLY, EXT3_ON_ERROR_PANIC } on_error;
     unsigned commit_seconds;
-    bool barrier, sync, no_load;
+    bool barrier, no_load;
 };
 
 struct ext3 {

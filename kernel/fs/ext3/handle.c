@@ -32,7 +32,7 @@ int ext3_end(struct ext3_handle *h)
         return h->error;
     tid = journal_tid(&h->journal);
     journal_stop(&h->journal);
-    if (unlikely(fs->options.sync)) {
+    if (unlikely(fs->super->synchronous)) {
         int error = journal_commit(fs->journal, tid);
 
         h->error = h->error != 0 ? h->error : error;

@@ -130,7 +130,23 @@ static void aborted(void *owner, int error)
         panic("ext3 %s: the journal cannot be written", fs->device->name);
 }
 
-static const struct journal_ops journal_ops = {.aborted = aborted, .committed = ext3_release_freed};
+static size_t describe(void *owner, char *buf, size_t size)
+{
+    struct ext3 *fs = owner;
+    char options[128];
+
+    fs->super->ops->show_options(fs->super, options, sizeof(options));
+    return (size_t)snprintf(buf, size,
+                            "options: %s%s%s\nblocks: %u of %u bytes, %lu free, %lu of them once their transaction is durable\n"
+                            "inodes: %u, %lu free\ndirectories: %lu\n",
+                            fs->super->read_only ? "ro" : "rw", fs->super->synchronous ? ",sync" : "", options,
+                            fs->blocks_count, fs->block_size, (unsigned long)fs->free_blocks,
+                            (unsigned long)fs->n_pending, fs->inodes_count, (unsigned long)fs->free_inodes,
+                            (unsigned long)fs->used_dirs);
+}
+
+static const struct journal_ops journal_ops = {
+    .aborted = aborted, .committed = ext3_release_freed, .describe = describe};
 
 /* ---- at mount ---- */
 

@@ -49,8 +49,6 @@ static bool parse_one(const char *text, size_t length, struct ext3_options *o)
         o->barrier = true;
     else if (equals(text, length, "barrier=0") || equals(text, length, "nobarrier"))
         o->barrier = false;
-    else if (equals(text, length, "sync"))
-        o->sync = true;
     else if (equals(text, length, "noload") || equals(text, length, "norecovery"))
         o->no_load = true;
     else if (length > strlen(commit) && memcmp(text, commit, strlen(commit)) == 0 &&

@@ -294,6 +294,12 @@ static int after_recovery(struct ext3 *fs)
 
 static int apply_options(struct ext3 *fs)
 {
+    u32 on_error = from_le16(fs->disk->errors);
+
+    if (fs->options.on_error == 0) /* the disk's wish */
+        fs->options.on_error = on_error >= EXT3_ON_ERROR_CONTINUE && on_error <= EXT3_ON_ERROR_PANIC
+                                   ? on_error
+                                   : EXT3_ON_ERROR_CONTINUE;
     if (fs->journal == NULL)
         return 0;
     journal_set_barrier(fs->journal, fs->options.barrier);
@@ -466,6 +472,21 @@ static void put_super(struct super *super)
     release(fs);
 }
 
+static void show_options(struct super *super, char *buf, size_t size)
+{
+    struct ext3 *fs = super->private;
+    const struct ext3_options *o = &fs->options;
+    static const char *const on_error[] = {"", ",errors=continue", ",errors=remount-ro", ",errors=panic"};
+
+    snprintf(buf, size, "%s%s%s%s", on_error[o->on_error], o->barrier ? "" : ",barrier=0",
+             o->no_load ? ",noload" : "",
+             fs->journal == NULL                     ? ""
+             : o->data == EXT3_DATA_WRITEBACK        ? ",data=writeback"
+                                                     : ",data=ordered");
+    if (o->commit_seconds != 5 && o->commit_seconds != 0)
+        snprintf(buf + strlen(buf), size - strlen(buf), ",commit=%u", o->commit_seconds);
+}
+
 static const struct super_ops super_ops = {
     .alloc_inode = alloc_inode,
     .free_inode = free_inode,
@@ -475,6 +496,7 @@ static const struct super_ops super_ops = {
     .statfs = get_statfs,
     .remount = remount,
     .put_super = put_super,
+    .show_options = show_options,
 };
 
 void ext3_init(void)

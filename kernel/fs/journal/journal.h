@@ -43,6 +43,7 @@ struct journal_ops {
     void (*aborted)(void *owner, int error);
     /* A transaction is durable, or lost if ERROR: FREED is what journal_freed_list gave the owner a place for. */
     void (*committed)(void *owner, void *freed, u32 tid, int error);
+    size_t (*describe)(void *owner, char *buf, size_t size); /* for /proc */
 };
 
 struct journal_config {
@@ -149,6 +150,8 @@ size_t journal_describe(struct journal *j, char *buf, size_t size);
 /* The next journal that runs after J (NULL: the first); for /proc. => journal_list_lock held */
 struct journal *journal_next(struct journal *j);
 const char *journal_name(const struct journal *j);
+int journal_number(const struct journal *j); /* its disk's */
+size_t journal_describe_owner(struct journal *j, char *buf, size_t size); /* journal_ops.describe */
 void journal_list_lock(void);
 void journal_list_unlock(void);
 

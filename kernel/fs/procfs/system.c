@@ -311,6 +311,7 @@ const struct proc_entry system_entries[] = {
     PROC_FILE("devices", 0444, show_devices),
     PROC_FILE("diskstats", 0444, show_diskstats),
     PROC_FILE("filesystems", 0444, show_filesystems),
+    PROC_DIRECTORY("fs", journal_entries),
     PROC_FILE("interrupts", 0444, show_interrupts),
     PROC_FILE("iomem", 0400, show_iomem),
     {.name = "kmsg", .mode = S_IFREG | 0400, .file_ops = &proc_kmsg_ops},
