@@ -23,6 +23,9 @@
 #define SLAVE_MAJOR 136
 #define GROUP_TTY 5 /* Debian's: its members may write to others' terminals (wall(1)) */
 
+#define TCFLSH 0x540b
+#define TCIFLUSH 0
+#define TCOFLUSH 1
 #define FIONREAD 0x541b
 #define TIOCPKT 0x5420
 #define TIOCGPTN 0x80045430
@@ -272,6 +275,10 @@ static long master_ioctl(struct file *file, unsigned command, u64 argument)
         return open_peer(p, (u32)argument);
     case TIOCSIG:
         return signal_slave(p, argument);
+    case TCFLSH: /* the master's input is the slave's output, and the other way round */
+        if (argument == TCIFLUSH || argument == TCOFLUSH)
+            argument = argument == TCIFLUSH ? TCOFLUSH : TCIFLUSH;
+        return tty_master_ioctl(&p->slave, command, argument);
     default:
         return tty_master_ioctl(&p->slave, command, argument);
     }

@@ -2,9 +2,9 @@
 . /programs/tap.sh
 
 # Not among them: what Linux in the same machine does not finish either.
-operations=20
+operations=10
 [ -z "$LONG" ] || operations=
-seconds=30
+seconds=10
 
 for stressor in $(stress-ng --class vm? 2>&1 | sed 's/.*: //'); do
     set -- --verify --temp-path "$dir" --timeout "$seconds" --"$stressor" 1

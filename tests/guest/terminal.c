@@ -360,6 +360,24 @@ static void load(void)
     close_pair();
 }
 
+/* Each side flushes what it would read, or what it has written. */
+static void flushes(void)
+{
+    char got[32];
+
+    open_pair();
+    set_raw(1, 0);
+    (void)!write(slave, "abcdef", 6);
+    IS(read(master, got, 2), 2, "the master reads some");
+    OKAY(tcflush(master, TCOFLUSH), "flushes its output");
+    CHECK(read(master, got, 2) == 2 && memcmp(got, "cd", 2) == 0, "which is not its input");
+    OKAY(tcflush(master, TCIFLUSH), "flushes its input");
+    (void)!write(slave, "ABC", 3);
+    CHECK(read(master, got, sizeof(got)) == 3 && memcmp(got, "ABC", 3) == 0, "and reads what came later");
+    FAILS(tcflush(master, 7), EINVAL, "no such queue");
+    close_pair();
+}
+
 static void body(void)
 {
     if (access("/dev/ptmx", R_OK) != 0) {
@@ -373,6 +391,7 @@ static void body(void)
     sizes();
     polling();
     load();
+    flushes();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
