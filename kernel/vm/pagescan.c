@@ -172,7 +172,7 @@ static int scan_leaves(struct scan *c, struct pt_walk *w, const struct pt_view *
 
     for (unsigned i = 0; i < pt_walk_pages(w); i++) {
         u64 va = w->va + i * PAGE_SIZE, next = va + PAGE_SIZE;
-        u64 categories = c->vma_categories | categories_of(view->entries[i]);
+        u64 categories = c->vma_categories | categories_of(view->entries[i]) | (view->huge ? PAGE_IS_HUGE : 0);
         int result;
 
         if (!is_interesting(s, categories))

@@ -138,6 +138,25 @@ static void test_masks(void)
     IS(find(at, 16, WPALLOWED), 0, "nor is anything write-protected asynchronously");
 }
 
+static void test_huge(void)
+{
+    char *area = anon(6 << 20, RW), *at = (char *)(((uintptr_t)area + (2 << 20) - 1) & -(uintptr_t)(2 << 20));
+    struct argument a;
+
+    madvise(at, 4 << 20, MADV_HUGEPAGE);
+    memset(at, 1, 4 << 20);
+    if (find(at, 1024, HUGE) == 0) {
+        skip("huge pages", "this memory got none");
+        return;
+    }
+    IS(find(at, 1024, HUGE | PRESENT | WRITTEN), 1, "huge pages are one run");
+    a = scan_for(at, 1024, HUGE);
+    a.max_pages = 700;
+    IS(scan(&a), 1, "cut at max_pages");
+    CHECK(region_is(0, at, 700), "within a huge page");
+    munmap(area, 6 << 20);
+}
+
 static void test_limits(void)
 {
     volatile char *at = anon(600 * PAGE, RW);
@@ -390,6 +409,7 @@ static void body(void)
     }
     test_categories();
     test_masks();
+    test_huge();
     test_limits();
     test_errors();
     at = anon(64 * PAGE, RW);
