@@ -62,9 +62,29 @@ static __attribute__((noinline)) int registers_stay(int rounds)
     return good;
 }
 
-int main(void)
+static void exec_with_alarm(void)
+{
+    char *arguments[] = {"alarms", "spin", 0};
+
+    sigalarm(1, count);
+    exec("nowhere", arguments);
+    calls = 0;
+    work_until(1);
+    if (calls > 0)
+        exec("alarms", arguments);
+    exit(1);
+}
+
+int main(int argc, char *argv[])
 {
     int good = 1;
+
+    (void)argv;
+    if (argc > 1) { /* of exec_with_alarm */
+        for (int began = uptime(); uptime() < began + 4;)
+            ;
+        exit(5);
+    }
 
     CHECK(sigalarm(1, count) == 0, "sigalarm");
     work_until(3);
@@ -89,6 +109,7 @@ int main(void)
     work_until(3);
     sigalarm(0, 0);
     CHECK(calls >= 3 && !too_deep, "a handler is not interrupted by its own alarm");
+    CHECK(status_of(exec_with_alarm) == 5, "exec takes no alarm along, and leaves it when it fails");
     CHECK(sigreturn() == -1, "sigreturn outside of a handler fails");
     finish();
 }

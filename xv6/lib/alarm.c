@@ -4,6 +4,7 @@
  * The timer fires once; sigreturn, or the handler's return, sets it again. So a handler is not called again before it
  * is done, and its own time does not count.
  */
+#include "lib/machine.h"
 #include "lib/linux.h"
 #include "user/user.h"
 
@@ -13,7 +14,7 @@ static void (*handler)(void);
 static int interval;              /* in ticks; 0: none */
 static struct linux_frame *frame; /* of the handler that runs */
 
-struct linux_frame *xv6_alarm_again(void);
+struct linux_frame *xv6_alarm_again(void); /* for start.S */
 
 static void set_timer(int ticks)
 {
@@ -22,14 +23,26 @@ static void set_timer(int ticks)
     linux_(LINUX_setitimer, LINUX_ITIMER_VIRTUAL, value, 0);
 }
 
-/* The frame that sigreturn goes back to, 0 outside of a handler. */
+void xv6_alarm_stop(void)
+{
+    if (interval > 0)
+        set_timer(0);
+}
+
+void xv6_alarm_start(void)
+{
+    if (interval > 0 && !frame)
+        set_timer(interval);
+}
+
+/* The handler ends: returns the frame that sigreturn goes back to, 0 outside of a handler. */
 struct linux_frame *xv6_alarm_again(void)
 {
     struct linux_frame *ended = frame;
 
     frame = 0;
-    if (ended && interval > 0)
-        set_timer(interval);
+    if (ended)
+        xv6_alarm_start();
     return ended;
 }
 

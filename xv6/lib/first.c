@@ -73,7 +73,7 @@ static void make_machine(char **environment)
 /* Ends with the status of PROGRAM. */
 static void be_init(int program)
 {
-    int raw, pid;
+    int raw = 0, pid;
 
     do {
         pid = (int)linux_(LINUX_wait4, -1, &raw, 0, 0);

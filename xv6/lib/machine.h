@@ -58,6 +58,9 @@ void xv6_start(long *stack);
 void xv6_enter(int argc, char **argv, void *stack) __attribute__((noreturn));
 /* Messages for faults that kill. */
 void xv6_watch_faults(const char *name);
+/* exec() takes no alarm along: Linux's timer would go on and kill the new program. */
+void xv6_alarm_stop(void);
+void xv6_alarm_start(void);
 /* Where the heap begins. */
 void xv6_heap_init(void);
 
