@@ -8,8 +8,9 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 
 CROSS=${CROSS:-riscv64-linux-gnu-}
 # As xv6 compiles its own, but for an ABI with less to link.
-FLAGS="-std=gnu17 -O1 -g -Wall -march=rv64gc -mabi=lp64d -mcmodel=medany -ffreestanding -fno-builtin -fno-common
-    -fno-stack-protector -fno-pie -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -mno-relax -nostdinc"
+FLAGS="-std=gnu17 -O1 -g -Wall -Werror=implicit-function-declaration -march=rv64gc -mabi=lp64d -mcmodel=medany
+    -ffreestanding -fno-builtin -fno-common -fno-stack-protector -fno-pie -fno-omit-frame-pointer
+    -fno-asynchronous-unwind-tables -mno-relax -nostdinc"
 # Of xv6's own user folder: what ours has in its library.
 NOT_PROGRAMS=" ulib printf umalloc "
 
