@@ -86,7 +86,7 @@ $(PACKAGES_IMAGE): $(ROOT_PARTS) tools/configure.sh | kernel tools
 	@mkdir -p $(@D)
 	@echo "  DISK    $@"
 	@rm -rf $(@D)/root
-	@tools/root.sh $(@D)/root $(O)/tools/guest-run $(PACKAGES)
+	@tools/root.sh $(@D)/root $(O)/tools/guest-run $(PACKAGES) || { rm -rf $(@D)/root; exit 2; }
 	@tools/disk.sh make $@.new $$(($$(du -sm $(@D)/root | cut -f1) * 5 / 4 + 1024))M $(@D)/root
 	@rm -rf $(@D)/root
 	@echo "  GUEST   $@: maintainer scripts"

@@ -25,6 +25,7 @@
 #define SHUT_WRITE 2
 #define MAX_RIGHTS 253 /* descriptors in one message */
 
+#define MSG_OOB 1 /* not supported */
 #define MSG_PEEK 2
 #define MSG_CTRUNC 8
 #define MSG_TRUNC 0x20

@@ -366,7 +366,9 @@ DEFINE_SYSCALL(sys_sendto)
 
     if (IS_ERR(file))
         return PTR_ERR(file);
-    if (a4 != 0) {
+    if (a3 & MSG_OOB)
+        result = -EOPNOTSUPP;
+    if (result == 0 && a4 != 0) {
         result = name_from_user(file_socket(file), &to, a4, a5);
         send.to = &to;
     }
@@ -385,6 +387,8 @@ static ssize_t receive(struct file *file, struct uio *uio, struct unix_receive *
     struct unix_socket *s = file_socket(file);
     ssize_t total = 0, n;
 
+    if (flags & MSG_OOB)
+        return s->family == AF_INET && s->type == SOCK_STREAM ? -EINVAL : -EOPNOTSUPP;
     r->wait = may_wait(file, flags);
     r->peek = (flags & MSG_PEEK) != 0;
     do {
@@ -506,7 +510,7 @@ static ssize_t send_message(struct file *file, const struct msghdr *header, unsi
     struct unix_name to;
     struct iovec *vec;
     struct uio uio;
-    ssize_t result = vector_get(&uio, &vec, header);
+    ssize_t result = flags & MSG_OOB ? -EOPNOTSUPP : vector_get(&uio, &vec, header);
 
     if (result != 0)
         return result;

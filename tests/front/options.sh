@@ -27,6 +27,10 @@ refused "*--add nocolon: HOST:GUEST*" run --add nocolon -- true
 refused "*no file or folder /no/such/file*" run --add /no/such/file:/x -- true
 refused "*--drive /no/such/image: no image*" run --drive /no/such/image -- true
 refused "*--disk /no/such/image: no such image*" run --disk /no/such/image -- true
+refused "*--packages: names of packages*" run --packages bash/sid -- true
+refused "*--packages and --disk: one or the other*" run --packages bash --disk README.md -- true
+refused "*no package 'no-such-package' for riscv64*" run --packages bash,no-such-package -- true
+refused "*no package 'bash-' for riscv64*" run --packages bash- -- true
 refused "*--: a command is missing*" run --
 refused "*--kernel-log /no/such/folder/log: cannot be written*" run --kernel-log /no/such/folder/log -- true
 refused "*no group of tests 'nonsense'*" test nonsense
