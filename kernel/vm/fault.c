@@ -661,6 +661,9 @@ static inline __attribute__((always_inline)) int fault_quickly(struct space *s, 
         if (e == 0 && is_allowed(v->prot, access)) {
             if (v->object == NULL && !(v->flags & (VMA_VDSO | VMA_USERFAULT)))
                 result = map_untouched(s, table, pte, 0, v->prot, access == FAULT_WRITE);
+            else if (v->object == NULL && (v->flags & VMA_UFFD_MISSING) &&
+                     (v->userfault->features & UFFD_FEATURE_SIGBUS))
+                result = FAULT_BUS;
         } else if (e == 0 || (pte_has_page(e) && !is_allowed(pte_prot(e), access))) {
             result = FAULT_ACCERR;
         }
@@ -685,7 +688,7 @@ enum fault_result space_fault(struct space *s, u64 address, enum fault_access ac
     int quick = fault_quickly(s, address, access);
 
     atomic_add_relaxed(&s->minor_faults, 1);
-    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR))
+    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR) || quick == FAULT_BUS)
         return (enum fault_result)quick;
     return fault_slowly(s, address, access, FAULT_OF_USER);
 }
@@ -695,7 +698,7 @@ enum fault_result space_fault_by_kernel(struct space *s, u64 address, enum fault
     int quick = fault_quickly(s, address, access);
 
     atomic_add_relaxed(&s->minor_faults, 1);
-    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR))
+    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR) || quick == FAULT_BUS)
         return (enum fault_result)quick;
     return fault_slowly(s, address, access, FAULT_OF_KERNEL);
 }

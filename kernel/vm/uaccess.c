@@ -148,6 +148,31 @@ int copy_from_user(void *dst, const void *user_src, size_t n)
 {
     return copy_from_user_partial(dst, user_src, n) == 0 ? 0 : -EFAULT;
 }
+/* The page of VA, to be read once, if nothing has to be done for that. => interrupts off until the last use */
+static const void *page_to_read(struct space *s, u64 va)
+{
+    struct page *table;
+    const pte_t *pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
+    pte_t e = pte != NULL ? load_relaxed(pte) : 0;
+
+    return (e & (NEED_READ | PTE_A)) == (NEED_READ | PTE_A) ? address_in(e, va) : NULL;
+}
+
+int copy_page_from_user(void *page, const void *user_src)
+{
+    const void *from = NULL;
+    u64 flags;
+
+    if (IS_ALIGNED((u64)user_src, PAGE_SIZE) && current->space != NULL) {
+        flags = irq_save();
+        from = page_to_read(current->space, (u64)user_src);
+        if (from != NULL)
+            copy_page(page, from);
+        irq_restore(flags);
+    }
+    return from != NULL ? 0 : copy_from_user(page, user_src, PAGE_SIZE);
+}
+
 int copy_to_user(void *user_dst, const void *src, size_t n)
 {
     return copy_to_user_partial(user_dst, src, n) == 0 ? 0 : -EFAULT;

@@ -14,6 +14,8 @@
 /* All or -EFAULT (then an unknown part was copied). N may be 0. */
 int copy_from_user(void *dst, const void *user_src, size_t n) must_check;
 int copy_to_user(void *user_dst, const void *src, size_t n) must_check;
+/* PAGE_SIZE bytes, from anywhere, to a page: as copy_from_user. */
+int copy_page_from_user(void *page, const void *user_src) must_check;
 /* Bytes NOT copied (0 = all): for calls that return a short count. */
 size_t copy_from_user_partial(void *dst, const void *user_src, size_t n) must_check;
 size_t copy_to_user_partial(void *user_dst, const void *src, size_t n) must_check;

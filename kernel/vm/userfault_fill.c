@@ -97,7 +97,7 @@ static int install(struct fill *f)
 
 /* ---- shared memory: the page is the object's first ---- */
 
-/* f->page becomes, or (NULL) a page of zeros is made, the object's page at INDEX. */
+/* f->page becomes, or (NULL) a page of zeros is made, the object's page at INDEX. => nothing held, as for the next */
 static int add_to_object(struct fill *f, struct object *o, u64 index)
 {
     int error;
@@ -113,8 +113,19 @@ static int add_to_object(struct fill *f, struct object *o, u64 index)
     return error == -ERANGE ? -EFAULT : error;
 }
 
-/* The lock is given up while the object gets its page: afterwards the vma is looked for again. => lock for reading */
-static int fill_object(struct fill *f)
+/* The object has the page, but not in memory. */
+static int bring_in(struct fill *f, struct object *o, u64 index)
+{
+    f->page = object_get_page_in_size(o, index);
+    if (!IS_ERR(f->page))
+        return f->page != NULL ? 0 : -EFAULT;
+    f->page = NULL;
+    return -ENOMEM;
+}
+
+/* The lock is given up while PREPARE gets f->page into the object; afterwards the vma is looked for again. => lock for
+ * reading */
+static int fill_object(struct fill *f, int (*prepare)(struct fill *f, struct object *o, u64 index))
 {
     struct file *file = f->vma->file;
     struct object *o = f->vma->object;
@@ -123,7 +134,7 @@ static int fill_object(struct fill *f)
 
     vm_file_ops->get(file);
     read_unlock(&f->space->lock);
-    error = add_to_object(f, o, index);
+    error = prepare(f, o, index);
     read_lock(&f->space->lock);
     if (error == 0)
         error = find_vma(f);
@@ -137,8 +148,13 @@ static int fill_object(struct fill *f)
 
 static int fill_from_object(struct fill *f)
 {
-    f->page = object_find_page(f->vma->object, vma_index(f->vma, f->va));
-    return f->page != NULL ? install(f) : -EFAULT;
+    struct object *o = f->vma->object;
+    u64 index = vma_index(f->vma, f->va);
+
+    f->page = object_find_page(o, index);
+    if (f->page != NULL)
+        return install(f);
+    return object_has_page(o, index) ? fill_object(f, bring_in) : -EFAULT;
 }
 
 /* ---- one page after the other ---- */
@@ -153,7 +169,7 @@ static int fill_locked(struct fill *f)
     if (f->kind == FILL_CONTINUE)
         return fill_from_object(f);
     if (vma_is_shared(f->vma) && f->kind != FILL_POISON)
-        return fill_object(f);
+        return fill_object(f, add_to_object);
     if (f->page != NULL)
         page_make_anonymous(f->page);
     return install(f);
@@ -169,7 +185,7 @@ static int fill_page(struct fill *f, u64 source)
         f->page = page_alloc(ALLOC_USER);
         if (f->page == NULL)
             return -ENOMEM;
-        copied = copy_from_user(page_address(f->page), (const void *)source, PAGE_SIZE) == 0;
+        copied = copy_page_from_user(page_address(f->page), (const void *)source) == 0;
     }
     read_lock(&f->space->lock);
     error = copied ? fill_locked(f) : find_vma(f);
@@ -183,18 +199,21 @@ static int fill_page(struct fill *f, u64 source)
 
 ssize_t userfault_fill(struct userfault *u, enum userfault_fill kind, u64 start, u64 source, u64 length, bool wp)
 {
-    struct fill f = {
-        .context = u, .space = u->space, .kind = kind, .wp = wp, .start = start, .end = start + length, .va = start};
+    struct fill f; /* the vma and the page are found for each page */
     int error = 0;
 
     if (!userfault_enter(u))
         return -ESRCH;
-    for (; f.va < f.end && error == 0; f.va += error == 0 ? PAGE_SIZE : 0) {
-        error = fill_page(&f, source + (f.va - start));
-        if (error == 0 && fatal_signal_pending() && f.va + PAGE_SIZE < f.end) {
-            f.va += PAGE_SIZE;
+    f.context = u;
+    f.space = u->space;
+    f.kind = kind;
+    f.wp = wp;
+    f.start = f.va = start;
+    f.end = start + length;
+    while (f.va < f.end && (error = fill_page(&f, source + (f.va - start))) == 0) {
+        f.va += PAGE_SIZE;
+        if (fatal_signal_pending())
             break;
-        }
     }
     userfault_leave(u);
     return f.va > start ? (ssize_t)(f.va - start) : error;
