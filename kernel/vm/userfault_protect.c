@@ -99,18 +99,19 @@ static void change_leaves(struct pt_walk *w, const struct vma *v, bool on, bool 
 static int change_vma(struct space *s, const struct vma *v, u64 start, u64 end, bool on)
 {
     bool mark_absent = on && userfault_marks_absent(v);
+    struct pt_walk w = {.space = s, .va = start, .end = end};
     struct tlb_batch batch;
     int error = 0;
 
     tlb_begin(&batch, s);
-    for (struct pt_walk w = {.space = s, .va = start, .end = end}; error == 0 && pt_step(&w); w.va = w.next) {
+    for (; error == 0 && pt_step(&w); w.va = w.next) {
         if (w.level == 0)
             change_leaves(&w, v, on, mark_absent, &batch);
         else
             error = change_span(&w, v, on, mark_absent);
     }
     tlb_flush(&batch);
-    return error;
+    return error != 0 ? error : w.error;
 }
 
 int userfault_unprotect_vma(struct space *s, const struct vma *v, u64 start, u64 end)
