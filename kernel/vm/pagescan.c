@@ -12,7 +12,7 @@
  *
  * So soft-dirty and "written" can be asked for side by side. Source: Linux's admin-guide/mm/pagemap; where it is
  * silent, as Linux 6.12 does it: a page without content counts as written until it is protected, unless its table is
- * missing.
+ * missing; that is protected without being reported.
  */
 #include "vm/pagescan.h"
 #include "vm/tlb.h"
@@ -23,7 +23,8 @@
 struct scan {
     struct page_scan *s;
     const struct vma *v;
-    bool uses_d; /* protecting leaves W, see above */
+    bool uses_d;   /* protecting leaves W, see above */
+    u64 quiet_end; /* what was a hole up to there is protected, not reported */
     u64 vma_categories;
     struct tlb_batch batch;
 };
@@ -188,7 +189,7 @@ static int scan_leaves(struct scan *c, struct pt_walk *w, const struct pt_view *
 
 static int scan_table(struct scan *c, struct pt_walk *w, const struct pt_view *view)
 {
-    if (view->upper == NULL && protects(c->s) && c->s->regions == NULL) {
+    if (view->upper == NULL && protects(c->s) && (c->s->regions == NULL || w->va < c->quiet_end)) {
         for (unsigned i = 0; i < pt_walk_pages(w); i++)
             arm(c, w->table, &w->pte[i], w->va + i * PAGE_SIZE);
         return 0;
@@ -198,24 +199,42 @@ static int scan_table(struct scan *c, struct pt_walk *w, const struct pt_view *v
     return scan_leaves(c, w, view);
 }
 
-/* A hole at an upper level: it is protected as a whole or not at all, which makes no difference to later scans. */
-static int scan_span(struct scan *c, struct pt_walk *w)
+/* The hole at an upper level that W found is protected, so that what is stored there later can be told from what is
+ * not; a part of one first gets a table. */
+static int arm_span(struct scan *c, struct pt_walk *w)
 {
-    u64 end = w->next;
-    int result;
-
-    if (!is_interesting(c->s, c->vma_categories))
+    if (*w->pte & PTE_UFFD_WP)
         return 0;
-    result = report(c->s, c->vma_categories, w->va, &end);
-    if (!protects(c->s) || end < w->next || !pt_walk_whole(w))
-        return result;
+    if (!pt_walk_whole(w)) {
+        if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level))
+            return -ENOMEM;
+        c->quiet_end = w->next;
+        w->next = w->va;
+        return 0;
+    }
     table_lock(w->table);
-    if (!pte_is_present(*w->pte) && !pte_is_shared(*w->pte)) {
+    if (pte_is_present(*w->pte)) {
+        w->next = w->va; /* a fault made a table just now */
+    } else {
         arm(c, w->table, w->pte, w->va);
         w->space->has_spans = true;
     }
     table_unlock(w->table);
-    return result;
+    return 0;
+}
+
+static int scan_span(struct scan *c, struct pt_walk *w)
+{
+    u64 end = w->next;
+    int result = 0;
+
+    if (is_interesting(c->s, c->vma_categories))
+        result = report(c->s, c->vma_categories, w->va, &end);
+    else if (c->s->regions != NULL && !(c->s->mask & ~c->s->inverted & PAGE_IS_WRITTEN))
+        return 0;
+    if (!protects(c->s) || end < w->next)
+        return result;
+    return arm_span(c, w);
 }
 
 static int scan_vma(struct scan *c, struct space *space, u64 start, u64 end)

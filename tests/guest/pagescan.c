@@ -301,6 +301,26 @@ static void test_written(volatile char *at, const char *kind)
     IS(find(at, 64, WRITTEN), 0, "%s: protects all", kind);
 }
 
+/* A large range with little in it. */
+static void test_sparse(void)
+{
+    size_t pages = (1UL << 30) / PAGE;
+    volatile char *at = mmap(NULL, pages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int fd;
+
+    madvise((void *)at, pages * PAGE, MADV_NOHUGEPAGE);
+    at[100 * PAGE] = 1;
+    fd = protect_async((void *)(at + PAGE), pages - 3);
+    rearm(at + PAGE, pages - 3);
+    IS(rearm(at + PAGE, pages - 3), 0, "sparse: nothing is written");
+    at[2 * PAGE] = at[100 * PAGE] = at[pages / 2 * PAGE] = at[(pages - 4) * PAGE] = 1;
+    IS(rearm(at + PAGE, pages - 3), 4, "sparse: four stores are found");
+    CHECK(region_is(2, at + pages / 2 * PAGE, 1) && region_is(3, at + (pages - 4) * PAGE, 1), "sparse: exactly");
+    IS(rearm(at + PAGE, pages - 3), 0, "sparse: and protected again");
+    close(fd);
+    munmap((void *)at, pages * PAGE);
+}
+
 static int clear_soft_dirty(void)
 {
     int fd = open("/proc/self/clear_refs", O_WRONLY);
@@ -435,6 +455,7 @@ static void body(void)
         skip("asynchronous write protection of shared memory", "this kernel has none");
     close(fd);
     close(file);
+    test_sparse();
     test_race();
     test_beside_soft_dirty();
 }
