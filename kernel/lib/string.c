@@ -15,13 +15,24 @@ typedef u64 __attribute__((may_alias)) word;
 
 static bool is_word_aligned(const void *p) { return ((u64)p & (WORD - 1)) == 0; }
 
+/* Eight loads, then eight stores. */
+static inline void copy_eight_words(word *d, const word *s)
+{
+    u64 a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], i = s[7];
+
+    d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = i;
+}
+
 static void copy_aligned_words(word *d, const word *s, size_t words)
 {
-    for (; words >= 8; words -= 8, d += 8, s += 8) {
-        u64 a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], i = s[7];
-
-        d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = i;
+    for (; words >= 32; words -= 32, d += 32, s += 32) {
+        copy_eight_words(d, s);
+        copy_eight_words(d + 8, s + 8);
+        copy_eight_words(d + 16, s + 16);
+        copy_eight_words(d + 24, s + 24);
     }
+    for (; words >= 8; words -= 8, d += 8, s += 8)
+        copy_eight_words(d, s);
     while (words-- > 0)
         *d++ = *s++;
 }

@@ -36,7 +36,8 @@ struct context { /* arch_switch: callee-saved registers, and gp, which the kerne
     u64 ra, sp, s[12], gp;
 };
 
-struct leaf_hint { /* the page table of the 2 MiB of user memory that the kernel reached last for the thread */
+#define THREAD_LEAVES 8u
+struct leaf_hint { /* the page table of 2 MiB of user memory that the kernel reached lately for the thread */
     u64 generation, span;
     u64 *entries;
 };
@@ -70,7 +71,7 @@ struct thread {
 
     /* ---- of the layers above ---- */
     struct space *space;       /* user address space; NULL for kernel threads */
-    struct leaf_hint leaf;     /* vm/uaccess.c's */
+    struct leaf_hint leaves[THREAD_LEAVES]; /* vm/uaccess.c's, by span */
     struct fd_table *files;    /* fs/ */
     struct fs_context *fs;     /* fs/: root, cwd, umask */
     struct cred *cred;         /* fs/cred.h */

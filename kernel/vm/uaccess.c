@@ -21,6 +21,11 @@ static inline void *address_in(pte_t e, u64 va)
     return (char *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & PAGE_MASK);
 }
 
+static inline struct leaf_hint *leaf_hint(struct thread *t, u64 va)
+{
+    return &t->leaves[(va >> SPAN_SHIFT) % THREAD_LEAVES];
+}
+
 /* The leaf entry of VA, or NULL; its table is remembered. => interrupts off */
 static pte_t *walk(struct space *s, u64 va)
 {
@@ -29,7 +34,7 @@ static pte_t *walk(struct space *s, u64 va)
     pte_t *pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
 
     if (pte != NULL)
-        current->leaf = (struct leaf_hint){generation, va >> SPAN_SHIFT, pte - pt_index(va, 0)};
+        *leaf_hint(current, va) = (struct leaf_hint){generation, va >> SPAN_SHIFT, pte - pt_index(va, 0)};
     return pte;
 }
 
@@ -72,11 +77,11 @@ static inline void *pin_user(u64 va, pte_t need, u64 *flags)
 {
     struct thread *t = current;
     struct space *s = t->space;
+    const struct leaf_hint *leaf = leaf_hint(t, va);
 
     *flags = irq_save();
-    if (likely(s != NULL && t->leaf.generation == load_relaxed(&s->leaf_generation) &&
-               t->leaf.span == va >> SPAN_SHIFT)) {
-        pte_t e = load_relaxed(t->leaf.entries + pt_index(va, 0)), all = need | used_bits(need);
+    if (likely(s != NULL && leaf->generation == load_relaxed(&s->leaf_generation) && leaf->span == va >> SPAN_SHIFT)) {
+        pte_t e = load_relaxed(leaf->entries + pt_index(va, 0)), all = need | used_bits(need);
 
         if (likely((e & all) == all))
             return address_in(e, va);
@@ -185,19 +190,18 @@ ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
     size_t done = 0;
 
     while (done < size) {
-        size_t chunk = MIN(size - done, PAGE_SIZE - (va & PAGE_MASK)), n;
+        size_t chunk = MIN(size - done, PAGE_SIZE - (va & PAGE_MASK));
         const char *p = pin_user(va, NEED_READ, &flags);
+        size_t n = 0;
 
         if (p == NULL)
             return -EFAULT;
-        n = strnlen(p, chunk);
-        memcpy(dst + done, p, n);
+        while (n < chunk && (dst[done + n] = p[n]) != '\0')
+            n++;
         irq_restore(flags);
         done += n;
-        if (n < chunk) {
-            dst[done] = '\0';
+        if (n < chunk)
             return (ssize_t)done;
-        }
         va += chunk;
     }
     return -ENAMETOOLONG;

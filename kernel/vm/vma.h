@@ -78,7 +78,7 @@ struct vma {
 
 enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_KINDS };
 
-#define LEAF_HINTS 4u
+#define LEAF_HINTS 8u
 
 struct space {
     u32 users; /* threads, and who looks at the memory; the last one to go unmaps it */
