@@ -51,7 +51,7 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
     if (file->flags & O_APPEND)
         *pos = inode_size(inode);
     from = *pos;
-    done = keep_to_limits(inode, uio, from);
+    done = inode->super->read_only ? -EROFS : keep_to_limits(inode, uio, from);
     if (done == 0)
         done = inode_strip_privileges(inode);
     if (done == 0) {

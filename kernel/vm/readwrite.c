@@ -140,13 +140,14 @@ static bool needs_store(const struct object *o, u64 index, unsigned at, size_t n
 
 /* ---- */
 
-/* Into a page that is in the cache, or gets read first. */
-static ssize_t write_cached(struct object *o, struct uio *u, u64 index, unsigned at, size_t n)
+/* Into PAGE, whose reference is given up, or (NULL) one that gets read first. */
+static ssize_t write_cached(struct object *o, struct uio *u, struct page *page, u64 index, unsigned at, size_t n)
 {
-    struct page *page = object_get_page(o, index, NULL);
     ssize_t done;
     int error;
 
+    if (page == NULL)
+        page = object_get_page(o, index, NULL);
     if (IS_ERR(page))
         return PTR_ERR(page);
     if (needs_store(o, index, at, n)) {
@@ -156,7 +157,7 @@ static ssize_t write_cached(struct object *o, struct uio *u, u64 index, unsigned
         page_put(page);
         return done;
     }
-    error = o->ops->store == NULL ? prepare(o, index, at, n) : 0;
+    error = o->ops->store == NULL && !(load_acquire(&page->flags) & PG_PLACED) ? prepare(o, index, at, n) : 0;
     if (error != 0) {
         page_put(page);
         return error;
@@ -246,11 +247,12 @@ static ssize_t write_piece(struct object *o, struct uio *u, u64 pos, size_t n)
     u64 index = pos >> PAGE_SHIFT, size = load_relaxed(&o->size);
     unsigned at = pos & PAGE_MASK;
     bool nothing_stays = n == PAGE_SIZE || (index << PAGE_SHIFT) >= size || (at == 0 && pos + n >= size);
+    struct page *page = object_find_page(o, index);
     ssize_t done = -EAGAIN;
 
-    if (nothing_stays && !object_has_page(o, index))
+    if (page == NULL && nothing_stays && !object_has_page(o, index))
         done = write_new(o, u, index, at, n);
-    return done == -EAGAIN ? write_cached(o, u, index, at, n) : done;
+    return done == -EAGAIN ? write_cached(o, u, page, index, at, n) : done;
 }
 
 ssize_t object_write(struct object *o, struct uio *u, u64 *pos)

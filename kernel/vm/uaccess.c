@@ -191,17 +191,19 @@ ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
 
     while (done < size) {
         size_t chunk = MIN(size - done, PAGE_SIZE - (va & PAGE_MASK));
-        const char *p = pin_user(va, NEED_READ, &flags);
-        size_t n = 0;
+        const char *p = pin_user(va, NEED_READ, &flags), *end = p + chunk;
+        char *d = dst + done, c;
 
         if (p == NULL)
             return -EFAULT;
-        while (n < chunk && (dst[done + n] = p[n]) != '\0')
-            n++;
+        do {
+            c = *p++;
+            *d++ = c;
+        } while (c != '\0' && p < end);
         irq_restore(flags);
-        done += n;
-        if (n < chunk)
-            return (ssize_t)done;
+        if (c == '\0')
+            return d - dst - 1;
+        done += chunk;
         va += chunk;
     }
     return -ENAMETOOLONG;
