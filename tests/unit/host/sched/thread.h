@@ -18,6 +18,7 @@ enum thread_state {
 #define THREAD_RESCHED 4
 #define THREAD_LEAVING 16
 #define THREAD_USER 8
+#define THREAD_LEAVES 8u
 struct leaf_hint {
     u64 generation, span;
     u64 *entries;
@@ -27,7 +28,7 @@ struct thread {
     enum thread_state state;
     struct hart *hart;
     struct space *space;
-    struct leaf_hint leaf;
+    struct leaf_hint leaves[THREAD_LEAVES];
     struct rlimits *limits;
     struct cred *cred;
     struct fd_table *files;
