@@ -222,7 +222,8 @@ u64 vma_writable_pages(struct space *s, const struct vma *v, u64 start, u64 end)
     return n;
 }
 
-u64 space_data_pages(struct space *s)
+/* Private writable pages, as RLIMIT_DATA counts them: s->data_pages goes by the vmas' defaults. => lock */
+static u64 space_data_pages(struct space *s)
 {
     u64 n = s->data_pages;
 
@@ -236,20 +237,22 @@ u64 space_data_pages(struct space *s)
     return n;
 }
 
+void space_count_data(struct space *s, struct space_stats *stats)
+{
+    read_lock(&s->lock);
+    stats->data = space_data_pages(s);
+    read_unlock(&s->lock);
+}
+
 void space_stats(struct space *s, struct space_stats *stats)
 {
-    u64 data;
-
-    read_lock(&s->lock);
-    data = space_data_pages(s);
-    read_unlock(&s->lock);
     *stats = (struct space_stats){
         .total = s->total_pages,
         .peak_total = s->peak_pages,
         .rss_anon = load_relaxed(&s->rss[RSS_ANON]),
         .rss_file = load_relaxed(&s->rss[RSS_FILE]),
         .rss_shmem = load_relaxed(&s->rss[RSS_SHMEM]),
-        .data = data,
+        .data = s->data_pages,
         .stack = s->stack_pages,
         .exec = s->exec_pages,
         .locked = s->locked_pages,

@@ -123,7 +123,9 @@ struct space_stats {
     u64 total, rss_anon, rss_file, rss_shmem, peak_rss, peak_total, data, stack, exec, locked, tables_bytes, swap;
     u64 minor_faults, major_faults;
 };
-void space_stats(struct space *space, struct space_stats *stats);
+void space_stats(struct space *space, struct space_stats *stats); /* takes no lock */
+/* Makes STATS->data exact, which may cost a look at every page: stats go by the vmas' defaults. */
+void space_count_data(struct space *space, struct space_stats *stats);
 
 /* /proc/PID/maps: the lines for mappings at or above *ADDRESS, as many as fit into BUF: bytes, *ADDRESS advances; 0 =
  * end. PATH_OF gives the name of a vma's file. */

@@ -236,8 +236,6 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
 bool stack_grow(struct space *s, u64 address);
 /* The frame of page INDEX of the vDSO's mapping. */
 u64 vdso_pfn(u64 index);
-/* Private writable pages, as RLIMIT_DATA counts them: s->data_pages goes by the vmas' defaults. => lock */
-u64 space_data_pages(struct space *s);
 void fault_init(void);
 /* Faults [start, end) in, as far as it works. => no lock */
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access);

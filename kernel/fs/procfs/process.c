@@ -111,6 +111,7 @@ static int show_statm(struct seq *s, const struct proc_target *t)
 
     if (space != NULL) {
         space_stats(space, &m);
+        space_count_data(space, &m);
         text = text_pages(space_layout(space));
         space_put(space);
     }

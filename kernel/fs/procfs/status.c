@@ -36,6 +36,7 @@ static void gather(const struct proc_target *t, struct facts *f)
     f->has_space = true;
     f->has_huge_pages = !space_has_no_huge_pages(space);
     space_stats(space, &f->memory);
+    space_count_data(space, &f->memory);
     f->layout = *space_layout(space);
     f->layout.exe = NULL;
     space_put(space);
