@@ -88,10 +88,7 @@ static struct vma *make_notice(struct userfault *u, u32 kind, u64 start, u64 end
 
     if (notice == NULL)
         return NULL;
-    notice->flags = kind;
-    notice->start = start;
-    notice->end = end;
-    notice->userfault = u;
+    *notice = (struct vma){.flags = kind, .start = start, .end = end, .userfault = u};
     userfault_get(u);
     atomic_add(&u->changing, 1);
     return notice;

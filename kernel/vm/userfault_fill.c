@@ -108,8 +108,10 @@ static int add_to_object(struct fill *f, struct object *o, u64 index)
         return -ENOMEM;
     f->page->flags = PG_UPTODATE | PG_MEMORY_ONLY;
     error = object_insert(o, index, f->page, true);
-    if (error == 0)
-        error = page_prepare_stores(o, f->page, index);
+    if (error == 0 && page_prepare_stores(o, f->page, index) != 0) { /* the file system is full */
+        (void)object_punch(o, index << PAGE_SHIFT, (index + 1) << PAGE_SHIFT);
+        return -ENOMEM;
+    }
     return error == -ERANGE ? -EFAULT : error;
 }
 

@@ -93,7 +93,8 @@ static void waiting(void)
     for (int i = 0; i < 2000 && proc_value(path, "total") != 2; i++)
         sleep_ms(1);
     text = slurp(path);
-    CHECK(strstr(text, "total:\t2\n") && strstr(text, "pending:\t") && strstr(text, "API:\taa:"), "fdinfo: %s", text);
+    CHECK(strstr(text, "total:\t2\n") && strstr(text, "pending:\t") && strstr(text, "API:\taa:"),
+          "fdinfo counts those who wait");
     free(text);
     uffd_wake(fd, at + 2 * PAGE, PAGE);
     uffd_wake(fd, at + PAGE, PAGE);

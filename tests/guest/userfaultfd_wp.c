@@ -265,6 +265,60 @@ static void other_calls(void)
     munmap(moved, 4 * PAGE);
 }
 
+static int child_sees(void *at) { return is_protected(at) ? 1 : *(volatile char *)at == '2' ? 0 : 2; }
+
+/* Pages that leave memory: what the entry says of their protection stays. */
+static void elsewhere(const char *what, char *at)
+{
+    int fd = uffd_new(0, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+    struct uffd_msg message;
+    pthread_t thread;
+
+    for (int i = 0; i < 4; i++)
+        memset(at + i * PAGE, '0' + i, PAGE);
+    uffd_register(fd, at, 4 * PAGE, WP);
+    OKAY(uffd_protect(fd, at, 2 * PAGE, 1), "%s: protect two pages", what);
+    OKAY(madvise(at, 4 * PAGE, 21 /* MADV_PAGEOUT */), "%s: page them all out", what);
+    CHECK(is_protected(at) && !is_protected(at + 2 * PAGE), "%s: the protection is remembered", what);
+    OKAY(uffd_protect(fd, at + 2 * PAGE, 2 * PAGE, 1), "%s: protect the others there", what);
+    OKAY(uffd_protect(fd, at, PAGE, 0), "%s: unprotect the first there", what);
+    CHECK(!is_protected(at) && is_protected(at + PAGE) && is_protected(at + 2 * PAGE), "%s: pagemap says so", what);
+    EXITS(child_sees, at + 2 * PAGE, 0, "%s: a child's is not protected", what);
+    store(at);
+    IS(at[0], 'S', "%s: a store to what is not protected goes on", what);
+    IS((long)load(at + 2 * PAGE), '2', "%s: so does a load of what is", what);
+    CHECK(is_protected(at + 2 * PAGE), "%s: which stays so", what);
+    thread = start(store, at + PAGE);
+    message = uffd_next(fd);
+    IS(message.arg.pagefault.flags, UFFD_PAGEFAULT_FLAG_WP | UFFD_PAGEFAULT_FLAG_WRITE, "%s: a store is reported",
+       what);
+    OKAY(uffd_protect(fd, at + PAGE, PAGE, 0), "%s: unprotect", what);
+    finish(thread);
+    CHECK(at[PAGE] == 'S' && at[PAGE + 1] == '1', "%s: the store is in the page", what);
+    close(fd);
+    munmap(at, 4 * PAGE);
+}
+
+static void paged_out_minor(void)
+{
+    int fd = uffd_new(0, 0);
+    char *shm = shared(1), *other = mremap(shm, 0, PAGE, MREMAP_MAYMOVE);
+    struct uffd_msg message;
+    pthread_t thread;
+
+    memset(other, 'z', PAGE);
+    madvise(other, PAGE, 21 /* MADV_PAGEOUT */);
+    uffd_register(fd, shm, PAGE, MINOR);
+    thread = start(load, shm);
+    message = uffd_next(fd);
+    CHECK(message.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_MINOR, "a shared page that was paged out is a minor fault");
+    OKAY(uffd_continue(fd, shm, PAGE, 0), "continue brings it back");
+    IS(finish(thread), 'z', "with its bytes");
+    close(fd);
+    munmap(shm, PAGE);
+    munmap(other, PAGE);
+}
+
 static void asynchronous(void)
 {
     int fd = uffd_new(O_NONBLOCK, UFFD_FEATURE_WP_ASYNC), file = make_file("async", bytes, sizeof(bytes));
@@ -306,6 +360,7 @@ static void body(void)
 
     close(fd);
     fill_bytes();
+    paged_out_minor();
     if (!has_wp) {
         skip("write protection", "this kernel has none");
         return;
@@ -315,6 +370,8 @@ static void body(void)
     untouched();
     with_missing();
     other_calls();
+    elsewhere("private", anon(4 * PAGE, RW));
+    elsewhere("shared", shared(4));
     asynchronous();
 }
 
