@@ -162,8 +162,10 @@ static int copy_process(struct task *child, const struct clone_args *a)
         atomic_add_relaxed(&parent->sighand->refs, 1);
         p->sighand = parent->sighand;
     } else {
-        error = sighand_copy(p, parent);
-        if (error == 0 && (a->flags & CLONE_CLEAR_SIGHAND))
+        p->sighand = sighand_copy(parent);
+        if (p->sighand == NULL)
+            error = -ENOMEM;
+        else if (a->flags & CLONE_CLEAR_SIGHAND)
             clear_handlers(p->sighand);
     }
     return error;

@@ -146,17 +146,12 @@ static int map_anonymous(struct space *space, u64 start, u64 end, unsigned prot)
  * on Linux. */
 static int zero_tail(struct space *space, u64 from, unsigned prot)
 {
-    static const u8 zeros[256];
-    u64 end = ALIGN_UP(from, PAGE_SIZE);
+    static const u8 zeros[PAGE_SIZE];
+    u64 n = ALIGN_UP(from, PAGE_SIZE) - from;
 
-    while ((prot & PROT_WRITE) && from < end) {
-        u64 n = MIN(end - from, sizeof(zeros));
-
-        if (space_write(space, from, zeros, n, false) != (ssize_t)n)
-            return -ENOMEM;
-        from += n;
-    }
-    return 0;
+    if (!(prot & PROT_WRITE) || n == 0)
+        return 0;
+    return space_write(space, from, zeros, n, false) == (ssize_t)n ? 0 : -ENOMEM;
 }
 
 static int map_segment(const struct elf *e, struct space *space, const struct elf_segment *s, u64 bias)

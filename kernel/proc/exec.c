@@ -168,21 +168,22 @@ static int take_over(struct task *t)
 static int reset_actions(struct process *p)
 {
     struct sighand *old = p->sighand, *mine;
-    struct process copy_to = {0};
     u64 flags;
 
     if (load_relaxed(&old->refs) > 1) {
-        if (sighand_copy(&copy_to, p) != 0)
+        mine = sighand_copy(p);
+        if (mine == NULL)
             return -ENOMEM;
         flags = spin_lock_irqsave(&p->signal_lock);
-        p->sighand = copy_to.sighand;
+        p->sighand = mine;
         spin_unlock_irqrestore(&p->signal_lock, flags);
         sighand_put(old);
     }
     mine = p->sighand;
     flags = spin_lock_irqsave(&mine->lock);
-    for (int i = 0; i < SIGNAL_MAX; i++)
-        mine->action[i] = (struct sigaction){.handler = mine->action[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL};
+    for (struct sigaction *a = mine->action; a < mine->action + SIGNAL_MAX; a++)
+        if ((a->handler | a->flags | a->mask) != 0)
+            *a = (struct sigaction){.handler = a->handler == SIG_IGN ? SIG_IGN : SIG_DFL};
     spin_unlock_irqrestore(&mine->lock, flags);
     return 0;
 }

@@ -90,6 +90,14 @@ static int push(struct exec *x, const void *bytes, size_t n, bool is_user)
     return 0;
 }
 
+/* N bytes below 16. */
+static int push_zeros(struct exec *x, u64 n)
+{
+    static const u8 zeros[16];
+
+    return push(x, zeros, n, false);
+}
+
 /* ---- strings ---- */
 
 static int get_string(const struct exec_strings *s, u32 i, u64 *user)
@@ -229,16 +237,15 @@ int exec_push_strings(struct exec *x)
 {
     struct space_layout *layout = space_layout(x->space);
     u64 n = (u64)final_argc(x) + x->environment.count;
-    static const u8 zeros[8];
     int error;
 
-    x->page = kzalloc(PAGE_SIZE);
+    x->page = kmalloc(PAGE_SIZE);
     x->addresses = kmalloc(n * sizeof(u64));
     if (x->page == NULL || x->addresses == NULL)
         return -ENOMEM;
     x->stack_position = x->random.stack_top;
     x->page_address = x->stack_position - PAGE_SIZE;
-    error = push(x, zeros, sizeof(zeros), false);
+    error = push_zeros(x, 8);
     if (error == 0)
         error = push_kernel_string(x, x->name);
     layout->env_end = x->stack_position;
@@ -310,11 +317,13 @@ int exec_push_table(struct exec *x)
     int error;
 
     random_bytes(random, sizeof(random));
-    x->stack_position = ALIGN_DOWN(x->stack_position, 16);
-    error = push(x, random, sizeof(random), false);
+    error = push_zeros(x, x->stack_position % 16);
+    if (error == 0)
+        error = push(x, random, sizeof(random), false);
     make_auxv(x, x->stack_position);
     table = (layout->n_auxv + envc + 1 + argc + 1 + 1) * sizeof(u64);
-    x->stack_position = ALIGN_DOWN(x->stack_position - table, 16) + table;
+    if (error == 0)
+        error = push_zeros(x, (x->stack_position - table) % 16);
     if (error == 0)
         error = push(x, layout->auxv, layout->n_auxv * sizeof(u64), false);
     if (error == 0)

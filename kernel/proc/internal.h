@@ -70,7 +70,7 @@ void process_kill_threads(struct process *process, struct task *except);
 void signal_wake(struct task *task, bool fatal);
 /* Takes the next signal that is not in MASK. 0: none. => signal_lock of the current process */
 int signal_dequeue(struct task *task, u64 mask, struct siginfo *info);
-int sighand_copy(struct process *to, const struct process *from);
+struct sighand *sighand_copy(const struct process *from); /* NULL = no memory */
 void sighand_put(struct sighand *sighand);
 void sigqueue_free(
     struct sigqueue *q); /* takes it out of its queue; one that was not allocated stays. => signal_lock */

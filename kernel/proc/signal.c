@@ -114,20 +114,19 @@ static bool is_fatal(struct process *p, const struct task *t, int sig)
            !signal_default_is_stop(sig) && !(t->awaited & SIGNAL_BIT(sig));
 }
 
-int sighand_copy(struct process *to, const struct process *from)
+struct sighand *sighand_copy(const struct process *from)
 {
     struct sighand *copy = kmalloc(sizeof(*copy));
     u64 flags;
 
     if (copy == NULL)
-        return -ENOMEM;
+        return NULL;
     copy->refs = 1;
     spin_init(&copy->lock);
     flags = spin_lock_irqsave(&from->sighand->lock);
     memcpy(copy->action, from->sighand->action, sizeof(copy->action));
     spin_unlock_irqrestore(&from->sighand->lock, flags);
-    to->sighand = copy;
-    return 0;
+    return copy;
 }
 
 void sighand_put(struct sighand *s)
