@@ -17,6 +17,17 @@ static void count_gone(struct space *s, const u64 *gone)
 /* A private page, not the object's. */
 static bool is_copy(pte_t e) { return pte_is_swap(e) || (pte_has_page(e) && (pte_page(e)->flags & PG_ANON)); }
 
+/* How many of the next N entries surely say nothing, in eights: most of a table that is nearly empty. */
+static inline unsigned empty_eights(const pte_t *pte, unsigned n)
+{
+    unsigned i = 0;
+
+    while (i + 8 <= n &&
+           (pte[i] | pte[i + 1] | pte[i + 2] | pte[i + 3] | pte[i + 4] | pte[i + 5] | pte[i + 6] | pte[i + 7]) == 0)
+        i += 8;
+    return i;
+}
+
 /* Entries of one leaf table. Returns how many are done. */
 static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
 {
@@ -28,7 +39,11 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
     for (i = 0; i < n && live > 0; i++) {
         pte_t e = w->pte[i], rest = 0;
 
-        if (e == 0 || (keep != NULL && batch->spares_copies && is_copy(e)))
+        if (e == 0) {
+            i += empty_eights(w->pte + i + 1, n - i - 1);
+            continue;
+        }
+        if (keep != NULL && batch->spares_copies && is_copy(e))
             continue;
         if (pte_has_page(e)) {
             struct page *page = pte_page(e);
