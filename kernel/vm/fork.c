@@ -16,6 +16,8 @@
 
 struct fork {
     struct space *parent, *child;
+    struct page *upper; /* the parent's level-1 table that was used last, for addresses of UPPER_SPAN */
+    u64 upper_span;
     u64 shared_to;          /* tables below this address are shared, whatever vma they serve */
     u64 private_pages;      /* anonymous ones that the child has got */
     pte_t dropped;          /* bits of entries that the child does not get, of the vma at hand */
@@ -46,8 +48,8 @@ static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pt
 {
     unsigned missing = live, pages = 0, private = 0;
 
-    for (pte_t *end = from + n; from < end; from++, to++, va += PAGE_SIZE) {
-        pte_t e = *from;
+    for (pte_t *pte = from, *end = from + n; pte < end; pte++) {
+        pte_t e = *pte;
 
         if (e == 0)
             continue;
@@ -56,8 +58,8 @@ static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pt
             u32 flags = page->flags;
 
             if ((e & (PTE_V | PTE_W)) == (PTE_V | PTE_W)) {
-                tlb_note(&f->batch, va);
-                e = pte_write_protect(from);
+                tlb_note(&f->batch, va + (u64)(pte - from) * PAGE_SIZE);
+                e = pte_write_protect(pte);
             }
             if (!(flags & PG_RESERVED)) {
                 page_get(page);
@@ -67,7 +69,7 @@ static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pt
         } else if (pte_is_swap(e)) {
             swap_get(pte_slot(e));
         }
-        *to = e;
+        to[pte - from] = e;
         if (--missing == 0)
             break;
     }
@@ -189,6 +191,27 @@ static int copy_span_or_table(struct fork *f, const struct vma *v, struct pt_wal
     return copy_leaves(f, v, table, pte, pt_walk_pages(w), w->va);
 }
 
+/* pt_step, which most often stays in the level-1 table of the step before. */
+static bool next_entry(struct fork *f, struct pt_walk *w)
+{
+    if (likely(w->va >> level_shift(2) == f->upper_span)) {
+        if (w->va >= w->end)
+            return false;
+        w->pte = (pte_t *)page_address(f->upper) + pt_index(w->va, 1);
+        w->table = f->upper;
+        w->level = 1;
+        w->next = MIN(ALIGN_DOWN(w->va, level_size(1)) + level_size(1), w->end);
+        return true;
+    }
+    if (!pt_step(w))
+        return false;
+    if (w->level == 1) {
+        f->upper = w->table;
+        f->upper_span = w->va >> level_shift(2);
+    }
+    return true;
+}
+
 static int copy_pages(struct fork *f, const struct vma *v)
 {
     struct pt_walk w = {.space = f->parent, .va = MAX(v->start, f->shared_to), .end = v->end, .mode = PT_TABLES};
@@ -196,7 +219,7 @@ static int copy_pages(struct fork *f, const struct vma *v)
 
     if (vma_is_shared(v) && !(v->flags & VMA_MARKED) && (!(v->flags & VMA_UFFD_WP) || f->dropped != 0))
         return 0;
-    for (; result == 0 && pt_step(&w); w.va = w.next)
+    for (; result == 0 && next_entry(f, &w); w.va = w.next)
         result = copy_span_or_table(f, v, &w);
     return result;
 }
@@ -261,6 +284,7 @@ struct space *space_fork(struct space *parent)
         return ERR_PTR(-ENOMEM);
     f.parent = parent;
     f.shared_to = f.private_pages = 0;
+    f.upper_span = UINT64_MAX;
     list_init(&f.userfaults);
     tlb_begin(&f.batch, parent);
     write_lock(&parent->lock);
