@@ -47,6 +47,24 @@ static int run(const char *fmt, ...)
 
 /* ---- images in memory ---- */
 
+/* The journal in IMAGE has checksums from now on. */
+static void use_checksums(u8 *image, u64 size, u32 kind)
+{
+    for (u64 at = 0; at < size; at += 1024) {
+        struct log_super *s = (struct log_super *)(image + at);
+
+        if (s->header.magic != to_be32(JOURNAL_MAGIC) || s->header.type != to_be32(BLOCK_SUPER_V2))
+            continue;
+        s->incompat |= to_be32(kind);
+        s->checksum_type = CHECKSUM_CRC32C;
+        s->checksum = 0;
+        journal_crc_init();
+        s->checksum = to_be32(journal_crc32c(~0u, s, sizeof(*s)));
+        return;
+    }
+    panic("no journal in the image");
+}
+
 static void make_images(void)
 {
     for (unsigned i = 0; i < 3; i++) {
@@ -62,6 +80,8 @@ static void make_images(void)
             panic("mke2fs failed");
         disk_read(fd, fresh_image[i], image_sizes[i], 0);
         disk_close(fd);
+        if (i > 0)
+            use_checksums(fresh_image[i], image_sizes[i], i == 1 ? LOG_INCOMPAT_CSUM_V2 : LOG_INCOMPAT_CSUM_V3);
     }
     start_image = malloc(MAX_IMAGE);
     state_image = malloc(MAX_IMAGE);

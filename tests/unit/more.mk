@@ -5,3 +5,7 @@ ext3_SOURCES := lib/radix.c vm/object.c vm/readwrite.c vm/truncate.c vm/writebac
 
 .DEFAULT_GOAL := all
 $(UNIT)/ext3_test: $(wildcard tests/unit/ext3host/*.[ch] kernel/fs/ext3/*.h kernel/fs/journal/*.h)
+
+journal_SHADOW := $(ext3_SHADOW)
+journal_SOURCES := $(ext3_SOURCES)
+$(UNIT)/journal_test: $(wildcard tests/unit/ext3host/*.[ch] kernel/fs/ext3/*.h kernel/fs/journal/*.h)

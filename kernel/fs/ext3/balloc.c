@@ -194,7 +194,7 @@ static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g
 {
     struct ext3 *fs = h->fs;
     struct buffer *bitmap;
-    u32 bit = goal != 0 ? goal - ext3_group_first_block(fs, g) : 0;
+    u32 bit = goal != 0 ? goal - ext3_group_first_block(fs, g) : fs->groups[g].rotor;
     int error = -ENOSPC;
 
     if (!group_has_free(fs, g, goal != 0 ? 1 : least))
@@ -205,8 +205,11 @@ static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g
         return (int)PTR_ERR(bitmap) == -ENOMEM ? -ENOMEM : -ENOSPC;
     }
     if ((goal != 0 && take_goal(fs, bitmap->data, g, bit, self, max, run)) ||
-        find_run(fs, bitmap->data, g, bit, self, least, max, run))
+        find_run(fs, bitmap->data, g, bit, self, least, max, run) ||
+        (goal == 0 && bit > 0 && find_run(fs, bitmap->data, g, 0, self, least, max, run)))
         error = take_run(h, g, bitmap, run, max);
+    if (error == 0 && goal == 0)
+        fs->groups[g].rotor = run->first + run->count - ext3_group_first_block(fs, g);
     buffer_put(bitmap);
     return error == -EUCLEAN ? -ENOSPC : error;
 }

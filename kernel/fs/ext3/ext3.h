@@ -36,6 +36,7 @@ struct ext3_group {
     bool bitmap_is_bad; /* do not allocate here. Under alloc_lock, inode_lock */
     u8 *pending;        /* blocks that were freed, but not by a durable transaction: a bitmap, or NULL. alloc_lock */
     u32 n_pending;
+    u32 rotor; /* where the last search without a goal ended; alloc_lock */
 };
 
 struct ext3_options {

@@ -281,7 +281,7 @@ static int after_recovery(struct ext3 *fs)
     int earlier = fs->journal != NULL ? journal_earlier_error(fs->journal) : 0;
 
     if (earlier != 0) {
-        kprintf("ext3 %s: the journal was aborted earlier, error %d", fs->device->name, -earlier);
+        kprintf("ext3 %s: the journal was aborted earlier, error %u", fs->device->name, 0u - (u32)earlier);
         fs->disk->state |= to_le16(EXT3_ERROR_FS);
         journal_clear_error(fs->journal);
     }
@@ -297,9 +297,8 @@ static int apply_options(struct ext3 *fs)
     u32 on_error = from_le16(fs->disk->errors);
 
     if (fs->options.on_error == 0) /* the disk's wish */
-        fs->options.on_error = on_error >= EXT3_ON_ERROR_CONTINUE && on_error <= EXT3_ON_ERROR_PANIC
-                                   ? on_error
-                                   : EXT3_ON_ERROR_CONTINUE;
+        fs->options.on_error =
+            on_error >= EXT3_ON_ERROR_CONTINUE && on_error <= EXT3_ON_ERROR_PANIC ? on_error : EXT3_ON_ERROR_CONTINUE;
     if (fs->journal == NULL)
         return 0;
     journal_set_barrier(fs->journal, fs->options.barrier);
@@ -478,11 +477,10 @@ static void show_options(struct super *super, char *buf, size_t size)
     const struct ext3_options *o = &fs->options;
     static const char *const on_error[] = {"", ",errors=continue", ",errors=remount-ro", ",errors=panic"};
 
-    snprintf(buf, size, "%s%s%s%s", on_error[o->on_error], o->barrier ? "" : ",barrier=0",
-             o->no_load ? ",noload" : "",
-             fs->journal == NULL                     ? ""
-             : o->data == EXT3_DATA_WRITEBACK        ? ",data=writeback"
-                                                     : ",data=ordered");
+    snprintf(buf, size, "%s%s%s%s", on_error[o->on_error], o->barrier ? "" : ",barrier=0", o->no_load ? ",noload" : "",
+             fs->journal == NULL              ? ""
+             : o->data == EXT3_DATA_WRITEBACK ? ",data=writeback"
+                                              : ",data=ordered");
     if (o->commit_seconds != 5 && o->commit_seconds != 0)
         snprintf(buf + strlen(buf), size - strlen(buf), ",commit=%u", o->commit_seconds);
 }

@@ -170,10 +170,11 @@ static void write_tag(struct journal *j, u8 *at, const struct buffer *b, u32 fla
 
 static void set_last_tag(struct journal *j, u8 *at)
 {
+    /* The lowest byte of the flags; tags of 10 bytes are not aligned. */
     if (j->incompat & LOG_INCOMPAT_CSUM_V3)
-        ((struct log_tag_v3 *)at)->flags |= to_be32(TAG_LAST);
+        at[offsetof(struct log_tag_v3, flags) + 3] |= TAG_LAST;
     else
-        ((struct log_tag *)at)->flags |= to_be16(TAG_LAST);
+        at[offsetof(struct log_tag, flags) + 1] |= TAG_LAST;
 }
 
 /* The first buffer to be logged from B on in T's list; NULL. */
