@@ -20,7 +20,7 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 
 OUT=$BUILD/test
 # Programs that depend on the paging mode and on how much memory there is.
-MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_shmem mmap_model fork_tables thp pagemap pagescan mmap_family"
+MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_shmem mmap_model fork_tables thp pagemap pagescan mmap_family userfaultfd userfaultfd_wp"
 # ... and those that enter and leave the kernel in every way.
 ISOLATION_GROUP="$MMAP_GROUP signals handlers frames threads fork_exec_wait unaligned"
 # A machine that says nothing for so long hangs.
