@@ -4,6 +4,7 @@
 #include "proc/usage.h"
 #include "sys/syscall.h"
 #include "vm/limits.h"
+#include "vm/space.h"
 #include "vm/uaccess.h"
 
 DEFINE_SYSCALL(sys_exit) { task_exit(((int)a0 & 0xff) << 8); }
@@ -152,6 +153,20 @@ static int check_limit(unsigned resource, const struct rlimit *new, const struct
     return new->hard > old->hard && !capable(current->cred, CAP_SYS_RESOURCE) ? -EPERM : 0;
 }
 
+/* P has a limit for its data now. */
+static void count_data(struct process *p)
+{
+    struct task *leader = process_leader(p);
+    struct space *space = leader != NULL ? task_space(leader) : NULL;
+
+    if (space != NULL) {
+        space_count_exactly(space);
+        space_put(space);
+    }
+    if (leader != NULL)
+        task_put(leader);
+}
+
 static int change_limit(struct process *p, unsigned resource, const struct rlimit *new, struct rlimit *old)
 {
     struct rlimit *limit = &p->limits.limit[resource];
@@ -168,7 +183,7 @@ static int change_limit(struct process *p, unsigned resource, const struct rlimi
     if (error == 0 && new != NULL && resource == RLIMIT_CPU)
         cpu_limit_start(p);
     if (error == 0 && new != NULL && resource == RLIMIT_DATA && new->soft != RLIM_INFINITY)
-        vm_count_exactly();
+        count_data(p);
     return error;
 }
 

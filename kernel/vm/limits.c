@@ -26,14 +26,23 @@ struct vm_settings vm_settings = {
     .admin_reserve_kbytes = 8192,
     .max_map_count = 65530,
 };
-bool vm_counts_exactly;
+static bool all_count; /* OVERCOMMIT_NEVER was set once */
 
-void vm_count_exactly(void) { store_relaxed(&vm_counts_exactly, true); }
+void space_count_exactly(struct space *s) { store_relaxed(&s->counts_exactly, true); }
+bool vm_counts_exactly(void) { return load_relaxed(&all_count) || rlimit_of_current(RLIMIT_DATA) != RLIM_INFINITY; }
+
+static void count_in(struct space *s, void *argument)
+{
+    (void)argument;
+    space_count_exactly(s);
+}
 
 void vm_set_overcommit(enum overcommit_mode mode)
 {
-    if (mode == OVERCOMMIT_NEVER)
-        vm_count_exactly();
+    if (mode == OVERCOMMIT_NEVER) {
+        store_release(&all_count, true);
+        swapout_each_space(count_in, NULL);
+    }
     store_relaxed(&vm_settings.overcommit_memory, mode);
 }
 
@@ -78,7 +87,7 @@ u64 vm_commit_limit(void)
     return own + swap_pages();
 }
 
-static void add_committed(const struct space *s, void *sum)
+static void add_committed(struct space *s, void *sum)
 {
     *(u64 *)sum += load_relaxed(&s->data_pages) + load_relaxed(&s->stack_pages);
 }

@@ -18,10 +18,11 @@ extern struct vm_settings {
 } vm_settings;
 void vm_set_overcommit(enum overcommit_mode mode);
 
-/* Somebody counts private writable pages (RLIMIT_DATA, OVERCOMMIT_NEVER): then vmas tell exactly which those are, and a
- * change of protection splits them (vm/mprotect.c). Once set it stays. */
-extern bool vm_counts_exactly;
-void vm_count_exactly(void); /* a process got a limit for its data */
+/* Where private writable pages are counted (RLIMIT_DATA, OVERCOMMIT_NEVER), vmas tell exactly which those are, and a
+ * change of protection splits them (vm/mprotect.c). S, whose process got a limit, is such a space from now on. */
+void space_count_exactly(struct space *s);
+/* Whether a new space of the current process is. */
+bool vm_counts_exactly(void);
 
 /* RLIMIT_AS, and for private writable pages RLIMIT_DATA, let S have N pages more. => S's lock */
 bool within_limits(const struct space *s, u64 n, bool is_data);

@@ -315,7 +315,7 @@ static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, u
         if (v->flags & VMA_SEALED)
             return -EPERM;
         to = MIN(v->end, end);
-        result = vm_counts_exactly ? protect_exactly(s, v, address, to, prot, removed)
+        result = s->counts_exactly ? protect_exactly(s, v, address, to, prot, removed)
                                    : protect_in_vma(s, v, address, to, prot);
         if (result != 0)
             return result;
@@ -371,7 +371,7 @@ long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
     u64 end = address + ALIGN_UP(length, PAGE_SIZE);
     int result;
 
-    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address && !vm_counts_exactly) &&
+    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address && !s->counts_exactly) &&
         protect_part(s, address, end, prot, &result))
         return result;
     return protect_mappings(s, address, length, prot);

@@ -42,6 +42,7 @@ struct space *space_create(void)
     rwlock_init(&s->lock);
     vma_tree_init(&s->vmas);
     spin_init(&s->tables_lock);
+    s->counts_exactly = vm_counts_exactly();
     pt_forget_leaves(s);
     s->asid = asid_alloc();
     s->stale = UINT32_MAX; /* an earlier space may have had the ASID */

@@ -52,7 +52,7 @@ void swapout_forget_space(struct space *s)
         wait_event(&spaces.left, load_acquire(&spaces.pinned) != s);
 }
 
-void swapout_each_space(void (*visit)(const struct space *s, void *argument), void *argument)
+void swapout_each_space(void (*visit)(struct space *s, void *argument), void *argument)
 {
     struct space *s;
 

@@ -11,7 +11,7 @@ void swapout_add_space(struct space *s);
 void swapout_forget_space(struct space *s);
 
 /* Calls VISIT for every space there is. => VISIT takes no lock */
-void swapout_each_space(void (*visit)(const struct space *s, void *argument), void *argument);
+void swapout_each_space(void (*visit)(struct space *s, void *argument), void *argument);
 
 /* While entries move to where the TLBs do not know them yet, the hand passes S by. => space lock for writing */
 void swapout_bar(struct space *s, bool on);

@@ -108,6 +108,7 @@ struct space {
     u64 minor_faults, major_faults;
     struct list scan_link; /* vm/swapout.c: the clock's hand is at scan_hand */
     u64 scan_hand;
+    bool counts_exactly; /* vm/limits.h */
     bool has_sealed;  /* there is a mapping with VMA_SEALED */
     bool has_locked;  /* there are or were mappings with VMA_LOCKED */
     bool scan_barred; /* the hand passes it by: set and read under tables_lock */
