@@ -66,10 +66,11 @@ bool huge_is_wanted(struct space *s, const struct vma *v, u64 address)
 
 struct page *huge_alloc(void)
 {
+    u32 wait = load_relaxed(&failed_wait);
     struct page *head;
 
-    if (load_relaxed(&failed_wait) > 0) {
-        atomic_sub(&failed_wait, 1);
+    if (wait > 0) {
+        store_relaxed(&failed_wait, wait - 1); /* two at once may count one: it is a guess anyway */
         return NULL;
     }
     if (page_free_count() < page_total_count() / 4 + HUGE_PAGES)
