@@ -57,6 +57,7 @@ static void free_with_files(struct message *m)
 void message_free(struct message *m)
 {
     if (m->n_files > 0) {
+        flight_end(m);
         free_with_files(m);
         return;
     }
@@ -74,6 +75,7 @@ static struct message *message_create(struct unix_socket *s, struct uio *uio, si
         return ERR_PTR(-ENOBUFS);
     memset(m, 0, sizeof(*m));
     list_init(&m->link);
+    list_init(&m->carrier_link);
     m->length = n;
     m->cred = (struct unix_cred){task_pid(current_task()), current->cred->uid, current->cred->gid};
     m->from = s->family == AF_INET ? inet_source(s) : s->name;
@@ -101,6 +103,8 @@ static int deliver(struct unix_socket *to, struct message *m)
     else if (!has_room(to, m->length))
         error = -EAGAIN;
     if (error == 0) {
+        if (m->n_files > 0)
+            flight_begin(m, to);
         list_add_tail(&to->messages, &m->link);
         store_relaxed(&to->queued, to->queued + m->length);
     }
@@ -228,6 +232,7 @@ static int give_files(struct message *m, struct unix_receive *r)
     if (m->n_files == 0)
         return 0;
     if (!r->peek) {
+        flight_end(m);
         r->files = m->files;
         r->n_files = m->n_files;
         m->files = NULL;
@@ -281,6 +286,7 @@ static ssize_t receive_stream(struct unix_socket *s, struct uio *uio, struct uni
 
     list_for_each_safe(m, next, &s->messages, link) {
         size_t n = MIN(uio->left, m->length - m->offset), done;
+        bool has_files = m->n_files > 0;
 
         if (uio->left == 0 || (total > 0 && m->n_files > 0))
             break;
@@ -299,6 +305,8 @@ static ssize_t receive_stream(struct unix_socket *s, struct uio *uio, struct uni
         }
         if (done < n)
             return total > 0 ? (ssize_t)total : -EFAULT;
+        if (has_files)
+            break; /* bytes that came with descriptors are not mixed with later ones */
     }
     r->full_length = total;
     return (ssize_t)total;

@@ -39,12 +39,13 @@ static struct unix_socket *socket_alloc(unsigned family, unsigned type)
     list_init(&s->backlog);
     list_init(&s->backlog_link);
     list_init(&s->messages);
+    list_init(&s->flight_link);
     wait_queue_init(&s->readable);
     wait_queue_init(&s->writable);
     return s;
 }
 
-static void drop_messages(struct unix_socket *s)
+void unix_drop_messages(struct unix_socket *s)
 {
     struct list dropped;
 
@@ -65,7 +66,7 @@ void unix_put(struct unix_socket *s)
 {
     if (atomic_sub(&s->refs, 1) != 0)
         return;
-    drop_messages(s);
+    unix_drop_messages(s);
     kfree(s);
 }
 
@@ -122,11 +123,15 @@ static void socket_close(struct unix_socket *s)
     }
     if (inode != NULL)
         inode_put(inode);
-    drop_messages(s);
+    unix_drop_messages(s);
     unix_put(s);
 }
 
-static void socket_release(struct file *file) { socket_close(file->private); }
+static void socket_release(struct file *file)
+{
+    socket_close(file->private);
+    flight_collect();
+}
 
 /* A file for S, whose reference it takes over. */
 static struct file *socket_file(struct unix_socket *s, u32 flags)
@@ -142,6 +147,7 @@ static struct file *socket_file(struct unix_socket *s, u32 flags)
         return file;
     }
     file->private = s;
+    s->file = file;
     file->anon_name = s->family == AF_UNIX ? "socket:[unix]" : "socket:[inet]";
     return file;
 }

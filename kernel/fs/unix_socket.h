@@ -53,6 +53,9 @@ struct message {
     struct unix_name from;
     unsigned n_files;
     struct file **files; /* referenced */
+    /* unix_flight.c: */
+    struct unix_socket *holder; /* in whose list it waits, while it carries files */
+    struct list carrier_link;
     char data[];
 };
 
@@ -77,6 +80,10 @@ struct unix_socket {
     s32 error; /* a positive errno that the next call reports: the peer closed with data unread, nobody listens */
     u64 receive_timeout, send_timeout; /* ns; 0: none */
     struct socket_options options;
+    struct file *file;          /* its own; NULL before accept(2) */
+    u32 in_flight;              /* messages that carry FILE; flight lock, as the next two */
+    struct list flight_link;    /* while there are such */
+    bool is_reachable;          /* the collector's */
     struct unix_name peer_name; /* UDP: whom it is connected to; unix_lock */
     struct unix_cred cred, peer_cred;
     struct unix_name name;
@@ -131,6 +138,13 @@ struct unix_receive {
 };
 ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive *receive);
 void message_free(struct message *m);
+void unix_drop_messages(struct unix_socket *s);
+
+/* unix_flight.c: files on their way. M, with files, has been put into HOLDER's list; is being taken out of it. */
+void flight_begin(struct message *m, struct unix_socket *holder);
+void flight_end(struct message *m);
+/* Closes sockets that only messages in sockets of their own kind refer to. => no locks */
+void flight_collect(void);
 
 /* inet_socket.c */
 struct inet_address { /* host byte order */

@@ -300,6 +300,27 @@ static void nested(void)
     OKAY(close(previous), "goes with its outermost");
 }
 
+/* Sockets that are sent through themselves and closed do not stay for ever: files run out otherwise. */
+static void circles(void)
+{
+    int ends[2], made = 0;
+
+    for (; made < 5000 && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0; made++) {
+        if (send_descriptor(ends[0], ends[1]) < 0 || send_descriptor(ends[1], ends[0]) < 0)
+            break;
+        close(ends[0]);
+        close(ends[1]);
+    }
+    IS(made, 5000, "sockets sent through each other");
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    IS(send_descriptor(ends[0], 1), 1, "a message with a descriptor");
+    IS(write(ends[0], "plain", 5), 5, "and one without");
+    IS(read(ends[1], buffer, 100), 1, "are read one after the other");
+    IS(read(ends[1], buffer, 100), 5, "the second");
+    close(ends[0]);
+    close(ends[1]); /* what was left of the circles goes with it */
+}
+
 static void body(void)
 {
     kinds();
@@ -311,6 +332,7 @@ static void body(void)
     packets();
     rights();
     nested();
+    circles();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
