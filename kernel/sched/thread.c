@@ -108,7 +108,8 @@ int thread_init(struct thread *t, const char *name)
 
     if (stack == NULL)
         return -ENOMEM;
-    memset(t, 0, sizeof(*t));
+    memset(t, 0, offsetof(struct thread, regs)); /* its user registers are set before it runs */
+    memset(&t->context, 0, sizeof(*t) - offsetof(struct thread, context));
     t->stack = stack;
     t->kernel_sp = kernel_stack_top(stack);
     t->hart = this_hart();
