@@ -205,8 +205,16 @@ static u64 evict_private(u64 n)
 }
 
 #define WRITE_BACK_PAGES 512 /* that a round moves from the store to a swap device */
-#define FREED_SOME 64 /* pages: a round that frees as many did something, even if others have taken them already */
-#define DESPERATE 2   /* idle rounds; after these, pages that did not compress are tried again */
+#define DESPERATE 2          /* idle rounds; after these, pages that did not compress are tried again */
+
+/* A round began with BEFORE free pages and freed FREED: did that help, or do a few pages only go round in circles? What
+ * it freed others may have taken already. */
+static bool has_helped(u64 before, u64 freed)
+{
+    u64 wanted = pages_enough() - MIN(before, pages_enough());
+
+    return page_free_count() > before || freed > wanted / 2;
+}
 
 static void reclaim_round(void)
 {
@@ -225,7 +233,7 @@ static void reclaim_round(void)
     mutex_unlock(&reclaim.busy);
     if (page_free_count() < pages_enough())
         freed += shrink_others(pages_enough() - page_free_count());
-    reclaim.idle_rounds = page_free_count() > before || freed >= FREED_SOME ? 0 : reclaim.idle_rounds + 1;
+    reclaim.idle_rounds = has_helped(before, freed) ? 0 : reclaim.idle_rounds + 1;
     atomic_add(&reclaim.rounds, 1);
     wake_all(&reclaim.progress);
 }

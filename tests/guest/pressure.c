@@ -117,6 +117,85 @@ static void out_of_memory(void)
     }
 }
 
+/* ---- who is chosen ---- */
+
+static uint64_t noise(uint64_t x)
+{
+    x ^= x >> 33;
+    x *= 0xff51afd7ed558ccdu;
+    x ^= x >> 33;
+    x *= 0xc4ceb9fe1a85ec53u;
+    return x ^ x >> 33;
+}
+
+static void adjust(const char *adjustment)
+{
+    int fd = (int)NEED(open("/proc/self/oom_score_adj", O_WRONLY));
+
+    NEED(write(fd, adjustment, strlen(adjustment)));
+    close(fd);
+}
+
+/* Holds N bytes of noise until RELEASE is closed at the other end; tells by a byte that it has them. */
+static pid_t holder(size_t n, const char *adjustment, int ready, const int release[2])
+{
+    pid_t pid = NEED(fork());
+    size_t wrong = 0;
+    uint64_t *at;
+    char byte = 0;
+
+    if (pid != 0)
+        return pid;
+    close(release[1]);
+    adjust(adjustment);
+    at = anon(n, PROT_READ | PROT_WRITE);
+    for (size_t i = 0; i < n / 8; i++)
+        at[i] = noise(i);
+    NEED(write(ready, &byte, 1));
+    NEED(read(release[0], &byte, 1));
+    for (size_t i = 0; i < n / 8; i++)
+        wrong += at[i] != noise(i);
+    _exit(wrong != 0);
+}
+
+static int eat_noise(void *unused UNUSED)
+{
+    for (uint64_t block = 0;; block++) {
+        uint64_t *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (at == MAP_FAILED)
+            return 50;
+        for (uint64_t i = 0; i < 1 << 17; i++)
+            at[i] = noise(i + block * 1000003);
+    }
+}
+
+/* The eater is smaller than the process that is protected when memory ends. */
+static void the_right_one(void)
+{
+    int ready[2], release[2], status;
+    pid_t protected, small;
+    struct ending end;
+    char byte;
+
+    NEED(pipe(ready));
+    NEED(pipe(release));
+    protected = holder(memory / 2, "-700", ready[1], release);
+    NEED(read(ready[0], &byte, 1));
+    small = holder(memory / 20, "0", ready[1], release);
+    NEED(read(ready[0], &byte, 1));
+    end = in_child(eat_noise, NULL);
+    CHECK(end.signal == SIGKILL || end.status == 50, "who eats all that is left dies of it");
+    close(release[1]);
+    NEED(waitpid(protected, &status, 0));
+    CHECK(status == 0, "a larger one with oom_score_adj -700 does not, and keeps every byte");
+    NEED(waitpid(small, &status, 0));
+    CHECK(status == 0, "nor does a small one");
+    close(release[0]);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void body(void)
 {
     struct sysinfo info;
@@ -136,6 +215,7 @@ static void body(void)
     large_file(pages);
     anonymous_beside_files(pages);
     out_of_memory();
+    the_right_one();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
