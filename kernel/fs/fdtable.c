@@ -251,6 +251,24 @@ static struct file *clear_entry(struct fd_table *t, unsigned fd)
     return file;
 }
 
+int fd_make_room(void)
+{
+    struct fd_table *t = current->files;
+    u64 max = MIN(limit(), (u64)FD_MAX);
+    unsigned fd;
+    int error = 0;
+
+    spin_lock(&t->lock);
+    while (error == 0) {
+        fd = lowest_free(t, 0);
+        if (fd < max && fd < t->capacity)
+            break;
+        error = fd >= max ? -EMFILE : grow(t, fd);
+    }
+    spin_unlock(&t->lock);
+    return error;
+}
+
 int fd_install_from(struct file *file, int lowest, bool cloexec)
 {
     struct fd_table *t = current->files;

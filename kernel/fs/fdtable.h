@@ -34,6 +34,7 @@ static inline void fd_release(struct fd_use *use)
         file_put(use->file);
 }
 
+int fd_make_room(void); /* the next fd_install will find room, unless another thread takes it: 0, -EMFILE, -ENOMEM */
 int fd_install_from(struct file *file, int lowest,
                     bool cloexec); /* as fd_install, but at least LOWEST: -EMFILE, -ENOMEM, -EINVAL */
 /* Puts FILE, whose reference it takes over on success, at FD, closing what is there: FD or -errno. */

@@ -87,19 +87,19 @@ static int bind_operations(struct file *file)
     return file->ops->open != NULL ? file->ops->open(inode, file) : 0;
 }
 
-/* A file on PATH, whose references it takes over in any case. */
-static struct file *open_path(struct path *path, u32 flags, bool created)
+/* Makes FILE, fresh, one on PATH; takes both over in any case. The file is allocated before anything is created or cut
+ * for it. */
+static struct file *open_path(struct file *file, struct path *path, u32 flags, bool created)
 {
     struct inode *inode = path_inode(path);
-    struct file *file;
     int error = 0;
 
     if (!(flags & O_PATH))
         error = may_open(path, flags, created);
-    file = error == 0 ? file_alloc(flags) : NULL;
-    if (file == NULL) {
+    if (error != 0) {
         path_put(path);
-        return ERR_PTR(error != 0 ? error : -ENFILE);
+        file_free(file);
+        return ERR_PTR(error);
     }
     inode_hold(inode);
     file->inode = inode;
@@ -130,16 +130,18 @@ static struct file *open_path(struct path *path, u32 flags, bool created)
 }
 
 /* Without O_CREAT. */
-static struct file *open_existing(int dirfd, const char *name, u32 flags, unsigned lookup)
+static struct file *open_existing(struct file *fresh, int dirfd, const char *name, u32 flags, unsigned lookup)
 {
     struct path path;
     int error;
 
     lookup |= (flags & O_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & O_DIRECTORY ? LOOKUP_DIRECTORY : 0);
     error = path_lookup(dirfd, name, lookup, &path);
-    if (error != 0)
+    if (error != 0) {
+        file_free(fresh);
         return ERR_PTR(error);
-    return open_path(&path, flags, false);
+    }
+    return open_path(fresh, &path, flags, false);
 }
 
 /* The last component in the walk's directory, made if it is not there: *CREATED. A positive dentry, or ERR_PTR. */
@@ -178,7 +180,7 @@ out:
     return d;
 }
 
-static struct file *open_create(int dirfd, const char *name, u32 flags, u32 mode)
+static struct file *open_create(struct file *fresh, int dirfd, const char *name, u32 flags, u32 mode)
 {
     struct file *file = NULL;
     struct dentry *d;
@@ -191,7 +193,7 @@ static struct file *open_create(int dirfd, const char *name, u32 flags, u32 mode
         if (error != 0)
             break;
         if (w.last_kind != LAST_NORMAL && w.links > 0 && w.last_kind == LAST_ROOT) { /* a magic link's target */
-            file = open_path(&w.path, flags, false);
+            file = open_path(fresh, &w.path, flags, false);
             w.path.dentry = NULL;
             break;
         }
@@ -214,17 +216,19 @@ static struct file *open_create(int dirfd, const char *name, u32 flags, u32 mode
                 error = -EISDIR;
                 break;
             }
-            file = open_path(&w.path, flags, created);
+            file = open_path(fresh, &w.path, flags, created);
             w.path.dentry = NULL;
         }
     }
     walk_end(&w);
+    if (error != 0)
+        file_free(fresh);
     return error != 0 ? ERR_PTR(error) : file;
 }
 
 /* O_TMPFILE: a file without a name in the file system of a directory. O_EXCL: linkat may not give it one (not
  * remembered). */
-static struct file *open_tmpfile(int dirfd, const char *name, u32 flags, u32 mode)
+static struct file *open_tmpfile(struct file *fresh, int dirfd, const char *name, u32 flags, u32 mode)
 {
     struct path path;
     struct inode *dir, *inode;
@@ -232,7 +236,7 @@ static struct file *open_tmpfile(int dirfd, const char *name, u32 flags, u32 mod
     int error = path_lookup(dirfd, name, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &path);
 
     if (error != 0)
-        return ERR_PTR(error);
+        goto failed;
     dir = path_inode(&path);
     error = path_want_write(&path);
     if (error == 0)
@@ -241,7 +245,7 @@ static struct file *open_tmpfile(int dirfd, const char *name, u32 flags, u32 mod
         error = -EOPNOTSUPP;
     if (error != 0) {
         path_put(&path);
-        return ERR_PTR(error);
+        goto failed;
     }
     write_lock(&dir->lock);
     inode = dir->ops->tmpfile(dir, S_IFREG | (mode & 07777 & ~current_umask()));
@@ -254,23 +258,32 @@ static struct file *open_tmpfile(int dirfd, const char *name, u32 flags, u32 mod
     dentry_put(path.dentry);
     if (IS_ERR(d)) {
         mount_put(path.mount);
-        return (struct file *)d;
+        error = (int)PTR_ERR(d);
+        goto failed;
     }
     path.dentry = d;
-    return open_path(&path, flags & ~(u32)(O_TMPFILE | O_TRUNC), true);
+    return open_path(fresh, &path, flags & ~(u32)(O_TMPFILE | O_TRUNC), true);
+
+failed:
+    file_free(fresh);
+    return ERR_PTR(error);
 }
 
 struct file *file_open_at(int dirfd, const char *name, u32 flags, u32 mode)
 {
     int error = check_flags(&flags);
+    struct file *fresh;
 
     if (error != 0)
         return ERR_PTR(error);
+    fresh = file_alloc(flags);
+    if (fresh == NULL)
+        return ERR_PTR(-ENFILE);
     if ((flags & O_TMPFILE) == O_TMPFILE)
-        return open_tmpfile(dirfd, name, flags, mode);
+        return open_tmpfile(fresh, dirfd, name, flags, mode);
     if (flags & O_CREAT)
-        return open_create(dirfd, name, flags, mode);
-    return open_existing(dirfd, name, flags, 0);
+        return open_create(fresh, dirfd, name, flags, mode);
+    return open_existing(fresh, dirfd, name, flags, 0);
 }
 
 /* exec's open (execve(2), execveat(2)). */
@@ -299,7 +312,13 @@ struct file *file_open_exec(int dirfd, const char *name, int at_flags)
         return ERR_PTR(error);
     }
     inode_hold(inode); /* until the denial has an owner */
-    file = open_path(&path, O_RDONLY, true);
+    file = file_alloc(O_RDONLY);
+    if (file == NULL) {
+        path_put(&path);
+        file = ERR_PTR(-ENFILE);
+    } else {
+        file = open_path(file, &path, O_RDONLY, true);
+    }
     if (IS_ERR(file))
         atomic_sub(&inode->exec_opens, 1);
     else

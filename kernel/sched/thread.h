@@ -76,6 +76,9 @@ struct thread {
     struct fs_context *fs;     /* fs/: root, cwd, umask */
     struct cred *cred;         /* fs/cred.h */
     struct rlimits *limits;    /* lib/rlimit.h */
+#ifdef DEBUG
+    unsigned fail_nth;         /* vm/inject.h */
+#endif
 };
 
 static inline struct thread *current_thread(void)

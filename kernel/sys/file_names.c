@@ -26,7 +26,9 @@ static long open_name(int dirfd, u64 user_name, u32 flags, u32 mode)
 
     if (error != 0)
         return error;
-    file = file_open_at(dirfd, name.s, flags, mode);
+    if (flags & (O_CREAT | O_TRUNC)) /* what can fail fails before anything is created or cut */
+        error = fd_make_room();
+    file = error == 0 ? file_open_at(dirfd, name.s, flags, mode) : ERR_PTR(error);
     user_path_put(&name);
     if (IS_ERR(file))
         return PTR_ERR(file);

@@ -27,6 +27,7 @@
 #include "vm/huge.h"
 #include "vm/swap.h"
 #include "vm/swapobj.h"
+#include "vm/inject.h"
 #include "vm/tlb.h"
 #include "vm/userfaults.h"
 

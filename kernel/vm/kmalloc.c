@@ -16,6 +16,7 @@
 #include "vm/kmalloc.h"
 #include "lib/string.h"
 #include "sched/sched.h"
+#include "vm/inject.h"
 #include "vm/page.h"
 
 #define UNIT 16
@@ -178,6 +179,8 @@ static void *allocate(size_t size, unsigned alloc_flags)
     struct page *page;
     unsigned order;
 
+    if (unlikely(injected_failure(alloc_flags)))
+        return NULL;
     if (likely(size <= LARGEST)) {
         struct size_class *c = class_for(size);
         void *object = take_kept(c);

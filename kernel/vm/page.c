@@ -18,6 +18,7 @@
 #include "vm/page.h"
 #include "lib/string.h"
 #include "sched/sched.h"
+#include "vm/inject.h"
 #include "vm/reclaim.h"
 
 #define MAX_ORDER 10
@@ -288,8 +289,11 @@ static __attribute__((noinline)) struct page *take_later(unsigned alloc_flags, b
 struct page *page_alloc(unsigned alloc_flags)
 {
     bool zeroed;
-    struct page *p = take(alloc_flags, &zeroed);
+    struct page *p;
 
+    if (unlikely(injected_failure(alloc_flags)))
+        return NULL;
+    p = take(alloc_flags, &zeroed);
     if (unlikely(p == NULL) && (p = take_later(alloc_flags, &zeroed)) == NULL)
         return NULL;
     return make_ready(p, alloc_flags, zeroed);
@@ -316,7 +320,7 @@ struct page *page_alloc_order(unsigned order, unsigned alloc_flags)
 
     if (order == 0)
         return page_alloc(alloc_flags);
-    if (order > MAX_ORDER)
+    if (order > MAX_ORDER || injected_failure(alloc_flags))
         return NULL;
     p = take_order(order, alloc_flags);
     for (unsigned round = 0; p == NULL; round++) {

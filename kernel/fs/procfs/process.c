@@ -233,6 +233,29 @@ static int write_oom_score_adj(const struct proc_target *t, char *text, size_t n
     return 0;
 }
 
+#ifdef DEBUG
+/* vm/inject.h */
+static int show_fail_nth(struct seq *s, const struct proc_target *t)
+{
+    seq_printf(s, "%u\n", load_relaxed(&t->task->thread.fail_nth));
+    return 0;
+}
+
+static int write_fail_nth(const struct proc_target *t, char *text, size_t n)
+{
+    long value;
+
+    (void)n;
+    if (parse_number(text, &value) != 0 || value < 0 || value > 1000000)
+        return -EINVAL;
+    store_relaxed(&t->task->thread.fail_nth, (unsigned)value);
+    return 0;
+}
+#define DEBUG_ENTRIES {.name = "fail-nth", .mode = S_IFREG | 0600, .show = show_fail_nth, .write = write_fail_nth},
+#else
+#define DEBUG_ENTRIES
+#endif
+
 /* ---- the tables: what processes and single threads have alike, and what only processes have ---- */
 
 #define GUARDED_FILE(name_, permissions, show_)                                              \
@@ -277,4 +300,4 @@ const struct proc_entry process_entries[] = {
     {.name = "task", .mode = S_IFDIR | 0555, .dir = &task_dir_ops},
     {0},
 };
-const struct proc_entry thread_entries[] = {COMMON_ENTRIES, {0}};
+const struct proc_entry thread_entries[] = {COMMON_ENTRIES, DEBUG_ENTRIES{0}};
