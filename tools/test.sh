@@ -23,6 +23,8 @@ OUT=$BUILD/test
 MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_shmem mmap_model fork_tables thp pagemap pagescan mmap_family userfaultfd userfaultfd_wp"
 # ... and those that enter and leave the kernel in every way.
 ISOLATION_GROUP="$MMAP_GROUP signals handlers frames threads fork_exec_wait unaligned"
+# ... and those in which assertions are worth the most.
+DEBUG_GROUP="$MMAP_GROUP threads fork_exec_wait signals hammer files"
 # A machine that says nothing for so long hangs.
 IDLE_SECONDS=240
 PROGRAM_SECONDS=600 # for those on the host
@@ -170,6 +172,7 @@ run_guest()
     done
     in_machine guest-64M "$command" "$some" "$OUT/disk.img" run --mem 64M
     in_machine guest-isolated "$command" "$(chosen "$all" "$ISOLATION_GROUP")" "$OUT/disk.img" run --smp 2 --append isolation=on
+    in_machine guest-debug "$command" "$(chosen "$all" "no_memory $DEBUG_GROUP")" "$OUT/disk.img" run --smp 2 --debug
 }
 
 CLIENTS="bash coreutils python3 sqlite3 lmdb-utils sbcl guile-3.0 ecl ruby redis-server fio stress-ng electric-fence"
