@@ -54,6 +54,8 @@ struct changes {
     pte_t gone, new;
 };
 
+#define PTE_SURVIVES (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP) /* of a page's entry */
+
 /* => table locked */
 static inline __attribute__((always_inline)) void protect_entry(struct page *table, pte_t *pte,
                                                                 const struct protection *p, struct changes *c)
@@ -68,7 +70,7 @@ static inline __attribute__((always_inline)) void protect_entry(struct page *tab
         pte_set(table, pte, new);
         return;
     }
-    new = (old & (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP)) | p->present;
+    new = (old & PTE_SURVIVES) | p->present;
     if (p->writable && ((old & PTE_W) || page_is_store_ready(p->shared, pte_page(old))))
         new |= p->store;
     if (likely(!(old & PTE_W) || (old & (PTE_D | PTE_UFFD_WP)) == PTE_D))
@@ -84,11 +86,25 @@ static __attribute__((noinline)) struct changes protect_leaves(const struct vma 
                                                                unsigned n, unsigned prot)
 {
     const struct protection p = protection_of(v, prot);
+    /* Most often, pages that were stored to lose W, or pages that only this table refers to get it. */
+    const pte_t loses_w = p.writable ? UINT64_MAX : PTE_V | PTE_W | PTE_D, gets_w = p.writable ? PTE_V : UINT64_MAX;
     struct changes c = {0, 0};
 
     table_lock(table);
-    for (pte_t *end = pte + n; pte < end; pte++)
-        protect_entry(table, pte, &p, &c);
+    for (pte_t *end = pte + n; pte < end; pte++) {
+        pte_t e = *pte;
+
+        if ((e & (PTE_V | PTE_W | PTE_D | PTE_UFFD_WP)) == loses_w) {
+            store_relaxed(pte, (e & PTE_SURVIVES) | p.present);
+            c.gone |= e;
+        } else if ((e & (PTE_V | PTE_W | PTE_UFFD_WP)) == gets_w && page_is_store_ready(p.shared, pte_page(e))) {
+            store_relaxed(pte, (e & PTE_SURVIVES) | p.present | p.store);
+            c.gone |= e & ~p.present;
+            c.new |= PTE_W;
+        } else {
+            protect_entry(table, pte, &p, &c);
+        }
+    }
     table_unlock(table);
     return c;
 }
