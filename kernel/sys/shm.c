@@ -164,6 +164,7 @@ static const struct file_ops attachment_ops = {.release = attachment_release, .u
 static struct file *attach_file(int id, bool writable, u32 wanted, u64 *size)
 {
     struct segment *s;
+    struct inode *inode;
     struct file *file;
 
     mutex_lock(&shm.lock);
@@ -172,11 +173,12 @@ static struct file *attach_file(int id, bool writable, u32 wanted, u64 *size)
         mutex_unlock(&shm.lock);
         return ERR_PTR(s == NULL ? -EINVAL : -EACCES);
     }
-    inode_hold(s->inode);
-    file = file_create(s->inode, writable ? O_RDWR : O_RDONLY, &attachment_ops);
+    inode = s->inode;
+    inode_hold(inode);
+    file = file_create(inode, writable ? O_RDWR : O_RDONLY, &attachment_ops);
     if (IS_ERR(file)) {
-        mutex_unlock(&shm.lock);
-        inode_put(s->inode);
+        mutex_unlock(&shm.lock); /* S may go now */
+        inode_put(inode);
         return file;
     }
     file->private = (void *)(u64)id;
