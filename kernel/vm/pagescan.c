@@ -167,6 +167,15 @@ static int scan_written(struct scan *c, struct page *table, pte_t *pte, u64 va, 
     return va < end ? OUT_OF_ROOM : 0;
 }
 
+/* What W's entries were a hole of when that was reported is protected; pages that were stored to meanwhile are left for
+ * the next scan to find. => table locked */
+static void arm_hole(struct scan *c, struct pt_walk *w)
+{
+    for (unsigned i = 0; i < pt_walk_pages(w); i++)
+        if (!pte_has_page(w->pte[i]) && !pte_is_swap(w->pte[i]))
+            arm(c, w->table, &w->pte[i], w->va + i * PAGE_SIZE);
+}
+
 static int scan_leaves(struct scan *c, struct pt_walk *w, const struct pt_view *view)
 {
     struct page_scan *s = c->s;
@@ -189,7 +198,11 @@ static int scan_leaves(struct scan *c, struct pt_walk *w, const struct pt_view *
 
 static int scan_table(struct scan *c, struct pt_walk *w, const struct pt_view *view)
 {
-    if (view->upper == NULL && protects(c->s) && (c->s->regions == NULL || w->va < c->quiet_end)) {
+    if (view->upper == NULL && c->s->regions != NULL && w->va < c->quiet_end) {
+        arm_hole(c, w);
+        return 0;
+    }
+    if (view->upper == NULL && protects(c->s) && c->s->regions == NULL) {
         for (unsigned i = 0; i < pt_walk_pages(w); i++)
             arm(c, w->table, &w->pte[i], w->va + i * PAGE_SIZE);
         return 0;
@@ -208,7 +221,7 @@ static int arm_span(struct scan *c, struct pt_walk *w)
     if (!pt_walk_whole(w)) {
         if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level))
             return -ENOMEM;
-        c->quiet_end = w->next;
+        c->quiet_end = MAX(c->quiet_end, w->next);
         w->next = w->va;
         return 0;
     }
@@ -228,6 +241,8 @@ static int scan_span(struct scan *c, struct pt_walk *w)
     u64 end = w->next;
     int result = 0;
 
+    if (w->va < c->quiet_end) /* a part of a hole that was reported as a whole */
+        return arm_span(c, w);
     if (is_interesting(c->s, c->vma_categories))
         result = report(c->s, c->vma_categories, w->va, &end);
     else if (c->s->regions != NULL && !(c->s->mask & ~c->s->inverted & PAGE_IS_WRITTEN))

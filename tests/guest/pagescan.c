@@ -321,6 +321,26 @@ static void test_sparse(void)
     munmap((void *)at, pages * PAGE);
 }
 
+/* A part of a hole that is larger than one table's span: told once, while it is protected. */
+static void test_part_of_hole(void)
+{
+    size_t gigabyte = 1UL << 30;
+    char *area = mmap(NULL, 3 * gigabyte, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    volatile char *at = (char *)(((uintptr_t)area + gigabyte - 1) & -gigabyte) + PAGE;
+    int fd = protect_async(area, 3 * gigabyte / PAGE);
+    struct argument a = scan_for(at, 2000, 0);
+
+    a.flags = WP_MATCHING;
+    a.return_mask = 0;
+    IS(scan(&a), 1, "a part of a large hole is one run");
+    CHECK(region_is(0, at, 2000), "as long as it is");
+    at[1000 * PAGE] = 1;
+    IS(rearm(at, 2000), 1, "a store to it is found");
+    CHECK(region_is(0, at + 1000 * PAGE, 1), "alone");
+    close(fd);
+    munmap(area, 3 * gigabyte);
+}
+
 static int clear_soft_dirty(void)
 {
     int fd = open("/proc/self/clear_refs", O_WRONLY);
@@ -456,6 +476,7 @@ static void body(void)
     close(fd);
     close(file);
     test_sparse();
+    test_part_of_hole();
     test_race();
     test_beside_soft_dirty();
 }
