@@ -130,12 +130,15 @@ static void replace_entry(struct scan *scan, struct page *table, pte_t *pte, u64
 {
     struct space *s = scan->batch.space;
     u64 slot = swap_add(page);
-    pte_t old, keep = PTE_D | PTE_UFFD_WP;
+    pte_t old = *pte, swapped;
 
     if (slot == 0)
         return;
-    old = pte_settled(atomic_swap(pte, PTE_MARK)); /* D may have come until now */
-    pte_set(table, pte, pte_make(slot, PTE_SWAP | (pte_t)pte_prot(old) << 1 | (old & keep)));
+    do { /* until no D came in between; faults, which look without the lock, see one entry or the other */
+        pte_t keep = pte_settled(old) & (PTE_D | PTE_UFFD_WP);
+
+        swapped = pte_make(slot, PTE_SWAP | (pte_t)pte_prot(old) << 1 | keep);
+    } while (!atomic_cas(pte, &old, swapped));
     tlb_free_page(&scan->batch, page);
     scan->slots[scan->n++] = slot;
     if (scan->is_shared) {
