@@ -100,26 +100,20 @@ static inline pte_t writable_entry(const struct page *page, unsigned prot)
 
 /* ---- anonymous memory ---- */
 
-/* The untouched private page whose entry still is OLD. */
-static __attribute__((noinline)) int map_untouched(struct space *s, struct page *table, pte_t *pte, pte_t old,
-                                                   unsigned prot, bool write)
+/* A store to the untouched private page whose entry still is OLD. */
+static noinline_fn int map_fresh(struct space *s, struct page *table, pte_t *pte, pte_t old, unsigned prot)
 {
-    struct page *page = NULL;
+    struct page *page = page_alloc(ALLOC_ZERO | ALLOC_USER);
     bool same;
 
-    if (write) {
-        page = page_alloc(ALLOC_ZERO | ALLOC_USER);
-        if (unlikely(page == NULL))
-            return FAULT_NO_MEMORY;
-        page_make_anonymous(page);
-    }
+    if (unlikely(page == NULL))
+        return FAULT_NO_MEMORY;
+    page_make_anonymous(page);
     table_lock(table);
     same = *pte == old;
     if (likely(same))
-        pte_set(table, pte, write ? writable_entry(page, prot) : page_entry(zero_pfn, prot, old & PTE_UFFD_WP));
+        pte_set(table, pte, writable_entry(page, prot));
     table_unlock(table);
-    if (!write)
-        return FAULT_MAPPED;
     if (likely(same))
         atomic_add_relaxed(&s->rss[RSS_ANON], 1);
     else
@@ -127,9 +121,39 @@ static __attribute__((noinline)) int map_untouched(struct space *s, struct page 
     return FAULT_MAPPED;
 }
 
+#define ZEROS_BEHIND 2 /* so many untouched pages read one after the other: the rest of the table at once */
+
+static bool are_all(const pte_t *pte, unsigned n, pte_t e)
+{
+    while (n > 0 && *pte == e)
+        pte++, n--;
+    return n == 0;
+}
+
+/* It is read: the page of zeros. Who reads on finds more of it. */
+static noinline_fn int map_zeros(const struct vma *v, u64 va, struct page *table, pte_t *pte, pte_t old, unsigned prot)
+{
+    const pte_t zeros = page_entry(zero_pfn, prot, old & PTE_UFFD_WP);
+    unsigned at = pt_index(va, 0), n = 1, i = 0;
+
+    table_lock(table);
+    if (old == 0 && at >= ZEROS_BEHIND && are_all(pte - ZEROS_BEHIND, ZEROS_BEHIND, zeros))
+        n = (unsigned)MIN((v->end - ALIGN_DOWN(va, PAGE_SIZE)) >> PAGE_SHIFT, (u64)PT_ENTRIES - at);
+    for (; i + 4 <= n && (pte[i] | pte[i + 1] | pte[i + 2] | pte[i + 3]) == 0; i += 4)
+        pte[i] = pte[i + 1] = pte[i + 2] = pte[i + 3] = zeros;
+    for (; i < n && pte[i] == old; i++)
+        pte[i] = zeros;
+    if (old == 0)
+        table->table_live += (u16)i;
+    table_unlock(table);
+    return FAULT_MAPPED;
+}
+
 static int fault_anonymous(struct fault *f)
 {
-    return map_untouched(f->space, f->table, f->pte, f->old, f->prot, is_write(f));
+    if (is_write(f))
+        return map_fresh(f->space, f->table, f->pte, f->old, f->prot);
+    return map_zeros(f->vma, f->va, f->table, f->pte, f->old, f->prot);
 }
 
 /* ---- copies ---- */
@@ -661,7 +685,8 @@ static inline __attribute__((always_inline)) int fault_quickly(struct space *s, 
         e = load_relaxed(pte);
         if (e == 0 && is_allowed(v->prot, access)) {
             if (v->object == NULL && !(v->flags & (VMA_VDSO | VMA_USERFAULT)))
-                result = map_untouched(s, table, pte, 0, v->prot, access == FAULT_WRITE);
+                result = access == FAULT_WRITE ? map_fresh(s, table, pte, 0, v->prot)
+                                               : map_zeros(v, address, table, pte, 0, v->prot);
             else if (v->object == NULL && (v->flags & VMA_UFFD_MISSING) &&
                      (v->userfault->features & UFFD_FEATURE_SIGBUS))
                 result = FAULT_BUS;
