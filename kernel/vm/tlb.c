@@ -117,9 +117,15 @@ void tlb_flush_here(struct space *s, u64 start, u64 end)
 static void flush_interrupted(void *arg)
 {
     const struct flush *f = arg;
+    struct space *s = f->space;
+    u32 bit = 1u << hart_id();
 
-    tlb_flush_here(f->space, f->start, f->end);
-    atomic_and(&f->space->stale, ~(1u << hart_id()));
+    if (load_relaxed(&s->stale) & bit) { /* perhaps another flusher's, who saw that this hart had left the space */
+        atomic_and(&s->stale, ~bit);
+        arch_flush_tlb_asid(s->asid);
+    } else {
+        tlb_flush_here(s, f->start, f->end);
+    }
 }
 
 /* Interrupts stay on, but a thread that does not sleep keeps its hart. */
