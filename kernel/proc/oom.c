@@ -22,13 +22,10 @@ static struct {
 /* Pages that would come free, shifted by oom_score_adj, a thousandth of all memory each. 0: not to be killed. */
 static u64 badness(struct process *p, u64 all_pages, u64 *pages)
 {
-    struct task *leader = process_leader(p);
-    struct space *space = leader != NULL ? task_space(leader) : NULL;
+    struct space *space = process_space(p);
     struct space_stats stats;
     s64 score;
 
-    if (leader != NULL)
-        task_put(leader);
     if (space == NULL)
         return 0;
     space_stats(space, &stats);
@@ -40,8 +37,14 @@ static u64 badness(struct process *p, u64 all_pages, u64 *pages)
     return score < 1 ? 1 : (u64)score;
 }
 
-/* Referenced, or NULL. */
-static struct process *choose(u64 *victim_pages)
+/* What it has comes free without a victim, sooner or later. */
+static bool is_on_its_way_out(const struct process *p)
+{
+    return p != init_process && !load_relaxed(&p->is_zombie) && (p->is_group_exit || load_relaxed(&p->n_live) == 0);
+}
+
+/* Referenced, or NULL; *DYING: some process is on its way out. */
+static struct process *choose(u64 *victim_pages, bool *dying)
 {
     struct process *p, *worst = NULL;
     struct memory_stats m;
@@ -51,6 +54,7 @@ static struct process *choose(u64 *victim_pages)
     for (int pid = 0; (p = process_next(&pid)) != NULL; pid++) {
         u64 pages = 0, score = badness(p, m.total, &pages);
 
+        *dying |= is_on_its_way_out(p);
         if (score > highest && !p->is_group_exit) {
             if (worst != NULL)
                 process_put(worst);
@@ -78,9 +82,12 @@ static bool is_dying(void)
 static void kill_one(void)
 {
     u64 pages = 0;
-    struct process *p = choose(&pages);
+    bool dying = false;
+    struct process *p = choose(&pages, &dying);
     struct task *leader;
 
+    if (p == NULL && dying)
+        return;
     if (p == NULL)
         panic("out of memory, and nothing to kill");
     oom.victim = process_pid(p);

@@ -173,28 +173,28 @@ u64 process_cpu_ns(struct process *p, bool user, bool system)
     return sum;
 }
 
+struct space *process_space(struct process *p)
+{
+    u64 flags = spin_lock_irqsave(&task_lock);
+    struct space *s = NULL;
+    struct task *t;
+
+    list_for_each(t, &p->threads, thread_link) {
+        if (t->is_exiting || t->thread.space == NULL)
+            continue;
+        s = t->thread.space;
+        space_get(s);
+        break;
+    }
+    spin_unlock_irqrestore(&task_lock, flags);
+    return s;
+}
+
 static void add_space_usage(struct process *p, struct usage *u)
 {
-    struct task *leader = process_leader(p);
-    struct space *s = NULL;
+    struct space *s = process_space(p);
     struct space_stats stats;
-    int tid = 0;
 
-    if (leader == NULL)
-        return;
-    s = task_space(leader);
-    task_put(leader);
-    if (s == NULL && (leader = process_next_thread(p, &tid)) != NULL) { /* the leader may have gone first */
-        struct task *other;
-
-        tid++;
-        task_put(leader);
-        other = process_next_thread(p, &tid);
-        if (other != NULL) {
-            s = task_space(other);
-            task_put(other);
-        }
-    }
     if (s == NULL)
         return;
     space_stats(s, &stats);

@@ -179,6 +179,8 @@ struct pid *pid_lookup(int number); /* => task_lock */
 struct process *process_next(int *pid);
 struct task *process_next_thread(struct process *process, int *tid);
 struct task *process_leader(struct process *process); /* referenced */
+/* The space of its threads, referenced, or NULL if none is alive. The leader may have ended before the others. */
+struct space *process_space(struct process *process);
 
 /* ---- what others see of a task (/proc) ---- */
 /* One of "RSDTZX" as /proc/PID/stat has them; a process's is its leader's. */

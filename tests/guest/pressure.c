@@ -6,6 +6,7 @@
  */
 #include "tap.h"
 
+#include <pthread.h>
 #include <sys/statvfs.h>
 
 #define SMALL_MACHINE (300UL << 20)
@@ -103,6 +104,18 @@ static int eat_everything(void *unused UNUSED)
     }
 }
 
+static void *eat_in_thread(void *unused) { exit(eat_everything(unused)); }
+
+/* The first thread ends; what is left of the process is as large as before. */
+static int eat_without_leader(void *unused UNUSED)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, eat_in_thread, NULL) != 0)
+        return 1;
+    pthread_exit(NULL);
+}
+
 static int nothing_special(void *unused UNUSED) { return anon(PAGE, PROT_READ) == MAP_FAILED; }
 
 static void out_of_memory(void)
@@ -114,6 +127,12 @@ static void out_of_memory(void)
                    round))
             diag("exit %d, signal %d, code %d", end.status, end.signal, end.code);
         EXITS(nothing_special, NULL, 0, "and the rest goes on");
+    }
+    {
+        struct ending end = in_child(eat_without_leader, NULL);
+
+        CHECK(end.signal == SIGKILL || end.status == 50, "also when its first thread has ended before");
+        EXITS(nothing_special, NULL, 0, "and the rest goes on after that, too");
     }
 }
 
