@@ -73,7 +73,7 @@ void futex_init(void)
 
 /* ---- waking ---- */
 
-/* => bucket locked. W may be gone as soon as `bucket` is NULL. */
+/* => bucket locked. W stays until it has had that lock once more (leave). */
 static void wake_waiter(struct futex_waiter *w)
 {
     struct thread *t = w->thread;
@@ -135,6 +135,9 @@ static bool leave(struct futex_waiter *w)
         }
         spin_unlock(&b->lock);
     }
+    b = bucket_of(&w->key);
+    spin_lock(&b->lock); /* who woke it is done with the thread, which may end now */
+    spin_unlock(&b->lock);
     return true;
 }
 
@@ -436,31 +439,24 @@ long futex_unlock_pi(u32 *user, bool is_private)
     b = bucket_of(&key);
     for (;;) {
         struct futex_waiter *w;
-        bool more;
-        int new_owner = 0;
+        bool more, is_there;
 
-        /* Who waits is looked at under the lock, the word is changed without: it may need a fault. A waiter that leaves
-         * in between finds out by itself that it has become the owner, one that comes has changed the word before. */
+        /* The word changes under the lock, too: a waiter that gives up has left before, and is not chosen, or looks at
+         * the word afterwards and finds that it is the owner. */
         spin_lock(&b->lock);
         w = first_pi_waiter(b, &key, &more);
-        if (w != NULL)
-            new_owner = ((struct task *)w->thread)->pid->number;
-        spin_unlock(&b->lock);
-        new = (u32)new_owner | (more ? FUTEX_WAITERS : 0);
-        if (cmpxchg_user_u32(user, value, new, &seen) != 0)
-            return -EFAULT;
-        if (seen != value) {
-            value = seen;
-            continue;
-        }
-        if (new_owner == 0)
+        new = w != NULL ? (u32)((struct task *)w->thread)->pid->number | (more ? FUTEX_WAITERS : 0) : 0;
+        is_there = cmpxchg_user_u32_nofault(user, value, new, &seen) == 0;
+        if (is_there && seen == value) {
+            if (w != NULL)
+                wake_waiter(w);
+            spin_unlock(&b->lock);
             return 0;
-        spin_lock(&b->lock);
-        w = first_pi_waiter(b, &key, &more);
-        if (w != NULL && ((struct task *)w->thread)->pid->number == new_owner)
-            wake_waiter(w);
+        }
         spin_unlock(&b->lock);
-        return 0;
+        if (!is_there && cmpxchg_user_u32(user, value, value, &seen) != 0) /* brings the page in */
+            return -EFAULT;
+        value = seen;
     }
 }
 

@@ -297,6 +297,20 @@ int get_user_u32_nofault(u32 *value, const u32 *user)
     return p != NULL ? 0 : -EFAULT;
 }
 
+int cmpxchg_user_u32_nofault(u32 *user, u32 expected, u32 value, u32 *previous)
+{
+    u64 flags = irq_save();
+    struct space *s = current->space;
+    u32 *p = s != NULL && ((u64)user & 3) == 0 ? user_address(s, (u64)user, NEED_WRITE) : NULL;
+
+    if (p != NULL) {
+        *previous = expected;
+        atomic_cas(p, previous, value);
+    }
+    irq_restore(flags);
+    return p != NULL ? 0 : -EFAULT;
+}
+
 int user_memory_key(const u32 *user, bool private_futex, struct user_key *key)
 {
     struct space *s = current->space;

@@ -310,6 +310,46 @@ static void futexes(void)
 
 /* ---- Leaving with others about ---- */
 
+static volatile int pi_lock, pi_end, pi_lost;
+
+/* Takes the lock, or gives up after a few microseconds: then it is not the owner. */
+static void *lock_with_little_patience(void *argument UNUSED)
+{
+    int tid = (int)syscall(SYS_gettid);
+
+    while (!pi_end && !pi_lost) {
+        struct timespec until;
+
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 20000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        if (futex(&pi_lock, FUTEX_LOCK_PI, 0, &until, NULL, 0) == 0) {
+            if ((pi_lock & FUTEX_TID_MASK) != tid || futex(&pi_lock, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0) != 0)
+                pi_lost = 1;
+        } else if ((pi_lock & FUTEX_TID_MASK) == tid) {
+            pi_lost = 2;
+        }
+    }
+    return NULL;
+}
+
+static void impatient_owners(void)
+{
+    pthread_t threads[4];
+
+    pi_lock = pi_end = pi_lost = 0;
+    for (int i = 0; i < 4; i++)
+        threads[i] = start(lock_with_little_patience, NULL);
+    for (int i = 0; i < 50 && !pi_lost; i++)
+        sleep_ms(20);
+    pi_end = 1;
+    join_all(threads, 4);
+    CHECK(pi_lost == 0 && (pi_lock & FUTEX_TID_MASK) == 0, "FUTEX_UNLOCK_PI: nobody owns a lock without knowing it");
+}
+
 static void *exit_the_process(void *argument UNUSED)
 {
     sleep_ms(20);
@@ -446,6 +486,7 @@ static void body(void)
     more_pthreads();
     robust();
     futexes();
+    impatient_owners();
     leaving();
     clone_errors();
 }
