@@ -224,9 +224,17 @@ static int link_task(struct task *child, u64 flags)
     return 0;
 }
 
-/* A child that was never linked. */
+/* A child that was never linked. Somebody may have reached its process by the descriptor meanwhile: for him it is dead
+ * first. */
 static void discard(struct task *child)
 {
+    struct process *p = child->process;
+    u64 flags = spin_lock_irqsave(&task_lock);
+
+    child->is_exiting = true;
+    if (p != NULL && p->leader == child)
+        p->leader = NULL;
+    spin_unlock_irqrestore(&task_lock, flags);
     if (child->thread.space != NULL)
         space_put(child->thread.space);
     if (child->thread.files != NULL)
