@@ -206,7 +206,8 @@ u64 space_brk(struct space *s, u64 address)
 
     list_init(&removed);
     write_lock(&s->lock);
-    if (address >= s->brk_start && address - s->brk_start <= rlimit_of_current(RLIMIT_DATA)) {
+    if (address >= s->brk_start && address <= arch_user_address_limit() &&
+        address - s->brk_start <= rlimit_of_current(RLIMIT_DATA)) {
         old_end = ALIGN_UP(s->brk, PAGE_SIZE);
         new_end = ALIGN_UP(address, PAGE_SIZE);
         if (new_end > old_end)

@@ -200,6 +200,16 @@ static int check_kept(struct space *s, const struct vma *v, u64 length, unsigned
                : -ENOMEM;
 }
 
+/* What gets shorter loses its end, if there is such a range at all. => write lock */
+static int unmap_end(struct space *s, u64 old, u64 old_length, u64 new_length, struct list *removed)
+{
+    u64 limit = arch_user_address_limit();
+
+    if (old_length > limit || old > limit - old_length)
+        return -EINVAL;
+    return unmap_range(s, old + new_length, old + old_length, removed);
+}
+
 /* To a place that the caller names (MREMAP_FIXED) or hints at. => write lock */
 static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_length, unsigned flags,
                      struct list *removed)
@@ -220,7 +230,7 @@ static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_
             return error;
     }
     if (old_length > new_length) {
-        error = unmap_range(s, old + new_length, old + old_length, removed);
+        error = unmap_end(s, old, old_length, new_length, removed);
         if (error != 0)
             return error;
         old_length = new_length;
@@ -262,7 +272,7 @@ static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
         return remap_to(s, old, old_length, new, new_length, flags, removed);
     if (new_length <= old_length) {
-        error = new_length < old_length ? unmap_range(s, old + new_length, old + old_length, removed) : 0;
+        error = new_length < old_length ? unmap_end(s, old, old_length, new_length, removed) : 0;
         return error != 0 ? error : (long)old;
     }
     error = check_resize(s, v, old, old_length, new_length, flags);

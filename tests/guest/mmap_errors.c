@@ -223,6 +223,13 @@ static void mremap_errors(void)
     at[0] = 'a';
     at[PAGE] = 'b';
     FAILS((long)mremap(at + 1, PAGE, PAGE, 0), EINVAL, "mremap: not a page's start");
+    for (unsigned bit = 58; bit < 64; bit++)
+        FAILS((long)mremap(at, 1ul << bit, 4 * PAGE, 0), EINVAL, "mremap: 2^%u bytes do not shrink", bit);
+    FAILS((long)mremap(at, -2 * PAGE, 4 * PAGE, 0), EINVAL, "mremap: nor does what ends before it starts");
+    FAILS((long)mremap(at, 1ul << 62, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + 4 * PAGE), EINVAL,
+          "mremap: nor on the way to another place");
+    IS((long)mmap(at + 4 * PAGE, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), (long)at + 4 * PAGE,
+       "mremap: the place is filled again");
     FAILS((long)mremap(at, PAGE, 0, 0), EINVAL, "mremap: new length 0");
     FAILS((long)mremap(at, PAGE, PAGE, 0x80), EINVAL, "mremap: unknown flags");
     FAILS((long)mremap(at, PAGE, PAGE, MREMAP_FIXED, at + 4 * PAGE), EINVAL,
@@ -253,6 +260,7 @@ static void brk_rules(void)
     IS(start[PAGE * 2], 0, "brk: new memory is zero");
     IS(syscall(SYS_brk, 8), (long)end, "brk: below its start leaves it");
     IS(syscall(SYS_brk, -PAGE), (long)end, "brk: past everything leaves it");
+    IS(syscall(SYS_brk, -1), (long)end, "brk: so does the last address of all");
     IS(syscall(SYS_brk, start), (long)start, "brk: shrinks");
     IS(syscall(SYS_brk, end), (long)end, "brk: grows again");
     IS(end[-1], 0, "brk: what was given back comes back as zero");
