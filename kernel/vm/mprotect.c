@@ -162,14 +162,14 @@ static inline void add_changes(struct changes *all, struct changes c)
     all->new |= c.new;
 }
 
-/* A huge page, which W gives as a whole. False: it has been split meanwhile. */
+/* A huge page. False: it has been split meanwhile, or a fault has made it where W wants a part of it only. */
 static bool protect_huge(const struct vma *v, struct pt_walk *w, unsigned prot, struct changes *all)
 {
     struct page *table;
     bool is_huge;
 
     table_lock(w->table);
-    is_huge = pte_is_huge(*w->pte);
+    is_huge = pt_walk_whole(w) && pte_is_huge(*w->pte);
     if (is_huge) {
         table = pte_leaf_table(*w->pte);
         add_changes(all, protect_leaves(v, table, page_address(table), PT_ENTRIES, prot));
