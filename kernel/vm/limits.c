@@ -26,7 +26,7 @@ struct vm_settings vm_settings = {
     .admin_reserve_kbytes = 8192,
     .max_map_count = 65530,
 };
-static bool all_count; /* OVERCOMMIT_NEVER was set once */
+static bool all_count; /* while OVERCOMMIT_NEVER is set */
 
 void space_count_exactly(struct space *s) { store_relaxed(&s->counts_exactly, true); }
 bool vm_counts_exactly(void) { return load_relaxed(&all_count) || rlimit_of_current(RLIMIT_DATA) != RLIM_INFINITY; }
@@ -39,10 +39,9 @@ static void count_in(struct space *s, void *argument)
 
 void vm_set_overcommit(enum overcommit_mode mode)
 {
-    if (mode == OVERCOMMIT_NEVER) {
-        store_release(&all_count, true);
+    store_release(&all_count, mode == OVERCOMMIT_NEVER);
+    if (mode == OVERCOMMIT_NEVER)
         swapout_each_space(count_in, NULL);
-    }
     store_relaxed(&vm_settings.overcommit_memory, mode);
 }
 

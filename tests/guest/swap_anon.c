@@ -113,6 +113,7 @@ static void protected_and_moved(void)
     CHECK(wrong_pages(at, 0, 50, 2) == 0, "the bytes are there");
     OKAY(mprotect(at + 50 * WORDS, PAGE, PROT_READ | PROT_WRITE), "one is made writable");
     at[50 * WORDS] = 77;
+    OKAY(mprotect(at, N * PAGE, PROT_READ | PROT_WRITE), "all are, which makes one mapping of them again");
     at = (uint64_t *)NEED((long)mremap(at, N * PAGE, N * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to + 512 * WORDS));
     CHECK(at[50 * WORDS] == 77 && wrong_pages(at, 0, 50, 2) == 0 && wrong_pages(at, 51, N - 51, 2) == 0,
           "moved, the rest comes back where it went");

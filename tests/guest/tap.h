@@ -391,6 +391,15 @@ static void tap_nothing(void) {}
 
 static void tap_remove_folder(void) { remove_tree(tap_folder); }
 
+/* The stack's pages are there before pages are counted, wherever it begins. */
+__attribute__((noinline)) static void tap_touch_stack(void)
+{
+    volatile char deep[8 * PAGE];
+
+    for (size_t i = 0; i < sizeof(deep); i += PAGE / 2)
+        deep[i] = 1;
+}
+
 /* Runs BODY; the first argument, or TEST_DIR, or /var/tmp, says where it may write. Returns what main returns. */
 UNUSED static int tap_main(int argc, char **argv, void (*body)(void))
 {
@@ -407,6 +416,7 @@ UNUSED static int tap_main(int argc, char **argv, void (*body)(void))
         return 1;
     }
     memset(tap, 0, sizeof(*tap)); /* its page is there before pages are counted */
+    tap_touch_stack();
     if (!base)
         base = access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp";
     snprintf(tap_folder, sizeof(tap_folder), "%s/%s.%d", base, tap_program, (int)getpid());
