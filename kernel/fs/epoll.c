@@ -24,6 +24,7 @@ struct epoll {
     struct spinlock ready_lock;
     struct list ready;
     struct wait_queue waiters;
+    struct file *file; /* whose private we are */
 };
 
 struct item_waiter {
@@ -142,7 +143,19 @@ void epoll_forget_file(struct file *file)
     mutex_unlock(&control);
 }
 
-/* Whether FROM watches TARGET, itself or through others; too deep counts as yes. => control */
+/* How many sets watch each other up to one that watches EP: asking and waking recurse along them. => control */
+static unsigned levels_above(const struct epoll *ep)
+{
+    unsigned levels = 0;
+    struct item *item;
+
+    list_for_each(item, &ep->file->epoll_links, file_link)
+        levels = MAX(levels, levels_above(item->epoll) + 1);
+    return levels;
+}
+
+/* Whether FROM, DEPTH levels below the outermost set, watches TARGET, itself or through others; too deep counts as yes.
+ * => control */
 static bool leads_to(const struct epoll *from, const struct epoll *target, unsigned depth)
 {
     struct item *item;
@@ -197,7 +210,7 @@ int epoll_control(struct file *epoll, int operation, int fd, struct file *file, 
     int error = 0;
 
     mutex_lock(&control);
-    if (operation == EPOLL_CTL_ADD && file_is_epoll(file) && leads_to(file->private, ep, 0)) {
+    if (operation == EPOLL_CTL_ADD && file_is_epoll(file) && leads_to(file->private, ep, levels_above(ep))) {
         mutex_unlock(&control);
         return -ELOOP;
     }
@@ -349,6 +362,7 @@ struct file *epoll_create(void)
         return file;
     }
     file->private = ep;
+    ep->file = file;
     file->anon_name = "anon_inode:[eventpoll]";
     return file;
 }

@@ -67,6 +67,16 @@ void flight_end(struct message *m)
     spin_unlock(&flight_lock);
 }
 
+void flight_copy(struct message *m, struct file **files)
+{
+    spin_lock(&flight_lock);
+    for (unsigned i = 0; i < m->n_files; i++) {
+        files[i] = m->files[i];
+        file_get(files[i]);
+    }
+    spin_unlock(&flight_lock);
+}
+
 /* ---- collecting ---- */
 
 /* A holder that no message carries has a descriptor, or waits for accept(2). */

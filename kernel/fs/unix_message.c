@@ -242,10 +242,7 @@ static int give_files(struct message *m, struct unix_receive *r)
     r->files = kmalloc(m->n_files * sizeof(*r->files));
     if (r->files == NULL)
         return -ENOMEM;
-    for (unsigned i = 0; i < m->n_files; i++) {
-        r->files[i] = m->files[i];
-        file_get(r->files[i]);
-    }
+    flight_copy(m, r->files);
     r->n_files = m->n_files;
     return 0;
 }

@@ -143,6 +143,8 @@ void unix_drop_messages(struct unix_socket *s);
 /* unix_flight.c: files on their way. M, with files, has been put into HOLDER's list; is being taken out of it. */
 void flight_begin(struct message *m, struct unix_socket *holder);
 void flight_end(struct message *m);
+/* Further references to the files that M carries, as if they came out: no collection sees one half of that. */
+void flight_copy(struct message *m, struct file **files);
 /* Closes sockets that only messages in sockets of their own kind refer to. => no locks */
 void flight_collect(void);
 

@@ -597,10 +597,12 @@ static bool put_rights(struct msghdr *header, u64 *used, struct unix_receive *r,
     s32 fds[MAX_RIGHTS];
 
     for (; done < n; done++) {
+        file_get(r->files[done]); /* the descriptor's, which another thread may close at once; drop_files puts ours */
         fds[done] = fd_install(r->files[done], cloexec);
-        if (fds[done] < 0)
-            break;
-        file_get(r->files[done]); /* drop_files puts all */
+        if (fds[done] >= 0)
+            continue;
+        file_put(r->files[done]);
+        break;
     }
     return (done == 0 || put_control(header, used, SCM_RIGHTS, fds, done * sizeof(s32))) && done == r->n_files;
 }
