@@ -85,12 +85,7 @@ static struct message *message_create(struct unix_socket *s, struct uio *uio, si
     return ERR_PTR(-EFAULT);
 }
 
-static bool has_room(struct unix_socket *to, size_t n)
-{
-    size_t queued = load_relaxed(&to->queued);
-
-    return queued == 0 || queued + n <= SOCKET_BUFFER || load_acquire(&to->closed);
-}
+static bool has_room(struct unix_socket *to, size_t n) { return unix_has_room(to, n) || load_acquire(&to->closed); }
 
 /* Takes M over on success: 0, -EAGAIN when there is no room. */
 static int deliver(struct unix_socket *to, struct message *m)
@@ -107,6 +102,7 @@ static int deliver(struct unix_socket *to, struct message *m)
             flight_begin(m, to);
         list_add_tail(&to->messages, &m->link);
         store_relaxed(&to->queued, to->queued + m->length);
+        store_relaxed(&to->n_messages, to->n_messages + 1);
     }
     mutex_unlock(&to->lock);
     if (error == 0)
@@ -251,8 +247,8 @@ static int give_files(struct message *m, struct unix_receive *r)
 static void finish(struct unix_socket *s, struct message *m)
 {
     list_remove(&m->link);
+    store_relaxed(&s->n_messages, s->n_messages - 1);
     message_free(m);
-    (void)s;
 }
 
 static ssize_t receive_packet(struct unix_socket *s, struct uio *uio, struct unix_receive *r)

@@ -53,6 +53,7 @@ void unix_drop_messages(struct unix_socket *s)
     mutex_lock(&s->lock);
     list_splice_tail(&dropped, &s->messages);
     s->queued = 0;
+    s->n_messages = 0;
     mutex_unlock(&s->lock);
     while (!list_empty(&dropped)) {
         struct message *m = list_first(&dropped, struct message, link);
@@ -539,7 +540,7 @@ static bool is_writable(struct unix_socket *s)
 
     if (s->type == SOCK_DGRAM || peer == NULL)
         return true;
-    return load_relaxed(&peer->queued) < SOCKET_BUFFER || load_acquire(&peer->closed);
+    return unix_has_room(peer, 1) || load_acquire(&peer->closed);
 }
 
 static unsigned socket_poll(struct file *file, struct poll_table *table)

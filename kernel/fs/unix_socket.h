@@ -21,6 +21,7 @@
 #define SOCK_SEQPACKET 5
 #define UNIX_PATH_MAX 108
 #define SOCKET_BUFFER 212992 /* bytes that may wait in one socket */
+#define SOCKET_MESSAGES 512u /* that wait in one socket */
 #define SHUT_READ 1
 #define SHUT_WRITE 2
 #define MAX_RIGHTS 253 /* descriptors in one message */
@@ -93,9 +94,18 @@ struct unix_socket {
     unsigned backlog_count, backlog_max;
     struct mutex lock;
     struct list messages;
-    size_t queued;
+    size_t queued;       /* bytes in them */
+    unsigned n_messages; /* lock */
     struct wait_queue readable, writable;
 };
+
+/* Whether S takes N more bytes. What messages cost beside their bytes is bounded by their number. */
+static inline bool unix_has_room(const struct unix_socket *s, size_t n)
+{
+    size_t queued = load_relaxed(&s->queued);
+
+    return load_relaxed(&s->n_messages) < SOCKET_MESSAGES && (queued == 0 || queued + n <= SOCKET_BUFFER);
+}
 
 /* unix_socket.c */
 bool file_is_socket(const struct file *file);
