@@ -83,8 +83,10 @@ int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_ch
     list_init(&removed);
     write_lock(&s->lock);
     result = change_flags(s, start, end, c, &removed);
-    if (result == 0 && (c->set & VMA_LOCKED)) /* tables that spaces share are evicted from as the unlocked are */
-        result = pt_own(s, start, end, PT_OWN);
+    /* Tables that spaces share are evicted from as the unlocked are. With holes in the range, too: mlockall's has some.
+     */
+    if ((c->set & VMA_LOCKED) && pt_own(s, start, MIN(end, arch_user_address_limit()), PT_OWN) != 0)
+        result = -ENOMEM;
     write_unlock(&s->lock);
     vma_free_list(&removed);
     return result;
