@@ -106,12 +106,15 @@ static void cpu_limit_look(struct timer *timer)
 
 void cpu_limit_start(struct process *p)
 {
-    u64 soft = p->limits.limit[RLIMIT_CPU].soft;
+    u64 flags;
 
     timer_stop(&p->cpu_limit_timer);
+    flags = spin_lock_irqsave(&p->signal_lock);
     p->cpu_limit_warned = 0;
-    if (soft != RLIM_INFINITY)
+    /* A zombie has stopped its timers, and nobody would stop this one before it is freed. */
+    if (p->limits.limit[RLIMIT_CPU].soft != RLIM_INFINITY && p->n_live > 0)
         timer_start(&p->cpu_limit_timer, cpu_timer_next_look(0));
+    spin_unlock_irqrestore(&p->signal_lock, flags);
 }
 
 /* ---- */

@@ -156,15 +156,12 @@ static int check_limit(unsigned resource, const struct rlimit *new, const struct
 /* P has a limit for its data now. */
 static void count_data(struct process *p)
 {
-    struct task *leader = process_leader(p);
-    struct space *space = leader != NULL ? task_space(leader) : NULL;
+    struct space *space = process_space(p);
 
-    if (space != NULL) {
-        space_count_exactly(space);
-        space_put(space);
-    }
-    if (leader != NULL)
-        task_put(leader);
+    if (space == NULL)
+        return;
+    space_count_exactly(space);
+    space_put(space);
 }
 
 static int change_limit(struct process *p, unsigned resource, const struct rlimit *new, struct rlimit *old)
@@ -182,7 +179,7 @@ static int change_limit(struct process *p, unsigned resource, const struct rlimi
     spin_unlock_irqrestore(&p->signal_lock, flags);
     if (error == 0 && new != NULL && resource == RLIMIT_CPU)
         cpu_limit_start(p);
-    if (error == 0 && new != NULL && resource == RLIMIT_DATA && new->soft != RLIM_INFINITY)
+    if (error == 0 && new != NULL && resource == RLIMIT_DATA &&new->soft != RLIM_INFINITY)
         count_data(p);
     return error;
 }

@@ -84,6 +84,32 @@ static int use_time(void *unused UNUSED)
     return 0;
 }
 
+/* Limits set when their process is only a zombie: nothing of it may go on after it has been waited for. */
+static void limits_of_the_dead(void)
+{
+    struct rlimit limit = {1000, 1000};
+    int good = 1;
+
+    for (int i = 0; i < 20; i++) {
+        siginfo_t info;
+        pid_t pid = (pid_t)NEED(fork());
+
+        if (pid == 0)
+            _exit(0);
+        NEED(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+        good &= syscall(SYS_prlimit64, pid, RLIMIT_CPU, &limit, NULL) == 0 && waitpid(pid, NULL, 0) == pid;
+    }
+    for (int i = 0; i < 20; i++) { /* others have its memory */
+        pid_t pid = (pid_t)NEED(fork());
+
+        if (pid == 0)
+            _exit(0);
+        sleep_ms(10);
+        good &= waitpid(pid, NULL, 0) == pid;
+    }
+    CHECK(good, "RLIMIT_CPU of a process that is a zombie");
+}
+
 static void usage(void)
 {
     struct rusage before, after, children;
@@ -217,6 +243,7 @@ static void the_rest(void)
 static void body(void)
 {
     limits();
+    limits_of_the_dead();
     usage();
     system_wide();
     capabilities();
