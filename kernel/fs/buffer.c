@@ -512,7 +512,28 @@ static u64 free_unused(struct block_device *device, u64 bytes)
     return freed;
 }
 
-void buffer_drop(struct block_device *device) { free_unused(device, UINT64_MAX); }
+/* Buffers that nobody uses and nobody will write any more are no longer dirty. */
+static void abandon_dirty(struct block_device *device)
+{
+    u64 flags = spin_lock_irqsave(&cache.lock);
+    struct buffer *b, *next;
+
+    list_for_each_safe(b, next, &cache.dirty, dirty_link) {
+        if (b->device != device || load_relaxed(&b->refs) != 0)
+            continue;
+        atomic_and(&b->state, ~(u32)BUFFER_DIRTY);
+        list_remove(&b->dirty_link);
+        park_if_clean(b);
+    }
+    spin_unlock_irqrestore(&cache.lock, flags);
+}
+
+void buffer_drop(struct block_device *device)
+{
+    abandon_dirty(device);
+    free_unused(device, UINT64_MAX);
+}
+
 u64 buffer_pages(void) { return DIV_ROUND_UP(load_relaxed(&cache.bytes), PAGE_SIZE); }
 
 static u64 shrink(u64 n_pages) { return free_unused(NULL, n_pages * PAGE_SIZE) / PAGE_SIZE; }

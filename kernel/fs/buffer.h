@@ -82,7 +82,8 @@ int buffer_write_many(struct block_device *device, struct buffer **buffers, unsi
 int buffer_sync(struct block_device *device);
 /* Writes this one and waits. */
 int buffer_write(struct buffer *b);
-/* Drops all clean, unused buffers of DEVICE. */
+/* Drops all unused buffers of DEVICE. Dirty ones, too: nobody has it mounted, and what an aborted journal left behind
+ * must not be taken for the disk's contents, nor written over what e2fsck repaired. */
 void buffer_drop(struct block_device *device);
 u64 buffer_pages(void); /* for /proc/meminfo's Buffers */
 
