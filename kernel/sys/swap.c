@@ -40,6 +40,9 @@ struct swap_header {
 static_assert(offsetof(struct swap_header, bad) == 1536, "the list of bad pages");
 static_assert(sizeof(struct swap_header) == PAGE_SIZE, "one page");
 
+/* One at a time goes on or off: nobody finds a file unused that another one is about to use, or still gives up. */
+static struct mutex turning = MUTEX_INIT(turning);
+
 static bool is_valid(const struct swap_header *h)
 {
     return memcmp(h->magic, "SWAPSPACE2", 10) == 0 && h->version == 1 && h->last_page != 0 && h->n_bad <= MAX_BAD_PAGES;
@@ -222,7 +225,12 @@ DEFINE_SYSCALL(sys_swapon)
         return error;
     file = file_open(path.s, O_RDONLY | O_LARGEFILE, 0);
     user_path_put(&path);
-    return IS_ERR(file) ? PTR_ERR(file) : turn_on(file, (unsigned)a1);
+    if (IS_ERR(file))
+        return PTR_ERR(file);
+    mutex_lock(&turning);
+    error = turn_on(file, (unsigned)a1);
+    mutex_unlock(&turning);
+    return error;
 }
 
 DEFINE_SYSCALL(sys_swapoff)
@@ -236,12 +244,12 @@ DEFINE_SYSCALL(sys_swapoff)
     error = path_lookup_user(AT_FDCWD, (const char *)a0, LOOKUP_FOLLOW, &path);
     if (error != 0)
         return error;
+    mutex_lock(&turning);
     device = find_device(path_inode(&path));
     path_put(&path);
-    if (device < 0)
-        return device;
-    error = swapdev_remove((unsigned)device, &file);
+    error = device < 0 ? device : swapdev_remove((unsigned)device, &file);
     if (error == 0)
         give_up(file);
+    mutex_unlock(&turning);
     return error;
 }
