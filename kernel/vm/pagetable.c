@@ -151,13 +151,13 @@ void pt_split(struct page *upper, pte_t *entry)
 
     if (!(table->flags & PG_HUGE))
         return;
+    if (pte_is_huge(e) && !(e & PTE_A)) /* who looks through the table may change an entry of it meanwhile */
+        for (pte_t *t = page_address(table), *end = t + PT_ENTRIES; t < end; t++)
+            atomic_and(t, ~PTE_A);
     table->flags &= ~(u32)PG_HUGE;
     if (!pte_is_huge(e))
         return;
     atomic_sub(&nr_huge_pages, 1);
-    if (!(e & PTE_A))
-        for (pte_t *t = page_address(table), *end = t + PT_ENTRIES; t < end; t++)
-            *t &= ~PTE_A;
     pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
 }
 
