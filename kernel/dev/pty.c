@@ -117,7 +117,7 @@ static int slave_open(struct inode *inode, struct file *file)
 {
     struct pty *p = file->private;
 
-    if (!p->master_open || p->locked)
+    if (!p->master_open || p->locked || inode->nlink == 0) /* the name of an earlier pair, and its owner */
         return -EIO;
     file->private = &p->slave;
     return tty_file_ops.open(inode, file);

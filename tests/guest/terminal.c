@@ -378,6 +378,25 @@ static void flushes(void)
     close_pair();
 }
 
+/* A name that was kept beyond its terminal's end does not lead to the next one of that number. */
+static void old_names(void)
+{
+    int first = (int)NEED(open("/dev/ptmx", O_RDWR | O_NOCTTY)), second, name, number = -1, unlock = 0;
+    char path[64];
+
+    NEED(ioctl(first, TIOCSPTLCK, &unlock));
+    NEED(ioctl(first, TIOCGPTN, &number));
+    snprintf(path, sizeof(path), "/dev/pts/%d", number);
+    name = (int)NEED(open(path, O_PATH));
+    close(first);
+    second = (int)NEED(open("/dev/ptmx", O_RDWR | O_NOCTTY));
+    NEED(ioctl(second, TIOCSPTLCK, &unlock));
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", name);
+    FAILS(open(path, O_RDWR | O_NOCTTY), EIO, "an old name of a terminal opens nothing");
+    close(name);
+    close(second);
+}
+
 static void body(void)
 {
     if (access("/dev/ptmx", R_OK) != 0) {
@@ -392,6 +411,7 @@ static void body(void)
     polling();
     load();
     flushes();
+    old_names();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
