@@ -1,0 +1,350 @@
+/*
+ * What the programs of a crash run do: each operation is told to the model (model.c) before and after, so that a cut in
+ * the middle may leave either state. A part of crash.c.
+ */
+
+static unsigned below(unsigned n) { return fiber_random() % n; }
+
+static struct inode *dir_of(struct process *p, unsigned slot, const char **name)
+{
+    struct inode *dir;
+
+    *name = slot_names[slot];
+    if (slot < SLOT_IN_DIR) {
+        inode_hold(p->dir);
+        return p->dir;
+    }
+    *name += 2;
+    dir = host_lookup(p->dir, "d");
+    if (IS_ERR(dir))
+        panic("no directory d");
+    return dir;
+}
+
+static bool slot_exists(const struct process *p, unsigned slot) { return p->slots[slot] >= 0; }
+static bool slot_is(const struct process *p, unsigned slot, char type)
+{
+    return slot_exists(p, slot) && p->objects[p->slots[slot]].type == type;
+}
+static bool has_parent(const struct process *p, unsigned slot)
+{
+    return slot < SLOT_IN_DIR || slot_is(p, SLOT_DIR, 'd');
+}
+static struct thing *object_at(struct process *p, unsigned slot) { return &p->objects[p->slots[slot]]; }
+
+static struct inode *open_slot(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir = dir_of(p, slot, &name), *inode = host_lookup(dir, name);
+
+    inode_put(dir);
+    if (IS_ERR(inode))
+        panic("%s/%s is not there: %ld", p->dir_name, slot_names[slot], PTR_ERR(inode));
+    return inode;
+}
+
+/* An operation that began at STARTED is over; it changed the objects A and B. */
+static void done(struct process *p, struct thing *a, struct thing *b)
+{
+    struct snapshot *s = &p->snapshots[p->n_snapshots - 1];
+
+    s->ended = ++now;
+    if (a != NULL)
+        a->last_snapshot = p->n_snapshots - 1;
+    if (b != NULL)
+        b->last_snapshot = p->n_snapshots - 1;
+}
+
+static void op_create(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir, *inode;
+    struct thing *o;
+
+    if (slot == SLOT_DIR || slot_exists(p, slot) || !has_parent(p, slot))
+        return;
+    dir = dir_of(p, slot, &name);
+    o = new_object(p, slot, 'f');
+    take_snapshot(p, ++now);
+    inode = host_create(dir, name, 0644);
+    if (IS_ERR(inode))
+        panic("create: %ld", PTR_ERR(inode));
+    inode_put(inode);
+    inode_put(dir);
+    done(p, o, slot >= SLOT_IN_DIR ? object_at(p, SLOT_DIR) : NULL);
+}
+
+static void op_mkdir(struct process *p)
+{
+    struct inode *inode;
+
+    if (slot_exists(p, SLOT_DIR))
+        return;
+    new_object(p, SLOT_DIR, 'd');
+    take_snapshot(p, ++now);
+    inode = host_mkdir(p->dir, "d");
+    if (IS_ERR(inode))
+        panic("mkdir: %ld", PTR_ERR(inode));
+    inode_put(inode);
+    done(p, object_at(p, SLOT_DIR), NULL);
+}
+
+static void op_rmdir(struct process *p)
+{
+    if (!slot_is(p, SLOT_DIR, 'd') || slot_exists(p, SLOT_IN_DIR) || slot_exists(p, SLOT_IN_DIR + 1))
+        return;
+    p->slots[SLOT_DIR] = -1;
+    take_snapshot(p, ++now);
+    if (host_rmdir(p->dir, "d") != 0)
+        panic("rmdir");
+    done(p, NULL, NULL);
+}
+
+static void op_symlink(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir, *inode;
+    struct thing *o;
+
+    if (slot == SLOT_DIR || slot_exists(p, slot) || !has_parent(p, slot))
+        return;
+    dir = dir_of(p, slot, &name);
+    o = new_object(p, slot, 'l');
+    o->size = below(2) ? 20 : 200;
+    memset(o->target, 'a' + (int)below(26), o->size);
+    if (o->size == 200)
+        memcpy(o->target, "\xC0\x3B\x39\x98", 4); /* looks like a block of the journal */
+    take_snapshot(p, ++now);
+    inode = host_symlink(dir, name, o->target);
+    if (IS_ERR(inode))
+        panic("symlink: %ld", PTR_ERR(inode));
+    inode_put(inode);
+    inode_put(dir);
+    done(p, o, NULL);
+}
+
+static void op_unlink(struct process *p, unsigned slot)
+{
+    const char *name;
+    struct inode *dir;
+    struct thing *o;
+
+    if (slot == SLOT_DIR || !has_parent(p, slot) || !slot_exists(p, slot))
+        return;
+    dir = dir_of(p, slot, &name);
+    o = object_at(p, slot);
+    o->nlink--;
+    p->slots[slot] = -1;
+    take_snapshot(p, ++now);
+    if (host_unlink(dir, name) != 0)
+        panic("unlink");
+    inode_put(dir);
+    done(p, o, NULL);
+}
+
+static void op_link(struct process *p, unsigned from, unsigned to)
+{
+    const char *name;
+    struct inode *dir, *inode;
+    struct thing *o;
+
+    if (to == SLOT_DIR || !has_parent(p, from) || !has_parent(p, to) || slot_exists(p, to) || !slot_is(p, from, 'f'))
+        return;
+    inode = open_slot(p, from);
+    dir = dir_of(p, to, &name);
+    o = object_at(p, from);
+    o->nlink++;
+    p->slots[to] = p->slots[from];
+    take_snapshot(p, ++now);
+    if (host_link(dir, name, inode) != 0)
+        panic("link");
+    inode_put(inode);
+    inode_put(dir);
+    done(p, o, NULL);
+}
+
+static void op_rename(struct process *p, unsigned from, unsigned to)
+{
+    const char *old_name, *new_name;
+    struct inode *old_dir, *new_dir;
+    struct thing *o, *was = NULL;
+
+    if (from == to || from == SLOT_DIR || to == SLOT_DIR || !has_parent(p, from) || !has_parent(p, to) ||
+        !slot_exists(p, from) || p->slots[from] == p->slots[to])
+        return;
+    old_dir = dir_of(p, from, &old_name);
+    new_dir = dir_of(p, to, &new_name);
+    o = object_at(p, from);
+    if (slot_exists(p, to)) {
+        was = object_at(p, to);
+        was->nlink--;
+    }
+    p->slots[to] = p->slots[from];
+    p->slots[from] = -1;
+    take_snapshot(p, ++now);
+    if (host_rename(old_dir, old_name, new_dir, new_name, 0) != 0)
+        panic("rename");
+    inode_put(old_dir);
+    inode_put(new_dir);
+    done(p, o, was);
+}
+
+static void op_write(struct process *p, unsigned slot, u32 at, u32 n)
+{
+    static u8 stamp;
+    struct thing *o;
+    struct inode *inode;
+    u8 data[MAX_FILE];
+    u64 started;
+
+    if (!has_parent(p, slot) || !slot_is(p, slot, 'f'))
+        return;
+    o = object_at(p, slot);
+    if (at > MAX_FILE || n > MAX_FILE - at || o->n_versions + 8 > MAX_VERSIONS)
+        return;
+    stamp += 37;
+    for (u32 i = 0; i < n; i++)
+        data[i] = (u8)((stamp + (at + i) * 7 + (at + i) / 256 + p->number * 53) % 255 + 1);
+    inode = open_slot(p, slot);
+    started = ++now;
+    for (u32 from = at, to; from < at + n; from = to) { /* each page is a step of its own */
+        struct version *v;
+
+        to = MIN(at + n, (u32)ALIGN_UP(from + 1, (u32)PAGE_SIZE));
+        v = new_version(o, started, MAX(o->size, to));
+        memcpy(v->data + from, data + (from - at), to - from);
+        take_snapshot(p, started);
+    }
+    if (host_write(inode, at, data, n) != (ssize_t)n)
+        panic("write");
+    inode_put(inode);
+    done(p, o, NULL);
+    for (unsigned k = p->n_snapshots; k-- > 0 && p->snapshots[k].ended == NEVER;)
+        p->snapshots[k].ended = now;
+}
+
+static void op_truncate(struct process *p, unsigned slot, u32 size)
+{
+    struct thing *o;
+    struct inode *inode;
+
+    if (!has_parent(p, slot) || !slot_is(p, slot, 'f') || size > MAX_FILE)
+        return;
+    o = object_at(p, slot);
+    if (o->n_versions + 8 > MAX_VERSIONS)
+        return;
+    inode = open_slot(p, slot);
+    new_version(o, ++now, size);
+    take_snapshot(p, now);
+    if (host_truncate(inode, size) != 0)
+        panic("truncate");
+    inode_put(inode);
+    done(p, o, NULL);
+}
+
+static void op_fsync(struct process *p, unsigned slot, bool data_only)
+{
+    struct file file = {0};
+    struct thing *o;
+    int object;
+    unsigned version, snapshot;
+
+    if (!has_parent(p, slot) || !slot_exists(p, slot) || slot_is(p, slot, 'l'))
+        return;
+    o = object_at(p, slot);
+    object = p->slots[slot];
+    version = o->n_versions > 0 ? o->n_versions - 1 : 0;
+    snapshot = o->last_snapshot;
+    file.inode = open_slot(p, slot);
+    file.can_write = true;
+    if (ext3_fsync(&file, 0, OBJECT_END, data_only) != 0)
+        panic("fsync");
+    inode_put(file.inode);
+    now++;
+    promise(p->number, data_only ? 0 : snapshot, o->type == 'f' ? object : -1, version);
+}
+
+/* sync(2) promises what was over before it began, everybody's. */
+static void op_sync(void)
+{
+    unsigned snapshots[N_PROCESSES], versions[N_PROCESSES][MAX_OBJECTS], objects[N_PROCESSES];
+
+    for (unsigned i = 0; i < N_PROCESSES; i++) {
+        struct process *p = &processes[i];
+
+        snapshots[i] = p->n_snapshots - 1;
+        while (snapshots[i] > 0 && p->snapshots[snapshots[i]].ended == NEVER)
+            snapshots[i]--;
+        objects[i] = p->n_objects;
+        for (unsigned k = 0; k < p->n_objects; k++) {
+            versions[i][k] = p->objects[k].n_versions > 0 ? p->objects[k].n_versions - 1 : 0;
+            while (versions[i][k] > 0 &&
+                   p->snapshots[snapshots[i]].ended < p->objects[k].versions[versions[i][k]].started)
+                versions[i][k]--;
+        }
+    }
+    super_sync(super, true);
+    now++;
+    for (unsigned i = 0; i < N_PROCESSES; i++) {
+        promise(i, snapshots[i], -1, 0);
+        for (unsigned k = 0; k < objects[i]; k++)
+            if (processes[i].objects[k].type == 'f')
+                promise(i, 0, (int)k, versions[i][k]);
+    }
+}
+
+static void random_operation(struct process *p)
+{
+    static const u32 sizes[] = {1, 100, 511, 1024, 3000, 4096, 9000};
+    unsigned slot = below(N_SLOTS), other = below(N_SLOTS);
+    u32 n = sizes[below(ARRAY_SIZE(sizes))], size = slot_exists(p, slot) ? object_at(p, slot)->size : 0;
+
+    switch (below(24)) {
+    case 0 ... 2:
+        op_create(p, slot);
+        break;
+    case 3:
+        op_mkdir(p);
+        break;
+    case 4:
+        op_rmdir(p);
+        break;
+    case 5:
+        op_symlink(p, slot);
+        break;
+    case 6 ... 7:
+        op_unlink(p, slot);
+        break;
+    case 8:
+        op_link(p, slot, other);
+        break;
+    case 9 ... 10:
+        op_rename(p, slot, other);
+        break;
+    case 11 ... 14:
+        op_write(p, slot, size, n);
+        break;
+    case 15 ... 16:
+        op_write(p, slot, size > 0 ? below(size) : 0, n);
+        break;
+    case 17:
+        op_write(p, slot, size + below(8000), n);
+        break;
+    case 18:
+        op_truncate(p, slot, below(2) ? 0 : size > 0 ? below(size) : 0);
+        break;
+    case 19:
+        op_truncate(p, slot, size + below(5000));
+        break;
+    case 20 ... 21:
+        op_fsync(p, slot, false);
+        break;
+    case 22:
+        op_fsync(p, slot, true);
+        break;
+    case 23:
+        if (below(4) == 0)
+            op_sync();
+        break;
+    }
+}
