@@ -6,8 +6,8 @@
  */
 struct written {
     u64 sector;
-    u32 length;      /* bytes */
-    u8 *at_submit, *at_complete; /* NULL: the same */
+    u32 length;                        /* bytes */
+    u8 *at_submit, *at_complete;       /* NULL: the same */
     u64 submitted, completed, durable; /* times; NEVER */
     struct block_request *request;     /* until it is complete */
 };
@@ -124,7 +124,8 @@ static void make_state(u8 *image, u64 t, enum survival survival)
     }
     for (unsigned i = 0; i < n_writes; i++) {
         const struct written *w = &writes[i];
-        const u8 *data = w->at_complete != NULL && (w->completed <= t || fiber_random() % 2) ? w->at_complete : w->at_submit;
+        const u8 *data =
+            w->at_complete != NULL && (w->completed <= t || fiber_random() % 2) ? w->at_complete : w->at_submit;
         bool durable = w->durable <= t;
         bool survives = durable || survival == ALL_SURVIVE || (survival == SOME_WRITES && fiber_random() % 2) ||
                         (survival == ONE_MISSING && i != chosen) || (survival == ONE_SURVIVES && i == chosen);

@@ -544,7 +544,8 @@ static void test_broken_disk(unsigned rounds)
         int error;
 
         random_state = round + 77;
-        make_image(round % 2 ? 1024 : 4096, 256, round % 4 < 2 ? "4M" : "12M", round % 4 < 2 ? "-N 64 -O ^has_journal" : "-N 64");
+        make_image(round % 2 ? 1024 : 4096, 256, round % 4 < 2 ? "4M" : "12M",
+                   round % 4 < 2 ? "-N 64 -O ^has_journal" : "-N 64");
         model_reset();
         super = mount_it();
         host_fail_after = random_below(400);

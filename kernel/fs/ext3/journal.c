@@ -137,7 +137,8 @@ static size_t describe(void *owner, char *buf, size_t size)
 
     fs->super->ops->show_options(fs->super, options, sizeof(options));
     return (size_t)snprintf(buf, size,
-                            "options: %s%s%s\nblocks: %u of %u bytes, %lu free, %lu of them once their transaction is durable\n"
+                            "options: %s%s%s\n"
+                            "blocks: %u of %u bytes, %lu free, %lu of them once their transaction is durable\n"
                             "inodes: %u, %lu free\ndirectories: %lu\n",
                             fs->super->read_only ? "ro" : "rw", fs->super->synchronous ? ",sync" : "", options,
                             fs->blocks_count, fs->block_size, (unsigned long)fs->free_blocks,

@@ -269,7 +269,10 @@ void journal_abort(struct journal *j, int error)
 /* ---- statistics ---- */
 
 int journal_number(const struct journal *j) { return (int)(j->device->dev & 0xffff); }
-size_t journal_describe_owner(struct journal *j, char *buf, size_t size) { return j->ops->describe(j->owner, buf, size); }
+size_t journal_describe_owner(struct journal *j, char *buf, size_t size)
+{
+    return j->ops->describe(j->owner, buf, size);
+}
 const char *journal_name(const struct journal *j) { return j->name; }
 void journal_list_lock(void) { mutex_lock(&list_mutex); }
 void journal_list_unlock(void) { mutex_unlock(&list_mutex); }
