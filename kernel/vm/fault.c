@@ -130,15 +130,17 @@ static bool are_all(const pte_t *pte, unsigned n, pte_t e)
     return n == 0;
 }
 
-/* It is read: the page of zeros. Who reads on finds more of it. */
-static noinline_fn int map_zeros(const struct vma *v, u64 va, struct page *table, pte_t *pte, pte_t old, unsigned prot)
+/* It is read: the page of zeros. Who reads on finds more of it, where Linux would have mapped a huge page of zeros:
+ * a smaller mapping shows no page that nobody has touched (userfaultfd(2), mincore(2)). */
+static noinline_fn int map_zeros(struct space *s, const struct vma *v, u64 va, struct page *table, pte_t *pte, pte_t old,
+                                 unsigned prot)
 {
     const pte_t zeros = page_entry(zero_pfn, prot, old & PTE_UFFD_WP);
     unsigned at = pt_index(va, 0), n = 1, i = 0;
 
     table_lock(table);
-    if (old == 0 && at >= ZEROS_BEHIND && are_all(pte - ZEROS_BEHIND, ZEROS_BEHIND, zeros))
-        n = (unsigned)MIN((v->end - ALIGN_DOWN(va, PAGE_SIZE)) >> PAGE_SHIFT, (u64)PT_ENTRIES - at);
+    if (old == 0 && at >= ZEROS_BEHIND && are_all(pte - ZEROS_BEHIND, ZEROS_BEHIND, zeros) && huge_is_allowed(s, v, va))
+        n = PT_ENTRIES - at;
     for (; i + 4 <= n && (pte[i] | pte[i + 1] | pte[i + 2] | pte[i + 3]) == 0; i += 4)
         pte[i] = pte[i + 1] = pte[i + 2] = pte[i + 3] = zeros;
     for (; i < n && pte[i] == old; i++)
@@ -153,7 +155,7 @@ static int fault_anonymous(struct fault *f)
 {
     if (is_write(f))
         return map_fresh(f->space, f->table, f->pte, f->old, f->prot);
-    return map_zeros(f->vma, f->va, f->table, f->pte, f->old, f->prot);
+    return map_zeros(f->space, f->vma, f->va, f->table, f->pte, f->old, f->prot);
 }
 
 /* ---- copies ---- */
@@ -686,7 +688,7 @@ static inline __attribute__((always_inline)) int fault_quickly(struct space *s, 
         if (e == 0 && is_allowed(v->prot, access)) {
             if (v->object == NULL && !(v->flags & (VMA_VDSO | VMA_USERFAULT)))
                 result = access == FAULT_WRITE ? map_fresh(s, table, pte, 0, v->prot)
-                                               : map_zeros(v, address, table, pte, 0, v->prot);
+                                               : map_zeros(s, v, address, table, pte, 0, v->prot);
             else if (v->object == NULL && (v->flags & VMA_UFFD_MISSING) &&
                      (v->userfault->features & UFFD_FEATURE_SIGBUS))
                 result = FAULT_BUS;

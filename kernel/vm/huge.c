@@ -54,13 +54,19 @@ static bool is_resident(struct space *s, u64 address)
     return pte != NULL && pte_has_page(load_relaxed(pte));
 }
 
+bool huge_is_allowed(struct space *s, const struct vma *v, u64 address)
+{
+    return (huge_policy == HUGE_ALWAYS || (huge_policy == HUGE_MADVISE && (v->flags & VMA_HUGEPAGE))) &&
+           !s->no_huge_pages && fits(v, address);
+}
+
 bool huge_is_wanted(struct space *s, const struct vma *v, u64 address)
 {
-    if (huge_policy == HUGE_NEVER || s->no_huge_pages || !fits(v, address))
+    if (!huge_is_allowed(s, v, address))
         return false;
     if (v->flags & VMA_HUGEPAGE)
         return true;
-    return huge_policy == HUGE_ALWAYS && IS_ALIGNED(address, level_size(1)) && address > v->start &&
+    return IS_ALIGNED(address, level_size(1)) && address > v->start &&
            is_resident(s, address - PAGE_SIZE);
 }
 

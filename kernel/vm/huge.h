@@ -8,6 +8,8 @@
 
 void huge_init(void);
 
+/* The span of ADDRESS in V may be a huge page. */
+bool huge_is_allowed(struct space *s, const struct vma *v, u64 address);
 /* A store to ADDRESS in V, whose span has no table yet. */
 bool huge_is_wanted(struct space *s, const struct vma *v, u64 address);
 bool huge_is_at(struct space *s, u64 address);

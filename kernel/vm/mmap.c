@@ -44,6 +44,15 @@ static bool overlaps_any(struct space *s, u64 start, u64 end)
     return v != NULL && v->start < end;
 }
 
+/* Anonymous memory of whole huge pages begins where a huge page can; mmap with a hint, or of files, does not ask. */
+static u64 find_aligned_gap(struct space *s, u64 length)
+{
+    const u64 span = level_size(1);
+    u64 found = vma_find_gap(s, length + span - PAGE_SIZE, 0, s->mmap_top);
+
+    return found != 0 ? ALIGN_DOWN(found + span - PAGE_SIZE, span) : 0;
+}
+
 /* Where a mapping that was asked for at ADDRESS goes: an address, or -errno. => write lock */
 static long place(struct space *s, u64 address, u64 length, unsigned flags)
 {
@@ -62,8 +71,12 @@ static long place(struct space *s, u64 address, u64 length, unsigned flags)
     }
     if (length > limit)
         return -ENOMEM;
-    address = ALIGN_UP(ALIGN_DOWN(address, PAGE_SIZE), PAGE_SIZE);
-    found = vma_find_gap(s, length, address, s->mmap_top);
+    address = ALIGN_DOWN(address, PAGE_SIZE);
+    found = 0;
+    if (address == 0 && (flags & MAP_ANONYMOUS) && IS_ALIGNED(length, level_size(1)) && length < limit - level_size(1))
+        found = find_aligned_gap(s, length);
+    if (found == 0)
+        found = vma_find_gap(s, length, address, s->mmap_top);
     if (found == 0)
         found = vma_find_gap(s, length, 0, limit);
     return found != 0 ? (long)found : -ENOMEM;
