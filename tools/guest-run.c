@@ -146,10 +146,11 @@ static _Noreturn void run_child(char **args, int output)
     _exit(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
 }
 
-/* Copies what FD has to the console; false at its end. */
+/* Copies what FD has to the console; false at its end. By one page, touched by the first byte: a program that counts
+ * the kernel's pages before and after itself shall not count ours. */
 static int copy_output(int fd)
 {
-    static char buffer[65536];
+    static char buffer[4096] __attribute__((aligned(4096)));
     ssize_t n = read(fd, buffer, sizeof(buffer));
 
     if (n < 0)
