@@ -146,11 +146,13 @@ static _Noreturn void run_child(char **args, int output)
     _exit(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
 }
 
-/* Copies what FD has to the console; false at its end. By one page, touched by the first byte: a program that counts
- * the kernel's pages before and after itself shall not count ours. */
+/* One page, touched before the command begins: a program that counts the kernel's pages before and after itself shall
+ * not count ours. */
+static char buffer[4096] __attribute__((aligned(4096)));
+
+/* Copies what FD has to the console; false at its end. */
 static int copy_output(int fd)
 {
-    static char buffer[4096] __attribute__((aligned(4096)));
     ssize_t n = read(fd, buffer, sizeof(buffer));
 
     if (n < 0)
@@ -280,6 +282,7 @@ int main(void)
     if (chdir("/root") < 0)
         (void)!chdir("/");
     args = read_command();
+    *(volatile char *)buffer = 0;
     say("@@QUIRE@@\n");
     status = run(args);
     stop_everybody();
