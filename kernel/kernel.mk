@@ -10,14 +10,15 @@ CROSS ?= riscv64-linux-gnu-
 KERNEL_CC := $(CROSS)gcc
 KERNEL_GCC_INCLUDE := $(shell $(KERNEL_CC) -print-file-name=include)
 
-# No floating point in the kernel: its registers hold the user's state. No relaxation: gp is the user's too.
-KERNEL_ARCH := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -mno-relax
+# No floating point in the kernel: its registers hold the user's state. gp is the user's, too: kernel.ld gives it no value,
+# so that the linker shortens calls but addresses nothing by it.
+KERNEL_ARCH := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany
 KERNEL_CFLAGS := $(KERNEL_ARCH) -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-strict-aliasing -fno-common \
     -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fno-reorder-blocks-and-partition \
     -ffunction-sections -fdata-sections -nostdinc -isystem $(KERNEL_GCC_INCLUDE) -Ikernel -MMD -MP \
     $(if $(filter 1,$(DEBUG)),-DDEBUG)
 KERNEL_WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Werror -Wno-unused-parameter
-KERNEL_LDFLAGS := $(KERNEL_ARCH) -nostdlib -static -Wl,--no-relax -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,norelro \
+KERNEL_LDFLAGS := $(KERNEL_ARCH) -nostdlib -static -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,norelro \
     -Wl,--no-warn-rwx-segments -T kernel/kernel.ld
 
 # proc/vdso/ is user code with rules of its own; it adds its image to KERNEL_EXTRA_OBJECTS.
