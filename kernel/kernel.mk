@@ -15,7 +15,7 @@ KERNEL_GCC_INCLUDE := $(shell $(KERNEL_CC) -print-file-name=include)
 KERNEL_ARCH := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany
 KERNEL_CFLAGS := $(KERNEL_ARCH) -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-strict-aliasing -fno-common \
     -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fno-reorder-blocks-and-partition \
-    -ffunction-sections -fdata-sections -nostdinc -isystem $(KERNEL_GCC_INCLUDE) -Ikernel -MMD -MP \
+    -ffunction-sections -fdata-sections -nostdinc -isystem $(KERNEL_GCC_INCLUDE) -Ikernel -Ilibvm/include -MMD -MP \
     $(if $(filter 1,$(DEBUG)),-DDEBUG)
 KERNEL_WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Werror -Wno-unused-parameter
 KERNEL_LDFLAGS := $(KERNEL_ARCH) -nostdlib -static -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,norelro \

@@ -16,6 +16,7 @@
 #include "vm/kmalloc.h"
 #include "vm/space.h"
 #include "vm/uaccess.h"
+#include "vm/vmtrap.h"
 
 #define NAMESPACES                                                                                               \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | \
@@ -84,8 +85,10 @@ static void copy_task_state(struct task *child, const struct clone_args *a)
         child->policy = parent->policy;
         child->rt_priority = parent->rt_priority;
     }
-    if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK))
+    if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK)) {
         child->altstack = parent->altstack;
+        vmtrap_inherit(&child->thread);
+    }
     if (a->flags & CLONE_CHILD_CLEARTID)
         child->clear_child_tid = (u32 *)a->child_tid;
 }

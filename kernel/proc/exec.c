@@ -14,6 +14,7 @@
 #include "proc/internal.h"
 #include "sys/syscall.h"
 #include "proc/vdso/vdso.h"
+#include "vm/vmtrap.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
@@ -202,6 +203,7 @@ static void switch_space(struct exec *x, struct task *t)
 
     futex_exit(t);
     record_space_usage(t);
+    vmtrap_drop(&t->thread);
     flags = spin_lock_irqsave(&task_lock);
     old = space_switch_current(x->space);
     x->space = NULL;

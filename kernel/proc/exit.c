@@ -11,6 +11,7 @@
 #include "proc/internal.h"
 #include "vm/kmalloc.h"
 #include "vm/space.h"
+#include "vm/vmtrap.h"
 
 #define STATUS_SIGNAL(code) ((code)&0x7f)
 #define STATUS_EXIT(code) (((code) >> 8) & 0xff)
@@ -172,6 +173,7 @@ static void leave_space(struct task *t)
         return;
     atomic_or(&t->thread.flags, THREAD_LEAVING);
     futex_exit(t);
+    vmtrap_drop(&t->thread);
     flags = spin_lock_irqsave(&task_lock);
     t->is_exiting = true;
     space_switch_current(NULL);

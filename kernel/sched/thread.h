@@ -42,6 +42,23 @@ struct leaf_hint { /* the page table of 2 MiB of user memory that the kernel rea
     u64 *entries;
 };
 
+/* User traps (docs/vmtrap.md); vm/vmtrap.h tells what is remembered. entry.S knows the offsets. */
+struct trap_hint;
+struct vmtrap_area;
+struct trap_state {
+    u64 generation;                /* 0: of what follows up to `area`, nothing is known */
+    const u64 *current_generation; /* the space's */
+    const u64 *area_pte;           /* the page-table entry of the save area */
+    u64 area_entry;                /* ... and what it was */
+    struct vmtrap_area *area;      /* the kernel's address */
+    struct trap_hint *hints;       /* NULL: none yet; they are of generation `noted` */
+    u64 user_area;                 /* 0: the thread has no handler */
+    u64 entry, stack;              /* of the handler */
+    u64 status;                    /* FS of sstatus before the handler, while the hart's registers still hold that state */
+    u64 noted;
+    bool fp_saved;                 /* the area has the interrupted code's floating point */
+};
+
 struct thread {
     /* entry.S knows the offsets of these; static_asserts in arch/riscv */
     u64 kernel_sp;   /* 0: where the kernel stack begins after a trap of user mode */
@@ -52,6 +69,7 @@ struct thread {
     struct regs regs;  /* 32: of its user mode */
 
     struct context context;
+    struct trap_state trap; /* 456 */
     enum thread_state state; /* under the lock of the run queue of `hart`, or own */
     bool on_cpu;             /* still on a hart's stack: may not be switched to or freed */
     struct list run_link;    /* in a run queue */

@@ -2,7 +2,8 @@
  * Traps of user mode: page faults and what else a program can do wrong become signals. System calls do not come here
  * (arch/riscv/entry.S).
  *
- *   page fault           space_fault; what it cannot mend: SIGSEGV (MAPERR, ACCERR), SIGBUS, or death without memory
+ *   page fault           space_fault; what it cannot mend: the program's handler (sys/vmtrap.c), SIGSEGV (MAPERR,
+ *                        ACCERR), SIGBUS, or death without memory
  *   illegal instruction  perhaps the first floating-point one (arch_fp_trap); else SIGILL
  *   breakpoint           SIGTRAP
  *   misaligned           SIGBUS (the firmware emulates what the hart cannot do)
@@ -10,6 +11,7 @@
 #include "arch/riscv/arch.h"
 #include "proc/internal.h"
 #include "sched/sched.h"
+#include "sys/vmtrap.h"
 #include "vm/space.h"
 
 enum { /* scause; RISC-V privileged specification */
@@ -32,14 +34,18 @@ static bool fault_is(int sig, int code, u64 address)
     return true;
 }
 
-static bool page_fault(u64 address, enum fault_access access)
+static bool page_fault(struct regs *regs, enum fault_access access)
 {
+    u64 address = regs->tval;
+
     switch (space_fault(current->space, address, access)) {
     case FAULT_MAPPED:
         break;
     case FAULT_MAPERR:
         return fault_is(SIGSEGV, SEGV_MAPERR, address);
     case FAULT_ACCERR:
+        if (unlikely(current->trap.user_area != 0) && vmtrap_enter(regs, access))
+            break;
         return fault_is(SIGSEGV, SEGV_ACCERR, address);
     case FAULT_BUS:
         return fault_is(SIGBUS, BUS_ADRERR, address);
@@ -55,11 +61,11 @@ bool user_trap(struct regs *regs)
 {
     switch (regs->cause) {
     case CAUSE_FETCH_PAGE:
-        return page_fault(regs->tval, FAULT_EXEC);
+        return page_fault(regs, FAULT_EXEC);
     case CAUSE_LOAD_PAGE:
-        return page_fault(regs->tval, FAULT_READ);
+        return page_fault(regs, FAULT_READ);
     case CAUSE_STORE_PAGE:
-        return page_fault(regs->tval, FAULT_WRITE);
+        return page_fault(regs, FAULT_WRITE);
     case CAUSE_ILLEGAL:
         return !arch_fp_trap() && fault_is(SIGILL, ILL_ILLOPC, regs->pc);
     case CAUSE_BREAKPOINT:

@@ -12,8 +12,10 @@
  */
 #include "lib/rlimit.h"
 #include "sched/thread.h"
+#include "quire/vmtrap.h"
 #include "vm/fault.h"
 #include "vm/tlb.h"
+#include "vm/vmtrap.h"
 
 /* What a protect operation does to each entry of a vma. */
 struct protection {
@@ -241,6 +243,16 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
     return result != 0 ? result : w.error;
 }
 
+/* => write lock */
+static void set_default(struct space *s, struct vma *v, unsigned prot)
+{
+    vma_count_pages(s, v, false);
+    v->prot = prot;
+    vma_count_pages(s, v, true);
+    if (unlikely(v->flags & VMA_TRAP))
+        pt_forget_leaves(s); /* who remembers it: vm/vmtrap.h */
+}
+
 #define FEW_PAGES 32
 
 /*
@@ -271,9 +283,7 @@ static int protect_in_vma(struct space *s, struct vma *v, u64 start, u64 end, un
         v->flags |= VMA_MARKED;
     if (result != 0)
         return result;
-    vma_count_pages(s, v, false);
-    v->prot = prot;
-    vma_count_pages(s, v, true);
+    set_default(s, v, prot);
     result = protect_entries(s, v, start, end, prot);
     if (result == 0 && start == v->start && end == v->end)
         v->flags &= (u32)~VMA_MARKED;
@@ -295,9 +305,7 @@ static int protect_exactly(struct space *s, struct vma *v, u64 start, u64 end, u
     v = vma_isolate(s, v, start, end);
     if (v == NULL)
         return -ENOMEM;
-    vma_count_pages(s, v, false);
-    v->prot = prot;
-    vma_count_pages(s, v, true);
+    set_default(s, v, prot);
     result = protect_entries(s, v, start, end, prot);
     if (result == 0) {
         v->flags &= (u32)~VMA_MARKED;
@@ -391,4 +399,18 @@ long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
         protect_part(s, address, end, prot, &result))
         return result;
     return protect_mappings(s, address, length, prot);
+}
+
+int space_protect_ranges(struct space *s, const struct vmtrap_range *ranges, u64 n, u64 *done)
+{
+    long error = 0;
+
+    for (*done = 0; *done < n; ++*done) {
+        const struct vmtrap_range *r = &ranges[*done];
+
+        error = r->prot > UINT32_MAX ? -EINVAL : space_mprotect(s, r->start, r->length, (unsigned)r->prot);
+        if (error != 0)
+            break;
+    }
+    return (int)error;
 }

@@ -63,6 +63,8 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
         if (v == NULL)
             return -ENOMEM;
         vma_count_pages(s, v, false);
+        if ((v->flags | flags) & VMA_TRAP)
+            pt_forget_leaves(s);
         v->flags = flags;
         vma_count_pages(s, v, true);
         if (flags & VMA_LOCKED)

@@ -168,11 +168,19 @@ static void insert_locked(struct space *s, struct vma *v, struct vma *above)
         mappings_link(v);
 }
 
+/* V, which is armed, changes: what threads remember of it (vm/vmtrap.h) is void. */
+static inline void note_change(struct space *s, const struct vma *v)
+{
+    if (unlikely(v->flags & VMA_TRAP))
+        pt_forget_leaves(s);
+}
+
 static void resize_locked(struct vma *v, u64 start, u64 end)
 {
     struct space *s = v->space;
     bool lower_moves = v->start != start, upper_moves = v->end != end;
 
+    note_change(s, v);
     count_pages(s, v, ((end - start) >> PAGE_SHIFT) - vma_pages(v));
     if (v->object != NULL)
         mappings_unlink(v);
@@ -205,6 +213,7 @@ static void remove_locked(struct space *s, struct vma *v)
 {
     struct vma *below = v->below, *above = v->above;
 
+    note_change(s, v);
     if (v->object != NULL)
         mappings_unlink(v);
     tree_remove(&s->vmas, &v->node);

@@ -67,6 +67,7 @@ struct vma {
 #define VMA_SEALED BIT(13)       /* mseal(2): stays what it is and where it is */
 #define VMA_HUGEPAGE BIT(14)     /* madvise: huge pages wherever they fit */
 #define VMA_NOHUGEPAGE BIT(15)   /* madvise: none */
+#define VMA_TRAP BIT(22)         /* forbidden accesses are the program's own affair: vm/vmtrap.h */
 #define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
 #define VMA_UFFD_WP BIT(26)      /* ... and stores where the entry has UFFD_WP */

@@ -54,6 +54,8 @@
 #define SYSCALL_COUNT 470
 #define STACK_BIT 14 /* of sp: set within a stack, clear in its guard (layout.h) */
 #define ENOSYS 38
+#define VMTRAP_REGISTER 1024 /* the first of them: libvm/include/quire/vmtrap.h */
+#define VMTRAP_CALLS 6
 
 .macro SAVE_CALLER_SAVED base, at
     sd ra, \at + X(1)(\base)

@@ -117,6 +117,7 @@ static_assert(offsetof(struct thread, flags) == 16, "entry.S: THREAD_FLAGS");
 static_assert(offsetof(struct thread, hart) == 24, "entry.S: THREAD_HART");
 static_assert(offsetof(struct thread, regs) == 32, "entry.S: THREAD_REGS");
 static_assert(offsetof(struct thread, context) == 336, "entry.S: THREAD_CONTEXT");
+static_assert(offsetof(struct thread, trap) == 456, "entry.S: THREAD_TRAP");
 static_assert(offsetof(struct hart, stub) == 0, "entry.S: HART_STUB");
 static_assert(THREAD_WORK == 7, "entry.S: THREAD_WORK");
 static_assert(offsetof(struct regs, pc) == 256 && offsetof(struct regs, orig_a0) == 288, "entry.S: REGS_*");

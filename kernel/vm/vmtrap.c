@@ -1,0 +1,136 @@
+/*
+ * User traps: which memory is armed, and whether a fault is a forbidden access to it. vm/vmtrap.h has the picture of
+ * what a thread remembers; docs/vmtrap.md the rules.
+ *
+ *   VMA_TRAP   a flag of the vma like those of madvise: arming a part of one splits it, fork copies it, exec begins
+ *              without, mremap takes it along, a new mapping has none
+ *
+ * An access is forbidden if the page's protection says so: the entry's own, or the vma's where there is none. Pages
+ * that are only not there, or shared since a fork, or clean in a file, are nobody's trap: they are filled as ever.
+ *
+ * Locks: looking takes space->lock for reading; the hints are the current thread's own.
+ */
+#include "vm/vmtrap.h"
+#include "lib/string.h"
+#include "quire/vmtrap.h"
+#include "vm/fault.h"
+#include "vm/kmalloc.h"
+#include "vm/tlb.h"
+
+/* ---- who has a handler ---- */
+
+int vmtrap_set(u64 area, u64 entry, u64 stack)
+{
+    struct trap_hint *hints = current->trap.hints;
+
+    if (hints == NULL)
+        hints = kmalloc(TRAP_HINTS * sizeof(*hints));
+    if (hints == NULL)
+        return -ENOMEM;
+    current->trap = (struct trap_state){.hints = hints, .user_area = area, .entry = entry, .stack = stack};
+    return 0;
+}
+
+void vmtrap_drop(struct thread *t)
+{
+    kfree(t->trap.hints);
+    t->trap = (struct trap_state){.hints = NULL};
+}
+
+void vmtrap_inherit(struct thread *child)
+{
+    const struct trap_state *own = &current->trap;
+
+    child->trap = (struct trap_state){.user_area = own->user_area, .entry = own->entry, .stack = own->stack};
+}
+
+/* ---- what is forbidden ---- */
+
+static bool is_forbidden(const struct vma *v, pte_t e, enum fault_access access)
+{
+    unsigned prot = e == 0 ? v->prot : pte_prot(e);
+
+    return (prot_effective(prot) & (unsigned)access) == 0;
+}
+
+/* The current thread remembers the part of V that the leaf table of ADDRESS has. => read lock */
+static void note_hint(struct space *s, const struct vma *v, u64 address, struct page *table)
+{
+    struct trap_state *trap = &current->trap;
+    u64 span = ALIGN_DOWN(address, level_size(1)), start = MAX(v->start, span);
+    u64 generation = load_acquire(&s->leaf_generation);
+    struct trap_hint *hint;
+
+    if (v->start == 0) /* entry.S takes stval 0 for none */
+        return;
+    if (trap->noted != generation) {
+        if (trap->hints == NULL)
+            trap->hints = kmalloc(TRAP_HINTS * sizeof(*trap->hints));
+        if (trap->hints == NULL)
+            return;
+        memset(trap->hints, 0, TRAP_HINTS * sizeof(*trap->hints));
+        trap->generation = 0;
+        trap->noted = generation;
+    }
+    hint = &trap->hints[(address >> SPAN_SHIFT) % TRAP_HINTS];
+    hint->start = start;
+    hint->length = MIN(v->end, span + level_size(1)) - start;
+    hint->entries = (u64 *)page_address(table) + pt_index(start, 0);
+    hint->absent = pte_mark(v->prot);
+}
+
+enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access access)
+{
+    enum trap_kind kind = TRAP_NONE;
+    struct page *table;
+    const struct vma *v;
+    const pte_t *pte;
+
+    read_lock(&s->lock);
+    v = vma_at(s, address);
+    if (v != NULL && (v->flags & VMA_TRAP)) {
+        pte = pt_reach(s, address, &table);
+        kind = pte == NULL || is_forbidden(v, load_relaxed(pte), access) ? TRAP_FAULT : TRAP_RETRY;
+        if (kind == TRAP_FAULT && pte != NULL)
+            note_hint(s, v, address, table);
+    }
+    read_unlock(&s->lock);
+    return kind;
+}
+
+void vmtrap_note_area(struct space *s, void *area)
+{
+    const pte_t need = PTE_V | PTE_U | PTE_R | PTE_W | PTE_A | PTE_D;
+    struct trap_state *trap = &current->trap;
+    u64 generation = load_acquire(&s->leaf_generation);
+    struct page *table;
+    const pte_t *pte;
+
+    if (trap->noted != generation)
+        return;
+    trap->generation = 0;
+    pte = pt_find(s, trap->user_area, &table);
+    if (pte == NULL)
+        return;
+    trap->area_pte = pte;
+    trap->area_entry = load_relaxed(pte);
+    trap->area = area;
+    if ((trap->area_entry & need) != need ||
+        page_address(pte_page(trap->area_entry)) != (void *)ALIGN_DOWN((u64)area, PAGE_SIZE))
+        return;
+    trap->current_generation = &s->leaf_generation;
+    trap->generation = generation;
+}
+
+int space_arm(struct space *s, u64 start, u64 length, u64 what)
+{
+    const struct flag_change arm = {.set = VMA_TRAP, .forbidden = VMA_VDSO, .stops_at_hole = true};
+    const struct flag_change disarm = {.clear = VMA_TRAP, .stops_at_hole = true};
+    u64 end = start + ALIGN_UP(length, PAGE_SIZE);
+
+    if (what > VMTRAP_FAULTS || (start & PAGE_MASK) != 0 || end < start || start + length < start)
+        return -EINVAL;
+    if (start == end)
+        return 0;
+    return space_change_flags(s, start, end, what == VMTRAP_FAULTS ? &arm : &disarm);
+}

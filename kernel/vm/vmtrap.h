@@ -1,0 +1,50 @@
+/*
+ * User traps, what vm/ knows of them: which memory is armed, and what a thread remembers of it, so that entry.S can
+ * tell a forbidden access by a few loads. docs/vmtrap.md tells it all; sys/vmtrap.c has the registers.
+ *
+ *   thread->trap                                  hints, one for each of some spans of 2 MiB
+ *     generation --- same as the space's?           start, length: armed, of one vma
+ *     area_pte  ---> entry, still area_entry?       entries -----> its page-table entries
+ *     area      ---> the save area, by the direct map              the faulting page's: is it forbidden?
+ *
+ * All of it is good while the space's leaf_generation is what it was, and while interrupts are off: whoever frees a
+ * table or takes a page away waits for this hart (vm/uaccess.c). An armed vma that changes its borders, its default
+ * protection or what it is armed for changes the generation, too.
+ */
+#ifndef VM_VMTRAP_H
+#define VM_VMTRAP_H
+
+#include "sched/thread.h"
+#include "vm/space.h"
+
+struct vmtrap_range;
+
+#define TRAP_HINTS 64u
+struct trap_hint {
+    u64 start, length; /* bytes */
+    u64 *entries;      /* that of START */
+    u64 absent;        /* what stands for an entry that is 0 */
+};
+
+/* What a forbidden access of the current thread in user mode is. */
+enum trap_kind {
+    TRAP_NONE,  /* a signal */
+    TRAP_RETRY, /* not forbidden any more */
+    TRAP_FAULT, /* the handler's; the thread remembers the place */
+};
+enum trap_kind vmtrap_look(struct space *space, u64 address, enum fault_access access);
+/* Remembers the entry of the current thread's save area, whose kernel address is AREA. => interrupts off since AREA was
+ * found */
+void vmtrap_note_area(struct space *space, void *area);
+/* The current thread has the handler ENTRY, with STACK, and saves in AREA; it remembers nothing. -ENOMEM */
+int vmtrap_set(u64 area, u64 entry, u64 stack);
+/* T has no handler any more: another program, or the end. */
+void vmtrap_drop(struct thread *t);
+/* CHILD, which has not run, has a copy of the current thread's memory, and of its handler. */
+void vmtrap_inherit(struct thread *child);
+
+int space_arm(struct space *space, u64 start, u64 length, u64 what);
+/* Protects the N ranges, one after the other, until one fails: 0 or its -errno; *DONE: how many are. */
+int space_protect_ranges(struct space *space, const struct vmtrap_range *ranges, u64 n, u64 *done);
+
+#endif

@@ -1,0 +1,455 @@
+/* User traps: faults that enter a handler of the program's own, and the way back (docs/vmtrap.md). */
+#include "vmtrap.h"
+
+#include <setjmp.h>
+
+#define PAGES 16
+
+static char *pool;
+static volatile struct {
+    int count;
+    uintptr_t address, pc;
+    uint64_t cause;
+} seen;
+
+static void note(uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    seen.count++;
+    seen.address = address;
+    seen.cause = cause;
+    seen.pc = pc;
+}
+
+static uintptr_t page_of(uintptr_t address) { return address & -PAGE; }
+
+static uint64_t open_it(struct vmtrap_area *area UNUSED, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    mprotect((void *)page_of(address), PAGE, cause == VMTRAP_LOAD ? PROT_READ : RW);
+    return 0;
+}
+
+static uint64_t open_by_resume(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    return resume_with(area, (void *)page_of(address), PAGE, cause == VMTRAP_LOAD ? PROT_READ : RW);
+}
+
+static uint64_t skip_it(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    area->pc += 4;
+    return 0;
+}
+
+static char load(const char *at) { return *(const volatile char *)at; }
+static void store(char *at, char value) { *(volatile char *)at = value; }
+
+static void new_pool(int prot)
+{
+    pool = anon(PAGES * PAGE, RW);
+    for (int i = 0; i < PAGES; i++)
+        memset(pool + i * PAGE, i + 1, PAGE);
+    OKAY(trap_arm(pool, PAGES * PAGE), "memory is armed");
+    mprotect(pool, PAGES * PAGE, prot);
+    seen.count = 0;
+}
+
+static void drop_pool(void) { munmap(pool, PAGES * PAGE); }
+
+/* ---- what is delivered ---- */
+
+static void delivered(trap_function *handler, const char *by)
+{
+    trap_register(handler);
+    new_pool(PROT_NONE);
+    IS(load(pool + 5), 1, "%s: a load from a page without access sees it opened", by);
+    IS(seen.count, 1, "%s: by one trap", by);
+    IS(seen.address, (uintptr_t)pool + 5, "%s: with the address", by);
+    IS(seen.cause, VMTRAP_LOAD, "%s: and the cause", by);
+    CHECK(seen.pc >= (uintptr_t)load - PAGE * 16 && seen.pc != 0, "%s: and a pc", by);
+    IS(trap_area->busy, 0, "%s: the area is free again", by);
+    store(pool + 6, 77);
+    IS(seen.count, 2, "%s: a store to a page that may only be read is another trap", by);
+    IS(seen.cause, VMTRAP_STORE, "%s: of another cause", by);
+    IS(load(pool + 6), 77, "%s: and done then", by);
+    for (int i = 0; i < PAGES; i++)
+        store(pool + i * PAGE, 9);
+    IS(seen.count, 2 + PAGES - 1, "%s: each page takes its trap", by);
+    drop_pool();
+}
+
+static int run_page(void)
+{
+    static const uint32_t code[] = {0x02a00513, 0x00008067}; /* li a0, 42; ret */
+    int (*function)(void);
+    char *at = anon(PAGE, RW);
+
+    memcpy(at, code, sizeof(code));
+    __builtin___clear_cache(at, at + sizeof(code));
+    trap_arm(at, PAGE);
+    memcpy(&function, &at, sizeof(at));
+    return function();
+}
+
+static uint64_t make_executable(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    return resume_with(area, (void *)page_of(address), PAGE, PROT_READ | PROT_EXEC);
+}
+
+/* ---- registers ---- */
+
+#ifdef __riscv
+static uint64_t clobber_all(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    __asm__ volatile(
+        "li ra, -1\nli t0, -1\nli t1, -1\nli t2, -1\nli a0, -1\nli a1, -1\nli a2, -1\nli a3, -1\nli a4, -1\n"
+        "li a5, -1\nli a6, -1\nli a7, -1\nli t3, -1\nli t4, -1\nli t5, -1\nli t6, -1\n" ::
+            : "ra", "t0", "t1", "t2", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "t3", "t4", "t5", "t6");
+    return resume_with(area, (void *)page_of(address), PAGE, RW);
+}
+
+/* Every register has a value of its own before a store that traps; wrong ones come back as bits. */
+static uint64_t registers_across_trap(char *at)
+{
+    register uint64_t wrong __asm__("a0") = (uintptr_t)at;
+
+    __asm__ volatile(
+        "addi sp, sp, -16\nsd ra, 0(sp)\n"
+        "li ra, 1\nli t0, 5\nli t1, 6\nli t2, 7\nli a1, 11\nli a2, 12\nli a3, 13\nli a4, 14\nli a5, 15\n"
+        "li a6, 16\nli a7, 17\nli s2, 18\nli s3, 19\nli s4, 20\nli s5, 21\nli s6, 22\nli s7, 23\nli s8, 24\n"
+        "li s9, 25\nli s10, 26\nli s11, 27\nli t3, 28\nli t4, 29\nli t5, 30\nli t6, 31\n"
+        "sd t6, 0(a0)\n"
+        "ld a0, 0(a0)\naddi a0, a0, -31\n"
+        ".macro check reg, want\naddi \\reg, \\reg, -\\want\nor a0, a0, \\reg\n.endm\n"
+        "check ra, 1\ncheck t0, 5\ncheck t1, 6\ncheck t2, 7\ncheck a1, 11\ncheck a2, 12\ncheck a3, 13\n"
+        "check a4, 14\ncheck a5, 15\ncheck a6, 16\ncheck a7, 17\ncheck s2, 18\ncheck s3, 19\ncheck s4, 20\n"
+        "check s5, 21\ncheck s6, 22\ncheck s7, 23\ncheck s8, 24\ncheck s9, 25\ncheck s10, 26\ncheck s11, 27\n"
+        "check t3, 28\ncheck t4, 29\ncheck t5, 30\ncheck t6, 31\n"
+        "ld ra, 0(sp)\naddi sp, sp, 16\n"
+        : "+r"(wrong)
+        :
+        : "memory", "t0", "t1", "t2", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7",
+          "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6");
+    return wrong;
+}
+
+static void registers(void)
+{
+    trap_register(clobber_all);
+    new_pool(PROT_NONE);
+    for (int i = 0; i < 4; i++)
+        IS(registers_across_trap(pool + i * PAGE), 0, "all registers are what they were (%d)", i);
+    IS(seen.count, 4, "across a trap each");
+    drop_pool();
+}
+#else
+static void registers(void) {}
+#endif
+
+/* ---- leaving, fork, threads ---- */
+
+static sigjmp_buf out;
+
+static uint64_t jump_out(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    area->busy = 0;
+    siglongjmp(out, 1);
+}
+
+static void leaving(void)
+{
+    volatile int left = 0;
+
+    trap_register(jump_out);
+    new_pool(PROT_NONE);
+    for (volatile int i = 0; i < 3; i++) {
+        if (sigsetjmp(out, 0) == 0)
+            load(pool + i * PAGE);
+        else
+            left++;
+    }
+    IS(left, 3, "a handler may jump away when it has cleared busy");
+    drop_pool();
+}
+
+static uint64_t fork_in_handler(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    pid_t child = fork();
+
+    note(address, cause, pc);
+    area->program[1] = (uint64_t)child;
+    return resume_with(area, (void *)page_of(address), PAGE, PROT_READ);
+}
+
+static void forking(void)
+{
+    int status = -1;
+    char got;
+
+    trap_register(fork_in_handler);
+    new_pool(PROT_NONE);
+    got = load(pool + PAGE);
+    if (trap_area->program[1] == 0) /* the child has come back from its own handler */
+        _exit(got == 2 && seen.count == 1 ? 7 : 8);
+    waitpid((pid_t)trap_area->program[1], &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7, "a child that was forked in a handler resumes there");
+    IS(got, 2, "and so does the parent");
+    trap_register(open_by_resume);
+    if (fork() == 0)
+        _exit(load(pool + 2 * PAGE) == 3 && seen.count == 2 && load(pool + 3 * PAGE) == 4 && seen.count == 3 ? 7 : 8);
+    wait(&status);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7, "a child has its parent's handler and armed memory");
+    drop_pool();
+}
+
+static void *in_thread(void *index)
+{
+    char *mine = pool + (uintptr_t)index * 4 * PAGE;
+    uintptr_t sum = 0;
+
+    trap_register(open_by_resume);
+    for (int round = 0; round < 200; round++) {
+        mprotect(mine, 4 * PAGE, PROT_NONE);
+        for (int i = 0; i < 4; i++)
+            sum += (uintptr_t)load(mine + i * PAGE);
+    }
+    trap_unregister();
+    return (void *)sum;
+}
+
+static void threads(void)
+{
+    pthread_t thread[4];
+    uintptr_t total = 0;
+
+    new_pool(PROT_NONE);
+    for (uintptr_t i = 0; i < 4; i++)
+        pthread_create(&thread[i], NULL, in_thread, (void *)i);
+    for (int i = 0; i < 4; i++) {
+        void *sum;
+
+        pthread_join(thread[i], &sum);
+        total += (uintptr_t)sum;
+    }
+    IS(total, 200 * PAGES * (PAGES + 1) / 2, "threads trap beside each other");
+    drop_pool();
+}
+
+/* ---- what is not delivered: SIGSEGV with its siginfo ---- */
+
+static int without_handler(void *at)
+{
+    trap_unregister();
+    load(at);
+    return 0;
+}
+
+static int not_armed(void *at)
+{
+    trap_register(open_it);
+    load(at);
+    return 0;
+}
+
+static uint64_t fault_again(struct vmtrap_area *area UNUSED, uintptr_t address, uint64_t cause UNUSED,
+                            uintptr_t pc UNUSED)
+{
+    load((char *)address + PAGE);
+    return 0;
+}
+
+static int fault_in_handler(void *at)
+{
+    trap_register(fault_again);
+    load(at);
+    return 0;
+}
+
+static int without_area(void *at)
+{
+    trap_register(open_it);
+    munmap(trap_area, PAGE);
+    load(at);
+    return 0;
+}
+
+static int read_only_area(void *at)
+{
+    trap_register(open_it);
+    mprotect(trap_area, PAGE, PROT_READ);
+    load(at);
+    return 0;
+}
+
+static int without_code(void *at)
+{
+    struct vmtrap_area *area = anon(PAGE, RW);
+
+    syscall(VMTRAP_REGISTER, area, 0x8000, (char *)area + PAGE, 0);
+    load(at);
+    return 0;
+}
+
+static int resume_to_kernel(void *at)
+{
+    trap_register(skip_it);
+    (void)at;
+    trap_area->pc = 0xffffffc000000000;
+    syscall(VMTRAP_RESUME, 0);
+    return 0;
+}
+
+static int after_exec(void *at)
+{
+    (void)at;
+    execl("/proc/self/exe", "vmtrap", "after-exec", NULL);
+    return 1;
+}
+
+static void not_delivered(void)
+{
+    char *other = anon(PAGE, PROT_NONE);
+
+    trap_register(open_it);
+    new_pool(PROT_NONE);
+    DIES(without_handler, pool, SIGSEGV, SEGV_ACCERR, pool, "a thread without handler gets a signal");
+    DIES(not_armed, other, SIGSEGV, SEGV_ACCERR, other, "so does memory that is not armed");
+    DIES(fault_in_handler, pool, SIGSEGV, SEGV_ACCERR, pool + PAGE, "and a fault in a handler");
+    DIES(without_area, pool, SIGSEGV, SEGV_ACCERR, pool, "and a thread whose save area is gone");
+    DIES(read_only_area, pool, SIGSEGV, SEGV_ACCERR, pool, "or cannot be written");
+    DIES(without_code, pool, SIGSEGV, SEGV_MAPERR, 0x8000, "a handler that is not there is itself a fault");
+    DIES(resume_to_kernel, pool, SIGSEGV, ANY_CODE, 0, "a resume into the kernel is a fault");
+    EXITS(after_exec, NULL, 5, "exec forgets the handler");
+    OKAY(syscall(VMTRAP_ARM, pool, PAGES * PAGE, 0), "memory is disarmed");
+    DIES(not_armed, pool, SIGSEGV, SEGV_ACCERR, pool, "and faults as ever");
+    drop_pool();
+    munmap(other, PAGE);
+}
+
+/* ---- what is not a trap ---- */
+
+static void filled_as_ever(void)
+{
+    int fd = (int)NEED(memfd_create("pages", 0)), status;
+    char *fresh = anon(PAGES * PAGE, RW), *file;
+
+    trap_register(skip_it);
+    seen.count = 0;
+    NEED(ftruncate(fd, 4 * PAGE));
+    file = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0);
+    NEED(trap_arm(fresh, PAGES * PAGE));
+    NEED(trap_arm(file, 4 * PAGE));
+    for (int i = 0; i < PAGES; i++)
+        store(fresh + i * PAGE, 1);
+    store(file, 1);
+    load(file + PAGE);
+    if (fork() == 0) {
+        store(fresh, 2);
+        _exit(seen.count);
+    }
+    store(fresh, 3);
+    wait(&status);
+    IS(status, 0, "a copy on write in a child is no trap");
+    IS(seen.count, 0, "nor in the parent, nor are pages that are not there yet");
+    madvise(fresh, PAGES * PAGE, MADV_DONTNEED);
+    IS(load(fresh), 0, "pages that were dropped are zeros again");
+    IS(seen.count, 0, "without a trap");
+    munmap(fresh, PAGES * PAGE);
+    munmap(file, 4 * PAGE);
+    close(fd);
+}
+
+static void of_the_kernel(void)
+{
+    int pair[2];
+
+    trap_register(skip_it);
+    new_pool(PROT_NONE);
+    NEED(pipe(pair));
+    FAILS(write(pair[1], pool, 8), EFAULT, "the kernel's own accesses are EFAULT");
+    IS(seen.count, 0, "and no trap");
+    close(pair[0]);
+    close(pair[1]);
+    drop_pool();
+}
+
+/* ---- signals ---- */
+
+static volatile int signals_in_handler;
+
+static void on_signal(int signo UNUSED) { signals_in_handler++; }
+
+static uint64_t signal_itself(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    raise(SIGUSR1);
+    return resume_with(area, (void *)page_of(address), PAGE, RW);
+}
+
+static void signals(void)
+{
+    trap_register(signal_itself);
+    new_pool(PROT_NONE);
+    signal(SIGUSR1, on_signal);
+    for (int i = 0; i < PAGES; i++)
+        IS(load(pool + i * PAGE), i + 1, "a signal in a handler changes nothing (%d)", i);
+    IS(signals_in_handler, PAGES, "and is delivered");
+    drop_pool();
+}
+
+/* ---- the calls' errors ---- */
+
+static void errors(void)
+{
+    char *at = anon(4 * PAGE, RW);
+    struct vmtrap_range ranges[3] = {{(uintptr_t)at, PAGE, PROT_READ}, {(uintptr_t)at + 1, PAGE, RW}, {0, PAGE, RW}};
+
+    munmap(at + 2 * PAGE, PAGE);
+    FAILS(syscall(VMTRAP_REGISTER, at + 512, trap_entry, at, 0), EINVAL, "a save area is aligned");
+    FAILS(syscall(VMTRAP_REGISTER, at, trap_entry, at + 8, 0), EINVAL, "and so is a stack");
+    FAILS(syscall(VMTRAP_REGISTER, at, trap_entry, at, 1), EINVAL, "there are no flags");
+    FAILS(syscall(VMTRAP_REGISTER, at + 2 * PAGE, trap_entry, at, 0), EFAULT, "a save area is there");
+    FAILS(syscall(VMTRAP_REGISTER, -1024L, trap_entry, at, 0), EFAULT, "and the program's");
+    FAILS(syscall(VMTRAP_ARM, at + 1, PAGE, VMTRAP_FAULTS), EINVAL, "what is armed is aligned");
+    FAILS(syscall(VMTRAP_ARM, at, -PAGE, VMTRAP_FAULTS), EINVAL, "and ends");
+    FAILS(syscall(VMTRAP_ARM, at, PAGE, 99), EINVAL, "for something that is known");
+    FAILS(syscall(VMTRAP_ARM, at, 4 * PAGE, VMTRAP_FAULTS), ENOMEM, "and is mapped");
+    trap_unregister();
+    FAILS(syscall(VMTRAP_RESUME, 0), EINVAL, "who has no handler cannot resume");
+    IS(syscall(VMTRAP_PROTECT, ranges, 3), 1, "ranges are protected until one fails");
+    FAILS(syscall(VMTRAP_PROTECT, ranges + 1, 1), EINVAL, "its error is told when it is the first");
+    FAILS(syscall(VMTRAP_PROTECT, ranges + 2, 1), ENOMEM, "whatever it is");
+    FAILS(syscall(VMTRAP_PROTECT, 8, 1), EFAULT, "ranges are the program's memory");
+    IS(syscall(VMTRAP_PROTECT, ranges, 0), 0, "none are done as well");
+    FAILS(syscall(VMTRAP_REGISTER + 99, 0), ENOSYS, "other numbers are no calls");
+    munmap(at, 4 * PAGE);
+}
+
+static void vmtrap_test(void)
+{
+    delivered(open_it, "mprotect");
+    delivered(open_by_resume, "resume");
+    trap_register(make_executable);
+    IS(run_page(), 42, "a fetch from a page without X enters the handler");
+    IS(seen.cause, VMTRAP_FETCH, "with its cause");
+    registers();
+    leaving();
+    forking();
+    threads();
+    not_delivered();
+    filled_as_ever();
+    of_the_kernel();
+    signals();
+    errors();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "after-exec"))
+        return syscall(VMTRAP_RESUME, 0) == -1 && errno == EINVAL ? 5 : 6;
+    return tap_main(argc, argv, vmtrap_body);
+}
