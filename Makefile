@@ -5,6 +5,8 @@
 #   make disk           build/disk.img: Debian's busybox on ext3
 #   make packages       build/packages/NAMES.img: the same and Debian's PACKAGES="bash coreutils"
 #   make guest          the programs of tests/guest and bench, for the guest
+#   make libvm          the library of page traps and protections; make install-libvm PREFIX=: where it is to be
+#   make apps           the programs that use it, for the guest
 #   make linux          Debian's Linux for riscv64, the referee
 #   make clean          removes build output; make distclean: what was downloaded too
 #
@@ -64,6 +66,11 @@ $(O)/tools/guest-run $(O)/tools/linux-init: $(O)/tools/%: tools/%.c
 	@mkdir -p $(@D)
 	@echo "  GUEST   $<"
 	@$(GUEST_CC) $(GUEST_CFLAGS) -Os -s -o $@ $<
+
+# --- libvm and the programs that use it ------------------------------------------------------------------------------
+
+include libvm/libvm.mk
+include apps/Makefile
 
 # --- The disk --------------------------------------------------------------------------------------------------------
 
