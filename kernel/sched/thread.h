@@ -14,6 +14,7 @@
 #include "arch/riscv/layout.h"
 #include "lib/list.h"
 #include "sched/spinlock.h"
+#include "sched/trap_state.h"
 
 enum thread_state {
     THREAD_RUNNABLE,      /* on a run queue, or running */
@@ -40,23 +41,6 @@ struct context { /* arch_switch: callee-saved registers, and gp, which the kerne
 struct leaf_hint { /* the page table of 2 MiB of user memory that the kernel reached lately for the thread */
     u64 generation, span;
     u64 *entries;
-};
-
-/* User traps (docs/vmtrap.md); vm/vmtrap.h tells what is remembered. entry.S knows the offsets. */
-struct trap_hint;
-struct vmtrap_area;
-struct trap_state {
-    u64 generation;                /* 0: of what follows up to `area`, nothing is known */
-    const u64 *current_generation; /* the space's */
-    const u64 *area_pte;           /* the page-table entry of the save area */
-    u64 area_entry;                /* ... and what it was */
-    struct vmtrap_area *area;      /* the kernel's address */
-    struct trap_hint *hints;       /* NULL: none yet; they are of generation `noted` */
-    u64 user_area;                 /* 0: the thread has no handler */
-    u64 entry, stack;              /* of the handler */
-    u64 status;                    /* FS of sstatus before the handler, while the hart's registers still hold that state */
-    u64 noted;
-    bool fp_saved;                 /* the area has the interrupted code's floating point */
 };
 
 struct thread {

@@ -4,6 +4,7 @@
 
 #include "lib/list.h"
 #include "sched/spinlock.h"
+#include "sched/trap_state.h"
 
 enum thread_state {
     THREAD_RUNNABLE,
@@ -29,6 +30,7 @@ struct thread {
     struct hart *hart;
     struct space *space;
     struct leaf_hint leaves[THREAD_LEAVES];
+    struct trap_state trap;
     struct rlimits *limits;
     struct cred *cred;
     struct fd_table *files;

@@ -1,0 +1,24 @@
+/* What a thread has to do with user traps (docs/vmtrap.md). vm/vmtrap.h tells what is remembered; entry.S knows the
+ * offsets. */
+#ifndef SCHED_TRAP_STATE_H
+#define SCHED_TRAP_STATE_H
+
+#include "lib/types.h"
+
+struct trap_hint;
+struct vmtrap_area;
+struct trap_state {
+    u64 generation;                /* 0: of what follows up to `area`, nothing is known */
+    const u64 *current_generation; /* the space's */
+    const u64 *area_pte;           /* the page-table entry of the save area */
+    u64 area_entry;                /* ... and what it was */
+    struct vmtrap_area *area;      /* the kernel's address */
+    struct trap_hint *hints;       /* NULL: none yet; they are of generation `noted` */
+    u64 user_area;                 /* 0: the thread has no handler */
+    u64 entry, stack;              /* of the handler */
+    u64 status;                    /* FS of sstatus before the handler, while the hart's registers still hold that state */
+    u64 noted;
+    bool fp_saved;                 /* the area has the interrupted code's floating point */
+};
+
+#endif
