@@ -84,29 +84,53 @@ bool signal_default_is_stop(int sig);
     (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | \
      SIGNAL_BIT(SIGSYS))
 
-/* ---- signal_mask.c; => signal_lock ---- */
-void signal_pass_on(struct process *process, u64 newly_blocked);
-/* Sets or clears the current task's THREAD_SIGNAL from what is pending. */
+/* The first of two steps of signal_force: what it is. */
+static inline void signal_note_fault(int sig, int code, u64 address)
+{
+    struct task *t = current_task();
+
+    t->own.signo = sig;
+    t->own.code = code;
+    t->own.fault.address = address;
+}
+
+/* ---- signal_mask.c ---- */
+void signal_pass_on(struct process *process, u64 newly_blocked); /* => signal_lock */
+/* The current task's mask was BEFORE and something may be pending. => no locks */
+void signal_mask_changed(struct task *task, u64 before);
+/* Sets or clears the current task's THREAD_SIGNAL from what is pending. => signal_lock */
 static inline void signal_recalculate(struct task *t)
 {
     struct process *p = t->process;
     u64 deliverable = (t->pending.set | p->pending.set) & ~t->blocked;
     u32 flags = load_relaxed(&t->thread.flags);
 
-    if (unlikely(deliverable != 0 || t->is_forced))
+    if (unlikely(deliverable != 0 || t->own_kind != OWN_NONE))
         atomic_or(&t->thread.flags, THREAD_SIGNAL);
     else if ((flags & (THREAD_SIGNAL | THREAD_KILLED)) == THREAD_SIGNAL && !p->is_stopping && !p->is_group_exit &&
              p->notify_parent == 0)
         atomic_and(&t->thread.flags, ~(u32)THREAD_SIGNAL);
 }
-/* The current task T blocks MASK from now on; signal_recalculate has to follow. */
+/* The current task T blocks MASK from now on; signal_recalculate has to follow. => signal_lock */
 static inline void signal_block_locked(struct task *t, u64 mask)
 {
     u64 before = t->blocked;
 
-    t->blocked = mask & ~SIGNALS_UNBLOCKABLE;
+    store_relaxed(&t->blocked, mask & ~SIGNALS_UNBLOCKABLE);
     if (unlikely(t->process->pending.set != 0))
         signal_pass_on(t->process, t->blocked & ~before);
+}
+/* The same without the lock. Who sends a signal makes it pending and then looks who blocks it; here the mask changes
+ * and then what is pending is looked at: one of the two sees the other. => no locks */
+static inline void signal_block(struct task *t, u64 mask)
+{
+    u64 before = t->blocked;
+
+    store_relaxed(&t->blocked, mask & ~SIGNALS_UNBLOCKABLE);
+    memory_barrier();
+    if (unlikely((load_relaxed(&t->pending.set) | load_relaxed(&t->process->pending.set)) != 0 ||
+                 (load_relaxed(&t->thread.flags) & THREAD_SIGNAL)))
+        signal_mask_changed(t, before);
 }
 
 /* ---- signal_stop.c ---- */
@@ -128,12 +152,13 @@ int siginfo_to_user(void *user, const struct siginfo *info);
  * nothing else is to be done, so they may be loaded from there. 0: they are in the thread's regs, and work may be.
  * -1: there is no frame, nothing has changed but that a signal says so. */
 long signal_return(void);
+/* For entry.S, after user_trap said that there is a fault's signal: the short way to its handler. The address in kernel
+ * memory of pc and x1 to x31 in the frame, where the callee-saved ones are still to be stored, at once: interrupts are
+ * off. NULL: it waits for signal_deliver, which knows all ways. */
+u64 *signal_take_fault(struct regs *regs);
 
 /* ---- signal_deliver.c ---- */
 void signal_deliver(struct regs *regs);
-/* For entry.S, after user_trap said that there is a fault's signal: the short way to its handler, if there is one and
- * nothing else is to be done; else it waits for signal_deliver. */
-void signal_take_fault(struct regs *regs);
 /* What struct regs.cause is when the trap was no system call, or the call's restart has been decided. */
 #define CAUSE_SETTLED (~0ull)
 #define CAUSE_SYSCALL 8

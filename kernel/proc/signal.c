@@ -101,7 +101,7 @@ static bool is_ignored(struct process *p, const struct task *t, int sig)
 {
     u64 handler = signal_handler(p, sig);
 
-    if (t != NULL && (t->blocked & SIGNAL_BIT(sig)))
+    if (t != NULL && (load_relaxed(&t->blocked) & SIGNAL_BIT(sig)))
         return false; /* the action may change before it is unblocked */
     if (handler == SIG_DFL)
         return signal_default_is_ignore(sig) || p == init_process;
@@ -162,7 +162,7 @@ static bool may_take(const struct task *t, int sig)
         return false;
     if (sig == SIGKILL || (t->awaited & SIGNAL_BIT(sig)))
         return true;
-    return !(t->blocked & SIGNAL_BIT(sig)) && load_relaxed(&t->thread.state) != THREAD_STOPPED;
+    return !(load_relaxed(&t->blocked) & SIGNAL_BIT(sig)) && load_relaxed(&t->thread.state) != THREAD_STOPPED;
 }
 
 /* The thread of P that shall take SIG now: TASK if it is meant for that one alone, else the leader if it can, else any.
@@ -246,6 +246,7 @@ int signal_queue_locked(struct process *p, struct task *t, const struct siginfo 
         list_add_tail(&pending->queue, &q->link);
     }
     pending->set |= SIGNAL_BIT(sig);
+    memory_barrier(); /* before the look at masks: see signal_block */
     signalfd_notice();
     wake_taker(p, t, sig);
     return 0;
@@ -275,13 +276,23 @@ int signal_send_current(int sig)
     return signal_send(current_process(), current_task(), &info);
 }
 
-void signal_note_fault(int sig, int code, u64 address)
+/* Only what no queue would change: a handler gets it, nothing pending comes before it or is affected by it. */
+bool signal_send_own(int sig, int code)
 {
     struct task *t = current_task();
+    struct process *p = t->process;
+    u64 not_now = load_relaxed(&t->blocked) | SIGNALS_STOP | SIGNAL_BIT(SIGCONT);
 
-    t->forced.signo = sig;
-    t->forced.code = code;
-    t->forced.fault.address = address;
+    if ((not_now & SIGNAL_BIT(sig)) || signal_handler(p, sig) <= SIG_IGN ||
+        (load_relaxed(&t->pending.set) | load_relaxed(&p->pending.set)) != 0)
+        return false;
+    t->own.signo = sig;
+    t->own.code = code;
+    t->own.rt.pid = p->pid->number;
+    t->own.rt.uid = current->cred->uid;
+    t->own_kind = OWN_SENT;
+    atomic_or(&t->thread.flags, THREAD_SIGNAL);
+    return true;
 }
 
 /* The thread takes it on its way back to user mode (signal_deliver.c), before anything that is queued. */
@@ -289,8 +300,7 @@ void signal_force_noted(bool always_kill)
 {
     struct task *t = current_task();
 
-    t->forced_kills = always_kill;
-    t->is_forced = true;
+    t->own_kind = always_kill ? OWN_DEADLY : OWN_FAULT;
     atomic_or(&t->thread.flags, THREAD_SIGNAL);
 }
 

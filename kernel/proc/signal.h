@@ -134,7 +134,7 @@ struct user;
 
 struct sigqueue { /* one pending signal */
     struct list link;
-    struct user *user; /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer */
+    struct user *user;     /* to whose RLIMIT_SIGPENDING it counts; NULL: not allocated, but part of a timer */
     struct ptimer *ptimer; /* of a timer: its signal is pending only once */
     bool *spare_used;      /* the process's spare entry: false again when it is free. NULL: of its own memory */
     struct siginfo info;
@@ -156,9 +156,10 @@ int signal_send_group(int pgid, int sig); /* the tty's; 0, -ESRCH */
 int signal_send_current(int sig);         /* SIGPIPE, SIGXFSZ: to the current thread */
 /* A fault of the current thread: cannot be blocked or ignored. */
 void signal_force(int sig, int code, u64 address);
-/* In two steps: what it is, and that it is to be taken. */
-void signal_note_fault(int sig, int code, u64 address);
+/* The second of two steps: what signal_note_fault has noted is to be taken. */
 void signal_force_noted(bool always_kill);
+/* The current thread sends SIG to itself and will take it at once: true. False, nothing done: it is to be queued. */
+bool signal_send_own(int sig, int code);
 void signal_force_kill(int sig); /* even a handler does not help: exec failed half-way, no stack for a frame */
 
 /* Terminal access from the background asks: is SIG blocked or ignored by the current task? */

@@ -158,17 +158,21 @@ static void block_for_handler(struct task *t, int sig, const struct sigaction *a
     signal_block_locked(t, t->blocked | more);
 }
 
-/* A signal that the thread has brought upon itself. One that no handler may get, or that is blocked or ignored, kills:
- * POSIX leaves that undefined, Linux does so. => signal_lock */
-static int take_forced(struct task *t, struct sigaction *action, u64 *flags)
+/* The signal that the thread has brought upon itself, or -EAGAIN. A fault's that no handler may get, or that is blocked
+ * or ignored, kills: POSIX leaves that undefined, Linux does so. => signal_lock */
+static int take_own(struct task *t, struct sigaction *action, u64 *flags)
 {
-    int sig = t->forced.signo;
+    enum own_signal kind = t->own_kind;
+    int sig = t->own.signo;
 
-    t->is_forced = false;
+    t->own_kind = OWN_NONE;
     *action = take_action(t->process, sig);
-    if (unlikely(t->forced_kills || (t->blocked & SIGNAL_BIT(sig)) || !is_handler(action->handler)))
+    if (likely(kind != OWN_DEADLY && is_handler(action->handler) && !(t->blocked & SIGNAL_BIT(sig))))
+        return sig;
+    if (kind != OWN_SENT)
         process_dies(t->process, sig, flags);
-    return sig;
+    do_without_handler(t->process, sig, action->handler, flags); /* another thread has changed the action */
+    return -EAGAIN;
 }
 
 /* The next queued signal with a handler, or 0. => signal_lock */
@@ -186,10 +190,10 @@ static noinline_fn int take_queued(struct task *t, struct siginfo *info, struct 
     return -EAGAIN;
 }
 
-/* The next signal with a handler, which may run now, or 0; stops and dies as it goes. A forced one's siginfo stays
- * where it is, INFO is another's. => no locks */
+/* The next signal with a handler, which may run now, or 0; stops and dies as it goes. The own one's siginfo stays where
+ * it is, INFO is another's. => no locks */
 static inline_fn int next_handled(struct task *t, struct siginfo *info, struct sigaction *action,
-                                  struct interrupted *before, bool *is_forced)
+                                  struct interrupted *before, bool *is_own)
 {
     struct process *p = t->process;
     u64 flags = spin_lock_irqsave(&p->signal_lock);
@@ -198,8 +202,8 @@ static inline_fn int next_handled(struct task *t, struct siginfo *info, struct s
     do {
         while (unlikely(has_other_work(t)) && did_other_work(t, &flags))
             ;
-        *is_forced = t->is_forced;
-        sig = *is_forced ? take_forced(t, action, &flags) : take_queued(t, info, action, &flags);
+        *is_own = t->own_kind != OWN_NONE;
+        sig = *is_own ? take_own(t, action, &flags) : take_queued(t, info, action, &flags);
     } while (unlikely(sig < 0));
     if (likely(sig != 0))
         block_for_handler(t, sig, action, before);
@@ -265,45 +269,20 @@ static noinline_fn void frame_failed(struct task *t, int sig, const struct inter
         signal_force(SIGSEGV, SI_KERNEL, 0);
 }
 
-void signal_take_fault(struct regs *regs)
-{
-    struct task *t = current_task();
-    struct process *p = t->process;
-    int sig = t->forced.signo;
-    u64 flags = spin_lock_irqsave(&p->signal_lock), before = t->blocked;
-    const struct sigaction *own = &p->sighand->action[sig - 1];
-    struct sigaction action;
-    bool is_plain;
-
-    spin_lock(&p->sighand->lock);
-    action = *own;
-    spin_unlock(&p->sighand->lock);
-    is_plain = is_handler(action.handler) && !(action.flags & SA_RESETHAND) && !(before & SIGNAL_BIT(sig)) &&
-               !(load_relaxed(&t->thread.flags) & THREAD_WORK);
-    if (likely(is_plain))
-        signal_block_locked(t, before | action.mask | (action.flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig)));
-    spin_unlock_irqrestore(&p->signal_lock, flags);
-    if (likely(is_plain && signal_frame_push(regs, &action, &t->forced, before) == 0))
-        return;
-    if (is_plain)
-        signal_set_mask(before);
-    signal_force_noted(false);
-}
-
 void signal_deliver(struct regs *regs)
 {
     struct task *t = current_task();
     struct siginfo info;
     struct sigaction action;
     struct interrupted before;
-    bool in_call = regs->cause == CAUSE_SYSCALL, is_forced;
-    int sig = next_handled(t, &info, &action, &before, &is_forced);
+    bool in_call = regs->cause == CAUSE_SYSCALL, is_own;
+    int sig = next_handled(t, &info, &action, &before, &is_own);
 
     regs->cause = CAUSE_SETTLED;
     if (likely(sig != 0)) {
         if (in_call)
             settle_with_handler(regs, &action);
-        if (signal_frame_push(regs, &action, is_forced ? &t->forced : &info,
+        if (signal_frame_push(regs, &action, is_own ? &t->own : &info,
                               before.restore_mask ? before.saved_mask : before.mask) != 0)
             frame_failed(t, sig, &before);
         return;

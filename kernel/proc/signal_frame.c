@@ -8,10 +8,10 @@
  * that a program has changed can give it any user register values, which it could have set anyway; nothing else is
  * believed.
  *
- * A frame is 136 words, of which 90 mean something; writing and reading them is most of what a signal costs. A frame
- * that lies in one page, as three of four do, is written and read in place, word by word, in runs that the compiler
- * unrolls; only one that crosses a page goes through a copy on the kernel's stack. Floating-point registers go straight
- * between the hart and the frame; a thread that has used none gets zeros.
+ * A frame is 136 words, of which 90 mean something; writing and reading them is most of what a signal costs. So a frame
+ * is moved down to where it crosses no page, and is written and read in place, word by word, in runs that the compiler
+ * unrolls; only where an alternate stack has no room for that does it go through a copy on the kernel's stack.
+ * Floating-point registers go straight between the hart and the frame; a thread that has used none gets zeros.
  */
 #include "lib/string.h"
 #include "proc/internal.h"
@@ -76,37 +76,67 @@ int siginfo_to_user(void *user, const struct siginfo *info)
 
 /* ---- entering ---- */
 
-/* Where the frame goes; 0: it would leave the alternate stack that it is on. */
-static u64 frame_address(const struct regs *regs, const struct sigaction *action)
+/* AT, or where a frame that would cross a page there fits in below: it touches no page that it would not have. */
+static inline u64 in_one_page(u64 at)
 {
-    struct task *t = current_task();
-    u64 sp = regs->x[REG_SP];
-
-    if (t->altstack.size != 0) {
-        if (altstack_contains(&t->altstack, sp)) {
-            if (!altstack_contains(&t->altstack, sp - sizeof(struct frame)))
-                return 0;
-        } else if (action->flags & SA_ONSTACK) {
-            sp = t->altstack.base + t->altstack.size;
-        }
-    }
-    return ALIGN_DOWN(sp - sizeof(struct frame), 16);
+    return user_is_in_page(at, sizeof(struct frame)) ? at : (at | PAGE_MASK) + 1 - sizeof(struct frame);
 }
 
-static void fill_fp(struct fp_frame *fp)
+/* Where the frame goes; 0: it would leave the alternate stack that it is on. */
+static noinline_fn u64 with_altstack(const struct sigaltstack *stack, u64 sp, const struct sigaction *action)
 {
-    if (!arch_fp_store((struct fp_state *)fp))
+    u64 at;
+
+    if (altstack_contains(stack, sp)) {
+        if (!altstack_contains(stack, sp - sizeof(struct frame)))
+            return 0;
+    } else if (action->flags & SA_ONSTACK) {
+        sp = stack->base + stack->size;
+    }
+    at = ALIGN_DOWN(sp - sizeof(struct frame), 16);
+    return in_one_page(at) >= stack->base ? in_one_page(at) : at;
+}
+
+static inline_fn u64 frame_address(const struct task *t, const struct regs *regs, const struct sigaction *action)
+{
+    if (unlikely(t->altstack.size != 0))
+        return with_altstack(&t->altstack, regs->x[REG_SP], action);
+    return in_one_page(ALIGN_DOWN(regs->x[REG_SP] - sizeof(struct frame), 16));
+}
+
+static inline_fn void fill_fp(struct fp_frame *fp)
+{
+    if (likely(current->fp_used))
+        arch_fp_store((struct fp_state *)fp);
+    else
         zero_words(fp, sizeof(struct fp_state) / sizeof(u64));
     zero_words(&fp->unused[252], 2); /* and what follows */
 }
 static_assert(sizeof(struct fp_state) == 264 && offsetof(struct fp_state, fcsr) == offsetof(struct fp_frame, fcsr),
               "the frame begins as struct fp_state");
 
-/* What means something in the frame; the rest stays what it was on the user's stack, as under Linux. F may be user
- * memory: it is never read back. */
-static void fill(struct frame *f, const struct regs *regs, const struct siginfo *info, u64 mask)
+static inline_fn void fill_caller_saved(struct ucontext *c, const struct regs *regs)
 {
-    struct task *t = current_task();
+    c->regs[0] = regs->pc;
+    copy_words(&c->regs[REG_RA], &regs->x[REG_RA], 2);
+    copy_words(&c->regs[REG_TP], &regs->x[REG_TP], 4);
+    copy_words(&c->regs[REG_A0], &regs->x[REG_A0], 8);
+    copy_words(&c->regs[REG_T3], &regs->x[REG_T3], 4);
+}
+
+/* The others: gp, s0 to s11. */
+static inline_fn void fill_callee_saved(struct ucontext *c, const struct regs *regs)
+{
+    c->regs[REG_GP] = regs->x[REG_GP];
+    copy_words(&c->regs[REG_S0], &regs->x[REG_S0], 2);
+    copy_words(&c->regs[REG_S2], &regs->x[REG_S2], 10);
+}
+
+/* What means something in the frame, but for callee-saved registers; the rest stays what it was on the user's stack, as
+ * under Linux. F may be user memory: it is never read back. */
+static inline_fn void fill(struct frame *f, const struct task *t, const struct regs *regs, const struct siginfo *info,
+                           u64 mask)
+{
     struct ucontext *c = &f->context;
 
     copy_words(&f->info, info, sizeof(*info) / sizeof(u64));
@@ -114,8 +144,7 @@ static void fill(struct frame *f, const struct regs *regs, const struct siginfo 
     c->flags = c->link = 0;
     copy_words(&c->stack, &t->altstack, sizeof(c->stack) / sizeof(u64));
     c->mask = mask;
-    c->regs[0] = regs->pc;
-    copy_words(&c->regs[1], &regs->x[1], 31);
+    fill_caller_saved(c, regs);
     fill_fp(&c->fp);
 }
 
@@ -125,7 +154,8 @@ static noinline_fn int write_across_pages(u64 at, const struct regs *regs, const
 
     zero_words(&frame.context.unused, sizeof(frame.context.unused) / sizeof(u64));
     zero_words(&frame.context.fp, sizeof(frame.context.fp) / sizeof(u64));
-    fill(&frame, regs, info, mask);
+    fill(&frame, current_task(), regs, info, mask);
+    fill_callee_saved(&frame.context, regs);
     return copy_to_user((void *)at, &frame, sizeof(frame));
 }
 
@@ -139,19 +169,17 @@ static int write_frame(u64 at, const struct regs *regs, const struct siginfo *in
     f = user_pin_write(at, &flags);
     if (unlikely(f == NULL))
         return -EFAULT;
-    fill(f, regs, info, mask);
+    fill(f, current_task(), regs, info, mask);
+    fill_callee_saved(&f->context, regs);
     user_unpin(flags);
     return 0;
 }
 
-int signal_frame_push(struct regs *regs, const struct sigaction *action, const struct siginfo *info, u64 mask)
+/* The frame is at AT. */
+static inline_fn void enter_handler(struct task *t, struct regs *regs, const struct sigaction *action,
+                                    const struct siginfo *info, u64 at)
 {
-    struct task *t = current_task();
-    u64 at = frame_address(regs, action);
-
-    if (at == 0 || write_frame(at, regs, info, mask) != 0)
-        return -EFAULT;
-    if ((u32)t->altstack.flags & SS_AUTODISARM)
+    if (unlikely((u32)t->altstack.flags & SS_AUTODISARM))
         t->altstack = (struct sigaltstack){.flags = SS_DISABLE};
     regs->pc = action->handler;
     regs->x[REG_SP] = at;
@@ -159,7 +187,53 @@ int signal_frame_push(struct regs *regs, const struct sigaction *action, const s
     regs->x[REG_A0] = (u64)info->signo;
     regs->x[REG_A1] = at + offsetof(struct frame, info);
     regs->x[REG_A2] = at + offsetof(struct frame, context);
+}
+
+int signal_frame_push(struct regs *regs, const struct sigaction *action, const struct siginfo *info, u64 mask)
+{
+    struct task *t = current_task();
+    u64 at = frame_address(t, regs, action);
+
+    if (at == 0 || write_frame(at, regs, info, mask) != 0)
+        return -EFAULT;
+    enter_handler(t, regs, action, info, at);
     return 0;
+}
+
+/* ---- a fault's signal: the short way ---- */
+
+/* The action of SIG, if it is a handler for more than one time. */
+static inline_fn bool get_handler(const struct task *t, int sig, struct sigaction *action)
+{
+    struct sighand *s = t->process->sighand; /* the own one: nobody else replaces it */
+    u64 flags = spin_lock_irqsave(&s->lock);
+
+    *action = s->action[sig - 1];
+    spin_unlock_irqrestore(&s->lock, flags);
+    return action->handler > SIG_IGN && !(action->flags & SA_RESETHAND);
+}
+
+u64 *signal_take_fault(struct regs *regs)
+{
+    struct task *t = current_task();
+    int sig = t->own.signo;
+    u64 blocked = t->blocked, at, flags;
+    struct sigaction action;
+    struct frame *f = NULL;
+
+    if (likely(get_handler(t, sig, &action) && !(blocked & SIGNAL_BIT(sig)))) {
+        at = frame_address(t, regs, &action);
+        if (likely(t->altstack.size == 0 || user_is_in_page(at, sizeof(struct frame))))
+            f = user_pin_write(at, &flags);
+    }
+    if (unlikely(f == NULL)) {
+        signal_force_noted(false);
+        return NULL;
+    }
+    fill(f, t, regs, &t->own, blocked);
+    enter_handler(t, regs, &action, &t->own, at);
+    signal_block(t, blocked | action.mask | (action.flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig)));
+    return f->context.regs;
 }
 
 /* ---- returning ---- */
@@ -176,16 +250,16 @@ static bool is_all_zero(const struct fp_frame *fp)
 
 /* What comes back with C, which may be user memory, besides pc and x1 to x31; each word is read once. False: it is no
  * frame of ours. */
-static bool take_context(const struct ucontext *c)
+static inline_fn bool take_context(const struct ucontext *c)
 {
     struct task *t = current_task();
     struct sigaltstack stack = c->stack;
 
-    if (c->fp.reserved[0] != 0 || c->fp.extension_magic != 0 || c->fp.extension_size != 0)
+    if (unlikely((c->fp.reserved[0] | c->fp.extension_magic | c->fp.extension_size) != 0))
         return false;
-    if (current->fp_used || !is_all_zero(&c->fp))
+    if (t->thread.fp_used || !is_all_zero(&c->fp))
         arch_fp_take((const struct fp_state *)&c->fp);
-    signal_set_mask(load_relaxed(&c->mask));
+    signal_block(t, load_relaxed(&c->mask));
     /* Mostly it is what it was, and what it says may be nonsense: then the old one stays. */
     if (stack.base != t->altstack.base || stack.size != t->altstack.size || stack.flags != t->altstack.flags)
         altstack_set(&stack, c->regs[REG_SP]);

@@ -1,4 +1,7 @@
-/* The current task's signal mask, what is pending below it, and what /proc shows of both. Lock: signal_lock. */
+/*
+ * The current task's signal mask, what is pending below it, and what /proc shows of both. Locks: signal_lock, but for
+ * the mask itself, which the task changes alone (signal_block).
+ */
 #include "proc/internal.h"
 #include "vm/uaccess.h"
 
@@ -12,21 +15,22 @@ void signal_pass_on(struct process *p, u64 newly_blocked)
     if (set == 0)
         return;
     list_for_each(t, &p->threads, thread_link) {
-        if (t != current_task() && !t->is_exiting && (set & ~t->blocked))
+        if (t != current_task() && !t->is_exiting && (set & ~load_relaxed(&t->blocked)))
             signal_wake(t, false);
     }
 }
 
-void signal_set_mask(u64 mask)
+noinline_fn void signal_mask_changed(struct task *t, u64 before)
 {
-    struct task *t = current_task();
     struct process *p = t->process;
     u64 flags = spin_lock_irqsave(&p->signal_lock);
 
-    signal_block_locked(t, mask);
+    signal_pass_on(p, t->blocked & ~before);
     signal_recalculate(t);
     spin_unlock_irqrestore(&p->signal_lock, flags);
 }
+
+void signal_set_mask(u64 mask) { signal_block(current_task(), mask); }
 
 int signal_use_mask(const void *user_mask, u64 size)
 {

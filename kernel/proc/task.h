@@ -11,7 +11,7 @@
  * Locks:
  *   task_lock             (spin, irqsave) the table of pids, the tree of processes, groups, sessions, states that
  *                         wait4 sees, and the cred pointers of tasks other than the current one
- *   process->signal_lock  (spin, irqsave) pending signals, masks, group exit and stop; the list of threads changes
+ *   process->signal_lock  (spin, irqsave) pending signals, group exit and stop; the list of threads changes
  *                         under both locks
  *   sighand->lock         (spin, irqsave) signal actions
  * Order: task_lock -> signal_lock -> sighand->lock -> run queues and wait queues.
@@ -48,6 +48,14 @@ struct restart {
     u64 args[RESTART_ARGS];
 };
 
+/* What task->own is: a signal that a thread takes before it does anything else, so it is in no queue. */
+enum own_signal {
+    OWN_NONE,   /* taken */
+    OWN_FAULT,  /* if it is blocked or has no handler, it kills */
+    OWN_DEADLY, /* no handler gets it */
+    OWN_SENT,   /* by itself, with kill(2) or its like */
+};
+
 struct task {
     struct thread thread;
     u32 refs;
@@ -61,14 +69,13 @@ struct task {
     bool counts_to_stop; /* part of process->threads_to_stop */
     bool is_counted;     /* its CPU time is in process->dead_threads */
 
-    u64 blocked;    /* changed by the task itself, under signal_lock */
+    u64 blocked;    /* changed by the task itself: signal_block */
     u64 saved_mask; /* what `blocked` becomes again: sigsuspend, ppoll */
     bool restore_mask;
     u64 awaited; /* sigtimedwait takes these although they are blocked */
     struct sigpending pending;
-    struct siginfo forced; /* a signal that the thread has brought upon itself; words[1] to [3] stay 0. Its own field */
-    bool is_forced;        /* ... and has yet to take, */
-    bool forced_kills;     /* ... which no handler gets */
+    struct siginfo own; /* a signal that the thread has brought upon itself; words[1] to [3] stay 0. Its own field */
+    enum own_signal own_kind;
     struct sigaltstack altstack;
     struct restart restart;
 

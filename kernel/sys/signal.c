@@ -279,7 +279,8 @@ static int kill_everybody(const struct siginfo *info)
 DEFINE_SYSCALL(sys_kill)
 {
     int pid = (int)a0, sig = (int)a1, error = -ESRCH;
-    struct siginfo info = own_info(sig, SI_USER);
+    struct task *t = current_task();
+    struct siginfo info;
     struct pid *found;
     u64 flags;
 
@@ -287,6 +288,9 @@ DEFINE_SYSCALL(sys_kill)
         return -ESRCH;
     if (sig != 0 && !is_signal(sig))
         return -EINVAL;
+    if (t == t->process->leader && pid == t->process->pid->number && sig != 0 && signal_send_own(sig, SI_USER))
+        return 0;
+    info = own_info(sig, SI_USER);
     flags = spin_lock_irqsave(&task_lock);
     if (pid > 0) {
         found = pid_lookup(pid);
@@ -326,10 +330,15 @@ DEFINE_SYSCALL(sys_tkill)
 
 DEFINE_SYSCALL(sys_tgkill)
 {
-    struct siginfo info = own_info((int)a2, SI_TKILL);
+    struct task *t = current_task();
+    int sig = (int)a2;
+    struct siginfo info;
 
-    if ((int)a0 <= 0 || (int)a1 <= 0 || ((int)a2 != 0 && !is_signal((int)a2)))
+    if ((int)a0 <= 0 || (int)a1 <= 0 || (sig != 0 && !is_signal(sig)))
         return -EINVAL;
+    if ((int)a1 == t->pid->number && (int)a0 == t->process->pid->number && sig != 0 && signal_send_own(sig, SI_TKILL))
+        return 0; /* raise(3) */
+    info = own_info(sig, SI_TKILL);
     return send_to_thread((int)a0, (int)a1, &info);
 }
 

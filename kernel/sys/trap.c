@@ -28,25 +28,21 @@ enum { /* scause; RISC-V privileged specification */
        CAUSE_STORE_PAGE = 15,
 };
 
-static bool fault_is(int sig, int code, u64 address)
+static inline bool fault_is(int sig, int code, u64 address)
 {
     signal_note_fault(sig, code, address);
     return true;
 }
 
-static bool page_fault(struct regs *regs, enum fault_access access)
+/* Neither mapped nor forbidden. */
+static noinline_fn bool page_fault_failed(enum fault_result result, u64 address)
 {
-    u64 address = regs->tval;
-
-    switch (space_fault(current->space, address, access)) {
+    switch (result) {
     case FAULT_MAPPED:
+    case FAULT_ACCERR:
         break;
     case FAULT_MAPERR:
         return fault_is(SIGSEGV, SEGV_MAPERR, address);
-    case FAULT_ACCERR:
-        if (unlikely(current->trap.user_area != 0) && vmtrap_enter(regs, access))
-            break;
-        return fault_is(SIGSEGV, SEGV_ACCERR, address);
     case FAULT_BUS:
         return fault_is(SIGBUS, BUS_ADRERR, address);
     case FAULT_NO_MEMORY:
@@ -57,15 +53,23 @@ static bool page_fault(struct regs *regs, enum fault_access access)
     return false;
 }
 
-bool user_trap(struct regs *regs)
+static inline_fn bool page_fault(struct regs *regs, enum fault_access access)
+{
+    u64 address = regs->tval;
+    enum fault_result result = space_fault(current->space, address, access);
+
+    if (likely(result == FAULT_MAPPED))
+        return false;
+    if (unlikely(result != FAULT_ACCERR))
+        return page_fault_failed(result, address);
+    if (unlikely(current->trap.user_area != 0) && vmtrap_enter(regs, access))
+        return false;
+    return fault_is(SIGSEGV, SEGV_ACCERR, address);
+}
+
+static noinline_fn bool other_trap(const struct regs *regs)
 {
     switch (regs->cause) {
-    case CAUSE_FETCH_PAGE:
-        return page_fault(regs, FAULT_EXEC);
-    case CAUSE_LOAD_PAGE:
-        return page_fault(regs, FAULT_READ);
-    case CAUSE_STORE_PAGE:
-        return page_fault(regs, FAULT_WRITE);
     case CAUSE_ILLEGAL:
         return !arch_fp_trap() && fault_is(SIGILL, ILL_ILLOPC, regs->pc);
     case CAUSE_BREAKPOINT:
@@ -81,6 +85,19 @@ bool user_trap(struct regs *regs)
     default:
         return fault_is(SIGILL, ILL_ILLTRP, regs->pc);
     }
+}
+
+bool user_trap(struct regs *regs)
+{
+    u64 cause = regs->cause;
+
+    if (likely(cause == CAUSE_LOAD_PAGE))
+        return page_fault(regs, FAULT_READ);
+    if (likely(cause == CAUSE_STORE_PAGE))
+        return page_fault(regs, FAULT_WRITE);
+    if (cause == CAUSE_FETCH_PAGE)
+        return page_fault(regs, FAULT_EXEC);
+    return other_trap(regs);
 }
 
 void user_return_work(struct regs *regs)

@@ -5,6 +5,8 @@
  */
 #include "tap.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <ucontext.h>
 
@@ -530,6 +532,105 @@ static void sending(void)
     CHECK(good, "those ignored by default do not");
 }
 
+/* ---- Signals for whichever thread does not block them just now ---- */
+
+#define SENT 1000
+
+static volatile int *shared_count; /* handled, as the sender sees it */
+
+static void count(int signo UNUSED) { __atomic_add_fetch(shared_count, 1, __ATOMIC_SEQ_CST); }
+
+static void *always_open(void *unused)
+{
+    while (*shared_count < SENT)
+        sleep_ms(1000);
+    return unused;
+}
+
+/* Exits with 0 when each signal was taken soon after it was sent. */
+static void send_one_by_one(pid_t target)
+{
+    for (int i = 0; i < SENT; i++) {
+        time_t last = time(NULL) + 20;
+
+        kill(target, SIGUSR1);
+        while (*shared_count <= i && time(NULL) < last)
+            sched_yield();
+        if (*shared_count <= i)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static int one_thread_changes_its_mask(void *unused UNUSED)
+{
+    pthread_t other;
+    pid_t sender, target = getpid();
+    int status = 1;
+
+    shared_count = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    signal(SIGUSR1, count);
+    pthread_create(&other, NULL, always_open, NULL);
+    sender = fork();
+    if (sender == 0)
+        send_one_by_one(target);
+    while (waitpid(sender, &status, WNOHANG) == 0) {
+        block(SIG_UNBLOCK, SIGUSR1);
+        block(SIG_BLOCK, SIGUSR1);
+        for (volatile int i = 0, before = *shared_count; i < 3000 && *shared_count == before; i++)
+            ;
+    }
+    return status == 0 ? 0 : 1;
+}
+
+/* ---- Frames wherever a stack ends ---- */
+
+static char stacks[3 * PAGE] __attribute__((aligned(4096)));
+
+static void count_open_page(int signo UNUSED, siginfo_t *info, void *context)
+{
+    handled += (char *)info >= stacks && (char *)context + sizeof(ucontext_t) <= stacks + sizeof(stacks);
+    last_address = info->si_addr;
+    ((ucontext_t *)context)->uc_mcontext.__gregs[REG_PC] += 4;
+}
+
+static void frames_anywhere(void)
+{
+    char *forbidden = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int good = 0, kept = 0, turns = 0;
+
+    handle(SIGSEGV, count_open_page, SA_ONSTACK);
+    handle(SIGUSR1, note, SA_ONSTACK);
+    for (size_t offset = 0; offset < PAGE; offset += 16, turns++) {
+        stack_t stack = {.ss_sp = stacks + offset, .ss_size = MINSIGSTKSZ};
+        register long s5 __asm__("s5") = 55 + (long)offset;
+        register double fs3 __asm__("fs3") = (double)offset;
+
+        sigaltstack(&stack, NULL);
+        __asm__ volatile(".option push\n.option norvc\nlb zero, 0(%2)\n.option pop"
+                         : "+r"(s5), "+f"(fs3)
+                         : "r"(forbidden + offset)
+                         : "memory");
+        good += last_address == forbidden + offset;
+        kept += s5 == 55 + (long)offset && fs3 == (double)offset;
+    }
+    IS(handled, turns, "the smallest alternate stack, anywhere in a page: frames of faults lie in it");
+    IS(good, turns, "and tell the address");
+    IS(kept, turns, "and registers are what they were");
+    handled = 0;
+    for (size_t offset = 0; offset < PAGE; offset += 16) {
+        stack_t stack = {.ss_sp = stacks + offset, .ss_size = MINSIGSTKSZ};
+
+        sigaltstack(&stack, NULL);
+        kill(getpid(), SIGUSR1);
+    }
+    IS(handled, turns, "those of signals, too");
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
+    munmap(forbidden, PAGE);
+}
+
 static void children(void)
 {
     pid_t pid;
@@ -568,6 +669,8 @@ static void body(void)
     registers();
     waiting();
     sending();
+    EXITS(one_thread_changes_its_mask, NULL, 0, "no signal waits for a thread that has just blocked it");
+    frames_anywhere();
     children();
 }
 

@@ -108,9 +108,9 @@ void arch_init_user_thread(struct thread *t);
 /* User FP state is lazy: it lives in the hart's registers, or in thread->fp. These are about the current thread's. */
 void arch_fp_give(struct thread *child); /* CHILD, which has not run, starts with a copy */
 void arch_fp_drop(void);                 /* exec, exit: starts from zero; state in registers is forgotten */
-/* Straight from where it is to TO, or from FROM into the registers. Store: false, nothing done, if the thread has used
- * none (all zeros). => interrupts off */
-bool arch_fp_store(struct fp_state *to);
+/* Straight from where it is to TO, or from FROM into the registers. Store: of a thread that has used some (fp_used).
+ * => interrupts off */
+void arch_fp_store(struct fp_state *to);
 void arch_fp_take(const struct fp_state *from);
 /* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers;
  * it will work now. */
@@ -141,7 +141,7 @@ void arch_console_putc(char c);
 /* System calls are dispatched by entry.S itself through syscall_table; there thread_regs holds the callee-saved
  * registers only for WHOLE_CONTEXT_SYSCALLs, and a0 gets the handler's result when it returns. */
 /* sys/trap.c: any other trap from user mode but interrupts. Interrupts on; the callee-saved registers are not in
- * REGS. True: there is a signal for signal_take_fault (proc/signal_deliver.c), which has them. */
+ * REGS. True: there is a signal for signal_take_fault (proc/signal_frame.c). */
 bool user_trap(struct regs *regs);
 /* sys/trap.c: before every return to user mode with THREAD_SIGNAL, THREAD_KILLED or THREAD_RESCHED set in
  * current->flags, again until all are clear. Interrupts on; all of REGS valid; REGS->cause is 8 after a system call. */

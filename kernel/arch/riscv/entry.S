@@ -280,7 +280,7 @@ fp_registers_save:
     fsd f\n, \n * 8(a0)
     .endr
     frcsr t0
-    sw t0, 256(a0)
+    sd t0, 256(a0) /* and the padding behind it */
     ret
 
 .globl fp_registers_load

@@ -72,26 +72,19 @@ bool arch_fp_trap(void)
     return true;
 }
 
-bool arch_fp_store(struct fp_state *to)
+void arch_fp_store(struct fp_state *to)
 {
-    struct thread *t = current;
-
-    if (!t->fp_used)
-        return false;
-    if (fp_status() == 0) {
-        *to = t->fp;
-        return true;
-    }
-    fp_registers_save(to);
-    to->pad = 0;
-    return true;
+    if (likely(fp_status() != 0))
+        fp_registers_save(to);
+    else
+        *to = current->fp;
 }
 
 void arch_fp_take(const struct fp_state *from)
 {
     csr_set(sstatus, SSTATUS_FS); /* dirty */
-    fp_registers_load(from);
     registers_become(current);
+    fp_registers_load(from);
 }
 
 void arch_fp_give(struct thread *child)
