@@ -60,6 +60,15 @@ $(O)/guest/%: bench/%.c
 	@echo "  GUEST   $<"
 	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $(O)/guest.d/$*.d -o $@ $<
 
+# Those of tests/disks work on a disk of their own, and are not tests by themselves.
+DISK_PROGRAMS := $(patsubst %.c,$(O)/disks/%,$(notdir $(wildcard tests/disks/*.c)))
+guest: $(DISK_PROGRAMS)
+
+$(O)/disks/%: tests/disks/%.c
+	@mkdir -p $(@D) $(O)/guest.d
+	@echo "  GUEST   $<"
+	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $(O)/guest.d/$*.d -o $@ $<
+
 -include $(wildcard $(O)/guest.d/*.d)
 
 $(O)/tools/guest-run $(O)/tools/linux-init: $(O)/tools/%: tools/%.c

@@ -5,6 +5,7 @@
 #   unit      tests/unit, on the host under ASan and UBSan
 #   crash     tests/crash, the short form of ./quire crash
 #   front     tests/front, what `./quire` itself promises
+#   disks     tests/disks, disks that fail, fill up, lose power or were left behind by another kernel
 #   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57, with 64 MiB and with isolation=on
 #   programs  tests/programs, Debian's programs in the guest
 #   clients   tests/clients, programs that live by memory: collectors, databases, checkers
@@ -89,16 +90,25 @@ run_crash()
     report crash "$log"
 }
 
-run_front()
+# run_scripts FOLDER NAMES
+run_scripts()
 {
-    log=$OUT/front.log
-    for test in $(chosen "$(names_in tests/front .sh | grep -v "^tap$")" "$1"); do
+    log=$OUT/$1.log
+    for test in $(chosen "$(names_in "tests/$1" .sh | grep -v -e '^tap$' -e '^disks$')" "$2"); do
         echo "# program $test"
         status=0
-        (cd "$ROOT" && timeout "$PROGRAM_SECONDS" sh "tests/front/$test.sh") </dev/null 2>&1 || status=$?
+        (cd "$ROOT" && timeout "$PROGRAM_SECONDS" sh "tests/$1/$test.sh") </dev/null 2>&1 || status=$?
         echo "# exit $test $status"
     done >"$log"
-    report front "$log"
+    report "$1" "$log"
+}
+
+run_front() { run_scripts front "$1"; }
+
+run_disks()
+{
+    make -s -k -C "$ROOT" guest >"$OUT/guest-build.log" 2>&1 || true
+    run_scripts disks "$1"
 }
 
 # --- In a machine ----------------------------------------------------------------------------------------------------
@@ -225,11 +235,11 @@ run_programs()
 }
 
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-[ $# -gt 0 ] || set -- unit crash front guest programs clients
+[ $# -gt 0 ] || set -- unit crash front disks guest programs clients
 for group; do
     case ${group%%:*} in
-    unit | crash | front | guest | programs | clients | clients-long | clients-linux | linux) ;;
-    *) die "no group of tests '$group': unit, crash, front, guest, programs, clients, clients-long, clients-linux or linux" ;;
+    unit | crash | front | disks | guest | programs | clients | clients-long | clients-linux | linux) ;;
+    *) die "no group of tests '$group': unit, crash, front, disks, guest, programs, clients, clients-long, clients-linux or linux" ;;
     esac
 done
 exec 9>"$OUT/lock"

@@ -1,10 +1,11 @@
 /*
  * Disks behind virtio (VIRTIO 1.2, 5.2). A request in flight occupies a slot: header, status byte and its table of
- * buffers. Requests that find no slot wait in order on a list, which completions empty; submitting never sleeps.
+ * buffers. Requests that find no slot wait in order on a list, which completions empty; so do slots whose next command
+ * finds no room in the ring. Submitting never sleeps.
  *
  *   | header: type, sector | segment | segment | ... | status |      one chain per request
  *
- * `lock` (irqsave) guards the queue, slots and the waiting list.
+ * `lock` (irqsave) guards the queue, slots and the waiting lists.
  */
 #include "arch/riscv/arch.h"
 #include "dev/block.h"
@@ -39,7 +40,7 @@ struct slot {
     u8 status;
     enum { PREFLUSH, TRANSFER, POSTFLUSH } phase; /* a write with both is three commands, one after another */
     struct block_request *request;
-    struct slot *next_free;
+    struct slot *next; /* of the list that it is on */
 };
 static_assert(sizeof(struct slot) <= PAGE_SIZE, "a slot lies in one page, so its parts are physically contiguous");
 
@@ -49,6 +50,7 @@ struct disk {
     struct virtqueue queue;
     struct spinlock lock;
     struct slot *free_slots;
+    struct slot *unsent; /* in the middle of a request: before those that wait */
     struct list waiting; /* block_request.link */
     bool indirect;
 };
@@ -83,20 +85,30 @@ static unsigned build(struct slot *s)
     return n;
 }
 
+/* => disk->lock. False: the ring has no room; there will be when the device is done with what is in it. */
+static bool send(struct disk *disk, struct slot *s)
+{
+    return virtqueue_add(&disk->queue, s->table, build(s), disk->indirect, s) == 0;
+}
+
 /* => disk->lock. Hands waiting requests to the device while there is room. */
 static void start_waiting(struct disk *disk)
 {
     bool added = false;
 
-    while (!list_empty(&disk->waiting) && disk->free_slots != NULL) {
+    while (disk->unsent != NULL && send(disk, disk->unsent)) {
+        disk->unsent = disk->unsent->next;
+        added = true;
+    }
+    while (disk->unsent == NULL && !list_empty(&disk->waiting) && disk->free_slots != NULL) {
         struct block_request *r = list_first(&disk->waiting, struct block_request, link);
         struct slot *s = disk->free_slots;
 
         s->request = r;
         s->phase = r->op == BLOCK_WRITE && r->preflush && disk->block.write_cache ? PREFLUSH : TRANSFER;
-        if (virtqueue_add(&disk->queue, s->table, build(s), disk->indirect, s) != 0)
+        if (!send(disk, s))
             break;
-        disk->free_slots = s->next_free;
+        disk->free_slots = s->next;
         list_remove(&r->link);
         added = true;
     }
@@ -134,13 +146,11 @@ static bool finish_slot(struct disk *disk, struct slot *s)
 
     r->error = *(volatile u8 *)&s->status == BLK_S_OK ? 0 : -EIO;
     if (r->error == 0 && has_more(disk, s)) {
-        if (virtqueue_add(&disk->queue, s->table, build(s), disk->indirect, s) == 0) {
-            virtqueue_kick(&disk->queue);
-            return false;
-        }
-        r->error = -EIO;
+        s->next = disk->unsent;
+        disk->unsent = s;
+        return false;
     }
-    s->next_free = disk->free_slots;
+    s->next = disk->free_slots;
     disk->free_slots = s;
     return true;
 }
@@ -178,7 +188,7 @@ static int allocate_slots(struct disk *disk)
         if (page == NULL)
             return -ENOMEM;
         s = page_address(page);
-        s->next_free = disk->free_slots;
+        s->next = disk->free_slots;
         disk->free_slots = s;
     }
     return 0;

@@ -9,6 +9,7 @@
 #include "dev/block.h"
 #include "fs/dentry.h"
 #include "lib/string.h"
+#include "sched/wait.h"
 #include "vm/kmalloc.h"
 #include "vm/swapdev.h"
 
@@ -156,19 +157,57 @@ static bool has_writers(struct super *super)
     return found;
 }
 
+static bool has_dirty_pages(struct super *super)
+{
+    struct inode *inode = NULL;
+    bool found = false;
+
+    while ((inode = super_next_inode(super, inode)) != NULL)
+        found |= load_relaxed(&inode->object.nr_dirty) > 0;
+    return found;
+}
+
+static void sleep_briefly(void)
+{
+    static struct wait_queue nothing = WAIT_QUEUE_INIT(nothing);
+
+    wait_event_state(&nothing, false, THREAD_SLEEPING, time_ns() + NSEC_PER_MSEC);
+}
+
+#define STOP_ATTEMPTS 50
+
+/* All is written, and no change can begin: 0. -EBUSY: somebody is changing something, -EIO. */
+static int stop_writers(struct super *super)
+{
+    for (unsigned attempt = 0; attempt < STOP_ATTEMPTS; attempt++) {
+        int error = has_writers(super) ? -EBUSY : super_sync(super, true);
+
+        if (error != 0)
+            return error;
+        if (super->ops->hold == NULL)
+            return 0;
+        if (super->ops->hold(super) == 0) {
+            if (!has_writers(super) && !has_dirty_pages(super))
+                return 0;
+            super->ops->release(super); /* somebody came in between */
+        }
+        sleep_briefly();
+    }
+    return -EBUSY;
+}
+
 int super_remount(struct super *super, bool read_only, const char *options)
 {
-    int error = 0;
+    bool stops = read_only && !super->read_only;
+    int error;
 
     mutex_lock(&supers_mutex);
-    if (read_only && !super->read_only) {
-        if (has_writers(super))
-            error = -EBUSY;
-        else
-            error = super_sync(super, true);
-    }
-    if (error == 0 && super->ops->remount != NULL)
+    error = stops ? stop_writers(super) : 0;
+    if (error == 0 && super->ops->remount != NULL) {
         error = super->ops->remount(super, read_only, options);
+        if (error != 0 && stops && super->ops->release != NULL)
+            super->ops->release(super);
+    }
     if (error == 0)
         super->read_only = read_only;
     mutex_unlock(&supers_mutex);

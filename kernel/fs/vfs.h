@@ -286,6 +286,10 @@ struct super_ops {
     /* Metadata, after VFS wrote all dirty inodes and pages; WAIT: on the medium. */
     int (*sync)(struct super *super, bool wait);
     void (*statfs)(struct super *super, struct statfs_info *info);
+    /* Before it becomes read-only: no change begins (who wants to, waits), those under way end: 0. -EBUSY: one cannot
+     * end in a while. RELEASE takes that back, if the remount fails. NULL: changes are no concern. */
+    int (*hold)(struct super *super);
+    void (*release)(struct super *super);
     int (*remount)(struct super *super, bool read_only, const char *options);
     void (*put_super)(struct super *super);                            /* unmount: everything is synced and evicted */
     void (*show_options)(struct super *super, char *buf, size_t size); /* for /proc/mounts, "" or ",name=value..." */

@@ -27,6 +27,7 @@ struct radix_node {
     u64 present, tagged;
     void *slot[SLOTS]; /* nodes, or entries in the lowest level */
 };
+static_assert(sizeof(struct radix_node) == RADIX_NODE_SIZE, "the header tells it");
 
 #ifndef QUIRE_HOST
 static struct radix_node *allocate_node(void)

@@ -8,6 +8,8 @@
 #include "lib/types.h"
 
 struct radix_node;
+#define RADIX_NODE_SIZE \
+    (2 * sizeof(u64) + 64 * sizeof(void *)) /* what an insertion may have to allocate, several times */
 struct radix {
     struct radix_node *root;
     unsigned height; /* levels of nodes; 0 = empty */

@@ -281,8 +281,18 @@ struct freed_chunk {
     struct run runs[60];
 };
 
-/* Blocks [first, first + count) of group G wait for the handle's transaction. 0, -ENOMEM. => alloc_lock */
-static int add_pending(struct ext3_handle *h, u32 g, u32 first, u32 count)
+/* Memory for what cannot be undone any more. */
+static void *insist(size_t size)
+{
+    void *p;
+
+    while ((p = kzalloc(size)) == NULL)
+        sched_yield();
+    return p;
+}
+
+/* Blocks [first, first + count) of group G wait for the handle's transaction. => alloc_lock */
+static void add_pending(struct ext3_handle *h, u32 g, u32 first, u32 count)
 {
     struct ext3 *fs = h->fs;
     struct ext3_group *group = &fs->groups[g];
@@ -290,8 +300,8 @@ static int add_pending(struct ext3_handle *h, u32 g, u32 first, u32 count)
     u32 bit = first - ext3_group_first_block(fs, g), added = 0;
     struct run *last = chunk != NULL ? &chunk->runs[chunk->n - 1] : NULL;
 
-    if (group->pending == NULL && (group->pending = kzalloc(fs->block_size)) == NULL)
-        return -ENOMEM;
+    if (group->pending == NULL)
+        group->pending = insist(fs->block_size);
     if (last != NULL && last->first + last->count == first) {
         last->count += count;
     } else if (last != NULL && first + count == last->first) {
@@ -299,11 +309,8 @@ static int add_pending(struct ext3_handle *h, u32 g, u32 first, u32 count)
         last->count += count;
     } else {
         if (chunk == NULL || chunk->n == ARRAY_SIZE(chunk->runs)) {
-            chunk = kmalloc(sizeof(*chunk));
-            if (chunk == NULL)
-                return -ENOMEM;
+            chunk = insist(sizeof(*chunk));
             chunk->next = *head;
-            chunk->n = 0;
             *head = chunk;
         }
         chunk->runs[chunk->n++] = (struct run){first, count};
@@ -314,7 +321,6 @@ static int add_pending(struct ext3_handle *h, u32 g, u32 first, u32 count)
     }
     group->n_pending += added;
     store_relaxed(&fs->n_pending, fs->n_pending + added);
-    return 0;
 }
 
 /* => alloc_lock */
@@ -365,16 +371,13 @@ static void free_in_group(struct ext3_handle *h, u32 g, u32 first, u32 count)
     struct ext3_disk_group *disk = fs->groups[g].disk;
     struct buffer *bitmap = ext3_bread(fs, fs->groups[g].block_bitmap);
     u32 bit = first - ext3_group_first_block(fs, g), freed = 0;
-    int error = IS_ERR(bitmap) ? (int)PTR_ERR(bitmap) : 0;
 
-    if (error == 0 && h->journal.transaction != NULL)
-        error = add_pending(h, g, first, count);
-    if (error != 0) { /* they stay in use: e2fsck finds them */
-        h->error = error;
-        if (!IS_ERR(bitmap))
-            buffer_put(bitmap);
+    if (IS_ERR(bitmap)) { /* they stay in use: e2fsck finds them */
+        h->error = (int)PTR_ERR(bitmap);
         return;
     }
+    if (h->journal.transaction != NULL)
+        add_pending(h, g, first, count);
     ext3_access(h, bitmap);
     ext3_access(h, ext3_descriptor_buffer(fs, g));
     for (u32 i = bit; i < bit + count; i++) {

@@ -51,6 +51,7 @@ struct ext3 {
     struct block_device *device;
     struct journal *journal; /* NULL: the image has none */
     bool journal_runs;
+    bool is_writing; /* the disk says that it is in use */
     struct ext3_options options;
     struct buffer *super_buffer;
     struct ext3_disk_super *disk; /* in super_buffer */
@@ -122,7 +123,7 @@ int ext3_end(struct ext3_handle *h);
 int ext3_access(struct ext3_handle *h, struct buffer *b);     /* before data of B changes */
 int ext3_access_new(struct ext3_handle *h, struct buffer *b); /* the same for a block that was free */
 void ext3_dirty(struct ext3_handle *h, struct buffer *b);     /* after */
-/* BLOCK was metadata and is about to be free. -ENOMEM: then it must not be. */
+/* BLOCK was metadata and is about to be free. -EROFS: then it must not be. */
 int ext3_forget(struct ext3_handle *h, u32 block);
 /* How many more buffers the handle may change. */
 unsigned ext3_credits(const struct ext3_handle *h);

@@ -230,7 +230,8 @@ static int commit_inode(struct ext3 *fs, struct inode *inode, bool data_only)
     struct ext3_inode *ei = ext3_i(inode);
     int error = 0;
 
-    if (!data_only) /* sizes and blocks are in a transaction already: only times may not be */
+    /* Sizes and blocks are in a transaction already: only times may not be. */
+    if (!data_only && !inode->super->read_only)
         error = inode_write_now(inode);
     if (error == 0)
         error = journal_commit(fs->journal, load_relaxed(data_only ? &ei->datasync_tid : &ei->sync_tid));
@@ -248,7 +249,7 @@ int ext3_fsync(struct file *file, u64 from, u64 to, bool data_only)
         if (journal_is_aborted(fs->journal))
             result = -EIO;
         else
-            result = inode->super->read_only ? 0 : commit_inode(fs, inode, data_only);
+            result = commit_inode(fs, inode, data_only);
     } else {
         result = inode_write_now(inode);
         if (result == 0 && !inode->super->read_only) {

@@ -311,7 +311,26 @@ static int begin_writing(struct ext3 *fs)
 {
     int error = ext3_run_journal(fs);
 
-    return error != 0 ? error : mark_mounted(fs);
+    if (error == 0)
+        error = mark_mounted(fs);
+    if (error == 0 && fs->journal != NULL)
+        journal_release(fs->journal);
+    fs->is_writing = error == 0;
+    return error;
+}
+
+/* Back to a disk that is clean. If that fails with a journal, what is in it stays to be recovered: no more changes. */
+static int end_writing(struct ext3 *fs)
+{
+    int error;
+
+    fs->super->read_only = true; /* first: whoever begins to change something now would be too late */
+    error = mark_unmounted(fs);
+    if (error != 0 && fs->journal != NULL)
+        journal_abort(fs->journal, error);
+    fs->is_writing = error != 0 && fs->journal == NULL;
+    fs->super->read_only = !fs->is_writing;
+    return error;
 }
 
 static int fill(struct ext3 *fs)
@@ -436,6 +455,28 @@ static void get_statfs(struct super *super, struct statfs_info *info)
     memcpy(&info->fsid, fs->disk->uuid, sizeof(info->fsid));
 }
 
+/* Between handles, who deletes or truncates something has it on the orphan list. */
+static int hold(struct super *super)
+{
+    struct ext3 *fs = super->private;
+
+    if (fs->journal == NULL)
+        return 0;
+    journal_hold(fs->journal);
+    if (list_empty(&fs->orphans))
+        return 0;
+    journal_release(fs->journal);
+    return -EBUSY;
+}
+
+static void release_hold(struct super *super)
+{
+    struct ext3 *fs = super->private;
+
+    if (fs->journal != NULL)
+        journal_release(fs->journal);
+}
+
 static int remount(struct super *super, bool read_only, const char *options)
 {
     struct ext3 *fs = super->private;
@@ -448,10 +489,10 @@ static int remount(struct super *super, bool read_only, const char *options)
         return -EROFS;
     fs->options = new;
     apply_options(fs);
-    if (read_only == super->read_only)
+    if (read_only == !fs->is_writing)
         return 0;
     if (read_only)
-        return mark_unmounted(fs);
+        return end_writing(fs);
     if (fs->device->read_only || fs->options.no_load || !ext3_may_write(fs))
         return -EROFS;
     error = begin_writing(fs);
@@ -466,7 +507,7 @@ static void put_super(struct super *super)
 {
     struct ext3 *fs = super->private;
 
-    if (!super->read_only && mark_unmounted(fs) != 0)
+    if (!super->read_only && end_writing(fs) != 0)
         kprintf("ext3 %s: writing failed at unmount", fs->device->name);
     release(fs);
 }
@@ -492,6 +533,8 @@ static const struct super_ops super_ops = {
     .evict_inode = ext3_evict_inode,
     .sync = sync,
     .statfs = get_statfs,
+    .hold = hold,
+    .release = release_hold,
     .remount = remount,
     .put_super = put_super,
     .show_options = show_options,

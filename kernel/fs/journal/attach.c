@@ -83,7 +83,7 @@ static noinline_fn int attach(struct handle *h, struct buffer *b, bool is_new)
         else if (state == WAIT_SHADOW)
             wait_event(&j->changed, !(load_acquire(&b->journal.flags) & JB_SHADOW));
         else if (state == NEED_COPY && (copy = kmalloc(b->size)) == NULL)
-            return -ENOMEM;
+            sched_yield(); /* until there is memory, or the log has the buffer: a change begun cannot be left half */
         spin_lock(&j->lock);
         if (j->aborted != 0) {
             spin_unlock(&j->lock);
@@ -153,7 +153,8 @@ void journal_dirty(struct handle *h, struct buffer *b)
     store_relaxed(&h->transaction->changed, true);
 }
 
-static int revoke(struct handle *h, u64 block)
+/* Adds BLOCK to those that are not to be replayed: 0, -EEXIST, -ENOMEM at this moment. */
+static int try_to_revoke(struct handle *h, u64 block)
 {
     struct journal *j = h->journal;
     int error;
@@ -166,7 +167,16 @@ static int revoke(struct handle *h, u64 block)
         j->stats.revokes++;
     }
     spin_unlock(&j->lock);
-    return error == -EEXIST ? 0 : error;
+    return error;
+}
+
+/* A block that is not revoked cannot be freed, and nobody would find it again: so there is memory for it. */
+static void revoke(struct handle *h, u64 block)
+{
+    while (try_to_revoke(h, block) == -ENOMEM) {
+        kfree(kmalloc(RADIX_NODE_SIZE)); /* waits for memory, which try_to_revoke must not */
+        sched_yield();
+    }
 }
 
 int journal_forget(struct handle *h, u64 block)
@@ -175,12 +185,12 @@ int journal_forget(struct handle *h, u64 block)
     struct buffer *b = h->transaction != NULL ? buffer_find(j->device, block) : NULL;
     bool is_fresh = false;
     unsigned shift = 0;
-    int error = 0;
 
     if (h->transaction == NULL)
         return -EROFS;
     if (b != NULL) {
-        error = journal_access(h, b);
+        int error = journal_access(h, b);
+
         if (error != 0) {
             buffer_put(b);
             return error;
@@ -189,12 +199,12 @@ int journal_forget(struct handle *h, u64 block)
         is_fresh = shift == 0 && (load_relaxed(&b->journal.flags) & JB_FRESH);
     }
     if (!is_fresh)
-        error = revoke(h, block);
-    if (b != NULL && error == 0) {
+        revoke(h, block);
+    if (b != NULL) {
         atomic_and(&b->journal.flags, ~((u32)JB_MODIFIED << shift));
         atomic_or(&b->journal.flags, (u32)JB_FORGOTTEN << shift);
         store_relaxed(&h->transaction->changed, true);
     }
     buffer_put(b);
-    return error;
+    return 0;
 }

@@ -3,8 +3,8 @@
  *
  *   LOCKED      no handle may join; those that are open end. Short: handles do not wait for people or memory.
  *   FLUSHING    the next transaction may run. Ordered data start for the disk.
- *   COMMITTING  revoke blocks, descriptors and copies of buffers start for the log; then all of it, and the data, is
- *               waited for.  FLUSH  commit block  FLUSH
+ *               They are waited for.
+ *   COMMITTING  revoke blocks, descriptors and copies of buffers go to the log.  FLUSH  commit block  FLUSH
  *   COMMITTED   buffers may be written in place; freed blocks may be used again; who waits goes on.
  *
  * The commit block is the only write that others must precede, so there is one flush before it and one behind (FUA, if
@@ -325,7 +325,6 @@ static int write_transaction(struct transaction *t)
         fill_commit_block(j, t->tid);
         log_writer_add(&s.writer, j->commit_block);
     }
-    ordered_wait(t);
     result = log_writer_wait(&s.writer);
     error = error != 0 ? error : result;
     release_shadows(t);
@@ -438,6 +437,7 @@ int commit_running(struct journal *j)
         return 0;
     lock_transaction(t);
     ordered_start(t);
+    ordered_wait(t); /* before the first copy: who waits for one (JB_SHADOW) may hold what writing data needs */
     t->state = T_COMMITTING;
     t->committing = time_ns();
     ASSERT(j->free_blocks >= log_blocks_for(j, t->n_buffers, t->n_revoked) || j->aborted != 0);
@@ -446,8 +446,6 @@ int commit_running(struct journal *j)
     error = j->aborted != 0 ? -EIO : write_transaction(t);
     if (error != 0 && j->aborted == 0)
         journal_abort(j, error);
-    if (error != 0)
-        ordered_wait(t);
     finish(t, error);
     return error;
 }

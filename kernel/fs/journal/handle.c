@@ -90,11 +90,13 @@ static bool fits(const struct journal *j, const struct transaction *t, unsigned 
     return t->n_buffers + t->reserved + credits <= j->max_transaction;
 }
 
-static bool can_join(const struct journal *j, unsigned credits)
+/* GOES_ON: with a change that began in the last transaction. => lock */
+static bool can_join(const struct journal *j, unsigned credits, bool goes_on)
 {
     const struct transaction *t = j->running;
 
-    return t != NULL && t->state == T_RUNNING && j->aborted == 0 && fits(j, t, credits);
+    return t != NULL && t->state == T_RUNNING && j->aborted == 0 && (goes_on || j->gate == ADMITS) &&
+           fits(j, t, credits);
 }
 
 /* => lock, can_join */
@@ -110,14 +112,19 @@ static void join(struct handle *h, struct journal *j, unsigned credits)
 }
 
 /* One step towards a transaction that can be joined; gives the lock up. 0 or -errno. => lock */
-static int step(struct journal *j, unsigned credits)
+static int step(struct journal *j, unsigned credits, bool goes_on)
 {
     struct transaction *t = j->running;
     unsigned blocks;
 
-    if (j->aborted != 0) {
+    if (j->aborted != 0 || (j->gate == REFUSES && !goes_on)) {
         spin_unlock(&j->lock);
         return -EROFS;
+    }
+    if (j->gate == HOLDS && !goes_on) {
+        spin_unlock(&j->lock);
+        wait_event(&j->changed, load_relaxed(&j->gate) != HOLDS);
+        return 0;
     }
     if (credits > j->max_transaction) {
         spin_unlock(&j->lock);
@@ -159,12 +166,12 @@ static int step(struct journal *j, unsigned credits)
 }
 
 /* => lock, which it gives up */
-static noinline_fn int start_slowly(struct handle *h, struct journal *j, unsigned credits)
+static noinline_fn int start_slowly(struct handle *h, struct journal *j, unsigned credits, bool goes_on)
 {
     u64 since = time_ns();
 
-    while (!can_join(j, credits)) {
-        int error = step(j, credits);
+    while (!can_join(j, credits, goes_on)) {
+        int error = step(j, credits, goes_on);
 
         if (error != 0)
             return error;
@@ -180,8 +187,8 @@ int journal_start(struct handle *h, struct journal *j, unsigned credits)
 {
     h->journal = j;
     spin_lock(&j->lock);
-    if (unlikely(!can_join(j, credits)))
-        return start_slowly(h, j, credits);
+    if (unlikely(!can_join(j, credits, false)))
+        return start_slowly(h, j, credits, false);
     join(h, j, credits);
     spin_unlock(&j->lock);
     return 0;
@@ -212,7 +219,7 @@ void journal_stop(struct handle *h)
     spin_lock(&j->lock);
     if (h->credits > 0)
         t->reserved -= (unsigned)h->credits;
-    wake = --t->handles == 0 && t->state == T_LOCKED;
+    wake = --t->handles == 0 && (t->state == T_LOCKED || j->gate != ADMITS);
     spin_unlock(&j->lock);
     if (wake)
         wake_all(&j->changed);
@@ -221,13 +228,46 @@ void journal_stop(struct handle *h)
 int journal_restart(struct handle *h, unsigned credits)
 {
     struct journal *j = h->journal;
+    bool wake;
+    int error;
 
     if (h->credits >= (int)credits || journal_extend(h, credits - (unsigned)MAX(h->credits, 0)))
         return 0;
+    spin_lock(&j->lock);
+    j->restarting++;
+    spin_unlock(&j->lock);
     journal_stop(h);
     h->transaction = NULL;
-    return journal_start(h, j, credits);
+    spin_lock(&j->lock);
+    error = start_slowly(h, j, credits, true);
+    spin_lock(&j->lock);
+    j->restarting--;
+    wake = j->gate != ADMITS;
+    spin_unlock(&j->lock);
+    if (wake)
+        wake_all(&j->changed);
+    return error;
 }
+
+static bool is_quiet(struct journal *j)
+{
+    bool quiet;
+
+    spin_lock(&j->lock);
+    quiet = j->restarting == 0 && (j->running == NULL || j->running->handles == 0);
+    spin_unlock(&j->lock);
+    return quiet;
+}
+
+void handles_set_gate(struct journal *j, int gate)
+{
+    spin_lock(&j->lock);
+    j->gate = gate;
+    spin_unlock(&j->lock);
+    wake_all(&j->changed);
+}
+
+void handles_wait(struct journal *j) { wait_event(&j->changed, is_quiet(j)); }
 
 u32 journal_tid(const struct handle *h) { return h->transaction->tid; }
 

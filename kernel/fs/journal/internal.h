@@ -66,8 +66,10 @@ struct journal {
     u64 interval; /* ns */
 
     struct mutex commit_mutex, checkpoint_mutex;
-    struct spinlock lock; /* the rest, unless said otherwise */
-    int aborted;          /* negative errno */
+    struct spinlock lock;                 /* the rest, unless said otherwise */
+    int aborted;                          /* negative errno */
+    enum { ADMITS, HOLDS, REFUSES } gate; /* for new handles; those that are open may restart */
+    unsigned restarting;                  /* handles between two transactions */
     struct transaction *running, *committing;
     struct list committed; /* transactions that wait for their checkpoint, oldest first */
     u32 next_tid, durable_tid;
@@ -139,6 +141,10 @@ u32 journal_crc32(u32 crc, const void *data, size_t n);
 /* Blocks of the log that a transaction of N buffers and REVOKED numbers takes at most. */
 unsigned log_blocks_for(const struct journal *j, unsigned n, unsigned revoked);
 void transaction_free(struct transaction *t);
+/* New handles are admitted, wait, or fail; those that go on with a change are not concerned. */
+void handles_set_gate(struct journal *j, int gate);
+/* Waits until all have ended. */
+void handles_wait(struct journal *j);
 
 /* ---- ordered.c ---- */
 /* Starts writing the data that T is to wait for; waits for them. Errors are the files' to report. */

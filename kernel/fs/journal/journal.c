@@ -178,14 +178,29 @@ int journal_run(struct journal *j)
     return 0;
 }
 
+/* The last transactions: until nobody has a handle and nothing is left to commit. */
+static int commit_the_rest(struct journal *j)
+{
+    int error;
+
+    do {
+        mutex_lock(&j->commit_mutex);
+        error = commit_running(j);
+        mutex_unlock(&j->commit_mutex);
+        handles_wait(j); /* without the mutex: one that restarts may need a commit */
+    } while (error == 0 && j->running != NULL && j->running->changed);
+    mutex_lock(&j->commit_mutex);
+    commit_nothing(j);
+    mutex_unlock(&j->commit_mutex);
+    return error;
+}
+
 int journal_empty(struct journal *j)
 {
     int error;
 
-    mutex_lock(&j->commit_mutex);
-    error = commit_running(j);
-    commit_nothing(j);
-    mutex_unlock(&j->commit_mutex);
+    handles_set_gate(j, REFUSES);
+    error = commit_the_rest(j);
     if (error == 0)
         error = checkpoint(j, UINT32_MAX, false);
     if (error == 0 && j->aborted == 0 && !j->empty) {
@@ -200,6 +215,14 @@ int journal_empty(struct journal *j)
     }
     return j->aborted != 0 ? -EIO : error;
 }
+
+void journal_hold(struct journal *j)
+{
+    handles_set_gate(j, HOLDS);
+    handles_wait(j);
+}
+
+void journal_release(struct journal *j) { handles_set_gate(j, ADMITS); }
 
 /* What committed transactions still hold, after an abort. */
 static void drop_committed(struct journal *j)

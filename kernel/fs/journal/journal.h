@@ -67,8 +67,13 @@ bool journal_needs_recovery(const struct journal *j);
 int journal_recover(struct journal *j);
 /* Recovery is done or was not needed: handles may be started. 0, -ENOMEM. */
 int journal_run(struct journal *j);
-/* Commits, puts everything into place and marks the log as empty. => no handles. 0, or the error of an abort. */
+/* Who starts a handle waits from now on; returns when those that were open have ended. */
+void journal_hold(struct journal *j);
+/* Refuses handles from now on, waits for those that are open, commits, puts everything into place and marks the log as
+ * empty. 0, or the error of an abort. */
 int journal_empty(struct journal *j);
+/* Handles may be started again, after either. */
+void journal_release(struct journal *j);
 /* Frees it; what was not written is lost. */
 void journal_close(struct journal *j);
 void journal_set_interval(struct journal *j, u64 ns); /* of commits by the thread */
@@ -101,14 +106,14 @@ unsigned journal_max_credits(const struct journal *j);
 
 /* ---- buffers (attach.c) ---- */
 
-/* B is about to change. Waits for writes of it under way. 0, -ENOMEM, -EROFS. */
+/* B is about to change. Waits for writes of it under way, and for memory. 0, -EROFS. */
 int journal_access(struct handle *h, struct buffer *b);
 /* The same for a block that was free, whose old contents nobody wants. */
 int journal_access_new(struct handle *h, struct buffer *b);
 /* B has changed. => journal_access before */
 void journal_dirty(struct handle *h, struct buffer *b);
 /* BLOCK's contents are not wanted any more, and it will be free: what the log has of it must not be replayed over what
- * comes there next. The owner may reuse the block once this transaction has committed. 0, -ENOMEM: do not free it. */
+ * comes there next. The owner may reuse the block once this transaction has committed. 0, -EROFS. */
 int journal_forget(struct handle *h, u64 block);
 /* The transaction's place for the owner's list of what it has freed; given back by `committed`. */
 void **journal_freed_list(struct handle *h);
@@ -150,7 +155,7 @@ size_t journal_describe(struct journal *j, char *buf, size_t size);
 /* The next journal that runs after J (NULL: the first); for /proc. => journal_list_lock held */
 struct journal *journal_next(struct journal *j);
 const char *journal_name(const struct journal *j);
-int journal_number(const struct journal *j); /* its disk's */
+int journal_number(const struct journal *j);                              /* its disk's */
 size_t journal_describe_owner(struct journal *j, char *buf, size_t size); /* journal_ops.describe */
 void journal_list_lock(void);
 void journal_list_unlock(void);

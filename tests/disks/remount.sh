@@ -1,0 +1,16 @@
+# Remounting read-only while others change the file system; and a disk without indirect tables, whose ring of requests fills up.
+. tests/disks/disks.sh
+
+new_disk remounted 16M -b 1024 -J size=1
+on_disk remount --smp 2 --debug -- /root/remount /dev/vdb 30
+is "$status:$out" "0:done" "names change while the file system is remounted read-only, and back"
+is_clean "... the disk is clean after it"
+
+new_disk narrow 64M -b 1024
+guest --drive "$disk" --qemu "-global virtio-blk-device.indirect_desc=off -global virtio-blk-device.queue-size=8" -- sh -c '
+    mkdir -p /mnt && mount -t ext3 /dev/vdb /mnt && cd /mnt || exit 1
+    for i in 1 2 3 4 5 6; do (mkdir $i && for k in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=$i/$k bs=100k count=3 conv=fsync 2>/dev/null || exit 1; done) & done
+    wait; ls */* | wc -l; cd /; umount /mnt'
+is "$status:$out" "0:48" "a ring that is full makes requests wait, also between a flush and its write"
+is_clean "... the disk is clean after it"
+finish
