@@ -59,15 +59,20 @@ static void unhash(struct dentry *d)
 
 /* ---- birth and death ---- */
 
+static void copy_name(char *to, struct name name)
+{
+    memset(to + name_room(name.length) - NAME_WORD, 0, NAME_WORD);
+    memcpy(to, name.s, name.length);
+}
+
 static struct dentry *dentry_alloc(struct name name)
 {
-    struct dentry *d = kmalloc(sizeof(*d) + name.length + 1);
+    struct dentry *d = kmalloc(sizeof(*d) + name_room(name.length));
 
     if (d == NULL)
         return NULL;
     memset(d, 0, sizeof(*d));
-    memcpy(d->short_name, name.s, name.length);
-    d->short_name[name.length] = '\0';
+    copy_name(d->short_name, name);
     d->name = d->short_name;
     d->length = name.length;
     d->refs = 1 | DENTRY_CARE;
@@ -337,7 +342,14 @@ static void take_out(struct dentry *d)
 }
 
 /* A copy of D's name that does not live inside it. */
-static const char *name_copy(const struct dentry *d) { return kstrndup(d->name, d->length); }
+static const char *name_copy(const struct dentry *d)
+{
+    char *copy = kmalloc(name_room(d->length));
+
+    if (copy != NULL)
+        copy_name(copy, dentry_name(d));
+    return copy;
+}
 
 void dentry_move(struct dentry *d, struct dentry *target)
 {

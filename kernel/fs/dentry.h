@@ -23,7 +23,7 @@ struct dentry {
     u32 hash;              /* of parent and name */
     struct dentry *parent; /* itself: a root */
     struct inode *inode;   /* NULL: negative */
-    const char *name;
+    const char *name;      /* as in name.h */
     u32 length;
     u32 flags; /* DENTRY_*, atomic */
     struct dentry *next_hashed;
@@ -31,6 +31,8 @@ struct dentry {
     struct list children;
     char short_name[];
 };
+static_assert(sizeof(struct dentry) % NAME_WORD == 0, "short_name begins with a word");
+
 #define DENTRY_CARE \
     BIT(31) /* in refs: the last put must look closer (not on the LRU list, or not in the cache any more) */
 
@@ -38,17 +40,6 @@ struct dentry {
 #define DENTRY_MOUNTED BIT(1)    /* some mount covers it */
 #define DENTRY_REVALIDATE BIT(2) /* ask the directory's revalidate before use */
 #define DENTRY_ROOT BIT(3)
-
-/* Hashing names: start, add each byte, end. */
-static inline u32 name_hash_add(u32 hash, unsigned char c) { return hash * 31 + c; }
-static inline u32 name_hash(const char *s, unsigned length)
-{
-    u32 hash = 0;
-
-    while (length-- > 0)
-        hash = name_hash_add(hash, (unsigned char)*s++);
-    return hash;
-}
 
 static inline struct inode *dentry_inode(const struct dentry *d) { return load_acquire(&d->inode); }
 static inline bool dentry_is_unlinked(const struct dentry *d)
@@ -72,16 +63,26 @@ static inline u32 dentry_full_hash(const struct dentry *parent, u32 hash)
 
 static inline bool dentry_has_name(const struct dentry *d, const struct dentry *parent, struct name name)
 {
-    if (d->parent != parent || d->length != name.length)
-        return false;
-    for (unsigned i = 0; i < name.length; i++) /* short ones mostly: not worth a call */
-        if (d->name[i] != name.s[i])
-            return false;
-    return true;
+    return d->parent == parent && d->length == name.length && name_matches(d->name, name);
 }
 
 /* HASH of all functions: name_hash() of the name. Results come with a reference. */
-static inline struct dentry *dentry_find(struct dentry *parent, struct name name, u32 hash) /* NULL: not cached */
+static inline struct dentry *dentry_find_key(struct dentry *parent, const struct name_key *key) /* NULL: not cached */
+{
+    u32 full = dentry_full_hash(parent, key->hash);
+    struct dentry_bucket *b = &dentry_buckets[full & dentry_bucket_mask];
+    struct dentry *d;
+
+    spin_lock(&b->lock);
+    for (d = b->first; d != NULL; d = d->next_hashed)
+        if (d->hash == full && d->parent == parent && d->length == key->length && name_matches_key(d->name, key)) {
+            atomic_add_relaxed(&d->refs, 1);
+            break;
+        }
+    spin_unlock(&b->lock);
+    return d;
+}
+static inline struct dentry *dentry_find(struct dentry *parent, struct name name, u32 hash)
 {
     u32 full = dentry_full_hash(parent, hash);
     struct dentry_bucket *b = &dentry_buckets[full & dentry_bucket_mask];

@@ -14,39 +14,30 @@
 static struct spinlock mounts_lock;
 static struct mutex mounting = MUTEX_INIT(mounting);
 static struct list mounts = LIST_INIT(mounts);
+static struct list covers[64]; /* by `at`; made with the first mount */
 static unsigned last_id;
 
 /* ---- finding ---- */
 
-/* => mounts_lock */
-static struct mount *covering(const struct path *path)
+/* Those that cover PATH, among others. => mounts_lock */
+static struct list *covers_of(const struct path *path)
 {
-    struct mount *m;
-
-    list_for_each(m, &mounts, link)
-        if (m->at.dentry == path->dentry && m->at.mount == path->mount)
-            return m;
-    return NULL;
+    return &covers[(((u64)path->dentry ^ (u64)path->mount) >> 6) % ARRAY_SIZE(covers)];
 }
 
-void mount_descend(struct path *path)
+struct mount *mount_covering(const struct path *path)
 {
-    for (;;) {
-        struct path old = *path;
-        struct mount *m;
+    struct mount *m, *found = NULL;
 
-        spin_lock(&mounts_lock);
-        m = covering(path);
-        if (m != NULL) {
-            path->mount = m;
-            path->dentry = m->root;
-            path_get(path);
+    spin_lock(&mounts_lock);
+    list_for_each(m, covers_of(path), cover_link)
+        if (m->at.dentry == path->dentry && m->at.mount == path->mount) {
+            mount_get(m);
+            found = m;
+            break;
         }
-        spin_unlock(&mounts_lock);
-        if (m == NULL)
-            return;
-        path_put(&old);
-    }
+    spin_unlock(&mounts_lock);
+    return found;
 }
 
 bool mount_ascend(struct path *path)
@@ -109,6 +100,7 @@ struct mount *mount_create(struct fs_type *type, struct block_device *device, un
     m->source = kstrndup(source, strlen(source));
     m->root = super_root_dentry(super);
     list_init(&m->link);
+    list_init(&m->cover_link);
     if (m->root != NULL && m->source != NULL)
         return m;
     if (m->root != NULL)
@@ -138,10 +130,14 @@ void mount_put(struct mount *m)
 static void attach(struct mount *m, const struct path *at)
 {
     spin_lock(&mounts_lock);
+    if (covers[0].next == NULL)
+        for (unsigned i = 0; i < ARRAY_SIZE(covers); i++)
+            list_init(&covers[i]);
     m->id = ++last_id;
     if (at != NULL) {
         m->at = *at;
         path_get(&m->at);
+        list_add(covers_of(at), &m->cover_link);
         at->mount->children++;
         atomic_or(&at->dentry->flags, DENTRY_MOUNTED);
     }
@@ -169,6 +165,7 @@ static void detach(struct mount *m, struct path *at)
     bool covered = false;
 
     list_remove(&m->link);
+    list_remove(&m->cover_link);
     *at = m->at;
     m->at = (struct path){NULL, NULL};
     if (at->dentry == NULL)
@@ -337,10 +334,10 @@ static size_t escape(char *to, size_t size, const char *from)
 
 static void flags_text(const struct mount *m, char *text, size_t size)
 {
-    snprintf(text, size, "%s%s%s%s%s%s%s%s", mount_is_read_only(m) ? "ro" : "rw",
-             m->super->synchronous ? ",sync" : "", m->flags & MS_NOSUID ? ",nosuid" : "",
-             m->flags & MS_NODEV ? ",nodev" : "", m->flags & MS_NOEXEC ? ",noexec" : "",
-             m->flags & MS_NOATIME ? ",noatime" : "", m->flags & MS_NODIRATIME ? ",nodiratime" : "",
+    snprintf(text, size, "%s%s%s%s%s%s%s%s", mount_is_read_only(m) ? "ro" : "rw", m->super->synchronous ? ",sync" : "",
+             m->flags & MS_NOSUID ? ",nosuid" : "", m->flags & MS_NODEV ? ",nodev" : "",
+             m->flags & MS_NOEXEC ? ",noexec" : "", m->flags & MS_NOATIME ? ",noatime" : "",
+             m->flags & MS_NODIRATIME ? ",nodiratime" : "",
              m->flags & (MS_NOATIME | MS_STRICTATIME) ? "" : ",relatime");
 }
 

@@ -36,9 +36,10 @@ struct mount {
     unsigned flags; /* MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, NODIRATIME, STRICTATIME */
     struct super *super;
     struct dentry *root;
-    struct path at;    /* what it covers, referenced; mount NULL: the root of all, or detached */
-    unsigned children; /* mounts on it */
-    struct list link;  /* all attached mounts, in the order of mounting */
+    struct path at;         /* what it covers, referenced; mount NULL: the root of all, or detached */
+    unsigned children;      /* mounts on it */
+    struct list link;       /* all attached mounts, in the order of mounting */
+    struct list cover_link; /* those that cover something, by what they cover */
     char *source;
 };
 
@@ -46,8 +47,8 @@ static inline void mount_get(struct mount *mount) { atomic_add_relaxed(&mount->r
 void mount_put(struct mount *mount);
 /* The one root dentry that all mounts of SUPER share, referenced; NULL: no memory. */
 struct dentry *super_root_dentry(struct super *super);
-/* PATH's dentry is DENTRY_MOUNTED: if a mount covers it, PATH becomes that mount's root (the references move along). */
-void mount_descend(struct path *path);
+/* PATH's dentry is DENTRY_MOUNTED: if a mount covers it, that mount with a reference, else NULL. */
+struct mount *mount_covering(const struct path *path);
 /* PATH is a mount's root: it becomes what the mount covers; false at the root of all. */
 bool mount_ascend(struct path *path);
 /* An unattached mount of a new or known super block, with one reference. */

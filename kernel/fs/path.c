@@ -1,6 +1,7 @@
 /* Path walking. Contract in path.h. No lock is held between components: each step takes a reference to the next dentry,
  * then drops the last one. */
 #include "fs/path.h"
+#include "fs/fdtable.h"
 #include "fs/mount.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
@@ -30,32 +31,36 @@ void path_put(const struct path *path)
 
 /* ---- strings ---- */
 
-int user_path_get(struct user_path *p, const char *user_name)
+static noinline_fn int get_long_path(struct user_path *p, const char *user_name)
 {
-    ssize_t n = strncpy_from_user(p->small, user_name, sizeof(p->small));
+    ssize_t n;
 
-    p->s = p->small;
-    p->allocated = NULL;
-    if (likely(n >= 0))
-        return 0;
-    if (n != -ENAMETOOLONG)
-        return (int)n;
     p->allocated = kmalloc(PATH_MAX);
     if (p->allocated == NULL)
         return -ENOMEM;
     p->s = p->allocated;
     n = strncpy_from_user(p->allocated, user_name, PATH_MAX);
-    if (n < 0)
+    if (n < 0) {
         user_path_put(p);
+        p->allocated = NULL;
+    }
     return n < 0 ? (int)n : 0;
 }
 
-void user_path_put(struct user_path *p)
+/* Aligned as its source is, a short path is copied by words. */
+static inline int get_path(struct user_path *p, const char *user_name)
 {
-    if (unlikely(p->allocated != NULL))
-        kfree(p->allocated);
+    char *to = p->small + (u64)user_name % NAME_WORD;
+    ssize_t n = strncpy_from_user(to, user_name, sizeof(p->small) - NAME_WORD);
+
+    p->s = to;
     p->allocated = NULL;
+    if (likely(n >= 0))
+        return 0;
+    return n == -ENAMETOOLONG ? get_long_path(p, user_name) : (int)n;
 }
+
+int user_path_get(struct user_path *p, const char *user_name) { return get_path(p, user_name); }
 
 /* ---- start and end ---- */
 
@@ -69,6 +74,40 @@ static void get_from_context(struct path *to, const struct path *from)
     spin_unlock(&fs->lock);
 }
 
+/* W begins at FROM, a path of the process. Nobody but this thread changes a context that it alone uses, so that its
+ * references will do. */
+static inline void start_in_context(struct walk *w, const struct path *from)
+{
+    w->owns_dentry = w->owns_mount = load_relaxed(&current->fs->refs) != 1;
+    if (unlikely(w->owns_mount))
+        get_from_context(&w->path, from);
+    else
+        w->path = *from;
+}
+
+/* W's references become its own. */
+static inline void own(struct walk *w)
+{
+    if (!w->owns_dentry)
+        dentry_get(w->path.dentry);
+    if (!w->owns_mount && w->path.mount != NULL)
+        mount_get(w->path.mount);
+    w->owns_dentry = w->owns_mount = true;
+}
+
+/* W leaves where it is. */
+static inline void leave_dentry(struct walk *w)
+{
+    if (likely(w->owns_dentry))
+        dentry_put(w->path.dentry);
+}
+
+static inline void leave_mount(struct walk *w)
+{
+    if (w->owns_mount && w->path.mount != NULL)
+        mount_put(w->path.mount);
+}
+
 static const struct path *walk_root(struct walk *w)
 {
     if (w->root.dentry == NULL)
@@ -78,42 +117,52 @@ static const struct path *walk_root(struct walk *w)
 
 static int start_at_descriptor(struct walk *w, int dirfd, bool needs_directory)
 {
-    struct file *file = fd_get_any(dirfd);
+    struct fd_use use;
     int error = 0;
 
-    if (file == NULL)
+    if (!fd_use(dirfd, true, &use))
         return -EBADF;
-    if (needs_directory && !S_ISDIR(file->inode->mode))
+    if (needs_directory && !S_ISDIR(use.file->inode->mode))
         error = -ENOTDIR;
-    else if (file->path.dentry == NULL)
+    else if (use.file->path.dentry == NULL)
         error = -ENOENT; /* nameless: callers that can do without a path ask first */
     if (error == 0) {
-        w->path = file->path;
-        path_get(&w->path);
+        w->path = use.file->path;
+        if (use.referenced) /* else the descriptor's own stay: this thread closes nothing now */
+            own(w);
     }
-    file_put(file);
+    fd_release(&use);
     return error;
 }
 
-int walk_start(struct walk *w, int dirfd, const char *name, unsigned lookup)
+/* A walk that has not begun: there is nothing to end. */
+static inline void prepare(struct walk *w)
 {
-    int error = 0;
-
     w->path.dentry = NULL;
+    w->owns_dentry = w->owns_mount = false;
     w->root.dentry = NULL;
     w->frames = w->used = NULL;
     w->links = 0;
+}
+
+static inline int start(struct walk *w, int dirfd, const char *name, unsigned lookup)
+{
+    int error = 0;
+
+    prepare(w);
     w->rest = name;
     if (*name == '\0' && !(lookup & LOOKUP_EMPTY))
         return -ENOENT;
     if (*name == '/')
-        get_from_context(&w->path, &current->fs->root);
+        start_in_context(w, &current->fs->root);
     else if (dirfd == AT_FDCWD)
-        get_from_context(&w->path, &current->fs->cwd);
+        start_in_context(w, &current->fs->cwd);
     else
         error = start_at_descriptor(w, dirfd, *name != '\0');
     return error;
 }
+
+int walk_start(struct walk *w, int dirfd, const char *name, unsigned lookup) { return start(w, dirfd, name, lookup); }
 
 static void free_frames(struct link_frame *frame)
 {
@@ -127,17 +176,16 @@ static void free_frames(struct link_frame *frame)
 
 void walk_end(struct walk *w)
 {
-    if (w->path.dentry != NULL)
-        path_put(&w->path);
-    if (w->root.dentry != NULL)
-        path_put(&w->root);
     if (unlikely(w->links > 0)) {
         free_frames(w->frames);
         free_frames(w->used);
     }
-    w->path.dentry = NULL;
-    w->root.dentry = NULL;
-    w->frames = w->used = NULL;
+    if (unlikely(w->root.dentry != NULL))
+        path_put(&w->root);
+    if (w->path.dentry == NULL)
+        return;
+    leave_mount(w);
+    leave_dentry(w);
 }
 
 /* ---- steps ---- */
@@ -149,14 +197,30 @@ static inline int may_search(const struct inode *dir)
     return inode_permission(dir, current->cred, MAY_EXEC);
 }
 
-void walk_enter(struct walk *w, struct dentry *dentry)
+/* Goes on to the roots of the mounts that cover w->path. => owns its dentry */
+static noinline_fn void enter_mounts(struct walk *w)
 {
-    dentry_put(w->path.dentry);
-    w->path.dentry = dentry;
-    if (unlikely(load_relaxed(&dentry->flags) & DENTRY_MOUNTED))
-        mount_descend(&w->path);
+    struct mount *m;
+
+    while ((load_relaxed(&w->path.dentry->flags) & DENTRY_MOUNTED) && (m = mount_covering(&w->path)) != NULL) {
+        dentry_put(w->path.dentry);
+        leave_mount(w);
+        w->path = (struct path){m, m->root};
+        w->owns_mount = true;
+        dentry_get(m->root);
+    }
 }
 
+void walk_enter(struct walk *w, struct dentry *dentry)
+{
+    leave_dentry(w);
+    w->path.dentry = dentry;
+    w->owns_dentry = true;
+    if (unlikely(load_relaxed(&dentry->flags) & DENTRY_MOUNTED))
+        enter_mounts(w);
+}
+
+/* => W owns its path, as in all that follows but walk_cached */
 static void step_up(struct walk *w)
 {
     const struct path *root = walk_root(w);
@@ -177,8 +241,7 @@ static void step_up(struct walk *w)
         if (!mount_ascend(&w->path))
             break;
     }
-    if (load_relaxed(&w->path.dentry->flags) & DENTRY_MOUNTED)
-        mount_descend(&w->path);
+    enter_mounts(w);
 }
 
 int walk_step_special(struct walk *w)
@@ -278,11 +341,17 @@ static inline const char *skip_slashes(const char *s)
     return s;
 }
 
+static const char *component_end(const char *s)
+{
+    while (*s != '\0' && *s != '/')
+        s++;
+    return s;
+}
+
 /* Cuts the next component off w->rest into w->last: false when nothing is left. */
 static bool next_component(struct walk *w)
 {
     const char *s = skip_slashes(w->rest), *start;
-    u32 hash = 0;
 
     while (unlikely(*s == '\0')) {
         if (!pop_frame(w))
@@ -290,10 +359,9 @@ static bool next_component(struct walk *w)
         s = skip_slashes(w->rest);
     }
     start = s;
-    for (; *s != '\0' && *s != '/'; s++)
-        hash = name_hash_add(hash, (unsigned char)*s);
+    s = component_end(start);
     w->last = (struct name){start, (unsigned)(s - start)};
-    w->last_hash = hash;
+    w->last_hash = name_hash(start, w->last.length);
     w->last_kind = LAST_NORMAL;
     if (unlikely(*start == '.')) {
         if (w->last.length == 1)
@@ -352,63 +420,75 @@ static int step(struct walk *w)
     return 0;
 }
 
-/*
- * The common case, kept short: goes on over components that need nothing but the cache, and stops in front of whatever
- * else there is. True when it has come to the last one, which is w->last then.
- */
-static bool walk_cached(struct walk *w)
-{
-    struct dentry *d = w->path.dentry, *next;
-    const char *s = skip_slashes(w->rest), *end, *after;
-    const struct inode *inode = d->inode;
-    struct name name;
-    u32 hash;
+#define NOT_CACHED 1 /* walk_cached stopped in front of something that step() must deal with */
 
-    for (;;) {
-        if (!S_ISDIR(inode->mode) || *s == '\0' || *s == '.' || may_search(inode) != 0)
-            break;
-        hash = 0;
-        for (end = s; *end != '/' && *end != '\0'; end++)
-            hash = name_hash_add(hash, (unsigned char)*end);
-        name = (struct name){s, (unsigned)(end - s)};
-        if (*end == '\0') {
-            if (w->frames != NULL)
-                break;
-            w->path.dentry = d;
-            w->rest = end;
-            w->last = name;
-            w->last_hash = hash;
-            w->last_kind = LAST_NORMAL;
-            return true;
-        }
-        after = skip_slashes(end);
-        if (*after == '\0') /* the last one, with slashes behind */
-            break;
-        next = dentry_find(d, name, hash);
-        if (next == NULL)
-            break;
-        inode = dentry_inode(next);
-        if (inode == NULL || !S_ISDIR(inode->mode) ||
-            (load_relaxed(&next->flags) & (DENTRY_MOUNTED | DENTRY_REVALIDATE))) {
-            dentry_put(next);
-            break;
-        }
-        dentry_put(d);
-        d = next;
-        s = after;
-    }
-    w->path.dentry = d;
-    w->rest = s;
-    return false;
+static inline bool may_be_dots(const char *s, size_t length) { return length <= 2 && (length == 0 || *s == '.'); }
+
+/* A directory that everybody may search. */
+static inline bool is_open_directory(const struct inode *inode)
+{
+    return (inode->mode & (S_IFMT | 0111)) == (S_IFDIR | 0111);
 }
 
-int walk_parent(struct walk *w)
+/*
+ * The common case, kept short: goes on over components that need nothing but the caches of names and mounts, and stops
+ * in front of whatever else there is. 0: it came to the last component, which is w->last, or with TO_END to the end of
+ * it. NOT_CACHED; -ENOENT.
+ */
+static int walk_cached(struct walk *w, bool to_end)
+{
+    const char *s = skip_slashes(w->rest), *end;
+    const struct inode *inode;
+    struct name_key key;
+    struct dentry *next;
+    u32 flags;
+
+    for (;; s = end) {
+        w->rest = s;
+        if (!is_open_directory(path_inode(&w->path)))
+            return NOT_CACHED;
+        end = name_scan(s, &key);
+        if (may_be_dots(s, key.length) || unlikely(key.length > NAME_MAX))
+            return NOT_CACHED;
+        if (*end == '/') {
+            end = skip_slashes(end);
+            if (*end == '\0') /* the last one, with slashes behind */
+                return NOT_CACHED;
+        } else if (unlikely(w->frames != NULL)) {
+            return NOT_CACHED;
+        } else if (!to_end) {
+            break;
+        }
+        next = dentry_find_key(w->path.dentry, &key);
+        if (next == NULL)
+            return NOT_CACHED;
+        flags = load_relaxed(&next->flags);
+        inode = dentry_inode(next);
+        if (unlikely((flags & DENTRY_REVALIDATE) || inode == NULL || S_ISLNK(inode->mode))) {
+            dentry_put(next);
+            return (flags & DENTRY_REVALIDATE) || inode != NULL ? NOT_CACHED : -ENOENT;
+        }
+        leave_dentry(w);
+        w->path.dentry = next;
+        w->owns_dentry = true;
+        if (unlikely(flags & DENTRY_MOUNTED))
+            enter_mounts(w);
+        if (*end == '\0')
+            return 0;
+    }
+    w->rest = end;
+    w->last = (struct name){s, (unsigned)key.length};
+    w->last_hash = key.hash;
+    w->last_kind = LAST_NORMAL;
+    return 0;
+}
+
+/* walk_parent from where walk_cached stopped. => W owns its path */
+static int walk_parent_slowly(struct walk *w)
 {
     int error;
 
     w->must_be_directory = false;
-    if (likely(walk_cached(w)))
-        return 0;
     if (!next_component(w)) { /* "/", "", or a link that led to an open file */
         w->last_kind = LAST_ROOT;
         return 0;
@@ -433,15 +513,26 @@ int walk_parent(struct walk *w)
     }
 }
 
-/* From the parent to the end, following links at the end if FOLLOW. */
-static int walk_rest(struct walk *w, unsigned lookup)
+int walk_parent(struct walk *w)
 {
-    struct dentry *d;
+    int error = walk_cached(w, false);
+
+    own(w);
+    if (unlikely(error > 0))
+        return walk_parent_slowly(w);
+    w->must_be_directory = false;
+    return error;
+}
+
+/* walk_to_end from where walk_cached stopped. => W owns its path */
+static noinline_fn int walk_to_end_slowly(struct walk *w, unsigned lookup)
+{
     bool must_be_directory = (lookup & LOOKUP_DIRECTORY) != 0;
+    struct dentry *d;
     int error;
 
     for (;;) {
-        error = walk_parent(w);
+        error = walk_parent_slowly(w);
         if (error != 0)
             return error;
         must_be_directory |= w->must_be_directory;
@@ -449,14 +540,9 @@ static int walk_rest(struct walk *w, unsigned lookup)
             error = walk_step_special(w);
             break;
         }
-        d = dentry_find(w->path.dentry, w->last, w->last_hash);
-        if (unlikely(d == NULL || (load_relaxed(&d->flags) & DENTRY_REVALIDATE))) {
-            if (d != NULL)
-                dentry_put(d);
-            d = dentry_lookup(w->path.dentry, w->last, w->last_hash);
-            if (IS_ERR(d))
-                return (int)PTR_ERR(d);
-        }
+        d = dentry_lookup(w->path.dentry, w->last, w->last_hash);
+        if (IS_ERR(d))
+            return (int)PTR_ERR(d);
         if (dentry_inode(d) == NULL) {
             dentry_put(d);
             return -ENOENT;
@@ -476,29 +562,61 @@ static int walk_rest(struct walk *w, unsigned lookup)
     return error;
 }
 
+static inline int walk_to_end(struct walk *w, unsigned lookup)
+{
+    int error = walk_cached(w, true);
+
+    if (unlikely(error > 0)) {
+        own(w);
+        return walk_to_end_slowly(w, lookup);
+    }
+    if (error == 0 && unlikely(lookup & LOOKUP_DIRECTORY) && !S_ISDIR(path_inode(&w->path)->mode))
+        error = -ENOTDIR;
+    return error;
+}
+
+/* W, at its end, gives its path with references, or has failed. */
+static inline int give_path(struct walk *w, int error, struct path *path)
+{
+    if (likely(error == 0)) {
+        own(w);
+        *path = w->path;
+        w->path.dentry = NULL;
+    }
+    walk_end(w);
+    return error;
+}
+
 int path_lookup(int dirfd, const char *name, unsigned lookup, struct path *path)
 {
     struct walk w;
-    int error = walk_start(&w, dirfd, name, lookup);
+    int error = start(&w, dirfd, name, lookup);
 
-    if (error == 0)
-        error = walk_rest(&w, lookup);
-    if (error == 0) {
-        *path = w.path;
-        w.path.dentry = NULL;
+    if (likely(error == 0))
+        error = walk_to_end(&w, lookup);
+    return give_path(&w, error, path);
+}
+
+int walk_user(struct walk *w, int dirfd, const char *user_name, unsigned lookup)
+{
+    struct user_path name;
+    int error = get_path(&name, user_name);
+
+    if (unlikely(error != 0)) {
+        prepare(w);
+        return error;
     }
-    walk_end(&w);
+    error = start(w, dirfd, name.s, lookup);
+    if (likely(error == 0))
+        error = walk_to_end(w, lookup);
+    user_path_put(&name);
     return error;
 }
 
 int path_lookup_user(int dirfd, const char *user_name, unsigned lookup, struct path *path)
 {
-    struct user_path name;
-    int error = user_path_get(&name, user_name);
+    struct walk w;
+    int error = walk_user(&w, dirfd, user_name, lookup);
 
-    if (error != 0)
-        return error;
-    error = path_lookup(dirfd, name.s, lookup, path);
-    user_path_put(&name);
-    return error;
+    return give_path(&w, error, path);
 }

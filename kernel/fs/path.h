@@ -12,6 +12,7 @@
 #define FS_PATH_H
 
 #include "fs/dentry.h"
+#include "vm/kmalloc.h"
 
 #define AT_FDCWD (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100
@@ -32,11 +33,12 @@ enum last_kind { LAST_NORMAL, LAST_DOT, LAST_DOT_DOT, LAST_ROOT };
 struct link_frame;
 
 struct walk {
-    struct path path;          /* where it is; referenced */
-    struct path root;          /* of the process; referenced once it was needed, else dentry NULL */
-    const char *rest;          /* what is left of the present string */
-    struct link_frame *frames; /* strings to go on with afterwards */
-    struct link_frame *used;   /* those in which `last` may point */
+    struct path path;             /* where it is; references as told by: */
+    bool owns_dentry, owns_mount; /* or somebody else's references stay for the length of the call */
+    struct path root;             /* of the process; referenced once it was needed, else dentry NULL */
+    const char *rest;             /* what is left of the present string */
+    struct link_frame *frames;    /* strings to go on with afterwards */
+    struct link_frame *used;      /* those in which `last` may point */
     unsigned links;
     struct name last;
     u32 last_hash;
@@ -59,14 +61,21 @@ int path_lookup(int dirfd, const char *name, unsigned lookup, struct path *path)
 /* From user memory: -EFAULT, -ENAMETOOLONG, -ENOENT for "" without LOOKUP_EMPTY. */
 int path_lookup_user(int dirfd, const char *user_name, unsigned lookup, struct path *path);
 
+/* The same for those who need it for a moment: in W->path until walk_end, which must be called in any case. */
+int walk_user(struct walk *w, int dirfd, const char *user_name, unsigned lookup);
+
 /* A path copied from user memory, on the stack when it is short. */
 struct user_path {
     const char *s;
     char *allocated;
-    char small[128];
+    char small[128 + NAME_WORD] __attribute__((aligned(NAME_WORD)));
 };
 int user_path_get(struct user_path *p, const char *user_name);
-void user_path_put(struct user_path *p);
+static inline void user_path_put(struct user_path *p)
+{
+    if (unlikely(p->allocated != NULL))
+        kfree(p->allocated);
+}
 
 static inline struct inode *path_inode(const struct path *path) { return path->dentry->inode; }
 

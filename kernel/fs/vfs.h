@@ -17,6 +17,7 @@
 #define FS_VFS_H
 
 #include "fs/cred.h"
+#include "fs/name.h"
 #include "lib/errno.h"
 #include "lib/list.h"
 #include "sched/wait.h"
@@ -83,7 +84,6 @@ struct mount;
 #define DT_SOCK 12
 #define mode_to_dt(mode) (((mode)&S_IFMT) >> 12)
 
-#define NAME_MAX 255
 #define PATH_MAX 4096
 
 /* A device number as the kernel's stat structures have it (32 bits: 12-bit major, 20-bit minor). */
@@ -94,11 +94,6 @@ struct mount;
 struct timespec64 {
     s64 sec;
     s64 nsec;
-};
-
-struct name {
-    const char *s; /* not NUL-terminated */
-    unsigned length;
 };
 
 /* ---- inode ---- */

@@ -80,30 +80,45 @@ struct user_stat { /* asm-generic */
 };
 static_assert(sizeof(struct user_stat) == 128, "the ABI's struct stat");
 
+static void fill_stat(struct user_stat *st, const struct inode *inode)
+{
+    st->dev = inode->super->dev;
+    st->ino = inode->ino;
+    st->mode = inode->mode;
+    st->nlink = inode->nlink;
+    st->uid = inode->uid;
+    st->gid = inode->gid;
+    st->rdev = inode->rdev;
+    st->pad1 = 0;
+    st->size = (s64)inode_size(inode);
+    st->blksize = (s32)inode->super->block_size;
+    st->pad2 = 0;
+    st->blocks = (s64)inode->blocks;
+    st->atime = inode->atime.sec;
+    st->atime_nsec = (u64)inode->atime.nsec;
+    st->mtime = inode->mtime.sec;
+    st->mtime_nsec = (u64)inode->mtime.nsec;
+    st->ctime = inode->ctime.sec;
+    st->ctime_nsec = (u64)inode->ctime.nsec;
+    st->unused[0] = st->unused[1] = 0;
+}
+
+/* A buffer in one page is filled where it is. */
 static int give_stat(struct inode *inode, u64 user)
 {
-    struct user_stat st;
+    struct user_stat st, *in_place = NULL;
+    u64 flags;
 
-    if (inode->ops->getattr != NULL)
+    if (unlikely(inode->ops->getattr != NULL))
         inode->ops->getattr(inode);
-    st = (struct user_stat){
-        .dev = inode->super->dev,
-        .ino = inode->ino,
-        .mode = inode->mode,
-        .nlink = inode->nlink,
-        .uid = inode->uid,
-        .gid = inode->gid,
-        .rdev = inode->rdev,
-        .size = (s64)inode_size(inode),
-        .blksize = (s32)inode->super->block_size,
-        .blocks = (s64)inode->blocks,
-        .atime = inode->atime.sec,
-        .atime_nsec = (u64)inode->atime.nsec,
-        .mtime = inode->mtime.sec,
-        .mtime_nsec = (u64)inode->mtime.nsec,
-        .ctime = inode->ctime.sec,
-        .ctime_nsec = (u64)inode->ctime.nsec,
-    };
+    if (likely(IS_ALIGNED(user, sizeof(u64)) && user_is_in_page(user, sizeof(st))))
+        in_place = user_pin_write(user, &flags);
+    if (likely(in_place != NULL)) {
+        fill_stat(in_place, inode);
+        user_unpin(flags);
+        return 0;
+    }
+    fill_stat(&st, inode);
     return copy_to_user((void *)user, &st, sizeof(st));
 }
 
@@ -121,35 +136,45 @@ static int stat_descriptor(int fd, u64 user)
 
 DEFINE_SYSCALL(sys_fstat) { return stat_descriptor((int)a0, a1); }
 
+static int stat_path(int dirfd, u64 user_name, unsigned lookup, u64 user)
+{
+    struct walk w;
+    int error = walk_user(&w, dirfd, (const char *)user_name, lookup);
+
+    if (likely(error == 0))
+        error = give_stat(path_inode(&w.path), user);
+    walk_end(&w);
+    return error;
+}
+
 #define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
 
-DEFINE_SYSCALL(sys_newfstatat)
+static noinline_fn int stat_empty_path(int fd, u64 user_name, unsigned flags, u64 user)
 {
-    unsigned flags = (unsigned)a3;
-    struct path path;
     struct target t;
     char first;
     int error;
 
-    if (flags & ~(unsigned)STAT_FLAGS)
-        return -EINVAL;
     /* The C library's fstat. */
-    if ((flags & AT_EMPTY_PATH) && (int)a0 >= 0 && copy_from_user(&first, (void *)a1, 1) == 0 && first == '\0')
-        return stat_descriptor((int)a0, a2);
-    if (likely(!(flags & AT_EMPTY_PATH))) {
-        error = path_lookup_user((int)a0, (const char *)a1, flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
-        if (error != 0)
-            return error;
-        error = give_stat(path_inode(&path), a2);
-        path_put(&path);
-        return error;
-    }
-    error = target_get(&t, (int)a0, a1, flags);
+    if (fd >= 0 && copy_from_user(&first, (void *)user_name, 1) == 0 && first == '\0')
+        return stat_descriptor(fd, user);
+    error = target_get(&t, fd, user_name, flags);
     if (error != 0)
         return error;
-    error = give_stat(t.inode, a2);
+    error = give_stat(t.inode, user);
     target_put(&t);
     return error;
+}
+
+DEFINE_SYSCALL(sys_newfstatat)
+{
+    unsigned flags = (unsigned)a3;
+
+    if (flags & ~(unsigned)STAT_FLAGS)
+        return -EINVAL;
+    if (unlikely(flags & AT_EMPTY_PATH))
+        return stat_empty_path((int)a0, a1, flags, a2);
+    return stat_path((int)a0, a1, flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW, a2);
 }
 
 /* ---- statx ---- */

@@ -52,28 +52,28 @@ static void *user_address(struct space *s, u64 va, pte_t need)
     return NULL;
 }
 
-static noinline_fn void *pin_slowly(u64 va, pte_t need, u64 flags)
+static noinline_fn void *pin_slowly(u64 va, pte_t need, u64 *flags)
 {
     struct space *s = current->space;
 
     while (s != NULL) {
-        void *p = user_address(s, va, need);
+        void *p;
 
+        *flags = irq_save();
+        p = user_address(s, va, need);
         if (p != NULL)
             return p;
-        irq_restore(flags);
+        irq_restore(*flags);
         if (space_fault_by_kernel(s, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) != FAULT_MAPPED)
             return NULL;
-        irq_disable();
     }
-    irq_restore(flags);
     return NULL;
 }
 
-/* Interrupts are off with a kernel address of VA, or they are as before and there is none. Most pages are there, and in
- * the table that the thread needed before. Its generation is still the space's while interrupts are off: whoever
- * changes that frees no table before this hart answers. */
-static inline void *pin_user(u64 va, pte_t need, u64 *flags)
+/* The kernel's address of VA with interrupts off, if nothing has to be done for that; else NULL, and they are as
+ * before. Most pages are there, and in the table that the thread needed before. Its generation is still the space's
+ * while interrupts are off: whoever changes that frees no table before this hart answers. */
+static inline void *pin_present(u64 va, pte_t need, u64 *flags)
 {
     struct thread *t = current;
     struct space *s = t->space;
@@ -86,7 +86,16 @@ static inline void *pin_user(u64 va, pte_t need, u64 *flags)
         if (likely((e & all) == all))
             return address_in(e, va);
     }
-    return pin_slowly(va, need, *flags);
+    irq_restore(*flags);
+    return NULL;
+}
+
+/* Interrupts are off with a kernel address of VA, or they are as before and there is none. */
+static inline void *pin_user(u64 va, pte_t need, u64 *flags)
+{
+    void *p = pin_present(va, need, flags);
+
+    return likely(p != NULL) ? p : pin_slowly(va, need, flags);
 }
 
 void *user_pin_read(u64 va, u64 *flags) { return pin_user(va, NEED_READ, flags); }
@@ -184,29 +193,74 @@ int copy_to_user(void *user_dst, const void *src, size_t n)
 }
 int clear_user(void *user_dst, size_t n) { return clear_user_partial(user_dst, n) == 0 ? 0 : -EFAULT; }
 
-ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
+#define ONES 0x0101010101010101ull
+
+/* In the lowest byte that is 0 the top bit is set, none below it. 0: there is no such byte. */
+static inline u64 find_zero_byte(u64 word) { return (word - ONES) & ~word & ONES << 7; }
+
+/* How many bytes lie below the one that find_zero_byte found. */
+static inline size_t bytes_before(u64 found) { return (((found - 1) & ~found) >> 7 & ONES) * ONES >> 56; }
+
+/* Copies what is at P up to the first NUL, N bytes at most, to TO: where the NUL is there, NULL when there is none. By
+ * words where both sides are aligned alike; bytes behind the NUL may come along. What is looked at is the copy: P may
+ * change all the time. */
+static inline char *take_string(char *to, const char *p, size_t n)
+{
+    for (; n > 0; n--) {
+        for (; ((u64)p | (u64)to) % sizeof(u64) == 0 && n >= sizeof(u64); n -= sizeof(u64)) {
+            u64 word = load_relaxed((const u64 *)p), found = find_zero_byte(word);
+
+            *(u64 *)to = word;
+            if (found != 0)
+                return to + bytes_before(found);
+            p += sizeof(word);
+            to += sizeof(word);
+        }
+        if (n == 0)
+            break;
+        *to = load_relaxed(p++);
+        if (*to++ == '\0')
+            return to - 1;
+    }
+    return NULL;
+}
+
+static noinline_fn ssize_t strncpy_slowly(char *dst, const char *user_src, size_t size)
 {
     u64 va = (u64)user_src, flags;
     size_t done = 0;
 
     while (done < size) {
         size_t chunk = MIN(size - done, PAGE_SIZE - (va & PAGE_MASK));
-        const char *p = pin_user(va, NEED_READ, &flags), *end = p + chunk;
-        char *d = dst + done, c;
+        const char *p = pin_user(va, NEED_READ, &flags);
+        const char *end;
 
         if (p == NULL)
             return -EFAULT;
-        do {
-            c = *p++;
-            *d++ = c;
-        } while (c != '\0' && p < end);
+        end = take_string(dst + done, p, chunk);
         irq_restore(flags);
-        if (c == '\0')
-            return d - dst - 1;
+        if (end != NULL)
+            return end - dst;
         done += chunk;
         va += chunk;
     }
     return -ENAMETOOLONG;
+}
+
+/* Most strings lie in one page that is there. */
+ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
+{
+    u64 va = (u64)user_src, flags;
+    const char *p = pin_present(va, NEED_READ, &flags);
+
+    if (likely(p != NULL)) {
+        const char *end = take_string(dst, p, MIN(size, PAGE_SIZE - (va & PAGE_MASK)));
+
+        irq_restore(flags);
+        if (likely(end != NULL))
+            return end - dst;
+    }
+    return strncpy_slowly(dst, user_src, size);
 }
 
 /* ---- single words ---- */

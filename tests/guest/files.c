@@ -333,9 +333,59 @@ static void nameless(void)
     close(fd);
 }
 
+/* Paths wherever they lie in memory: at each alignment, up to the last byte before a hole, across two pages. */
+static void paths_in_memory(void)
+{
+    static const char name[] = "./././///a-name-of-some-length-in-the-folder";
+    char *pages = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *end = pages + 8192;
+    int found = 1, refused = 1;
+    char longest[4096];
+    struct stat info;
+
+    NEED(pages != MAP_FAILED ? 0 : -1);
+    NEED(munmap(end, 4096));
+    close(make_file("a-name-of-some-length-in-the-folder", "x", 1));
+    for (size_t skipped = 0; skipped < 12; skipped++) {
+        size_t n = sizeof(name) - skipped;
+        const char *wanted = name + skipped;
+        int whole = skipped <= 8 && wanted[0] != '/';
+
+        for (size_t back = 0; back < 16 && whole; back++) {
+            memcpy(end - n - back, wanted, n);
+            found = found && stat(end - n - back, &info) == 0 && info.st_size == 1;
+            memcpy(pages + 4096 - n / 2 - back, wanted, n);
+            found = found && stat(pages + 4096 - n / 2 - back, &info) == 0;
+        }
+        memset(end - 64, 'x', 64);
+        refused = refused && stat(end - 3 - skipped, &info) == -1 && errno == EFAULT;
+    }
+    CHECK(found, "a path is read at any alignment, up to the end of memory");
+    CHECK(refused, "one that runs into a hole is EFAULT");
+    memset(longest, '/', sizeof(longest));
+    strcpy(longest + 4094, ".");
+    OKAY(stat(longest, &info), "a path of 4095 bytes");
+    longest[4095] = '/';
+    FAILS(stat(longest, &info), ENAMETOOLONG, "one of 4096");
+    memset(longest, 'n', 256);
+    longest[256] = '\0';
+    FAILS(stat(longest, &info), ENAMETOOLONG, "a name of 256 bytes");
+    longest[255] = '\0';
+    FAILS(stat(longest, &info), ENOENT, "one of 255");
+    close(make_file(longest, "x", 1));
+    OKAY(stat(longest, &info), "which may be made");
+    memset(pages, 0x55, 4096);
+    IS(stat("a-name-of-some-length-in-the-folder", (struct stat *)(pages + 4096 - 64)), 0, "stat into two pages");
+    IS(((struct stat *)(pages + 4096 - 64))->st_size, 1, "gives all");
+    FAILS(stat(longest, (struct stat *)(end - 64)), EFAULT, "stat into a hole");
+    NEED(unlink(longest));
+    NEED(unlink("a-name-of-some-length-in-the-folder"));
+    NEED(munmap(pages, 8192));
+}
+
 static void body(void)
 {
     open_flags();
+    paths_in_memory();
     tmpfile_flag();
     offsets();
     vectors();
