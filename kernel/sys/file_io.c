@@ -2,7 +2,8 @@
  * System calls that move bytes of open files: read(2), write(2), their vector and positioned relatives, lseek(2),
  * sendfile(2), copy_file_range(2).
  *
- * Files with a position are those with ops->seek. pos_lock is taken only when somebody else may use the same open file.
+ * Files with a position are those with ops->seek. pos_lock is taken only when somebody else may use the same open file,
+ * and only where no reader waits for somebody else: of regular files.
  */
 #include "fs/fdtable.h"
 #include "fs/file.h"
@@ -32,7 +33,7 @@ static ssize_t move_at_position(struct file *file, struct uio *uio, move_fn move
 
     if (!has_position(file))
         return move(file, uio, &nowhere);
-    shared = load_relaxed(&file->refs) > 1;
+    shared = load_relaxed(&file->refs) > 1 && S_ISREG(file->inode->mode);
     if (shared)
         mutex_lock(&file->pos_lock);
     done = move(file, uio, &file->pos);

@@ -216,6 +216,37 @@ static void readers(void)
     munmap(many, 257 * PAGE);
 }
 
+static volatile int reading;
+
+static void *read_once(void *unused UNUSED)
+{
+    struct uffd_msg message;
+
+    __sync_fetch_and_add(&reading, 1);
+    return (void *)(long)(read(many_fd, &message, sizeof(message)) < 0 ? errno : 0);
+}
+
+/* A reader that waits does not hold up another, nor what is sent to it. */
+static void interrupted_readers(void)
+{
+    struct sigaction action = {.sa_handler = on_usr1};
+    pthread_t first, second;
+
+    sigaction(SIGUSR1, &action, NULL);
+    many_fd = uffd_new(0, 0);
+    reading = 0;
+    first = start(read_once, NULL);
+    second = start(read_once, NULL);
+    while (reading < 2)
+        sleep_ms(1);
+    sleep_ms(50);
+    pthread_kill(second, SIGUSR1);
+    IS(finish(second), EINTR, "the second of two readers is interrupted");
+    pthread_kill(first, SIGUSR1);
+    IS(finish(first), EINTR, "and so is the first");
+    close(many_fd);
+}
+
 /* ---- other processes ---- */
 
 static int between[2];
@@ -300,6 +331,7 @@ static void body(void)
     fill_bytes();
     waiting();
     readers();
+    interrupted_readers();
     other_processes();
     forking();
 }
