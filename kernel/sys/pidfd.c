@@ -1,9 +1,11 @@
-/* pidfd_open(2), pidfd_getfd(2). (pidfd_send_signal is among the signals, waitid in proc/wait.c.) */
+/* pidfd_open(2), pidfd_getfd(2), process_mrelease(2). (pidfd_send_signal is among the signals, waitid in proc/wait.c.)
+ */
 #include "fs/fdtable.h"
 #include "fs/procfs/internal.h"
 #include "proc/internal.h"
 #include "proc/pidfd.h"
 #include "sys/syscall.h"
+#include "vm/space.h"
 
 DEFINE_SYSCALL(sys_pidfd_open)
 {
@@ -61,4 +63,46 @@ DEFINE_SYSCALL(sys_pidfd_getfd)
     fd = copy_descriptor(p, (int)a1);
     process_put(p);
     return fd;
+}
+
+/* All processes that use SPACE are being killed. */
+static bool is_dying_space(const struct space *space)
+{
+    struct process *p;
+    bool dying = true;
+
+    for (int pid = 0; dying && (p = process_next(&pid)) != NULL; pid++) {
+        struct space *its = process_space(p);
+
+        if (its != NULL) {
+            dying = its != space || load_relaxed(&p->is_group_exit);
+            space_put(its);
+        }
+        process_put(p);
+    }
+    return dying;
+}
+
+DEFINE_SYSCALL(sys_process_mrelease)
+{
+    struct process *p;
+    struct space *space;
+    long result = 0;
+
+    if ((u32)a1 != 0)
+        return -EINVAL;
+    p = pidfd_process((int)a0, NULL);
+    if (IS_ERR(p))
+        return PTR_ERR(p);
+    space = process_space(p);
+    if (space == NULL)
+        result = -ESRCH;
+    else if (!is_dying_space(space))
+        result = -EINVAL;
+    else
+        space_reap(space);
+    if (space != NULL)
+        space_put(space);
+    process_put(p);
+    return result;
 }

@@ -54,6 +54,15 @@ static int drop_pages(struct space *s, const struct vma *v, u64 start, u64 end)
     return 0;
 }
 
+void space_reap(struct space *s)
+{
+    read_lock(&s->lock);
+    for (struct vma *v = vma_find(s, 0); v != NULL; v = v->above)
+        if (!vma_is_shared(v) && !(v->flags & (VMA_LOCKED | VMA_VDSO)))
+            (void)drop_pages(s, v, v->start, v->end);
+    read_unlock(&s->lock);
+}
+
 static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int advice)
 {
     switch (advice) {
@@ -122,8 +131,23 @@ static int advise_range(struct space *s, u64 start, u64 end, int advice)
     return result;
 }
 
+/* Memory that was mapped for writing only is not read on a program's behalf, although the hardware would read it. */
+static bool has_unreadable(struct space *s, u64 start, u64 end)
+{
+    const struct vma *v;
+
+    read_lock(&s->lock);
+    for (v = vma_find(s, start); v != NULL && v->start < end; v = v->above)
+        if ((v->prot & (PROT_READ | PROT_WRITE)) == PROT_WRITE)
+            break;
+    read_unlock(&s->lock);
+    return v != NULL && v->start < end;
+}
+
 static int populate(struct space *s, u64 start, u64 end, enum fault_access access)
 {
+    if (access == FAULT_READ && has_unreadable(s, start, end))
+        return -EINVAL;
     for (; start < end; start = huge_next(s, start)) {
         switch (fault_in(s, start, access, false)) {
         case FAULT_MAPPED:

@@ -2,6 +2,7 @@
  * Moving and resizing mappings. Page-table entries move, pages do not: the cost is that of the live entries. Source:
  * mremap(2).
  */
+#include "fs/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
 #include "vm/swapout.h"
@@ -222,6 +223,8 @@ static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_
         return -EINVAL;
     if (old + old_length > new &&new + new_length > old)
         return -EINVAL;
+    if ((flags & MREMAP_FIXED) && new < USER_MIN && !capable(current->cred, CAP_SYS_RAWIO))
+        return -EPERM;
     if (s->n_vmas + 2 >= vm_settings.max_map_count - 3)
         return -ENOMEM;
     if (flags & MREMAP_FIXED) {
@@ -243,9 +246,12 @@ static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_
         error = check_kept(s, v, old_length, flags);
     if (error != 0)
         return error;
-    if (!(flags & MREMAP_FIXED))
+    if (!(flags & MREMAP_FIXED)) {
         new = vma_find_gap(s, new_length, new, s->mmap_top);
-    return new == 0 ? -ENOMEM : move_mapping(s, v, old, old_length, new, new_length, flags, removed);
+        if (new == 0)
+            return -ENOMEM;
+    }
+    return move_mapping(s, v, old, old_length, new, new_length, flags, removed);
 }
 
 /* Whether V can be NEW_LENGTH long from OLD on without moving. */

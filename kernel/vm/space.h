@@ -65,6 +65,13 @@ extern enum huge_policy huge_policy;
 /* prctl(PR_SET_THP_DISABLE): kept by fork and exec. */
 bool space_has_no_huge_pages(const struct space *space);
 void space_set_no_huge_pages(struct space *space, bool none);
+/* prctl(PR_SET_MDWE): memory that was writable never becomes executable. EXEC_GAIN_REFUSED is for good; fork and exec
+ * pass it on unless EXEC_GAIN_NOT_INHERITED. */
+#define EXEC_GAIN_REFUSED BIT(0)
+#define EXEC_GAIN_NOT_INHERITED BIT(1)
+unsigned space_exec_gain(const struct space *space);
+int space_set_exec_gain(struct space *space, unsigned bits);
+void space_inherit_exec_gain(struct space *child, const struct space *parent);
 
 struct space *space_create(void); /* one user; NULL = no memory */
 struct space *
@@ -162,6 +169,9 @@ void space_pagemap(struct space *space, u64 address, u64 *entries, unsigned n, b
  * -ENOMEM: some are forgotten. */
 enum clear_refs { CLEAR_ALL = 1, CLEAR_ANONYMOUS, CLEAR_FILES, CLEAR_SOFT_DIRTY, CLEAR_PEAK };
 int space_clear_refs(struct space *space, enum clear_refs what);
+
+/* SPACE's threads are dying: what its private pages take is freed at once, whenever the last of them ends. */
+void space_reap(struct space *space);
 
 /* A page fault of user mode, or of uaccess on its behalf. */
 enum fault_access { FAULT_READ = PROT_READ, FAULT_WRITE = PROT_WRITE, FAULT_EXEC = PROT_EXEC };

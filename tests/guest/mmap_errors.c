@@ -251,6 +251,17 @@ static void mremap_errors(void)
     munmap(at, 8 * PAGE);
 }
 
+/* vm.mmap_min_addr, from which CAP_SYS_RAWIO exempts. */
+static void mremap_to_page_0(void)
+{
+    char *at = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *page_0 = NULL;
+
+    at[0] = 7;
+    IS((long)mremap(at, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, NULL), 0, "root may move a page to address 0");
+    IS(**(char *volatile *)&page_0, 7, "where it is");
+    OKAY(munmap(NULL, PAGE), "until it goes");
+}
+
 static void brk_rules(void)
 {
     char *start = (char *)syscall(SYS_brk, 0), *end = start + 5 * PAGE;
@@ -278,6 +289,7 @@ static void body(void)
     msync_errors();
     madvise_errors();
     mremap_errors();
+    mremap_to_page_0();
     brk_rules();
 }
 

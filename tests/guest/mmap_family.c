@@ -137,7 +137,7 @@ static void test_madvise(void)
 {
     int fd = numbered_file(4);
     char *at = anon(16 * PAGE, RW), *shared = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0),
-         *private = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 0), *read_only;
+         *private = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 0), *read_only, *write_only;
     unsigned char core[16];
 
     memset(at, 1, 16 * PAGE);
@@ -173,6 +173,10 @@ static void test_madvise(void)
     FAILS(madvise(read_only, PAGE, POPULATE_READ), EINVAL, "MADV_POPULATE_READ without permission");
     munmap(read_only, PAGE);
     FAILS(madvise(read_only, 2 * PAGE, POPULATE_READ), ENOMEM, "with a hole");
+    write_only = mmap(NULL, 2 * PAGE, PROT_WRITE, PRIVATE, -1, 0);
+    FAILS(madvise(write_only, 2 * PAGE, POPULATE_READ), EINVAL, "of memory that may only be written");
+    OKAY(madvise(write_only, 2 * PAGE, 23), "which MADV_POPULATE_WRITE brings in");
+    munmap(write_only, 2 * PAGE);
     shared = mmap(NULL, 8 * PAGE, RW, MAP_SHARED, fd, 0);
     FAILS(madvise(shared + 4 * PAGE, PAGE, POPULATE_READ), EFAULT, "past the end of a file");
     OKAY(madvise(at, PAGE, MERGEABLE), "MADV_MERGEABLE");

@@ -176,8 +176,34 @@ static void signals(void)
     close(fd);
 }
 
+#define process_mrelease(fd, flags) syscall(448, fd, flags)
+
+/* The memory of who is being killed, without waiting for its end. */
+static void releasing(void)
+{
+    pid_t pid = fork();
+    siginfo_t info;
+    long result;
+    int fd;
+
+    if (pid == 0)
+        for (;;)
+            pause();
+    fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    FAILS(process_mrelease(fd, 0), EINVAL, "process_mrelease of who lives");
+    FAILS(process_mrelease(fd, 1), EINVAL, "with unknown flags");
+    FAILS(process_mrelease(0, 0), EBADF, "of another descriptor");
+    kill(pid, SIGKILL);
+    result = process_mrelease(fd, 0);
+    CHECK(result == 0 || errno == ESRCH, "of who dies: %s", errno_name(result ? errno : 0));
+    waitid(P_PID, (id_t)pid, &info, WEXITED);
+    FAILS(process_mrelease(fd, 0), ESRCH, "of who is dead");
+    close(fd);
+}
+
 static void body(void)
 {
+    releasing();
     opened();
     cloned();
     descriptors();
