@@ -82,8 +82,10 @@ int exec_prepare(struct exec *x, int dirfd, const char *name, int at_flags, bool
     if (error != 0)
         return error;
     x->space = space_create();
-    if (x->space != NULL && current->space != NULL)
+    if (x->space != NULL && current->space != NULL) {
         space_set_no_huge_pages(x->space, space_has_no_huge_pages(current->space));
+        space_inherit_exec_gain(x->space, current->space);
+    }
     if (x->space == NULL)
         return -ENOMEM;
     space_randomise(x->space, &x->random, !(x->personality & ADDR_NO_RANDOMIZE) || x->set_uid || x->set_gid);

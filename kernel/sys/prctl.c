@@ -30,6 +30,8 @@ enum {
     PR_SET_THP_DISABLE = 41,
     PR_GET_THP_DISABLE = 42,
     PR_CAP_AMBIENT = 47,
+    PR_SET_MDWE = 65,
+    PR_GET_MDWE = 66,
 };
 enum { AMBIENT_IS_SET = 1, AMBIENT_RAISE = 2, AMBIENT_LOWER = 3, AMBIENT_CLEAR_ALL = 4 };
 #define DEFAULT_TIMER_SLACK (50 * NSEC_PER_USEC)
@@ -161,6 +163,11 @@ DEFINE_SYSCALL(sys_prctl)
         return 0;
     case PR_GET_THP_DISABLE:
         return a1 != 0 || a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : space_has_no_huge_pages(current->space);
+    case PR_SET_MDWE:
+        return a2 != 0 || a3 != 0 || a4 != 0 || a1 > UINT32_MAX ? -EINVAL
+                                                              : space_set_exec_gain(current->space, (unsigned)a1);
+    case PR_GET_MDWE:
+        return a1 != 0 || a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : (long)space_exec_gain(current->space);
     case PR_CAP_AMBIENT:
         return change_ambient(a1, a2, a3 | a4);
     default:

@@ -253,6 +253,7 @@ static void copy_layout(struct space *child, struct space *parent)
     child->layout = parent->layout;
     child->has_sealed = parent->has_sealed;
     child->no_huge_pages = parent->no_huge_pages;
+    space_inherit_exec_gain(child, parent);
     if (child->layout.exe != NULL)
         vm_file_ops->get(child->layout.exe);
 }

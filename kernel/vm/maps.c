@@ -12,8 +12,7 @@ static unsigned span_prot(const struct vma *v, pte_t e)
     return prot_effective(prot) == prot_effective(v->prot) ? v->prot : prot;
 }
 
-/* From ADDRESS in V on: where the protection that *PROT gets ends. */
-static u64 prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot)
+u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot)
 {
     struct pt_walk w = {.space = s, .va = address, .end = v->end, .mode = PT_RAW};
     u64 end = v->end;
@@ -124,7 +123,7 @@ static bool continues_with(struct space *s, const struct vma *a, const struct vm
 
     if (b == NULL)
         return false;
-    prot_end(s, b, b->start, &b_prot);
+    vma_prot_end(s, b, b->start, &b_prot);
     as_a = *b;
     as_a.prot = a->prot;
     return b_prot == prot && vma_continues(a, &as_a);
@@ -151,12 +150,12 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
                               .max_prot = v->max_prot,
                               .pages = pages};
     r->offset = v->object != NULL ? v->offset + (r->start - v->start) : 0;
-    r->end = prot_end(s, v, r->start, &r->prot);
+    r->end = vma_prot_end(s, v, r->start, &r->prot);
     if (pages != NULL)
         count_pages(s, v, r->start, r->end, pages);
     while (r->end == v->end && continues_with(s, v, next = v->above, r->prot)) {
         v = next;
-        r->end = prot_end(s, v, v->start, &prot);
+        r->end = vma_prot_end(s, v, v->start, &prot);
         if (pages != NULL)
             count_pages(s, v, v->start, r->end, pages);
     }

@@ -136,6 +136,8 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
 
     if (at < 0)
         return at;
+    if (s->exec_gain != 0 && (prot & PROT_EXEC) && (prot & PROT_WRITE))
+        return -EACCES;
     v.start = (u64)at;
     v.end = (u64)at + length;
     v.object = m->object;

@@ -95,6 +95,7 @@ struct space {
     u64 leaf_generation;             /* of hints in threads (vm/uaccess.c); no two spaces ever have the same */
     struct spinlock tables_lock;
     bool no_huge_pages;  /* prctl(PR_SET_THP_DISABLE) */
+    u8 exec_gain;        /* prctl(PR_SET_MDWE): EXEC_GAIN_* */
     bool has_userfaults; /* some vma is or was registered with a userfaultfd */
     bool has_spans;      /* marks or shared tables above the leaf level may exist */
     unsigned asid;       /* 0: none was free, the TLB is flushed at every switch */
@@ -177,6 +178,8 @@ bool vma_continues(const struct vma *a, const struct vma *b);
 /* The highest free range of LENGTH bytes below TOP, or at HINT if that is free: its start, 0 when there is none. */
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top);
 void vma_tree_init(struct tree *tree);
+/* From ADDRESS in V on: where the protection that *PROT gets ends. => read lock */
+u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot);
 /* Takes V's pages out of the space's totals, or puts them in: around a change of its default protection. */
 void vma_count_pages(struct space *s, const struct vma *v, bool add);
 

@@ -4,6 +4,8 @@
  */
 #include "tap.h"
 
+#include <sys/prctl.h>
+
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGES 1024
 
@@ -221,8 +223,37 @@ static void across_fork(void)
     NEED(munmap(at, 2 * PAGE));
 }
 
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_GET_MDWE 66
+#endif
+#define RX (PROT_READ | PROT_EXEC)
+
+/* Bits for what is wrong: prctl(PR_SET_MDWE) keeps what was writable from becoming executable. */
+static int no_exec_gain(void *unused UNUSED)
+{
+    char *code = mmap(NULL, 4 * PAGE, RX, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *data = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int wrong = 0, status;
+
+    mprotect(code + PAGE, PAGE, PROT_READ);
+    wrong |= (prctl(PR_SET_MDWE, 2, 0, 0, 0) == 0 || errno != EINVAL) << 0;
+    wrong |= (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0 || prctl(PR_GET_MDWE, 0, 0, 0, 0) != 1) << 1;
+    wrong |= (prctl(PR_SET_MDWE, 0, 0, 0, 0) == 0 || errno != EPERM) << 2;
+    wrong |= (mmap(NULL, PAGE, RW | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED || errno != EACCES)
+             << 3;
+    wrong |= (mprotect(code + 2 * PAGE, 2 * PAGE, RX) != 0) << 4;
+    wrong |= (mprotect(code, 4 * PAGE, RX) == 0 || errno != EACCES) << 5;
+    wrong |= (mprotect(data, PAGE, RX) == 0 || mprotect(data, 4 * PAGE, RW) != 0) << 6;
+    if (fork() == 0)
+        _exit(mprotect(data, PAGE, RX) == 0);
+    wait(&status);
+    return wrong | (status != 0) << 7;
+}
+
 static void body(void)
 {
+    EXITS(no_exec_gain, NULL, 0, "PR_SET_MDWE");
     amid_a_mapping();
     untouched();
     several_mappings();
