@@ -11,6 +11,9 @@
 #   clients   tests/clients, programs that live by memory: collectors, databases, checkers
 #   clients-long  the same with more work (not among all)
 #   clients-linux the same on Debian's Linux, the referee (not among all)
+#   libvm     libvm/tests: on the host under ASan, UBSan and TSan, in the guest by both ways that faults can come
+#   libvm-linux  the same on Debian's Linux (not among all)
+#   apps      apps/NAME/test.sh: the programs that use libvm, in the guest; apps-linux on Debian's Linux (not among all)
 #   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
 #
 # GROUP may be narrowed to programs: guest:mmaptest,cow  programs:tar  linux:signals
@@ -234,12 +237,108 @@ run_programs()
     fi
 }
 
+# --- libvm and what uses it -------------------------------------------------------------------------------------------
+
+run_libvm()
+{
+    names=$(chosen "$(names_in libvm/tests .c) $(names_in libvm/tests .sh)" "$1")
+    log=$OUT/libvm-host.log
+    make -s -k -C "$ROOT" libvm-host-tests libvm-tests >"$OUT/libvm-build.log" 2>&1 || true
+    for test in $names; do
+        if [ -f "$ROOT/libvm/tests/$test.sh" ]; then
+            echo "# program $test"
+            status=0
+            (cd "$ROOT" && timeout "$PROGRAM_SECONDS" sh "libvm/tests/$test.sh") </dev/null 2>&1 || status=$?
+            echo "# exit $test $status"
+            continue
+        fi
+        for kind in host tsan; do
+            echo "# program $test-$kind"
+            status=0
+            TEST_DIR=$OUT timeout "$PROGRAM_SECONDS" "$BUILD/libvm/$kind/$test" </dev/null 2>"$OUT/libvm-$kind.err" || status=$?
+            echo "# exit $test-$kind $status"
+        done
+    done >"$log"
+    report libvm-host "$log"
+    libvm_disk
+    in_machine libvm '/libvm/$p' "$guests" "$OUT/libvm.img" run --smp 2
+    in_machine libvm-signals 'VM_BACKEND=signals /libvm/$p' "$guests" "$OUT/libvm.img" run --smp 2
+    in_machine libvm-mprotect 'VM_BACKEND=signals VM_DIRTY=mprotect /libvm/$p' "$guests" "$OUT/libvm.img" run
+    rm -f "$OUT/libvm.img"
+}
+
+# The disk with the tests, and $guests: those of $names that run in a guest.
+libvm_disk()
+{
+    prepare_disk "$OUT/libvm.img" "$BUILD/disk.img"
+    "$ROOT/tools/disk.sh" add "$OUT/libvm.img" "$BUILD/libvm/tests" /libvm
+    guests=
+    for name in $names; do
+        [ ! -f "$ROOT/libvm/tests/$name.c" ] || guests="$guests $name"
+    done
+}
+
+run_libvm_linux()
+{
+    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
+    make -s -k -C "$ROOT" libvm-tests >"$OUT/libvm-build.log" 2>&1 || true
+    names=$(chosen "$(names_in libvm/tests .c)" "$1")
+    libvm_disk
+    in_machine libvm-linux '/libvm/$p' "$guests" "$OUT/libvm.img" linux --smp 2
+    rm -f "$OUT/libvm.img"
+}
+
+# run_apps_with LABEL KERNEL NAMES: a script whose first lines say "# disk: packages" finds bash and Python there.
+run_apps_with()
+{
+    make -s -k -C "$ROOT" apps >"$OUT/apps-build.log" 2>&1 || true
+    plain= packaged=
+    for app in $(cd "$ROOT/apps" && ls -d */test.sh | sed 's|/test.sh||'); do
+        [ -n "$(chosen "$app" "$3")" ] || continue
+        if head -n5 "$ROOT/apps/$app/test.sh" | grep -q '^# disk: packages'; then
+            packaged="$packaged $app"
+        else
+            plain="$plain $app"
+        fi
+    done
+    rm -rf "$OUT/apps"
+    mkdir -p "$OUT/apps" "$BUILD/apps"
+    for app in $plain $packaged; do
+        cp "$ROOT/apps/$app/test.sh" "$OUT/apps/$app.sh"
+    done
+    make -s -C "$ROOT" disk tools >&2 || die "the disk cannot be made"
+    if [ -n "$plain" ]; then
+        apps_disk "$BUILD/disk.img"
+        in_machine "$1" 'PATH=/apps:$PATH sh /apps-tests/$p.sh' "$plain" "$OUT/apps.img" "$2" --smp 2
+    fi
+    if [ -n "$packaged" ]; then
+        make -s -C "$ROOT" packages PACKAGES="bash coreutils python3-minimal" >&2 || die "the disk of packages cannot be made"
+        apps_disk "$(packages_image bash coreutils python3-minimal)"
+        in_machine "$1-packages" 'PATH=/apps:$PATH sh /apps-tests/$p.sh' "$packaged" "$OUT/apps.img" "$2" --smp 2
+    fi
+    rm -rf "$OUT/apps.img" "$OUT/apps"
+}
+
+apps_disk()
+{
+    cp --sparse=always "$1" "$OUT/apps.img" || die "no space for $OUT/apps.img: ./quire clean may make some"
+    "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$BUILD/apps" /apps
+    "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$OUT/apps" /apps-tests
+}
+
+run_apps() { run_apps_with apps run "$1"; }
+run_apps_linux()
+{
+    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
+    run_apps_with apps-linux linux "$1"
+}
+
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-[ $# -gt 0 ] || set -- unit crash front disks guest programs clients
+[ $# -gt 0 ] || set -- unit crash front disks guest programs clients libvm apps
 for group; do
     case ${group%%:*} in
-    unit | crash | front | disks | guest | programs | clients | clients-long | clients-linux | linux) ;;
-    *) die "no group of tests '$group': unit, crash, front, disks, guest, programs, clients, clients-long, clients-linux or linux" ;;
+    unit | crash | front | disks | guest | programs | clients | clients-long | clients-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
+    *) die "no group of tests '$group': unit, crash, front, disks, guest, programs, clients, clients-long, clients-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
     esac
 done
 exec 9>"$OUT/lock"
