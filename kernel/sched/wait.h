@@ -102,17 +102,27 @@ void rwlock_init(struct rwlock *l);
 bool read_trylock(struct rwlock *l);
 void read_lock_contended(struct rwlock *l);
 void read_unlock_contended(struct rwlock *l);
-/* Counts itself among the readers first and looks then: one who may not be there takes itself out again. */
+/* Counts itself among the readers first and looks then: one who may not be there takes itself out again. The two
+ * halves, for who must not call anything where nobody is in the way: false, and read_lock_contended has to follow, or
+ * read_unlock_contended. */
+static inline bool read_lock_begin(struct rwlock *l)
+{
+    return likely(!(__atomic_fetch_add(&l->state, 1, __ATOMIC_ACQUIRE) & (RWLOCK_WRITER | RWLOCK_WAITING)));
+}
+static inline bool read_unlock_begin(struct rwlock *l)
+{
+    u32 state = __atomic_sub_fetch(&l->state, 1, __ATOMIC_RELEASE);
+
+    return likely(!(state & RWLOCK_WAITING)) || (state & RWLOCK_READERS) != 0;
+}
 static inline void read_lock(struct rwlock *l)
 {
-    if (unlikely(__atomic_fetch_add(&l->state, 1, __ATOMIC_ACQUIRE) & (RWLOCK_WRITER | RWLOCK_WAITING)))
+    if (!read_lock_begin(l))
         read_lock_contended(l);
 }
 static inline void read_unlock(struct rwlock *l)
 {
-    u32 state = __atomic_sub_fetch(&l->state, 1, __ATOMIC_RELEASE);
-
-    if (unlikely(state & RWLOCK_WAITING) && (state & RWLOCK_READERS) == 0)
+    if (!read_unlock_begin(l))
         read_unlock_contended(l);
 }
 void write_lock(struct rwlock *l);

@@ -58,9 +58,12 @@ struct changes {
 
 #define PTE_SURVIVES (PTE_PPN_MASK | PTE_A | PTE_D | PTE_UFFD_WP) /* of a page's entry */
 
-/* => table locked */
-static inline __attribute__((always_inline)) void protect_entry(struct page *table, pte_t *pte,
-                                                                const struct protection *p, struct changes *c)
+/* Nothing can happen to E that a plain store in its place would lose. */
+static inline bool is_quiet(pte_t e) { return !(e & PTE_W) || (e & (PTE_D | PTE_UFFD_WP)) == PTE_D; }
+
+/* => table locked. Returns what the entry is now. */
+static inline __attribute__((always_inline)) pte_t protect_entry(struct page *table, pte_t *pte,
+                                                                 const struct protection *p, struct changes *c)
 {
     pte_t old = *pte, new = p->absent;
 
@@ -70,58 +73,85 @@ static inline __attribute__((always_inline)) void protect_entry(struct page *tab
         else if (unlikely(old & PTE_KEPT))
             new = p->mark | (old & PTE_KEPT);
         pte_set(table, pte, new);
-        return;
+        return new;
     }
     new = (old & PTE_SURVIVES) | p->present;
     if (p->writable && ((old & PTE_W) || page_is_store_ready(p->shared, pte_page(old))))
         new |= p->store;
-    if (likely(!(old & PTE_W) || (old & (PTE_D | PTE_UFFD_WP)) == PTE_D))
+    if (likely(is_quiet(old)))
         store_relaxed(pte, new);
     else
         replace_racing(pte, old, new);
     c->gone |= old & ~new;
     c->new |= new & ~old;
+    return new;
+}
+
+#define PTE_LOW_BITS (BIT(PTE_PPN_SHIFT) - 1)
+
+/* *PTE becomes as one that was like it; false: it is not like it. */
+static inline bool become(pte_t *pte, pte_t low, pte_t change, const struct page *pages, bool gets_w)
+{
+    pte_t e = *pte;
+
+    if ((e & PTE_LOW_BITS) != low || (gets_w && !page_is_alone(pages + pte_pfn(e))))
+        return false;
+    store_relaxed(pte, e ^ change);
+    return true;
+}
+
+#define AT_ONCE 8
+
+/* Entries from PTE on, up to the first that is not like them or END; returns where that is. */
+static inline __attribute__((always_inline)) pte_t *become_all(pte_t *pte, const pte_t *end, pte_t low, pte_t change,
+                                                               bool gets_w)
+{
+    const struct page *pages = page_array;
+
+    for (; end - pte >= AT_ONCE; pte += AT_ONCE)
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < AT_ONCE; i++)
+            if (!become(pte + i, low, change, pages, gets_w))
+                return pte + i;
+    while (pte < end && become(pte, low, change, pages, gets_w))
+        pte++;
+    return pte;
+}
+
+/* An entry for a page was OLD and became NEW. Those from PTE on that were like it, and whose pages allow the same,
+ * become like it in a tight loop; returns where that ends. => table locked */
+static inline pte_t *protect_alike(const struct protection *p, pte_t *pte, const pte_t *end, pte_t old, pte_t new)
+{
+    const pte_t low = old & PTE_LOW_BITS, change = old ^ new;
+    bool gets_w = (new & ~old &PTE_W) != 0;
+
+    if (!pte_has_page(old) || !is_quiet(old) || (p->writable && !(new &PTE_W)) || (gets_w && p->shared))
+        return pte;
+    return gets_w ? become_all(pte, end, low, change, true) : become_all(pte, end, low, change, false);
 }
 
 /* N entries of one leaf table. */
-static __attribute__((noinline)) struct changes protect_leaves(const struct vma *v, struct page *table, pte_t *pte,
-                                                               unsigned n, unsigned prot)
+static inline __attribute__((always_inline)) struct changes protect_leaves_here(const struct vma *v, struct page *table,
+                                                                                pte_t *pte, unsigned n, unsigned prot)
 {
     const struct protection p = protection_of(v, prot);
-    /* Most often, pages that were stored to lose W, or pages that only this table refers to get it. */
-    const pte_t loses_w = p.writable ? UINT64_MAX : PTE_V | PTE_W | PTE_D, gets_w = p.writable ? PTE_V : UINT64_MAX;
+    const pte_t *end = pte + n;
     struct changes c = {0, 0};
 
     table_lock(table);
-    for (pte_t *end = pte + n; pte < end; pte++) {
-        pte_t e = *pte;
+    while (pte < end) {
+        pte_t old = *pte, new = protect_entry(table, pte, &p, &c);
 
-        if ((e & (PTE_V | PTE_W | PTE_D | PTE_UFFD_WP)) == loses_w) {
-            store_relaxed(pte, (e & PTE_SURVIVES) | p.present);
-            c.gone |= e;
-        } else if ((e & (PTE_V | PTE_W | PTE_UFFD_WP)) == gets_w && page_is_store_ready(p.shared, pte_page(e))) {
-            store_relaxed(pte, (e & PTE_SURVIVES) | p.present | p.store);
-            c.gone |= e & ~p.present;
-            c.new |= PTE_W;
-        } else {
-            protect_entry(table, pte, &p, &c);
-        }
+        pte = protect_alike(&p, pte + 1, end, old, new);
     }
     table_unlock(table);
     return c;
 }
 
-/* One entry of a leaf table. */
-static inline __attribute__((always_inline)) struct changes protect_leaf(const struct vma *v, struct page *table,
-                                                                         pte_t *pte, unsigned prot)
+static __attribute__((noinline)) struct changes protect_leaves(const struct vma *v, struct page *table, pte_t *pte,
+                                                               unsigned n, unsigned prot)
 {
-    const struct protection p = protection_of(v, prot);
-    struct changes c = {0, 0};
-
-    table_lock(table);
-    protect_entry(table, pte, &p, &c);
-    table_unlock(table);
-    return c;
+    return protect_leaves_here(v, table, pte, n, prot);
 }
 
 /* After changes in [start, end): what TLBs must not allow any more goes at once, on all harts; of what is newly allowed
@@ -203,22 +233,33 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
     return result != 0 ? result : w.error;
 }
 
-/* Entries of [start, end) in V get PROT; most often they are all in the table that was used last. */
-static inline __attribute__((always_inline)) int protect_entries(struct space *s, struct vma *v, u64 start, u64 end,
-                                                                 unsigned prot)
+/* The entry of START, if all of [start, end) is in one table, and that was used lately. */
+static inline pte_t *in_known_table(struct space *s, u64 start, u64 end, struct page **table)
 {
-    struct page *table;
-    pte_t *pte = (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_known_leaf(s, start, &table) : NULL;
+    return (end - 1) >> SPAN_SHIFT == start >> SPAN_SHIFT ? pt_in_known_leaf(s, start, table) : NULL;
+}
+
+/* Entries of [start, end) in V get PROT; where they all are in one table that is known, from PTE on. */
+static inline __attribute__((always_inline)) int protect_known(struct space *s, struct vma *v, u64 start, u64 end,
+                                                               unsigned prot, struct page *table, pte_t *pte)
+{
     struct changes c;
 
     if (prot != v->prot && !(load_relaxed(&v->flags) & VMA_MARKED))
         atomic_or(&v->flags, VMA_MARKED);
     if (unlikely(pte == NULL))
         return protect_tables(s, v, start, end, prot);
-    c = end - start == PAGE_SIZE ? protect_leaf(v, table, pte, prot)
-                                 : protect_leaves(v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), prot);
+    c = protect_leaves_here(v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), prot);
     flush_changes(s, start, end, c);
     return 0;
+}
+
+static int protect_entries(struct space *s, struct vma *v, u64 start, u64 end, unsigned prot)
+{
+    struct page *table = NULL;
+    pte_t *pte = in_known_table(s, start, end, &table);
+
+    return protect_known(s, v, start, end, prot, table, pte);
 }
 
 /* Untouched pages of [start, end) get V's present default written into their entries, for it is about to change. */
@@ -254,6 +295,7 @@ static void set_default(struct space *s, struct vma *v, unsigned prot)
 }
 
 #define FEW_PAGES 32
+#define FEW_PAGES_IN_TABLES 128
 
 /*
  * Changing entries is enough: few of them, or fewer than those that would have to keep the old default. Not for
@@ -396,20 +438,16 @@ static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, u
     return 0;
 }
 
-/* The common case, beside faults: a part of one mapping. False when it is not that. */
-static inline bool protect_part(struct space *s, u64 address, u64 end, unsigned prot, int *result)
+static inline bool may_protect(const struct vma *v, unsigned prot)
 {
-    struct vma *v;
-    bool is_part;
+    return !(prot & ~v->max_prot) && !(load_relaxed(&v->flags) & VMA_SEALED);
+}
 
-    read_lock(&s->lock);
-    v = vma_at(s, address);
-    is_part = v != NULL && end <= v->end && !(prot & ~v->max_prot) && !(v->flags & VMA_SEALED) &&
-              is_minor_part(v, address, end, prot);
-    if (is_part)
-        *result = protect_entries(s, v, address, end, prot);
-    read_unlock(&s->lock);
-    return is_part;
+static inline bool are_in_known_tables(struct space *s, u64 start, u64 end)
+{
+    struct page *table;
+
+    return pt_in_known_leaf(s, start, &table) != NULL && pt_in_known_leaf(s, end - 1, &table) != NULL;
 }
 
 /* Whatever the arguments are. */
@@ -437,15 +475,119 @@ static __attribute__((noinline)) int protect_mappings(struct space *s, u64 addre
     return result;
 }
 
-long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
+/* Changing entries beside faults is enough: a minor part, or not too many that are there already. */
+static inline bool is_entries_only(struct space *s, const struct vma *v, u64 start, u64 end, unsigned prot,
+                                   const pte_t *pte)
+{
+    return is_minor_part(v, start, end, prot) ||
+           (end - start <= FEW_PAGES_IN_TABLES * PAGE_SIZE && prot_effective(prot) == prot &&
+            (pte != NULL || are_in_known_tables(s, start, end)));
+}
+
+/* Most often it is a part of one mapping. => arguments are in order */
+static __attribute__((noinline)) long protect_part(struct space *s, u64 address, u64 length, unsigned prot)
 {
     u64 end = address + ALIGN_UP(length, PAGE_SIZE);
-    int result;
+    struct page *table = NULL;
+    bool is_part;
+    struct vma *v;
+    pte_t *pte;
+    int result = 0;
 
-    if (likely(prot <= PROT_ALL && (address & PAGE_MASK) == 0 && end > address && !s->counts_exactly) &&
-        protect_part(s, address, end, prot, &result))
-        return result;
-    return protect_mappings(s, address, length, prot);
+    read_lock(&s->lock);
+    v = vma_at(s, address);
+    pte = in_known_table(s, address, end, &table);
+    is_part = v != NULL && end <= v->end && may_protect(v, prot) && is_entries_only(s, v, address, end, prot, pte);
+    if (likely(is_part))
+        result = protect_known(s, v, address, end, prot, table, pte);
+    read_unlock(&s->lock);
+    return is_part ? result : protect_mappings(s, address, length, prot);
+}
+
+/* ---- one page ----
+ *
+ * Collectors protect and open single pages all the time. protect_page does that without calling anything, so that the
+ * compiler saves no registers; whatever is not plain ends in one of these. */
+
+static __attribute__((noinline)) long protect_locked_page(struct space *s, u64 address, unsigned prot)
+{
+    read_unlock(&s->lock);
+    return protect_part(s, address, PAGE_SIZE, prot);
+}
+
+static __attribute__((noinline)) long protect_page_later(struct space *s, u64 address, unsigned prot)
+{
+    read_lock_contended(&s->lock);
+    return protect_locked_page(s, address, prot);
+}
+
+static __attribute__((noinline)) long unlock_flushed(struct space *s, u64 address)
+{
+    tlb_flush_range(s, address, address + PAGE_SIZE);
+    read_unlock(&s->lock);
+    return 0;
+}
+
+static __attribute__((noinline)) long wake_writer(struct space *s)
+{
+    read_unlock_contended(&s->lock);
+    return 0;
+}
+
+/* A page of which it is clear already that it may have PROT: what its entry becomes, 0 if that takes more than this. */
+static inline pte_t plain_change(const struct vma *v, pte_t old, unsigned prot)
+{
+    const pte_t new = (old & PTE_SURVIVES) | (prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot));
+
+    if (!pte_has_page(old) || !is_quiet(old))
+        return 0;
+    if (!(prot & PROT_WRITE))
+        return new;
+    return !(v->flags & VMA_UFFD_WP) && page_is_alone(pte_page(old)) ? new | vma_store_bits(v) : 0;
+}
+
+static inline __attribute__((always_inline)) long protect_page(struct space *s, u64 address, unsigned prot)
+{
+    struct vma *v;
+    struct page *table;
+    pte_t *pte, old, new;
+
+    if (!read_lock_begin(&s->lock))
+        return protect_page_later(s, address, prot);
+    v = load_relaxed(&s->last_found);
+    if (!vma_contains(v, address))
+        v = vma_search(s, address);
+    if (unlikely(!vma_contains(v, address) || !may_protect(v, prot)))
+        return protect_locked_page(s, address, prot);
+    pte = pt_in_known_leaf(s, address, &table);
+    if (unlikely(pte == NULL || !spin_trylock((struct spinlock *)&table->table_lock)))
+        return protect_locked_page(s, address, prot);
+    old = *pte;
+    new = plain_change(v, old, prot);
+    if (likely(new != 0)) {
+        if (prot != v->prot && !(load_relaxed(&v->flags) & VMA_MARKED))
+            atomic_or(&v->flags, VMA_MARKED);
+        store_relaxed(pte, new);
+    }
+    table_unlock(table);
+    if (unlikely(new == 0))
+        return protect_locked_page(s, address, prot);
+    if (machine.harts > 1 && (old & ~new &(PTE_V | PTE_R | PTE_W | PTE_X)))
+        return unlock_flushed(s, address);
+    tlb_flush_local(s, address);
+    return read_unlock_begin(&s->lock) ? 0 : wake_writer(s);
+}
+
+long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
+{
+    const u64 too_far = ~(BIT(60) - 1); /* sums of what is below do not overflow */
+
+    if (unlikely(prot > PROT_ALL || (address & PAGE_MASK) != 0 || ((address | (length - 1)) & too_far) != 0 ||
+                 s->counts_exactly))
+        return protect_mappings(s, address, length, prot);
+    if (length <= PAGE_SIZE && prot_effective(prot) == prot)
+        return protect_page(s, address, prot);
+    return protect_part(s, address, length, prot);
 }
 
 int space_protect_ranges(struct space *s, const struct vmtrap_range *ranges, u64 n, u64 *done)

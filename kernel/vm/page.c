@@ -35,6 +35,7 @@ struct hart_pages {
 };
 
 struct page *page_array;
+u64 page_to_address, address_to_page;
 u64 first_pfn, end_pfn;
 u64 nr_anon_pages;
 
@@ -479,7 +480,7 @@ void page_init(struct phys_range ram, const struct phys_range *reserved, unsigne
     end_pfn = ram.end >> PAGE_SHIFT;
     size = ALIGN_UP((end_pfn - first_pfn) * sizeof(struct page), PAGE_SIZE);
     at = place_descriptors(ram, size, reserved, n_reserved);
-    page_array = (struct page *)phys_to_virt(at) - first_pfn;
+    page_set_array((struct page *)phys_to_virt(at) - first_pfn);
     memset(pfn_page(first_pfn), 0, size);
     memcpy(all, reserved, n_reserved * sizeof(all[0]));
     all[n_reserved] = (struct phys_range){at, at + size};

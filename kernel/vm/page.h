@@ -15,8 +15,13 @@
 struct object;
 
 struct page {
-    u32 refs;  /* 0 = free; of a page table: the spaces that share it */
-    u32 flags; /* PG_*, changed atomically once the page is shared */
+    union {
+        struct {
+            u32 refs;  /* 0 = free; of a page table: the spaces that share it */
+            u32 flags; /* PG_*, changed atomically once the page is shared */
+        };
+        u64 refs_and_flags; /* both at one look */
+    };
     union {
         struct list free_link;     /* free: in a free list */
         struct {                   /* page cache */
@@ -65,10 +70,28 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */
 extern u64 first_pfn, end_pfn;
 
+/* A descriptor's address, scaled, and its page's are apart by something that boot fixes. */
+#define PAGE_DESCRIPTOR_SHIFT 5
+static_assert(sizeof(struct page) == 1u << PAGE_DESCRIPTOR_SHIFT, "the two follow each other by shifts");
+extern u64 page_to_address, address_to_page;
+
+static inline void page_set_array(struct page *array)
+{
+    page_array = array;
+    page_to_address = (u64)phys_to_virt(0) - ((u64)array << (PAGE_SHIFT - PAGE_DESCRIPTOR_SHIFT));
+    address_to_page = (u64)array - ((u64)phys_to_virt(0) >> PAGE_SHIFT << PAGE_DESCRIPTOR_SHIFT);
+}
+
 static inline u64 page_pfn(const struct page *p) { return (u64)(p - page_array); }
 static inline struct page *pfn_page(u64 pfn) { return page_array + pfn; }
-static inline void *page_address(const struct page *p) { return phys_to_virt(page_pfn(p) << PAGE_SHIFT); }
-static inline struct page *address_page(const void *p) { return pfn_page(virt_to_phys(p) >> PAGE_SHIFT); }
+static inline void *page_address(const struct page *p)
+{
+    return (void *)(((u64)p << (PAGE_SHIFT - PAGE_DESCRIPTOR_SHIFT)) + page_to_address);
+}
+static inline struct page *address_page(const void *p)
+{
+    return (struct page *)(((u64)p >> PAGE_SHIFT << PAGE_DESCRIPTOR_SHIFT) + address_to_page);
+}
 
 #define ALLOC_ZERO BIT(0)    /* all zeros */
 #define ALLOC_NO_WAIT BIT(1) /* neither sleep nor reclaim: for interrupts and under spinlocks */
@@ -89,6 +112,12 @@ static inline void page_put(struct page *p)
 }
 /* page_put of each; few enough that interrupts may be off meanwhile. */
 void page_put_many(struct page **pages, unsigned n);
+
+/* A private page to which nobody but one entry refers, and nothing more is to be said about it. */
+static inline bool page_is_alone(const struct page *p)
+{
+    return load_relaxed(&p->refs_and_flags) == ((u64)PG_ANON << 32 | 1);
+}
 
 /* P, fresh, becomes a private page of user memory; page_free ends that. */
 void page_make_anonymous(struct page *p);

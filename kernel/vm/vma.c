@@ -47,27 +47,11 @@ void vma_tree_init(struct tree *tree)
 
 struct vma *vma_find(struct space *s, u64 address)
 {
-    struct vma *best = load_relaxed(&s->last_found);
-    struct tree_node *node = s->vmas.root;
+    struct vma *last = load_relaxed(&s->last_found);
 
-    if (best != NULL && address < best->end && address >= best->start - best->gap)
-        return best; /* in the last one again, or in the gap below it */
-    best = NULL;
-    while (node != NULL) {
-        struct vma *v = vma_of(node);
-
-        if (address < v->end) {
-            best = v;
-            if (v->start <= address)
-                break;
-            node = node->left;
-        } else {
-            node = node->right;
-        }
-    }
-    if (best != NULL)
-        store_relaxed(&s->last_found, best);
-    return best;
+    if (last != NULL && address < last->end && address >= last->start - last->gap)
+        return last; /* in the last one again, or in the gap below it */
+    return vma_search(s, address);
 }
 
 struct vma *vma_alloc(void)

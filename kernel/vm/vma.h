@@ -140,12 +140,38 @@ static inline int pt_split_spans(struct space *s, u64 address)
 
 /* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */
 struct vma *vma_find(struct space *s, u64 address);
+/* The same from the tree's root down, for who has seen that it is not the one before. */
+static inline struct vma *vma_search(struct space *s, u64 address)
+{
+    struct tree_node *node = s->vmas.root;
+    struct vma *best = NULL;
+
+    while (node != NULL) {
+        struct vma *v = container_of(node, struct vma, node);
+
+        if (address < v->end) {
+            best = v;
+            if (v->start <= address)
+                break;
+            node = node->left;
+        } else {
+            node = node->right;
+        }
+    }
+    if (best != NULL)
+        store_relaxed(&s->last_found, best);
+    return best;
+}
+static inline bool vma_contains(const struct vma *v, u64 address)
+{
+    return v != NULL && v->start <= address && address < v->end;
+}
 /* The vma that contains ADDRESS, or NULL. */
 static inline struct vma *vma_at(struct space *s, u64 address)
 {
     struct vma *v = load_relaxed(&s->last_found);
 
-    if (likely(v != NULL && v->start <= address && address < v->end))
+    if (likely(vma_contains(v, address)))
         return v;
     v = vma_find(s, address);
     return v != NULL && v->start <= address ? v : NULL;

@@ -65,6 +65,7 @@ u64 page_total_count(void) { return 1000; }
 struct page *page_alloc_order(unsigned order, unsigned alloc_flags) { return NULL; }
 void page_free(struct page *page) {}
 struct page *page_array;
+u64 page_to_address, address_to_page;
 u64 first_pfn;
 void shrinker_register(struct shrinker *s) { shrinkers[n_shrinkers++] = s; }
 

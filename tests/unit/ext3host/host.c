@@ -102,6 +102,7 @@ void sched_yield(void) {} /* libc's leak checker calls it, too */
 /* ---- pages ---- */
 
 struct page *page_array;
+u64 page_to_address, address_to_page;
 u64 first_pfn, end_pfn = HOST_MEMORY / PAGE_SIZE, nr_anon_pages;
 static struct list free_pages = LIST_INIT(free_pages);
 static u64 n_free;
@@ -209,7 +210,7 @@ int host_io_errors(void) { return locks_held; }
 void host_init(void)
 {
     host_memory = aligned_alloc(PAGE_SIZE, HOST_MEMORY);
-    page_array = calloc(HOST_MEMORY / PAGE_SIZE, sizeof(*page_array));
+    page_set_array(calloc(HOST_MEMORY / PAGE_SIZE, sizeof(*page_array)));
     for (u64 i = 1; i < HOST_MEMORY / PAGE_SIZE; i++) {
         list_add_tail(&free_pages, &page_array[i].free_link);
         n_free++;
