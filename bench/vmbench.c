@@ -13,6 +13,7 @@
 /* The order of these is the table's. */
 #include "calls.h"
 #include "traps.h"
+#include "vmtraps.h"
 #include "memory.h"
 #include "processes.h"
 #include "files.h"

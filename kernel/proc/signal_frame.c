@@ -16,6 +16,7 @@
 #include "lib/string.h"
 #include "proc/internal.h"
 #include "proc/sigaltstack.h"
+#include "proc/vmtrap.h"
 #include "vm/space.h"
 #include "vm/uaccess.h"
 
@@ -297,6 +298,8 @@ long signal_return(void)
     u64 at = regs->x[REG_SP] + offsetof(struct frame, context), flags;
     const struct ucontext *c;
 
+    if (unlikely(has_trap_handler()))
+        vmtrap_save_fp();
     current_task()->restart.fn = NULL;
     regs->cause = CAUSE_SETTLED;
     if (unlikely(!user_is_in_page(at, sizeof(*c)) || (at & 7) != 0))

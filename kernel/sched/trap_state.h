@@ -16,7 +16,7 @@ struct trap_state {
     struct trap_hint *hints;       /* NULL: none yet; they are of generation `noted` */
     u64 user_area;                 /* 0: the thread has no handler */
     u64 entry, stack;              /* of the handler */
-    u64 status;                    /* FS of sstatus before the handler, while the hart's registers still hold that state */
+    u64 status;                    /* FS of sstatus before the handler, while that is off and the hart has the state */
     u64 noted;
     bool fp_saved;                 /* the area has the interrupted code's floating point */
 };

@@ -2,7 +2,7 @@
  * Traps of user mode: page faults and what else a program can do wrong become signals. System calls do not come here
  * (arch/riscv/entry.S).
  *
- *   page fault           space_fault; what it cannot mend: the program's handler (sys/vmtrap.c), SIGSEGV (MAPERR,
+ *   page fault           space_fault; what it cannot mend: the program's handler (proc/vmtrap.c), SIGSEGV (MAPERR,
  *                        ACCERR), SIGBUS, or death without memory
  *   illegal instruction  perhaps the first floating-point one (arch_fp_trap); else SIGILL
  *   breakpoint           SIGTRAP
@@ -10,8 +10,8 @@
  */
 #include "arch/riscv/arch.h"
 #include "proc/internal.h"
+#include "proc/vmtrap.h"
 #include "sched/sched.h"
-#include "sys/vmtrap.h"
 #include "vm/space.h"
 
 enum { /* scause; RISC-V privileged specification */
@@ -62,7 +62,7 @@ static inline_fn bool page_fault(struct regs *regs, enum fault_access access)
         return false;
     if (unlikely(result != FAULT_ACCERR))
         return page_fault_failed(result, address);
-    if (unlikely(current->trap.user_area != 0) && vmtrap_enter(regs, access))
+    if (unlikely(has_trap_handler()) && vmtrap_enter(regs, access))
         return false;
     return fault_is(SIGSEGV, SEGV_ACCERR, address);
 }
@@ -71,6 +71,8 @@ static noinline_fn bool other_trap(const struct regs *regs)
 {
     switch (regs->cause) {
     case CAUSE_ILLEGAL:
+        if (unlikely(has_trap_handler()))
+            vmtrap_save_fp();
         return !arch_fp_trap() && fault_is(SIGILL, ILL_ILLOPC, regs->pc);
     case CAUSE_BREAKPOINT:
         return fault_is(SIGTRAP, TRAP_BRKPT, regs->pc);

@@ -47,6 +47,8 @@ static int give(struct space *s, struct vma **v, u64 start, u64 end, struct user
         return -ENOMEM;
     (*v)->flags = ((*v)->flags & ~(u32)VMA_USERFAULT) | flags;
     (*v)->userfault = u;
+    if (unlikely((*v)->flags & VMA_TRAP))
+        pt_forget_leaves(s); /* who remembers it: vm/vmtrap.h */
     vma_merge_around(s, *v, removed);
     *v = vma_at(s, start);
     return 0;

@@ -41,7 +41,8 @@ void vmtrap_inherit(struct thread *child)
 {
     const struct trap_state *own = &current->trap;
 
-    child->trap = (struct trap_state){.user_area = own->user_area, .entry = own->entry, .stack = own->stack};
+    child->trap = (struct trap_state){
+        .user_area = own->user_area, .entry = own->entry, .stack = own->stack, .fp_saved = own->fp_saved};
 }
 
 /* ---- what is forbidden ---- */
@@ -77,6 +78,7 @@ static void note_hint(struct space *s, const struct vma *v, u64 address, struct 
     hint->length = MIN(v->end, span + level_size(1)) - start;
     hint->entries = (u64 *)page_address(table) + pt_index(start, 0);
     hint->absent = pte_mark(v->prot);
+    hint->table = NULL;
 }
 
 enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access access)

@@ -1,6 +1,6 @@
 /*
  * User traps, what vm/ knows of them: which memory is armed, and what a thread remembers of it, so that entry.S can
- * tell a forbidden access by a few loads. docs/vmtrap.md tells it all; sys/vmtrap.c has the registers.
+ * tell a forbidden access by a few loads. docs/vmtrap.md tells it all; proc/vmtrap.c has the registers.
  *
  *   thread->trap                                  hints, one for each of some spans of 2 MiB
  *     generation --- same as the space's?           start, length: armed, of one vma
@@ -19,12 +19,17 @@
 
 struct vmtrap_range;
 
-#define TRAP_HINTS 64u
+#define TRAP_HINTS 32u
 struct trap_hint {
-    u64 start, length; /* bytes */
-    u64 *entries;      /* that of START */
-    u64 absent;        /* what stands for an entry that is 0 */
+    u64 start, length;  /* bytes; START is not 0 */
+    u64 *entries;       /* that of START */
+    u64 absent;         /* what stands for an entry that is 0 */
+    struct page *table; /* NULL: its entries are not to be changed here */
+    u64 unused[3];
 };
+static_assert(sizeof(struct trap_hint) == 64 && offsetof(struct trap_hint, length) == 8 &&
+                  offsetof(struct trap_hint, entries) == 16 && offsetof(struct trap_hint, absent) == 24,
+              "entry.S knows this");
 
 /* What a forbidden access of the current thread in user mode is. */
 enum trap_kind {

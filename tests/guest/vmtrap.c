@@ -149,6 +149,83 @@ static void registers(void)
 static void registers(void) {}
 #endif
 
+/* ---- floating point ---- */
+
+static volatile double sink = 3;
+
+static double fp_registers(char *at)
+{
+    double a = sink, b = sink * 2, c = sink * 4, d = sink * 8;
+
+    __asm__ volatile("sb zero, 0(%4)" : "+f"(a), "+f"(b), "+f"(c), "+f"(d) : "r"(at) : "memory");
+    return a + b + c + d;
+}
+
+static uint64_t with_fp(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    double x = (double)address;
+
+    note(address, cause, pc);
+    for (int i = 0; i < 40; i++) { /* all of the registers, one would hope */
+        double y = x * i, z = x / (i + 1), w = x - i, v = x + sink;
+        __asm__ volatile("" : "+f"(x), "+f"(y), "+f"(z), "+f"(w), "+f"(v));
+        sink = y + z + w + v - (y + z + w + v) + 3;
+    }
+#ifdef __riscv
+    __asm__ volatile("fmv.d.x fa0, zero\nfmv.d.x fa1, zero\nfmv.d.x fa2, zero\nfmv.d.x fa3, zero\nfmv.d.x fa4, zero\n"
+                     "fmv.d.x fa5, zero\nfmv.d.x fa6, zero\nfmv.d.x fa7, zero\nfmv.d.x ft0, zero\nfmv.d.x ft1, zero\n"
+                     "fmv.d.x ft2, zero\nfmv.d.x ft3, zero\n" ::
+                         : "fa0", "fa1", "fa2", "fa3", "fa4", "fa5", "fa6", "fa7", "ft0", "ft1", "ft2", "ft3");
+#endif
+    sink = 3;
+    return resume_with(area, (void *)page_of(address), PAGE, RW);
+}
+
+static uint64_t with_fp_and_signal(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    raise(SIGUSR2);
+    return with_fp(area, address, cause, pc);
+}
+
+static uint64_t with_sleep(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    usleep(2000);
+    return resume_with(area, (void *)page_of(address), PAGE, RW);
+}
+
+static void fp_signal(int signo UNUSED) { sink = sink * 2 - sink; }
+
+static void *burn_fp(void *stop)
+{
+    volatile double x = 1;
+
+    while (!*(volatile int *)stop)
+        x = x * 1.000001 + 1;
+    return NULL;
+}
+
+static void floating_point(void)
+{
+    static trap_function *const handlers[] = {open_by_resume, with_fp, with_sleep, with_fp_and_signal};
+    static volatile int stop;
+    pthread_t other;
+
+    signal(SIGUSR2, fp_signal);
+    pthread_create(&other, NULL, burn_fp, (void *)&stop);
+    for (unsigned h = 0; h < sizeof(handlers) / sizeof(handlers[0]); h++) {
+        trap_register(handlers[h]);
+        new_pool(PROT_NONE);
+        for (int i = 0; i < PAGES; i++)
+            if (fp_registers(pool + i * PAGE) != 45)
+                seen.count = -1000;
+        IS(seen.count, PAGES, "floating point stays across handlers of kind %u", h);
+        drop_pool();
+    }
+    stop = 1;
+    pthread_join(other, NULL);
+}
+
 /* ---- leaving, fork, threads ---- */
 
 static sigjmp_buf out;
@@ -437,6 +514,7 @@ static void vmtrap_test(void)
     IS(run_page(), 42, "a fetch from a page without X enters the handler");
     IS(seen.cause, VMTRAP_FETCH, "with its cause");
     registers();
+    floating_point();
     leaving();
     forking();
     threads();

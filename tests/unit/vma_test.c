@@ -23,6 +23,7 @@ static u8 model[PAGES]; /* 0: free, else the protection + 1 */
 void *kmalloc(size_t size) { return malloc(size); }
 void kfree(void *p) { free(p); }
 void userfault_deliver(struct vma *notice) {}
+void pt_forget_leaves(struct space *s) {}
 void mutex_lock(struct mutex *m) { (void)m; }
 void mutex_unlock(struct mutex *m) { (void)m; }
 u64 arch_user_address_limit(void) { return BASE + PAGES * PAGE_SIZE; }

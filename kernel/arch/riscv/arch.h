@@ -112,6 +112,10 @@ void arch_fp_drop(void);                 /* exec, exit: starts from zero; state 
  * => interrupts off */
 void arch_fp_store(struct fp_state *to);
 void arch_fp_take(const struct fp_state *from);
+/* The current thread's state is kept from its fault handler, which traps (arch_fp_trap) when it wants to use it; and
+ * there again. entry.S does the same by itself. */
+void arch_fp_withhold(void);
+void arch_fp_release(void);
 /* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers;
  * it will work now. */
 bool arch_fp_trap(void);

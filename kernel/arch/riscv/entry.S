@@ -13,6 +13,9 @@
  * sstatus is neither saved nor loaded: outside the first and last instructions of a trap SPP is 0 and SPIE is 1, and FS
  * is always that of the current thread (fp.c).
  *
+ * User traps (docs/vmtrap.md) have a way of their own in front of all that: a forbidden access to armed memory goes to
+ * the program's handler, and comes back, without a stop in thread->regs and with interrupts off all the time.
+ *
  * user_entry.inc is assembled twice: as it is, and for isolation=on. Then user mode runs on a page table that has
  * nothing of the kernel but two pages, code and data of the stub below, which changes satp on the way in and out:
  *
@@ -31,7 +34,31 @@
 #define THREAD_HART 24
 #define THREAD_REGS 32
 #define THREAD_CONTEXT 336
+#define THREAD_TRAP 456 /* struct trap_state */
+#define TRAP_GENERATION THREAD_TRAP + 0
+#define TRAP_CURRENT THREAD_TRAP + 8
+#define TRAP_AREA_PTE THREAD_TRAP + 16
+#define TRAP_AREA_ENTRY THREAD_TRAP + 24
+#define TRAP_AREA THREAD_TRAP + 32
+#define TRAP_HINTS THREAD_TRAP + 40
+#define TRAP_USER_AREA THREAD_TRAP + 48
+#define TRAP_ENTRY THREAD_TRAP + 56
+#define TRAP_STACK THREAD_TRAP + 64
+#define TRAP_STATUS THREAD_TRAP + 72
 #define THREAD_WORK 7 /* THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED */
+
+/* struct trap_hint (vm/vmtrap.h), an array of 32 by address / 2 MiB */
+#define HINT_START 0
+#define HINT_LENGTH 8
+#define HINT_ENTRIES 16
+#define HINT_ABSENT 24
+#define HINT_INDEX_SHIFT 15 /* 21 - 6: each has 64 bytes */
+#define HINT_INDEX_MASK 0x7c0
+
+/* struct vmtrap_area: the save area */
+#define AREA_BUSY 0
+#define AREA_PC 8
+#define AREA(n) 16 + X(n)
 
 /* struct regs: in a thread, and on the kernel's stack for traps of the kernel itself */
 #define REGS_SIZE 304
@@ -51,15 +78,21 @@
 #define STUB_USER_SATP 32
 #define HART_STUB 0
 
+#define PTE_ANY_W 0x104 /* PTE_W | PTE_SOFT_W; W of an absent page, too */
 #define SYSCALL_COUNT 470
 #define STACK_BIT 14 /* of sp: set within a stack, clear in its guard (layout.h) */
 #define ENOSYS 38
 #define VMTRAP_REGISTER 1024 /* the first of them: libvm/include/quire/vmtrap.h */
+#define VMTRAP_RESUME 1025
 #define VMTRAP_CALLS 6
 
 .macro SAVE_CALLER_SAVED base, at
-    sd ra, \at + X(1)(\base)
     sd t0, \at + X(5)(\base)
+    SAVE_CALLER_SAVED_BUT_T0 \base, \at
+.endm
+
+.macro SAVE_CALLER_SAVED_BUT_T0 base, at
+    sd ra, \at + X(1)(\base)
     sd t1, \at + X(6)(\base)
     sd t2, \at + X(7)(\base)
     sd a0, \at + X(10)(\base)

@@ -13,6 +13,10 @@
  * When a dirty thread leaves its hart its registers are saved, so thread->fp of a thread that does not run is always
  * current and it may go on anywhere. They are not cleared: if it comes back to the same hart and nobody else loaded the
  * registers meanwhile (hart->fp_owner is the thread and thread->fp_hart the hart), it finds them and needs no trap.
+ *
+ * Withheld: while a program handles its own fault (docs/vmtrap.md) FS is Off and trap.status has what it was: the state
+ * is in the registers, perhaps newer than thread->fp, and the handler's first FP instruction traps, so that it can be
+ * saved first. Only FS counts in trap.status, and nothing while FS is on.
  */
 #include "arch/riscv/internal.h"
 #include "lib/string.h"
@@ -45,9 +49,23 @@ static void clean(struct thread *t)
     set_fp_status(SSTATUS_FS_CLEAN);
 }
 
+static bool is_withheld(const struct thread *t) { return (t->trap.status & SSTATUS_FS) != 0 && fp_status() == 0; }
+
+/* What is withheld goes to memory, too, and is Off like any other. => interrupts off */
+static inline_fn void bring_home(struct thread *t)
+{
+    if (unlikely(is_withheld(t))) {
+        csr_set(sstatus, SSTATUS_FS);
+        fp_registers_save(&t->fp);
+        set_fp_status(0);
+    }
+    t->trap.status = 0;
+}
+
 /* => interrupts off. Threads with fp_used unset have FS off and need no call. */
 void fp_switch(struct thread *prev, struct thread *next)
 {
+    bring_home(prev);
     if (fp_status() == SSTATUS_FS_DIRTY)
         clean(prev);
     prev->fp_status = (u16)fp_status();
@@ -62,6 +80,11 @@ bool arch_fp_trap(void)
     if (fp_status() != 0)
         return false; /* on already: the instruction is illegal for another reason */
     flags = irq_save();
+    if (is_withheld(t)) {
+        csr_set(sstatus, t->trap.status & SSTATUS_FS);
+        irq_restore(flags);
+        return true;
+    }
     csr_set(sstatus, SSTATUS_FS);
     if (!registers_are_of(t->hart, t)) {
         fp_registers_load(&t->fp);
@@ -74,10 +97,12 @@ bool arch_fp_trap(void)
 
 void arch_fp_store(struct fp_state *to)
 {
-    if (likely(fp_status() != 0))
+    if (likely(fp_status() != 0)) {
         fp_registers_save(to);
-    else
-        *to = current->fp;
+        return;
+    }
+    bring_home(current);
+    *to = current->fp;
 }
 
 void arch_fp_take(const struct fp_state *from)
@@ -87,10 +112,28 @@ void arch_fp_take(const struct fp_state *from)
     fp_registers_load(from);
 }
 
+void arch_fp_withhold(void)
+{
+    u64 flags = irq_save();
+
+    current->trap.status |= fp_status();
+    set_fp_status(0);
+    irq_restore(flags);
+}
+
+void arch_fp_release(void)
+{
+    u64 flags = irq_save();
+
+    csr_set(sstatus, current->trap.status & SSTATUS_FS);
+    irq_restore(flags);
+}
+
 void arch_fp_give(struct thread *child)
 {
     u64 flags = irq_save();
 
+    bring_home(current);
     if (fp_status() == SSTATUS_FS_DIRTY)
         clean(current);
     irq_restore(flags);
@@ -104,6 +147,7 @@ void arch_fp_drop(void)
 {
     struct thread *t = current;
 
+    t->trap.status = 0;
     if (!t->fp_used)
         return;
     memset(&t->fp, 0, sizeof(t->fp));

@@ -118,6 +118,12 @@ static_assert(offsetof(struct thread, hart) == 24, "entry.S: THREAD_HART");
 static_assert(offsetof(struct thread, regs) == 32, "entry.S: THREAD_REGS");
 static_assert(offsetof(struct thread, context) == 336, "entry.S: THREAD_CONTEXT");
 static_assert(offsetof(struct thread, trap) == 456, "entry.S: THREAD_TRAP");
+static_assert(offsetof(struct trap_state, generation) == 0 && offsetof(struct trap_state, current_generation) == 8 &&
+                  offsetof(struct trap_state, area_pte) == 16 && offsetof(struct trap_state, area_entry) == 24 &&
+                  offsetof(struct trap_state, area) == 32 && offsetof(struct trap_state, hints) == 40 &&
+                  offsetof(struct trap_state, user_area) == 48 && offsetof(struct trap_state, entry) == 56 &&
+                  offsetof(struct trap_state, stack) == 64 && offsetof(struct trap_state, status) == 72,
+              "entry.S: TRAP_*");
 static_assert(offsetof(struct hart, stub) == 0, "entry.S: HART_STUB");
 static_assert(THREAD_WORK == 7, "entry.S: THREAD_WORK");
 static_assert(offsetof(struct regs, pc) == 256 && offsetof(struct regs, orig_a0) == 288, "entry.S: REGS_*");

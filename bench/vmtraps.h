@@ -1,0 +1,144 @@
+/*
+ * Quire's direct way (docs/vmtrap.md): the measures of traps.h by user traps. The stub calls a C function as libvm's
+ * does. What the hardware and the ABI alone ask for is told there, too.
+ */
+#ifndef BENCH_VMTRAPS_H
+#define BENCH_VMTRAPS_H
+
+#include "traps.h"
+
+#include "libvm/include/quire/vmtrap.h"
+
+typedef uint64_t trap_function(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc);
+extern char trap_entry[];
+#ifdef __riscv
+__asm__(".pushsection .text\n"
+        "trap_entry:\n"
+        "    ld t0, 920(a0)\n"
+        "    jalr t0\n"
+        "    li a7, 1025\n"
+        "    ecall\n"
+        "    ebreak\n"
+        ".popsection\n");
+#endif
+
+static struct vmtrap_area trap_area __attribute__((aligned(VMTRAP_AREA_SIZE)));
+static char trap_stack[16384] __attribute__((aligned(16)));
+static uint64_t traps_seen;
+
+/* False: this kernel has no user traps. */
+static int trap_with(trap_function *function, char *at, size_t pages)
+{
+    trap_area.program[0] = (uintptr_t)function;
+    return syscall(VMTRAP_REGISTER, &trap_area, trap_entry, trap_stack + sizeof(trap_stack), 0) == 0 &&
+           syscall(VMTRAP_ARM, at, pages * PAGE, VMTRAP_FAULTS) == 0;
+}
+
+static uint64_t trap_step_over(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    (void)address, (void)cause;
+    area->pc = pc + 4;
+    return 0;
+}
+
+static uint64_t trap_open(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    (void)cause, (void)pc;
+    traps_seen++;
+    area->ranges[0] = (struct vmtrap_range){address & -PAGE, PAGE, RW};
+    return 1;
+}
+
+static uint64_t trap_close_previous_open_this(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    char *page = (char *)(address & -PAGE);
+
+    (void)cause, (void)pc;
+    traps_seen++;
+    area->ranges[0] = (struct vmtrap_range){(uintptr_t)previous_page, PAGE, PROT_NONE};
+    area->ranges[1] = (struct vmtrap_range){(uintptr_t)page, PAGE, RW};
+    previous_page = page;
+    return 2;
+}
+
+static double vmtrap_by(int write)
+{
+    char *at = map_pages(1, write ? PROT_READ : PROT_NONE);
+    double result = NONE;
+
+    if (trap_with(trap_step_over, at, 1)) {
+        if (write)
+            (void)*(volatile char *)at;
+        result = TIMES(9, 200, {
+            if (write)
+                __asm__ volatile(".option push\n.option norvc\nsb zero, 0(%0)\n.option pop" ::"r"(at) : "memory");
+            else
+                __asm__ volatile(".option push\n.option norvc\nlb t0, 0(%0)\n.option pop" ::"r"(at) : "t0", "memory");
+        });
+    }
+    unmap_pages(at, 1);
+    return result;
+}
+
+MEASURE(vmtrap_only, "trap", "user trap: load from a no-access page, handler steps over it, resume")
+{
+    return vmtrap_by(0);
+}
+
+MEASURE(vmtrap_only_write, "trap", "the same, a store to a read-only page") { return vmtrap_by(1); }
+
+/* Appel & Li's measures: BEFORE each pass over the pool. */
+static double pool_by_traps(trap_function *function, int (*before)(void))
+{
+    double result = NONE;
+
+    new_pool();
+    if (trap_with(function, pool, POOL)) {
+        mprotect(pool, POOL * PAGE, PROT_NONE);
+        previous_page = pool + pool_order[POOL - 1] * PAGE;
+        if (function == trap_close_previous_open_this)
+            mprotect(previous_page, PAGE, RW);
+        traps_seen = 0;
+        result = REPEAT(15, POOL, {},
+                        {
+                            must(before() == 0, "protect");
+                            load_pool();
+                        },
+                        {});
+        must(traps_seen == 16 * POOL, "each page traps");
+    }
+    drop_pool();
+    return result;
+}
+
+static int do_nothing(void) { return 0; }
+
+static int protect_pool(void)
+{
+    struct vmtrap_range all = {(uintptr_t)pool, POOL * PAGE, PROT_NONE};
+
+    return syscall(VMTRAP_PROTECT, &all, 1) == 1 ? 0 : -1;
+}
+
+MEASURE(vmtrap_unprot, "trap", "user trap: load from a no-access page, opened by resume, load retried")
+{
+    double result = NONE;
+
+    new_pool();
+    if (trap_with(trap_open, pool, POOL))
+        result = REPEAT(15, POOL, mprotect(pool, POOL * PAGE, PROT_NONE), load_pool(), {});
+    drop_pool();
+    return result;
+}
+
+MEASURE(appel1_vm, "trap", "Appel & Li prot1 + trap + unprot by user traps, random page of 100")
+{
+    return pool_by_traps(trap_close_previous_open_this, do_nothing);
+}
+
+MEASURE(appel2_vm, "page", "Appel & Li prot100 + 100 x (trap + unprot) by user traps, per page")
+{
+    return pool_by_traps(trap_open, protect_pool);
+}
+
+#endif
