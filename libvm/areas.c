@@ -30,8 +30,6 @@ void areas_quiesce(struct areas *areas)
         sched_yield();
 }
 
-bool areas_empty(struct areas *areas) { return atomic_load(&areas->current) == NULL; }
-
 /* The first area that ends above ADDRESS: its index, or the count. */
 static size_t search(const struct areas_table *table, uintptr_t address)
 {
@@ -150,6 +148,7 @@ int areas_change(struct areas *areas, const struct area *area)
         }
     }
     atomic_store(&areas->current, new);
+    atomic_fetch_add(&areas->generation, 1);
     retire(areas, old);
     pthread_mutex_unlock(&areas->lock);
     return 0;

@@ -15,12 +15,16 @@ int vm_trap(void *start, size_t length, vm_handler *handler, void *argument)
 
     if (bytes == 0 || !handler)
         return vm_fail(EINVAL);
+    if (msync(start, bytes, MS_ASYNC) && errno == ENOMEM)
+        return -1; /* not mapped */
     error = vm_signals_start();
     if (error)
         return vm_fail(error);
     if (vm_thread_enter())
         return -1;
     error = areas_change(&vm_traps, &area);
+    if (!error)
+        error = quire_arm(start, bytes, true);
     return error ? vm_fail(error) : 0;
 }
 
@@ -32,6 +36,7 @@ int vm_untrap(void *start, size_t length)
 
     if (bytes == 0)
         return vm_fail(EINVAL);
+    quire_arm(start, bytes, false); /* it may have holes */
     error = areas_change(&vm_traps, &area);
     return error ? vm_fail(error) : 0;
 }
@@ -48,8 +53,12 @@ bool vm_call_handler(struct vm_fault *fault)
 
 void vm_apply_changes(struct fault_state *state)
 {
-    for (int i = 0; i < state->changes_count; i++)
-        vm_protect(state->changes[i].start, state->changes[i].length, state->changes[i].prot);
+    for (int i = 0; i < state->changes_count; i++) {
+        const struct vmtrap_range *range = &state->changes[i];
+
+        if (vm_protect((void *)range->start, range->length, (int)range->prot))
+            return;
+    }
 }
 
 int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot)
@@ -61,32 +70,7 @@ int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int pro
         return vm_fail(EINVAL);
     if (state->changes_count == VM_FAULT_RANGES)
         return vm_fail(ENOSPC);
-    state->changes[state->changes_count++] = (struct vm_range){start, bytes, prot};
-    return 0;
-}
-
-#ifdef __riscv
-#define IS_ZERO(number) ((number) == 0)
-#else
-#define IS_ZERO(number) false
-#endif
-
-uintptr_t vm_fault_register(const struct vm_fault *fault, int number)
-{
-    const struct fault_state *state = fault->state;
-
-    if (number < 0 || number >= state->register_count || IS_ZERO(number))
-        return 0;
-    return state->registers[number];
-}
-
-int vm_fault_set_register(struct vm_fault *fault, int number, uintptr_t value)
-{
-    struct fault_state *state = fault->state;
-
-    if (number < 0 || number >= state->register_count || IS_ZERO(number))
-        return vm_fail(EINVAL);
-    state->registers[number] = value;
+    state->changes[state->changes_count++] = (struct vmtrap_range){(uintptr_t)start, bytes, (uint64_t)prot};
     return 0;
 }
 
@@ -101,4 +85,24 @@ size_t vm_fault_length(const struct vm_fault *fault)
     (void)fault;
     return 0;
 #endif
+}
+
+/* --- Threads ---------------------------------------------------------------------------------------------------------
+ */
+
+int vm_thread_enter(void) { return vm_way() == WAY_QUIRE ? quire_enter() : vm_signals_enter(); }
+
+void vm_thread_leave(void)
+{
+    if (vm_way() == WAY_QUIRE)
+        quire_leave();
+    else
+        vm_signals_leave();
+}
+
+/* A signal may have entered the handler on Quire, too, of a thread that has not registered. */
+void vm_leave_handler(void)
+{
+    if (!vm_signals_leave_handler() && vm_way() == WAY_QUIRE)
+        quire_leave_handler();
 }

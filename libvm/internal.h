@@ -6,6 +6,7 @@
  *     fault.c           from a fault, however it came, to the handler of its range; vm_fault_...
  *     signals.c         faults as SIGSEGV; stacks for handlers
  *     quire.c, upcall.S faults as Quire's upcalls
+ *     registers.c       vm_fault_register and its like
  *     decode.c          RISC-V: does this instruction load or store?
  *     protect.c         vm_protect, vm_protect_ranges
  *     track.c           who stored: ways to know, and vm_track, vm_dirty
@@ -21,6 +22,7 @@
 #define _GNU_SOURCE
 #endif
 #include "vm.h"
+#include "quire/vmtrap.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,6 +32,8 @@
 
 /* The library can be part of what is loaded before a program: its thread-local variables need no allocation then. */
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+
+#define PAGE_BYTES 4096UL /* on both machines that the library knows */
 
 /* Sets errno, returns -1: `return fail(EINVAL);` */
 int vm_fail(int error);
@@ -57,7 +61,8 @@ struct areas {
     _Atomic(struct areas_table *) current;
     struct areas_table *retired; /* under lock */
     atomic_int readers;
-    pthread_mutex_t lock; /* of those who change it */
+    atomic_ulong generation; /* counts publications */
+    pthread_mutex_t lock;    /* of those who change it */
 };
 
 #define AREAS_INITIALIZER                 \
@@ -68,7 +73,12 @@ struct areas {
 /* What was in [START, END) is out, then, with a HANDLER or ARGUMENT, AREA is in. 0 or an errno. */
 int areas_change(struct areas *areas, const struct area *area);
 /* Nothing is in the table: a quick look. */
-bool areas_empty(struct areas *areas);
+static inline bool areas_empty(struct areas *areas) { return atomic_load(&areas->current) == NULL; }
+/* What was found is as it was while this is. Read it first, then search. */
+static inline unsigned long areas_generation(struct areas *areas)
+{
+    return atomic_load_explicit(&areas->generation, memory_order_acquire);
+}
 /* The first area that ends above ADDRESS, copied; false when there is none. Takes no lock: for handlers. */
 bool areas_next(struct areas *areas, uintptr_t address, struct area *found);
 bool areas_find(struct areas *areas, uintptr_t address, struct area *found);
@@ -88,7 +98,7 @@ struct fault_state {
     uintptr_t *registers; /* of the interrupted code */
     int register_count;
     int changes_count;
-    struct vm_range changes[VM_FAULT_RANGES];
+    struct vmtrap_range *changes; /* room for VM_FAULT_RANGES */
 };
 
 /* Calls the handler of the fault's range. False: there is none. The caller applies state's changes and fault->pc. */
@@ -109,12 +119,21 @@ enum way { WAY_SIGNALS = 1, WAY_QUIRE };
 
 enum way vm_way(void);
 
+/* Quire's user traps: 0, or an errno for quire_arm, else -1 with errno. Only quire_arm may be called on other kernels.
+ */
+int quire_arm(void *start, size_t length, bool on);
+int quire_enter(void);
+void quire_leave(void);
+bool quire_is_busy(void);
+void quire_leave_handler(void);
+long quire_protect(const struct vmtrap_range *ranges, size_t count);
+
 /* SIGSEGV is ours from now on; idempotent. 0 or an errno. */
 int vm_signals_start(void);
 int vm_signals_enter(void);
 void vm_signals_leave(void);
-/* Before a longjmp out of a handler that a signal entered. */
-void vm_signals_leave_handler(void);
+/* Before a longjmp out of a handler: false when it was not a signal that entered it. */
+bool vm_signals_leave_handler(void);
 size_t vm_stack_bytes(void);
 
 /* --- Stores by mprotect ----------------------------------------------------------------------------------------------

@@ -16,24 +16,13 @@ int vm_fail(int error)
     return -1;
 }
 
-size_t vm_page_size(void)
-{
-    static _Atomic size_t size;
-    size_t known = atomic_load_explicit(&size, memory_order_relaxed);
-
-    if (!known) {
-        known = (size_t)sysconf(_SC_PAGESIZE);
-        atomic_store_explicit(&size, known, memory_order_relaxed);
-    }
-    return known;
-}
+size_t vm_page_size(void) { return PAGE_BYTES; }
 
 size_t vm_whole_pages(const void *start, size_t length)
 {
-    size_t page = vm_page_size();
-    size_t rounded = (length + page - 1) & -page;
+    size_t rounded = (length + PAGE_BYTES - 1) & -PAGE_BYTES;
 
-    if ((uintptr_t)start % page != 0 || rounded < length || (uintptr_t)start + rounded < (uintptr_t)start)
+    if ((uintptr_t)start % PAGE_BYTES != 0 || rounded < length || (uintptr_t)start + rounded < (uintptr_t)start)
         return 0;
     return rounded;
 }

@@ -27,6 +27,7 @@ static THREAD_LOCAL struct {
     char *stack; /* with a page at its low end that nobody may touch; NULL: has not entered */
     size_t bytes;
     stack_t before;
+    bool in_handler;
     sigset_t mask; /* of the interrupted program, while a handler runs */
 } self;
 
@@ -123,13 +124,14 @@ static void pass_on(int signo, siginfo_t *info, void *context)
 static void on_fault(int signo, siginfo_t *info, void *opaque)
 {
     ucontext_t *context = opaque;
-    struct fault_state state;
+    struct vmtrap_range changes[VM_FAULT_RANGES];
+    struct fault_state state = {.changes = changes};
     struct vm_fault fault;
     int saved = errno;
     bool is_fault = info->si_code == SEGV_ACCERR || info->si_code == SEGV_MAPERR;
 
-    if (is_fault) {
-        state.changes_count = 0;
+    /* A fault of a handler's that Quire's trap entered is nobody's. */
+    if (is_fault && !quire_is_busy()) {
         get_registers(context, &state);
         fault.address = info->si_addr;
         fault.cause = info->si_code == SEGV_ACCERR ? VM_PROTECTION : VM_MISSING;
@@ -137,16 +139,20 @@ static void on_fault(int signo, siginfo_t *info, void *opaque)
         fault.access = get_access(context, (uintptr_t)info->si_addr);
         fault.state = &state;
         self.mask = context->uc_sigmask;
+        self.in_handler = true;
         if (shadow_fault(&fault)) {
+            self.in_handler = false;
             errno = saved;
             return;
         }
         if (vm_call_handler(&fault)) {
             vm_apply_changes(&state);
             set_pc(context, fault.pc);
+            self.in_handler = false;
             errno = saved;
             return;
         }
+        self.in_handler = false;
     }
     errno = saved;
     pass_on(signo, info, context);
@@ -173,7 +179,14 @@ int vm_signals_start(void)
     return error;
 }
 
-void vm_signals_leave_handler(void) { pthread_sigmask(SIG_SETMASK, &self.mask, NULL); }
+bool vm_signals_leave_handler(void)
+{
+    if (!self.in_handler)
+        return false;
+    self.in_handler = false;
+    pthread_sigmask(SIG_SETMASK, &self.mask, NULL);
+    return true;
+}
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------
  */

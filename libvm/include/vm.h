@@ -143,7 +143,7 @@ void vm_leave_handler(void);
 
 /*
  * When the handler of FAULT returns, [START, START + LENGTH) gets protection PROT: on Quire within the kernel entry that ends the
- * handler. Changes are applied in the order of the calls; one that is not possible then is left out. [handler]
+ * handler. Changes are applied in the order of the calls; one that is not possible then is left out with those after it. [handler]
  * EINVAL; ENOSPC: more than VM_FAULT_RANGES.
  */
 int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot);
@@ -151,7 +151,7 @@ int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int pro
 /* The trapped program's register: x0 to x31 on RISC-V, as gregs[NUMBER] elsewhere; 0 for a bad number. [handler] */
 uintptr_t vm_fault_register(const struct vm_fault *fault, int number);
 
-/* Changes it, from when the handler returns. EINVAL: no such register. [handler] */
+/* Changes it, from when the handler returns. EINVAL: no such register, or x0, gp, tp. [handler] */
 int vm_fault_set_register(struct vm_fault *fault, int number, uintptr_t value);
 
 /*

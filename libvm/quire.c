@@ -1,0 +1,192 @@
+/*
+ * Faults as Quire's user traps: the kernel enters vm_upcall_entry (upcall.S) on the thread's handler stack, that calls
+ * vm_upcall here, and the value it returns is the number of changes that the resume shall make.
+ *
+ *     a thread's memory:  [nobody's page][ handler stack  <-- sp ][ save area ]
+ *
+ * The save area's own words remember which range the last fault was in, so that most faults search no table:
+ *
+ *     program[0] generation of vm_traps, [1] start, [2] end, [3] handler, [4] argument
+ *
+ * Threads that have not registered get SIGSEGV, as on any kernel, and so does a fault while a handler runs; signals.c
+ * has it.
+ *
+ * Source: docs/vmtrap.md, quire/vmtrap.h.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum way vm_way(void)
+{
+    static atomic_int chosen;
+    int known = atomic_load_explicit(&chosen, memory_order_relaxed);
+
+    if (known)
+        return known;
+    known = WAY_SIGNALS;
+#ifdef __riscv
+    {
+        const char *wish = getenv("VM_BACKEND");
+        int saved = errno;
+
+        if (!(wish && strcmp(wish, "signals") == 0) && syscall(VMTRAP_ARM, 0, 0, 0) == 0)
+            known = WAY_QUIRE;
+        errno = saved;
+    }
+#endif
+    atomic_store_explicit(&chosen, known, memory_order_relaxed);
+    return known;
+}
+
+const char *vm_backend(void) { return vm_way() == WAY_QUIRE ? "quire" : "signals"; }
+
+#ifdef __riscv
+
+enum { GENERATION, START, END, HANDLER, ARGUMENT };
+
+static THREAD_LOCAL struct {
+    struct vmtrap_area *area; /* NULL: has not registered */
+    char *memory;
+    size_t bytes;
+} self;
+
+/* Of registers.c, where it is linked: handlers of this program look at registers that C functions keep. */
+extern const char vm_wants_registers __attribute__((weak));
+
+extern char vm_upcall_entry[], vm_upcall_entry_registers[]; /* upcall.S */
+unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc);
+
+/* Fills the words that remember. False: nobody traps ADDRESS. */
+static bool remember(struct vmtrap_area *area, uintptr_t address)
+{
+    unsigned long generation = areas_generation(&vm_traps);
+    struct area found;
+
+    if (!areas_find(&vm_traps, address, &found))
+        return false;
+    area->program[GENERATION] = generation;
+    area->program[START] = found.start;
+    area->program[END] = found.end;
+    area->program[HANDLER] = (uintptr_t)found.handler;
+    area->program[ARGUMENT] = (uintptr_t)found.argument;
+    return true;
+}
+
+static bool is_remembered(const struct vmtrap_area *area, uintptr_t address)
+{
+    return address - area->program[START] < area->program[END] - area->program[START] &&
+           area->program[GENERATION] == areas_generation(&vm_traps);
+}
+
+/* In memory that is armed and that nobody traps any more: the next time it shall be a signal. */
+static unsigned long nobodys(uintptr_t address)
+{
+    syscall(VMTRAP_ARM, address & -PAGE_BYTES, PAGE_BYTES, 0);
+    return 0;
+}
+
+unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    struct fault_state state;
+    struct vm_fault fault;
+    int saved = errno;
+
+    fault.address = (void *)address;
+    fault.access = cause == VMTRAP_STORE ? VM_WRITE : cause == VMTRAP_LOAD ? VM_READ : VM_EXEC;
+    fault.cause = VM_PROTECTION;
+    fault.pc = (void *)pc;
+    fault.state = &state;
+    state.registers = (uintptr_t *)area->x;
+    state.register_count = 32;
+    state.changes = area->ranges;
+    state.changes_count = 0;
+    if (!areas_empty(&vm_shadows) && shadow_fault(&fault)) {
+        errno = saved;
+        return 0;
+    }
+    if (!is_remembered(area, address) && !remember(area, address))
+        return nobodys(address);
+    ((vm_handler *)area->program[HANDLER])(&fault, (void *)area->program[ARGUMENT]);
+    area->pc = (uintptr_t)fault.pc;
+    errno = saved;
+    /* Protections in shadowed memory are more than the page table's. */
+    if (state.changes_count && !areas_empty(&vm_shadows)) {
+        vm_apply_changes(&state);
+        return 0;
+    }
+    return (unsigned long)state.changes_count;
+}
+
+int quire_arm(void *start, size_t length, bool on)
+{
+    if (vm_way() != WAY_QUIRE)
+        return 0;
+    return syscall(VMTRAP_ARM, start, length, on ? VMTRAP_FAULTS : 0) == 0 ? 0 : errno;
+}
+
+int quire_enter(void)
+{
+    size_t stack = vm_stack_bytes(), bytes = stack + 2 * PAGE_BYTES;
+    char *memory, *entry = &vm_wants_registers ? vm_upcall_entry_registers : vm_upcall_entry;
+    struct vmtrap_area *area;
+
+    if (self.area)
+        return 0;
+    memory = vm_pages(bytes);
+    if (!memory)
+        return -1;
+    mprotect(memory, PAGE_BYTES, PROT_NONE);
+    area = (struct vmtrap_area *)(memory + PAGE_BYTES + stack);
+    if (syscall(VMTRAP_REGISTER, area, entry, (char *)area, 0) != 0) {
+        vm_pages_free(memory, bytes);
+        return -1;
+    }
+    self.area = area;
+    self.memory = memory;
+    self.bytes = bytes;
+    return 0;
+}
+
+void quire_leave(void)
+{
+    if (!self.area)
+        return;
+    syscall(VMTRAP_REGISTER, 0, 0, 0, 0);
+    self.area = NULL;
+    vm_pages_free(self.memory, self.bytes);
+}
+
+bool quire_is_busy(void) { return self.area && self.area->busy; }
+
+void quire_leave_handler(void)
+{
+    if (self.area)
+        self.area->busy = 0;
+}
+
+long quire_protect(const struct vmtrap_range *ranges, size_t count) { return syscall(VMTRAP_PROTECT, ranges, count); }
+
+#else /* another machine: vm_way is WAY_SIGNALS, and nobody calls these */
+
+int quire_arm(void *start, size_t length, bool on)
+{
+    (void)start, (void)length, (void)on;
+    return 0;
+}
+
+int quire_enter(void) { return 0; }
+void quire_leave(void) {}
+bool quire_is_busy(void) { return false; }
+void quire_leave_handler(void) {}
+
+long quire_protect(const struct vmtrap_range *ranges, size_t count)
+{
+    (void)ranges, (void)count;
+    return vm_fail(ENOSYS);
+}
+
+#endif
