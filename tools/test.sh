@@ -13,10 +13,11 @@
 #   clients-linux the same on Debian's Linux, the referee (not among all)
 #   libvm     libvm/tests: on the host under ASan, UBSan and TSan, in the guest by both ways that faults can come
 #   libvm-linux  the same on Debian's Linux (not among all)
-#   apps      apps/NAME/test.sh: the programs that use libvm, in the guest; apps-linux on Debian's Linux (not among all)
+#   apps      apps/NAME/test.sh and tests/X.c (the program NAME-X): the programs that use libvm, in the guest; the C programs
+#             first on the host under ASan and UBSan; apps-linux on Debian's Linux (not among all)
 #   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
 #
-# GROUP may be narrowed to programs: guest:mmaptest,cow  programs:tar  linux:signals
+# GROUP may be narrowed to programs: guest:mmaptest,cow  programs:tar  linux:signals  apps:store,store-crash
 
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -288,11 +289,37 @@ run_libvm_linux()
     rm -f "$OUT/libvm.img"
 }
 
+# The C programs among the apps' tests: apps/NAME/tests/X.c is NAME-X.
+app_tests()
+{
+    for source in "$ROOT"/apps/*/tests/*.c; do
+        app=${source%/tests/*}
+        [ ! -f "$source" ] || echo "${app##*/}-$(basename "$source" .c)"
+    done
+}
+
+run_apps_on_host()
+{
+    log=$OUT/apps-host.log
+    make -s -k -C "$ROOT" apps-host >"$OUT/apps-host-build.log" 2>&1 || true
+    for test in $(chosen "$(app_tests)" "$1"); do
+        echo "# program $test"
+        status=0
+        if [ -x "$BUILD/apps-host/$test" ]; then
+            TEST_DIR=$OUT timeout "$PROGRAM_SECONDS" "$BUILD/apps-host/$test" </dev/null 2>&1 || status=$?
+        else
+            status="cannot be built: see build/test/apps-host-build.log"
+        fi
+        echo "# exit $test $status"
+    done >"$log"
+    report apps-host "$log"
+}
+
 # run_apps_with LABEL KERNEL NAMES: a script whose first lines say "# disk: packages" finds bash and Python there.
 run_apps_with()
 {
-    make -s -k -C "$ROOT" apps >"$OUT/apps-build.log" 2>&1 || true
-    plain= packaged=
+    make -s -k -C "$ROOT" apps apps-tests >"$OUT/apps-build.log" 2>&1 || true
+    plain=$(chosen "$(app_tests)" "$3") packaged=
     for app in $(cd "$ROOT/apps" && ls -d */test.sh | sed 's|/test.sh||'); do
         [ -n "$(chosen "$app" "$3")" ] || continue
         if head -n5 "$ROOT/apps/$app/test.sh" | grep -q '^# disk: packages'; then
@@ -304,12 +331,12 @@ run_apps_with()
     rm -rf "$OUT/apps"
     mkdir -p "$OUT/apps" "$BUILD/apps"
     for app in $plain $packaged; do
-        cp "$ROOT/apps/$app/test.sh" "$OUT/apps/$app.sh"
+        [ ! -f "$ROOT/apps/$app/test.sh" ] || cp "$ROOT/apps/$app/test.sh" "$OUT/apps/$app.sh"
     done
     make -s -C "$ROOT" disk tools >&2 || die "the disk cannot be made"
     if [ -n "$plain" ]; then
         apps_disk "$BUILD/disk.img"
-        in_machine "$1" 'PATH=/apps:$PATH sh /apps-tests/$p.sh' "$plain" "$OUT/apps.img" "$2" --smp 2
+        in_machine "$1" 'if [ -f /apps-tests/$p.sh ]; then PATH=/apps:$PATH sh /apps-tests/$p.sh; else /apps/tests/$p; fi' "$plain" "$OUT/apps.img" "$2" --smp 2
     fi
     if [ -n "$packaged" ]; then
         make -s -C "$ROOT" packages PACKAGES="bash coreutils python3-minimal" >&2 || die "the disk of packages cannot be made"
@@ -326,7 +353,12 @@ apps_disk()
     "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$OUT/apps" /apps-tests
 }
 
-run_apps() { run_apps_with apps run "$1"; }
+run_apps()
+{
+    run_apps_on_host "$1"
+    run_apps_with apps run "$1"
+}
+
 run_apps_linux()
 {
     make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"

@@ -1,0 +1,1 @@
+store_CFLAGS := -D_GNU_SOURCE -Iapps/store
