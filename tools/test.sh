@@ -351,6 +351,7 @@ apps_disk()
     cp --sparse=always "$1" "$OUT/apps.img" || die "no space for $OUT/apps.img: ./quire clean may make some"
     "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$BUILD/apps" /apps
     "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$OUT/apps" /apps-tests
+    "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$ROOT/tests/programs" /programs
 }
 
 run_apps()
