@@ -72,7 +72,9 @@ static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags
 
     if (flags & MAP_HUGETLB)
         return -ENOMEM; /* no pool of huge pages */
-    if ((flags & MAP_TYPE) == MAP_PRIVATE)
+    if ((flags & MAP_TYPE) == MAP_DROPPABLE && (flags & (MAP_LOCKED | MAP_GROWSDOWN)))
+        return -EINVAL;
+    if ((flags & MAP_TYPE) == MAP_PRIVATE || (flags & MAP_TYPE) == MAP_DROPPABLE)
         return space_mmap(current->space, address, length, prot, flags, &m);
     if (flags & MAP_GROWSDOWN)
         return -EINVAL;
@@ -96,7 +98,8 @@ DEFINE_SYSCALL(sys_mmap)
         return -EINVAL;
     if (ALIGN_UP(length, PAGE_SIZE) < length)
         return -ENOMEM;
-    if ((flags & MAP_TYPE) == 0 || (flags & MAP_TYPE) > MAP_SHARED_VALIDATE)
+    if ((flags & MAP_TYPE) == MAP_DROPPABLE ? !(flags & MAP_ANONYMOUS)
+                                            : (flags & MAP_TYPE) == 0 || (flags & MAP_TYPE) > MAP_SHARED_VALIDATE)
         return -EINVAL;
     if (flags & MAP_ANONYMOUS) {
         if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)

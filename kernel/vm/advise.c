@@ -175,9 +175,9 @@ static const struct flag_change flag_advice[] = {
     [MADV_HUGEPAGE] = {.set = VMA_HUGEPAGE, .clear = VMA_NOHUGEPAGE},
     [MADV_NOHUGEPAGE] = {.set = VMA_NOHUGEPAGE, .clear = VMA_HUGEPAGE},
     [MADV_DONTDUMP] = {.set = VMA_DONTDUMP},
-    [MADV_DODUMP] = {.clear = VMA_DONTDUMP, .forbidden = VMA_VDSO},
+    [MADV_DODUMP] = {.clear = VMA_DONTDUMP, .forbidden = VMA_VDSO | VMA_DROPPABLE},
     [MADV_WIPEONFORK] = {.set = VMA_WIPEONFORK, .forbidden = VMA_VDSO, .needs_anonymous = true, .discards = true},
-    [MADV_KEEPONFORK] = {.clear = VMA_WIPEONFORK},
+    [MADV_KEEPONFORK] = {.clear = VMA_WIPEONFORK, .forbidden = VMA_DROPPABLE},
 };
 
 static bool is_flag_advice(int advice)

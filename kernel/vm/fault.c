@@ -151,6 +151,18 @@ static noinline_fn int map_zeros(struct space *s, const struct vma *v, u64 va, s
     return FAULT_MAPPED;
 }
 
+/* The private page that a store to a VMA_DROPPABLE found or got. */
+static void note_droppable(struct fault *f)
+{
+    pte_t e;
+
+    table_lock(f->table);
+    e = *f->pte;
+    if (pte_has_page(e) && (pte_page(e)->flags & PG_ANON))
+        atomic_or(&pte_page(e)->flags, PG_DROPPABLE);
+    table_unlock(f->table);
+}
+
 static int fault_anonymous(struct fault *f)
 {
     if (is_write(f))
@@ -641,6 +653,8 @@ static inline enum fault_result fault_of(struct space *s, u64 address, enum faul
 
         read_lock(&s->lock);
         next = fault_locked(&f);
+        if (next == FAULT_MAPPED && unlikely(f.vma->flags & VMA_DROPPABLE))
+            note_droppable(&f);
         read_unlock(&s->lock);
         if (next == FAULT_LOAD)
             result = load_page(&f);
@@ -686,7 +700,7 @@ static inline __attribute__((always_inline)) int fault_quickly(struct space *s, 
     if (likely(v != NULL) && likely((pte = pt_in_known_leaf(s, address, &table)) != NULL)) {
         e = load_relaxed(pte);
         if (e == 0 && is_allowed(v->prot, access)) {
-            if (v->object == NULL && !(v->flags & (VMA_VDSO | VMA_USERFAULT)))
+            if (v->object == NULL && !(v->flags & (VMA_VDSO | VMA_USERFAULT | VMA_DROPPABLE)))
                 result = access == FAULT_WRITE ? map_fresh(s, table, pte, 0, v->prot)
                                                : map_zeros(s, v, address, table, pte, 0, v->prot);
             else if (v->object == NULL && (v->flags & VMA_UFFD_MISSING) &&

@@ -22,7 +22,7 @@ enum huge_policy huge_policy = HUGE_ALWAYS;
 static u32 failed_wait;
 
 /* Mappings that have none. */
-#define NOT_HUGE (VMA_SHARED | VMA_VDSO | VMA_GROWSDOWN | VMA_USERFAULT | VMA_NOHUGEPAGE)
+#define NOT_HUGE (VMA_SHARED | VMA_VDSO | VMA_GROWSDOWN | VMA_USERFAULT | VMA_NOHUGEPAGE | VMA_DROPPABLE)
 
 #define SMALL_MEMORY (128 * MIB / PAGE_SIZE)
 

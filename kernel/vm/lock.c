@@ -9,10 +9,11 @@
 #include "vm/tlb.h"
 
 #define ALL_LOCKS (VMA_LOCKED | VMA_LOCKED_ONFAULT)
+#define NEVER_LOCKED (VMA_VDSO | VMA_DROPPABLE)
 
 static int change_locks(struct space *s, u64 start, u64 end, u32 set)
 {
-    const struct flag_change change = {.set = set, .clear = ALL_LOCKS, .stops_at_hole = true, .passes_vdso = set != 0};
+    const struct flag_change change = {.set = set, .clear = ALL_LOCKS, .stops_at_hole = true, .passes = set != 0 ? NEVER_LOCKED : 0};
 
     return space_change_flags(s, start, end, &change);
 }
@@ -106,7 +107,7 @@ int space_munlock(struct space *s, u64 address, u64 length)
 /* Every mapping there is gets SET; none is in the way of others. */
 static void lock_all(struct space *s, u32 set)
 {
-    const struct flag_change change = {.set = set, .clear = ALL_LOCKS, .passes_vdso = set != 0};
+    const struct flag_change change = {.set = set, .clear = ALL_LOCKS, .passes = set != 0 ? NEVER_LOCKED : 0};
 
     (void)space_change_flags(s, 0, arch_user_address_limit(), &change);
 }

@@ -186,7 +186,8 @@ void space_range_flags(const struct space_range *r, char *buf)
         {"nr", r->flags & VMA_NORESERVE},      {"wf", r->flags & VMA_WIPEONFORK},
         {"dd", r->flags & VMA_DONTDUMP},       {"sd", !(r->flags & VMA_TRACKED)},
         {"hg", r->flags & VMA_HUGEPAGE},       {"nh", r->flags & VMA_NOHUGEPAGE},
-        {"ui", r->flags & VMA_UFFD_MINOR},     {"sl", r->flags & VMA_SEALED},
+        {"ui", r->flags & VMA_UFFD_MINOR},     {"dp", r->flags & VMA_DROPPABLE},
+        {"sl", r->flags & VMA_SEALED},
     };
     char *at = buf;
 

@@ -86,7 +86,9 @@ static u32 vma_flags(unsigned flags)
 {
     u32 result = 0;
 
-    if ((flags & MAP_TYPE) != MAP_PRIVATE)
+    if ((flags & MAP_TYPE) == MAP_DROPPABLE)
+        result |= VMA_DROPPABLE | VMA_NORESERVE | VMA_WIPEONFORK | VMA_DONTDUMP;
+    else if ((flags & MAP_TYPE) != MAP_PRIVATE)
         result |= VMA_SHARED;
     if (flags & MAP_GROWSDOWN)
         result |= VMA_GROWSDOWN;
@@ -99,7 +101,7 @@ static u32 vma_flags(unsigned flags)
 
 static bool is_private_writable(unsigned prot, unsigned flags)
 {
-    return (flags & MAP_TYPE) == MAP_PRIVATE && (prot & PROT_WRITE);
+    return ((flags & MAP_TYPE) == MAP_PRIVATE || (flags & MAP_TYPE) == MAP_DROPPABLE) && (prot & PROT_WRITE);
 }
 static enum fault_access first_access(unsigned prot)
 {
@@ -146,7 +148,9 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
     v.userfault = NULL;
     v.prot = prot;
     v.max_prot = m->max_prot;
-    v.flags = vma_flags(flags) | s->future_flags;
+    v.flags = vma_flags(flags);
+    if (!(v.flags & VMA_DROPPABLE))
+        v.flags |= s->future_flags;
     if (unlikely(v.flags & VMA_LOCKED)) {
         if (!within_lock_limit(s, length >> PAGE_SHIFT))
             return -EAGAIN;

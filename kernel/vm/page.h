@@ -65,6 +65,7 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_FETCHABLE BIT(16)   /* instruction fetch on every hart sees its bytes (fence.i was done) */
 #define PG_HUGE BIT(21)        /* leaf table: its 512 pages lie together and are a huge page (vm/pagetable.h) */
 #define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
+#define PG_DROPPABLE BIT(22)   /* private page of a VMA_DROPPABLE */
 #define PG_INCOMPRESSIBLE BIT(18)
 
 extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */

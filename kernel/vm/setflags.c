@@ -55,7 +55,7 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
         if (error != 0)
             return error;
         flags = (v->flags & ~c->clear) | c->set;
-        if (flags == v->flags || (c->passes_vdso && (v->flags & VMA_VDSO))) {
+        if (flags == v->flags || (v->flags & c->passes)) {
             start = v->end;
             continue;
         }

@@ -122,7 +122,7 @@ struct scan {
     bool has_lock;          /* space->lock is held for reading: vmas may be looked at */
     bool aged;              /* some A was taken away */
     unsigned n;
-    u64 slots[TLB_BATCH_PAGES]; /* of the entries that were replaced */
+    u64 slots[TLB_BATCH_PAGES]; /* of the entries that were replaced; 0: of one whose page was dropped */
 };
 
 /* => table locked */
@@ -149,6 +149,19 @@ static void replace_entry(struct scan *scan, struct page *table, pte_t *pte, u64
     }
 }
 
+/* A page of a MAP_DROPPABLE mapping goes with what is in it; the next touch finds zeros. => table locked */
+static void drop_entry(struct scan *scan, pte_t *pte, u64 va, struct page *page)
+{
+    pte_t old = *pte;
+
+    while (!atomic_cas(pte, &old, pte_mark(pte_prot(old)) | (old & PTE_UFFD_WP)))
+        ;
+    tlb_free_page(&scan->batch, page);
+    tlb_note(&scan->batch, va);
+    space_count_page(scan->batch.space, page, -1);
+    scan->slots[scan->n++] = 0;
+}
+
 /* Takes A away. => table locked */
 static void age_entry(struct scan *scan, pte_t *pte)
 {
@@ -171,6 +184,8 @@ static void visit_entry(struct scan *scan, struct page *table, pte_t *pte, u64 v
         return;
     if ((e & PTE_A) && scan->spare_used) {
         age_entry(scan, pte);
+    } else if (scan->evict && !scan->is_shared && (load_relaxed(&page->flags) & PG_DROPPABLE)) {
+        drop_entry(scan, pte, va, page);
     } else if (scan->evict && !swap_cannot_store(page)) {
         replace_entry(scan, table, pte, va, page);
     }
@@ -211,7 +226,7 @@ static u64 finish(struct scan *scan)
 
     tlb_flush(&scan->batch);
     for (unsigned i = 0; i < scan->n; i++)
-        freed += swap_store(scan->slots[i]);
+        freed += scan->slots[i] != 0 ? swap_store(scan->slots[i]) : 1;
     scan->n = 0;
     return freed;
 }

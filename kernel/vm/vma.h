@@ -67,6 +67,7 @@ struct vma {
 #define VMA_SEALED BIT(13)       /* mseal(2): stays what it is and where it is */
 #define VMA_HUGEPAGE BIT(14)     /* madvise: huge pages wherever they fit */
 #define VMA_NOHUGEPAGE BIT(15)   /* madvise: none */
+#define VMA_DROPPABLE BIT(16)    /* MAP_DROPPABLE: pages go, with what is in them, when memory is low; never to swap */
 #define VMA_TRAP BIT(22)         /* forbidden accesses are the program's own affair: vm/vmtrap.h */
 #define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */
@@ -245,7 +246,7 @@ struct flag_change {
     bool needs_anonymous;      /* private without object, else -EINVAL */
     bool discards;             /* -EPERM where a seal is in the way */
     bool stops_at_hole;        /* else goes on behind it; -ENOMEM either way */
-    bool passes_vdso;          /* leaves the kernel's own mappings alone */
+    u32 passes;                /* leaves vmas with any of these flags as they are */
 };
 int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_change *change);
 /* [start, end) of V becomes a vma of its own, which is returned; NULL: no memory, or too many. => write lock */

@@ -184,6 +184,39 @@ static void test_madvise(void)
     close(fd);
 }
 
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+
+/* Memory whose pages may go, with what is in them, when memory is low. */
+static void test_droppable(void)
+{
+    int fd = numbered_file(1), left = 1;
+    char *at;
+
+    FAILS((long)mmap(NULL, PAGE, RW, MAP_DROPPABLE, fd, 0), EINVAL, "MAP_DROPPABLE of a file");
+    FAILS((long)mmap(NULL, PAGE, RW, MAP_DROPPABLE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0), EINVAL, "and locked");
+    FAILS((long)mmap(NULL, PAGE, RW, MAP_DROPPABLE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0), EINVAL, "and growing");
+    at = mmap(NULL, 8 * PAGE, RW, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+    CHECK(at != MAP_FAILED, "MAP_DROPPABLE");
+    memset(at, 1, 8 * PAGE);
+    IS(at[5 * PAGE], 1, "is memory");
+    EXITS(zero_in_child, at, 0, "that a child finds empty");
+    FAILS(madvise(at, PAGE, MADV_KEEPONFORK), EINVAL, "always");
+    FAILS(madvise(at, PAGE, MADV_DODUMP), EINVAL, "nor is it ever dumped");
+    OKAY(mlock(at, 8 * PAGE), "mlock leaves it as it is:");
+    for (int i = 0; i < 100 && left; i++) {
+        if (madvise(at, 8 * PAGE, PAGEOUT))
+            break;
+        left = memchr(at, 1, 8 * PAGE) != NULL;
+    }
+    IS(left, 0, "MADV_PAGEOUT drops its pages");
+    at[PAGE] = 2;
+    IS(at[PAGE] + at[0], 2, "which can be used again");
+    munmap(at, 8 * PAGE);
+    close(fd);
+}
+
 static void test_remove(void)
 {
     int fd = numbered_file(8);
@@ -373,6 +406,7 @@ static void body(void)
     test_mremap();
     test_flags();
     test_madvise();
+    test_droppable();
     test_remove();
     test_process_madvise();
     test_bus();
