@@ -18,6 +18,7 @@ struct trap_state {
     u64 entry, stack;              /* of the handler */
     u64 status;                    /* FS of sstatus before the handler, while that is off and the hart has the state */
     u64 noted;
+    unsigned asid;                 /* the space's */
     bool fp_saved;                 /* the area has the interrupted code's floating point */
 };
 

@@ -28,7 +28,11 @@ struct vm_settings vm_settings = {
 };
 static bool all_count; /* while OVERCOMMIT_NEVER is set */
 
-void space_count_exactly(struct space *s) { store_relaxed(&s->counts_exactly, true); }
+void space_count_exactly(struct space *s)
+{
+    store_relaxed(&s->counts_exactly, true);
+    pt_forget_leaves(s); /* threads that remember how it was: vm/vmtrap.h */
+}
 bool vm_counts_exactly(void) { return load_relaxed(&all_count) || rlimit_of_current(RLIMIT_DATA) != RLIM_INFINITY; }
 
 static void count_in(struct space *s, void *argument)

@@ -158,8 +158,11 @@ int space_clear_refs(struct space *s, enum clear_refs what)
 
         if (is_meant(v, what))
             result = forget(s, v, what == CLEAR_SOFT_DIRTY ? PTE_D : PTE_A, &batch);
-        if (result == 0 && what == CLEAR_SOFT_DIRTY)
+        if (result == 0 && what == CLEAR_SOFT_DIRTY && !(v->flags & VMA_TRACKED)) {
             v->flags |= VMA_TRACKED;
+            if (v->flags & VMA_TRAP)
+                pt_forget_leaves(s); /* who remembers it: vm/vmtrap.h */
+        }
     }
     tlb_flush(&batch);
     write_unlock(&s->lock);

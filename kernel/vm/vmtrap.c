@@ -54,8 +54,17 @@ static bool is_forbidden(const struct vma *v, pte_t e, enum fault_access access)
     return (prot_effective(prot) & (unsigned)access) == 0;
 }
 
+/* Single pages of V may be protected as vm/vmtrap_quick.c does. */
+static bool is_plain(const struct space *s, const struct vma *v)
+{
+    const u32 not_plain = VMA_SHARED | VMA_VDSO | VMA_SEALED | VMA_USERFAULT;
+
+    return v->object == NULL && !(v->flags & not_plain) && (~v->max_prot & (PROT_READ | PROT_WRITE)) == 0 &&
+           !s->counts_exactly;
+}
+
 /* The current thread remembers the part of V that the leaf table of ADDRESS has. => read lock */
-static void note_hint(struct space *s, const struct vma *v, u64 address, struct page *table)
+static void note_hint(struct space *s, struct vma *v, u64 address, struct page *table)
 {
     struct trap_state *trap = &current->trap;
     u64 span = ALIGN_DOWN(address, level_size(1)), start = MAX(v->start, span);
@@ -79,13 +88,19 @@ static void note_hint(struct space *s, const struct vma *v, u64 address, struct 
     hint->entries = (u64 *)page_address(table) + pt_index(start, 0);
     hint->absent = pte_mark(v->prot);
     hint->table = NULL;
+    if (is_plain(s, v) && !(table->flags & PG_HUGE)) {
+        if (!(load_relaxed(&v->flags) & VMA_MARKED))
+            atomic_or(&v->flags, VMA_MARKED);
+        hint->table = table;
+        hint->store = vma_store_bits(v);
+    }
 }
 
 enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access access)
 {
     enum trap_kind kind = TRAP_NONE;
     struct page *table;
-    const struct vma *v;
+    struct vma *v;
     const pte_t *pte;
 
     read_lock(&s->lock);
@@ -121,6 +136,7 @@ void vmtrap_note_area(struct space *s, void *area)
         page_address(pte_page(trap->area_entry)) != (void *)ALIGN_DOWN((u64)area, PAGE_SIZE))
         return;
     trap->current_generation = &s->leaf_generation;
+    trap->asid = s->asid;
     trap->generation = generation;
 }
 

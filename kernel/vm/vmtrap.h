@@ -24,8 +24,9 @@ struct trap_hint {
     u64 start, length;  /* bytes; START is not 0 */
     u64 *entries;       /* that of START */
     u64 absent;         /* what stands for an entry that is 0 */
-    struct page *table; /* NULL: its entries are not to be changed here */
-    u64 unused[3];
+    struct page *table; /* its lock is for changes; NULL: they take the long way (vm/vmtrap_quick.c) */
+    u64 store;          /* what an entry gets with W */
+    u64 unused[2];
 };
 static_assert(sizeof(struct trap_hint) == 64 && offsetof(struct trap_hint, length) == 8 &&
                   offsetof(struct trap_hint, entries) == 16 && offsetof(struct trap_hint, absent) == 24,
@@ -47,6 +48,10 @@ int vmtrap_set(u64 area, u64 entry, u64 stack);
 void vmtrap_drop(struct thread *t);
 /* CHILD, which has not run, has a copy of the current thread's memory, and of its handler. */
 void vmtrap_inherit(struct thread *child);
+
+/* The N ranges of AREA, if all are plain single pages that the current thread remembers. False: some may be done.
+ * => what is remembered is right; interrupts off */
+bool vmtrap_protect_quickly(const struct vmtrap_area *area, u64 n);
 
 int space_arm(struct space *space, u64 start, u64 length, u64 what);
 /* Protects the N ranges, one after the other, until one fails: 0 or its -errno; *DONE: how many are. */
