@@ -1,4 +1,4 @@
-# libvm: the library (riscv64, static), its tests for the guest and for the host, and its installation.
+# libvm: the library (riscv64, static), its tests for the guest and for the host, its benchmark, and its installation.
 #
 #   make libvm                          build/libvm/libvm.a, vm.pc
 #   make install-libvm PREFIX=/usr/local [DESTDIR=]
@@ -60,3 +60,8 @@ $(O)/libvm/tsan/%: libvm/tests/%.c $(LIBVM_SOURCES) $(LIBVM_HEADERS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC  $@"
 	@$(LIBVM_HOST_CC) $(LIBVM_CFLAGS) -O1 -fsanitize=thread -Itests/guest -Ilibvm -o $@ $< $(LIBVM_SOURCES)
+
+$(O)/guest/appel: bench/appel.c $(O)/libvm/libvm.a libvm/include/vm.h
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(GUEST_CC) $(GUEST_CFLAGS) -o $@ $< $(O)/libvm/libvm.a

@@ -6,6 +6,11 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 . "$ROOT/tools/common.sh"
 
+if [ "${1:-}" = appel ]; then
+    shift
+    exec "$ROOT/tools/appel.sh" "$@"
+fi
+
 OUT=$BUILD/bench
 IDLE_SECONDS=300    # a machine that reports no measure for so long hangs
 MEASURE_SECONDS=40  # of the guest's time, for one measure
@@ -17,6 +22,7 @@ usage()
 {
     cat <<'END'
 usage: ./quire bench [OPTION...] [NAME...]
+       ./quire bench appel [OPTION...]    Appel & Li's table, see ./quire bench appel --help
 
 Runs bench/vmbench in the guest and prints what each measure costs: instructions of all privilege levels per operation,
 the time in which a hart waits left out, the median of several rounds. NAME picks one measure, or all that begin so.
