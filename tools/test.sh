@@ -332,6 +332,7 @@ run_apps_with()
     mkdir -p "$OUT/apps" "$BUILD/apps"
     for app in $plain $packaged; do
         [ ! -f "$ROOT/apps/$app/test.sh" ] || cp "$ROOT/apps/$app/test.sh" "$OUT/apps/$app.sh"
+        [ ! -d "$ROOT/apps/$app/scm" ] || cp -r "$ROOT/apps/$app/scm" "$OUT/apps/$app-scm"
     done
     make -s -C "$ROOT" disk tools >&2 || die "the disk cannot be made"
     if [ -n "$plain" ]; then

@@ -1,0 +1,69 @@
+#!/bin/sh
+# The Scheme and its collectors: the conformance test, also with a collection at every turn, and programs whose results are
+# known, for each collector. TAP. SCM is the folder with the programs, GC the interpreter.
+
+SCM=${SCM:-$(dirname "$0")/gc-scm}
+GC=${GC:-gc}
+out=${TMPDIR:-/tmp}/gc-test.$$
+count=0
+
+point()
+{
+    count=$((count + 1))
+    if [ "$1" = 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        tail -n 20 "$out" | sed 's/^/# /'
+    fi
+}
+
+# conforms NAME OPTION...
+conforms()
+{
+    name=$1
+    shift
+    "$GC" "$@" "$SCM/conformance.scm" >"$out" 2>&1
+    status=$?
+    grep -v '^ok ' "$out" >"$out.bad"
+    [ $status = 0 ] && grep -q '^1\.\.' "$out" && ! grep -q '^not ok' "$out"
+    point $? "conformance, $name"
+}
+
+# prints NAME WANT OPTION...: the last line is WANT
+prints()
+{
+    name=$1 want=$2
+    shift 2
+    "$GC" "$@" >"$out" 2>&1
+    status=$?
+    [ $status = 0 ] && [ "$(tail -n 1 "$out")" = "$want" ]
+    point $? "$name"
+}
+
+for collector in ${COLLECTORS:-stop}; do
+    conforms "$collector" --collector=$collector --heap=16M
+    conforms "$collector, collecting at every turn" --collector=$collector --heap=16M --paranoid
+    prints "GCBench, $collector" done --collector=$collector --heap=32M "$SCM/gcbench.scm" 12
+    prints "binary-trees, $collector" "long lived tree of depth 12	 check: 8191" \
+        --collector=$collector --heap=16M "$SCM/binary-trees.scm" 12
+done
+
+"$GC" --eval='(car 5)' >"$out" 2>&1
+[ $? = 1 ] && grep -q 'a pair is expected' "$out"
+point $? "an error that nobody handles ends the program with status 1"
+
+"$GC" --heap=4M --collector=stop --eval="(let loop ((l '())) (loop (cons l l)))" >"$out" 2>&1
+[ $? = 70 ] && grep -q 'is full' "$out"
+point $? "a heap that is full is told of"
+
+printf '(define (f x) (* x 2))\n(f 21)\n(car 1)\n(f 4)\n' | "$GC" --collector=stop >"$out" 2>&1
+grep -q '^> > 42' "$out" && grep -q '^> 8' "$out"
+point $? "expressions from standard input are answered, and errors survived"
+
+"$GC" --heap=bad >"$out" 2>&1
+[ $? = 2 ]
+point $? "a bad option is refused"
+
+echo "1..$count"
+rm -f "$out" "$out.bad"
