@@ -27,13 +27,14 @@ void cache_init(void)
 
 static struct wait_queue *wait_queue_of(const struct page *page) { return &page_waits[page_pfn(page) % WAIT_BUCKETS]; }
 
-void page_wait(struct page *page, u32 bit)
+/* Says each time that somebody waits: since the last look the bit may have been cleared, and PG_WAITERS with it, and
+ * set again. */
+static bool must_wait(struct page *page, u32 bit)
 {
-    while (load_acquire(&page->flags) & bit) {
-        atomic_or(&page->flags, PG_WAITERS);
-        wait_event(wait_queue_of(page), !(load_acquire(&page->flags) & bit));
-    }
+    return (load_acquire(&page->flags) & bit) && (atomic_or(&page->flags, PG_WAITERS) & bit);
 }
+
+void page_wait(struct page *page, u32 bit) { wait_event(wait_queue_of(page), !must_wait(page, bit)); }
 
 void page_clear_and_wake(struct page *page, u32 bits)
 {

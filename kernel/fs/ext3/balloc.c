@@ -201,8 +201,10 @@ static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g
         return -ENOSPC;
     bitmap = ext3_bread(fs, fs->groups[g].block_bitmap);
     if (IS_ERR(bitmap)) {
+        if (PTR_ERR(bitmap) == -ENOMEM)
+            return -ENOMEM;
         fs->groups[g].bitmap_is_bad = true;
-        return (int)PTR_ERR(bitmap) == -ENOMEM ? -ENOMEM : -ENOSPC;
+        return -ENOSPC;
     }
     if ((goal != 0 && take_goal(fs, bitmap->data, g, bit, self, max, run)) ||
         find_run(fs, bitmap->data, g, bit, self, least, max, run) ||

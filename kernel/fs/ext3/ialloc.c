@@ -58,14 +58,17 @@ static u32 preferred_group(const struct ext3 *fs, const struct inode *dir, u32 m
     return parent;
 }
 
-/* Takes a free inode of group G: its number, 0 when there is none. => inode_lock */
-static u32 take_inode(struct ext3_handle *h, u32 g, bool directory)
+/* Takes a free inode of group G: its number; 0 when there is none, or *ERROR tells why it cannot be known. =>
+ * inode_lock */
+static u32 take_inode(struct ext3_handle *h, u32 g, bool directory, int *error)
 {
     struct ext3 *fs = h->fs;
     struct ext3_disk_group *disk = fs->groups[g].disk;
     struct buffer *bitmap = free_inodes_of(fs, g) > 0 ? ext3_bread(fs, fs->groups[g].inode_bitmap) : NULL;
     u32 from = g == 0 ? fs->first_ino - 1 : 0, bit;
 
+    if (bitmap != NULL && IS_ERR(bitmap))
+        *error = (int)PTR_ERR(bitmap);
     if (bitmap == NULL || IS_ERR(bitmap))
         return 0;
     bit = ext3_find_clear(bitmap->data, fs->inodes_per_group, from);
@@ -89,17 +92,20 @@ static u32 take_inode(struct ext3_handle *h, u32 g, bool directory)
     return g * fs->inodes_per_group + bit + 1;
 }
 
-static u32 allocate_number(struct ext3_handle *h, const struct inode *dir, u32 mode)
+/* 0 and *NUMBER, -ENOSPC, -ENOMEM, -EIO. */
+static int allocate_number(struct ext3_handle *h, const struct inode *dir, u32 mode, u32 *number)
 {
     struct ext3 *fs = h->fs;
     u32 ino = 0, group;
+    int error = -ENOSPC;
 
     mutex_lock(&fs->inode_lock);
     group = preferred_group(fs, dir, mode);
     for (u32 i = 0; i < fs->n_groups && ino == 0; i++)
-        ino = take_inode(h, (group + i) % fs->n_groups, S_ISDIR(mode));
+        ino = take_inode(h, (group + i) % fs->n_groups, S_ISDIR(mode), &error);
     mutex_unlock(&fs->inode_lock);
-    return ino;
+    *number = ino;
+    return ino != 0 ? 0 : error;
 }
 
 void ext3_free_inode_number(struct ext3_handle *h, u32 ino, bool was_directory)
@@ -168,13 +174,16 @@ struct inode *ext3_new_inode(struct ext3_handle *h, struct inode *dir, u32 mode)
     struct ext3 *fs = h->fs;
     struct inode *inode = inode_new(dir->super);
     struct ext3_inode *ei;
+    u32 number;
     int error;
 
     if (IS_ERR(inode))
         return inode;
     ei = ext3_i(inode);
-    inode->ino = allocate_number(h, dir, mode);
-    error = inode->ino == 0 ? -ENOSPC : clear_disk_inode(h, (u32)inode->ino);
+    error = allocate_number(h, dir, mode, &number);
+    inode->ino = number;
+    if (error == 0)
+        error = clear_disk_inode(h, number);
     inode_init_owner(inode, dir, mode);
     ei->created = inode->ctime;
     ei->flags = ext3_i(dir)->flags & EXT3_FL_INHERITED;
@@ -187,14 +196,14 @@ struct inode *ext3_new_inode(struct ext3_handle *h, struct inode *dir, u32 mode)
     inode->generation = atomic_add_relaxed(&fs->next_generation, 1);
     inode->nlink = 1;
     ext3_set_ops(inode);
-    if (error == 0) {
+    if (error == 0)
         error = ext3_write_inode(h, inode);
-        if (error == 0) {
-            inode_insert(inode);
-            return inode;
-        }
-        ext3_free_inode_number(h, (u32)inode->ino, S_ISDIR(mode));
+    if (error == 0) {
+        inode_insert(inode);
+        return inode;
     }
+    if (inode->ino != 0)
+        ext3_free_inode_number(h, (u32)inode->ino, S_ISDIR(mode));
     inode->ino = 0; /* evicted without a trace */
     inode->nlink = 0;
     inode_put(inode);

@@ -242,6 +242,7 @@ int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u
 {
     struct ext3_inode *ei = ext3_i(inode);
     struct ext3_chain chain;
+    u64 before = inode->blocks;
     int error;
 
     *fresh = false;
@@ -256,6 +257,8 @@ int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u
         ext3_chain_put(&chain);
     }
     write_unlock(&ei->map_lock);
+    if (error != 0 && inode->blocks != before) /* indirect blocks that lead nowhere yet */
+        ext3_write_inode(h, inode);
     return error;
 }
 

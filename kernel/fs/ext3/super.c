@@ -389,8 +389,12 @@ static int mount(struct super *super, const char *options)
 static int write_data(struct journal_data *data, bool wait)
 {
     struct ext3_inode *ei = container_of(data, struct ext3_inode, data);
+    int error;
 
-    return object_writeback(&ei->vfs.object, 0, OBJECT_END, wait);
+    /* Pages for whose requests there was no memory are still dirty. The transaction must not go before them. */
+    while ((error = object_writeback(&ei->vfs.object, 0, OBJECT_END, wait)) == -ENOMEM && wait)
+        sched_yield();
+    return error;
 }
 
 static struct inode *alloc_inode(struct super *super)

@@ -47,16 +47,10 @@ static u32 free_slots(struct ext3_handle *h, struct inode *inode, le32 *slot, u3
     return i;
 }
 
-/* Frees the slots from the chain's end on, at most N, then what is empty above: how many slots. */
-static u32 free_piece(struct ext3_handle *h, struct inode *inode, struct ext3_chain *chain, u32 n)
+/* Frees the blocks of numbers on the chain that are empty, from its end up. One that leads nowhere is also what a write
+ * leaves that found no room for its data. */
+static void free_empty(struct ext3_handle *h, struct inode *inode, struct ext3_chain *chain)
 {
-    struct buffer *b = chain->buffer[chain->level];
-
-    if (b != NULL)
-        ext3_access(h, b);
-    n = free_slots(h, inode, chain->slot[chain->level], n);
-    if (b != NULL)
-        ext3_dirty(h, b);
     for (unsigned level = chain->level; level > 0 && is_empty(chain->buffer[level]); level--) {
         u32 block = from_le32(*chain->slot[level - 1]);
         struct buffer *above = chain->buffer[level - 1];
@@ -69,6 +63,19 @@ static u32 free_piece(struct ext3_handle *h, struct inode *inode, struct ext3_ch
         ext3_free_blocks(h, block, 1, true);
         uncount(inode, 1);
     }
+}
+
+/* Frees the slots from the chain's end on, at most N, then what is empty above: how many slots. */
+static u32 free_piece(struct ext3_handle *h, struct inode *inode, struct ext3_chain *chain, u32 n)
+{
+    struct buffer *b = chain->buffer[chain->level];
+
+    if (b != NULL)
+        ext3_access(h, b);
+    n = free_slots(h, inode, chain->slot[chain->level], n);
+    if (b != NULL)
+        ext3_dirty(h, b);
+    free_empty(h, inode, chain);
     return n;
 }
 
@@ -84,6 +91,7 @@ static int free_some(struct ext3_handle *h, struct inode *inode, u32 *at, u32 en
     if (chain.level + 1 < chain.depth) {
         n = ext3_chain_hole(h->fs, &chain);
         n = MIN(n, end - *at);
+        free_empty(h, inode, &chain);
     } else {
         n = MIN(ext3_chain_slots(h->fs, &chain), end - *at);
         n = free_piece(h, inode, &chain, n);
@@ -106,6 +114,11 @@ int ext3_free_range(struct ext3_handle *h, struct inode *inode, u32 first, u32 e
         error = free_some(h, inode, &first, end);
         ei->last_physical = 0;
         write_unlock(&ei->map_lock);
+        if (error == -ENOMEM) { /* nobody would find these blocks again */
+            sched_yield();
+            error = 0;
+            continue;
+        }
         if (error == -EFBIG)
             return 0;                             /* past the last block that a file can have */
         if (error == -EUCLEAN || error == -EIO) { /* an unreadable branch: leave it, free the rest */

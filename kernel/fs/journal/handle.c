@@ -152,8 +152,10 @@ static int step(struct journal *j, unsigned credits, bool goes_on)
     if (t == NULL) {
         spin_unlock(&j->lock);
         t = kmalloc(sizeof(*t));
-        if (t == NULL)
-            return -ENOMEM;
+        if (t == NULL) { /* a change that has begun must go on */
+            sched_yield();
+            return 0;
+        }
         spin_lock(&j->lock);
     }
     if (j->running == NULL && j->aborted == 0 && j->free_blocks >= room_to_begin(j)) {

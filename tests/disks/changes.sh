@@ -1,10 +1,16 @@
-# Remounting read-only while others change the file system; and a disk without indirect tables, whose ring of requests fills up.
+# What is easily lost: changes under way while the file system is remounted read-only or memory is short, and requests for which
+# the disk's ring has no room.
 . tests/disks/disks.sh
 
 new_disk remounted 16M -b 1024 -J size=1
 on_disk remount --smp 2 --debug -- /root/remount /dev/vdb 30
 is "$status:$out" "0:done" "names change while the file system is remounted read-only, and back"
 is_clean "... the disk is clean after it"
+
+new_disk scarce 16M -b 1024 -J size=1
+on_disk memory --smp 2 --debug -- /root/memory /dev/vdb
+is "$status:$out" "0:done" "allocations fail in the middle of changes, while the journal commits"
+is_clean "... nothing is half done"
 
 new_disk narrow 64M -b 1024
 guest --drive "$disk" --qemu "-global virtio-blk-device.indirect_desc=off -global virtio-blk-device.queue-size=8" -- sh -c '
