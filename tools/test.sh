@@ -15,6 +15,8 @@
 #   libvm-linux  the same on Debian's Linux (not among all)
 #   apps      apps/NAME/test.sh and tests/X.c (the program NAME-X): the programs that use libvm, in the guest; the C programs
 #             first on the host under ASan and UBSan; apps-linux on Debian's Linux (not among all)
+#   selftests Linux's own tests of its memory calls, from Debian's package of its source (not among all: it is 150 MB);
+#             selftests-linux on Debian's Linux
 #   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
 #
 # GROUP may be narrowed to programs: guest:mmaptest,cow  programs:tar  linux:signals  apps:store,store-crash
@@ -211,6 +213,24 @@ run_clients_linux()
     run_clients_with clients-linux linux "" "$1"
 }
 
+# run_selftests_with LABEL KERNEL NAMES
+run_selftests_with()
+{
+    folder=$(sh "$ROOT/tests/selftests/build.sh") || die "Linux's tests cannot be built"
+    prepare_disk "$OUT/selftests.img" "$BUILD/disk.img"
+    "$ROOT/tools/disk.sh" add "$OUT/selftests.img" "$folder" /selftests
+    in_machine "$1" 'sh /selftests/run $p' "$(chosen "$(cd "$folder" && ls | grep -v '^run$')" "$3")" \
+        "$OUT/selftests.img" "$2" --smp 2 --mem 3G
+    rm -f "$OUT/selftests.img"
+}
+
+run_selftests() { run_selftests_with selftests run "$1"; }
+run_selftests_linux()
+{
+    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
+    run_selftests_with selftests-linux linux "$1"
+}
+
 run_linux()
 {
     make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
@@ -371,8 +391,8 @@ mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
 [ $# -gt 0 ] || set -- unit crash front disks guest programs clients libvm apps
 for group; do
     case ${group%%:*} in
-    unit | crash | front | disks | guest | programs | clients | clients-long | clients-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
-    *) die "no group of tests '$group': unit, crash, front, disks, guest, programs, clients, clients-long, clients-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
+    unit | crash | front | disks | guest | programs | clients | clients-long | clients-linux | selftests | selftests-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
+    *) die "no group of tests '$group': unit, crash, front, disks, guest, programs, clients, clients-long, clients-linux, selftests, selftests-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
     esac
 done
 exec 9>"$OUT/lock"

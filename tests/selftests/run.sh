@@ -1,0 +1,29 @@
+#!/bin/sh
+# run TEST, in the guest: one of Linux's memory tests. What is not TAP becomes TAP; an expected failure is a pass.
+cd "$(dirname "$0")" || exit 1
+
+case $1 in
+uffd-unit-tests)
+    ./"$1" | awk '/^Testing .*\.\.\. / { n++; t = $0; sub(/\.\.\. .*/, "", t); print (/done$/ ? "ok " n " - " t : /skipped/ ? "ok " n " - " t " # SKIP" : "not ok " n " - " t " " $0) }
+        END { print "1.." n + 0 }'
+    ;;
+uffd-stress)
+    n=0
+    for memory in anon shmem shmem-private; do
+        n=$((n + 1))
+        if ./"$1" "$memory" 8 16 >/tmp/out 2>&1; then
+            echo "ok $n - $memory"
+        else
+            sed 's/^/# /' /tmp/out
+            echo "not ok $n - $memory"
+        fi
+    done
+    echo "1..$n"
+    ;;
+transhuge-stress) ./"$1" -d 5 2>/dev/null ;;
+*)
+    status=0
+    ./"$1" || status=$?
+    [ $status -ne 4 ] # 4: all are skipped
+    ;;
+esac
