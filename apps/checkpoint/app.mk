@@ -1,0 +1,1 @@
+checkpoint_CFLAGS := -D_GNU_SOURCE -Iapps/checkpoint
