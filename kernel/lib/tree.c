@@ -105,12 +105,23 @@ static void fix_insert(struct tree *tree, struct tree_node *n)
     tree->root->red = false;
 }
 
-void tree_insert(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **link)
+static inline void hang(struct tree_node *node, struct tree_node *parent, struct tree_node **link)
 {
     node->parent = parent;
     node->left = node->right = NULL;
     node->red = true;
     *link = node;
+}
+
+void tree_insert_known(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **link)
+{
+    hang(node, parent, link);
+    fix_insert(tree, node);
+}
+
+void tree_insert(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **link)
+{
+    hang(node, parent, link);
     update(tree, node);
     tree_refresh(tree, parent);
     fix_insert(tree, node);

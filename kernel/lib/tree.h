@@ -23,6 +23,8 @@ struct tree {
 
 /* Links NODE as PARENT's child in *LINK (which is &parent->left, &parent->right or &tree->root) and rebalances. */
 void tree_insert(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **link);
+/* The same, where the augmented values above NODE have its own in them already. */
+void tree_insert_known(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **link);
 void tree_remove(struct tree *tree, struct tree_node *node);
 void tree_refresh(struct tree *tree, struct tree_node *node);
 struct tree_node *tree_first(const struct tree *tree);

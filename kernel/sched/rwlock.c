@@ -58,7 +58,7 @@ static bool take_as_waiter(struct rwlock *l)
     return false;
 }
 
-static __attribute__((noinline)) void write_lock_contended(struct rwlock *l)
+void write_lock_contended(struct rwlock *l)
 {
     struct waiter waiter = {.thread = current, .exclusive = true};
 
@@ -73,19 +73,7 @@ static __attribute__((noinline)) void write_lock_contended(struct rwlock *l)
     wait_finish(&waiter);
 }
 
-void write_lock(struct rwlock *l)
-{
-    if (unlikely(!write_trylock(l)))
-        write_lock_contended(l);
-}
-
-void write_unlock(struct rwlock *l)
-{
-    atomic_and(&l->state, ~WRITER);
-    memory_barrier(); /* the state before the look at who waits: wait_prepare has it the other way round */
-    if (unlikely(!list_empty(&l->waiters.waiters)))
-        wake_one(&l->waiters);
-}
+void write_unlock_contended(struct rwlock *l) { wake_one(&l->waiters); }
 
 void write_downgrade(struct rwlock *l)
 {

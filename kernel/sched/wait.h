@@ -125,9 +125,23 @@ static inline void read_unlock(struct rwlock *l)
     if (!read_unlock_begin(l))
         read_unlock_contended(l);
 }
-void write_lock(struct rwlock *l);
 bool write_trylock(struct rwlock *l);
-void write_unlock(struct rwlock *l);
+void write_lock_contended(struct rwlock *l);
+void write_unlock_contended(struct rwlock *l);
+static inline void write_lock(struct rwlock *l)
+{
+    u32 free = 0;
+
+    if (unlikely(!atomic_cas_acquire(&l->state, &free, RWLOCK_WRITER)))
+        write_lock_contended(l);
+}
+static inline void write_unlock(struct rwlock *l)
+{
+    atomic_and(&l->state, ~RWLOCK_WRITER);
+    memory_barrier(); /* the state before the look at who waits: wait_prepare has it the other way round */
+    if (unlikely(!list_empty(&l->waiters.waiters)))
+        write_unlock_contended(l);
+}
 void write_downgrade(struct rwlock *l); /* writer becomes reader */
 
 #endif

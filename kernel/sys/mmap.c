@@ -42,7 +42,7 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
 
 static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags);
 
-static long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
+static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
 {
     struct mapping m = {.offset = offset};
     struct file *file = fd_get(fd);
@@ -65,17 +65,11 @@ static long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned fl
     return result;
 }
 
-static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags)
+static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot, unsigned flags)
 {
     struct mapping m = {.max_prot = PROT_ALL};
     long result;
 
-    if (flags & MAP_HUGETLB)
-        return -ENOMEM; /* no pool of huge pages */
-    if ((flags & MAP_TYPE) == MAP_DROPPABLE && (flags & (MAP_LOCKED | MAP_GROWSDOWN)))
-        return -EINVAL;
-    if ((flags & MAP_TYPE) == MAP_PRIVATE || (flags & MAP_TYPE) == MAP_DROPPABLE)
-        return space_mmap(current->space, address, length, prot, flags, &m);
     if (flags & MAP_GROWSDOWN)
         return -EINVAL;
     if (!(flags & MAP_NORESERVE) && !may_commit(current->space, DIV_ROUND_UP(length, PAGE_SIZE)))
@@ -87,6 +81,19 @@ static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags
     result = space_mmap(current->space, address, length, prot, flags, &m);
     file_put(m.file);
     return result;
+}
+
+static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags)
+{
+    static const struct mapping private_memory = {.max_prot = PROT_ALL};
+
+    if (flags & MAP_HUGETLB)
+        return -ENOMEM; /* no pool of huge pages */
+    if ((flags & MAP_TYPE) == MAP_DROPPABLE && (flags & (MAP_LOCKED | MAP_GROWSDOWN)))
+        return -EINVAL;
+    if ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_DROPPABLE)
+        return map_shared_memory(address, length, prot, flags);
+    return space_mmap(current->space, address, length, prot, flags, &private_memory);
 }
 
 DEFINE_SYSCALL(sys_mmap)

@@ -115,7 +115,7 @@ static u64 limit_for(const struct space *s)
     return limit - MIN(limit, reserve);
 }
 
-bool may_commit(const struct space *s, u64 n)
+bool may_commit_many(const struct space *s, u64 n)
 {
     unsigned mode = load_relaxed(&vm_settings.overcommit_memory);
 

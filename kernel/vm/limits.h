@@ -27,7 +27,12 @@ bool vm_counts_exactly(void);
 /* RLIMIT_AS, and for private writable pages RLIMIT_DATA, let S have N pages more. => S's lock */
 bool within_limits(const struct space *s, u64 n, bool is_data);
 /* There is, or is promised by overcommitting, memory for N pages more. S: who wants them, or NULL. */
-bool may_commit(const struct space *s, u64 n);
+bool may_commit_many(const struct space *s, u64 n);
+#define COMMITTED_ANYHOW 256 /* pages; so many any machine has */
+static inline bool may_commit(const struct space *s, u64 n)
+{
+    return (n <= COMMITTED_ANYHOW && vm_settings.overcommit_memory != OVERCOMMIT_NEVER) || may_commit_many(s, n);
+}
 /* RLIMIT_MEMLOCK lets S lock N pages more. => S's lock */
 bool within_lock_limit(const struct space *s, u64 n);
 /* Whether anything may be locked at all (EPERM). */

@@ -13,24 +13,24 @@ int map_range(struct space *s, const struct vma *template, struct list *removed)
 {
     struct vma *above = vma_find(s, template->start), *below = vma_below(s, above), *v;
 
-    if (below != NULL && vma_continues(below, template)) {
+    if (below != NULL && below->end == template->start && vma_continues(below, template)) {
         below->flags = vma_merged_flags(below->flags, template->flags);
         vma_resize(below, below->start, template->end);
         if (above != NULL)
             vma_merge_below(s, above, removed);
         return 0;
     }
-    if (above != NULL && vma_continues(template, above)) {
+    if (above != NULL && above->start == template->end && vma_continues(template, above)) {
         above->flags = vma_merged_flags(above->flags, template->flags);
         vma_resize(above, template->start, above->end);
         return 0;
     }
     if (!has_room_for_vma(s))
         return -ENOMEM;
-    v = vma_alloc();
+    v = vma_take(s);
     if (v == NULL)
         return -ENOMEM;
-    *v = *template;
+    vma_describe(v, template);
     if (v->file != NULL)
         vm_file_ops->get(v->file);
     vma_insert(s, v, above);

@@ -63,6 +63,7 @@ static void destroy(struct space *s)
     pt_destroy(s, vma_forget_objects(s));
     vma_remove_all(s, &removed);
     vma_free_list(&removed);
+    vma_drop_spare(s);
     if (s->layout.exe != NULL)
         vm_file_ops->put(s->layout.exe);
     asid_free(s->asid);

@@ -157,6 +157,25 @@ static void prune_tables(struct space *s, u64 start, u64 end, struct tlb_batch *
             pt_prune(s, w.va, batch);
 }
 
+#define FEW_ENTRIES 8
+
+/* A look at few entries in a table that was used lately tells that nothing is mapped in [start, end). Not if the table
+ * has no others: it should go. => write lock */
+static inline bool has_no_entries(struct space *s, u64 start, u64 end)
+{
+    struct page *table;
+    pte_t *pte, all = 0;
+
+    if (end - start > FEW_ENTRIES * PAGE_SIZE || (end - 1) >> SPAN_SHIFT != start >> SPAN_SHIFT)
+        return false;
+    pte = pt_in_known_leaf(s, start, &table);
+    if (pte == NULL || table->table_live == 0)
+        return false;
+    for (u64 n = (end - start) >> PAGE_SHIFT; n > 0; n--)
+        all |= *pte++;
+    return all == 0;
+}
+
 int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
 {
     struct vma *v = vma_find(s, start), *next;
@@ -176,7 +195,8 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
     if (unlikely(s->has_userfaults) && userfault_note_unmap(s, start, end, removed) != 0)
         return -ENOMEM;
     tlb_begin(&batch, s);
-    zap_range(s, start, end, &batch);
+    if (!has_no_entries(s, start, end))
+        zap_range(s, start, end, &batch);
     for (; v != NULL && v->start < end; v = next) {
         next = v->above;
         if (v->start < start) {
@@ -185,7 +205,7 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
             vma_resize(v, end, v->end);
         } else {
             vma_remove(s, v);
-            list_add(removed, &v->removed_link);
+            vma_give_up(s, v, removed);
         }
     }
     if (batch.emptied)

@@ -16,16 +16,19 @@ static struct vma *vma_of(const struct tree_node *node) { return node ? containe
 #define GAP_CAP (16 * GIB)
 
 /* The free bytes below V, and what new mappings get of them: the part below mmap_top. */
-static void note_gap(struct vma *v, u64 below_end)
+static inline void note_gap(struct vma *v, u64 below_end)
 {
-    u64 high = MIN(v->start, v->space->mmap_top);
+    struct space *s = v->space;
+    u64 high = MIN(v->start, s->mmap_top);
 
     v->gap = v->start - below_end;
     v->usable = high > below_end ? MIN(high - below_end, GAP_CAP) : 0;
+    if (v->gap >= s->gap_hint_size && s->gap_hint != NULL && v->start > s->gap_hint->start)
+        s->gap_hint = v;
 }
 
 /* tree.update: a bound for the usable gaps of a subtree. It must not be too small, so the nodes above hear of a larger
- * one; that it has become smaller is left to the search that is misled by it (highest_gap). */
+ * one at once (raise_bounds); that it has become smaller is left to the search that is misled by it (highest_gap). */
 static bool update_gap(struct tree_node *node)
 {
     struct vma *v = vma_of(node);
@@ -37,6 +40,12 @@ static bool update_gap(struct tree_node *node)
         max = MAX(max, vma_of(node->right)->max_gap);
     v->max_gap = max;
     return max > old;
+}
+
+static inline void raise_bounds(struct tree_node *node, u64 usable)
+{
+    for (; node != NULL && vma_of(node)->max_gap < usable; node = node->parent)
+        vma_of(node)->max_gap = usable;
 }
 
 void vma_tree_init(struct tree *tree)
@@ -69,6 +78,31 @@ void vma_free(struct vma *v)
     kfree(v);
 }
 
+struct vma *vma_take(struct space *s)
+{
+    struct vma *v = s->spare;
+
+    if (v == NULL)
+        return vma_alloc();
+    s->spare = NULL;
+    return v;
+}
+
+void vma_give_up(struct space *s, struct vma *v, struct list *removed)
+{
+    if (v->file == NULL && s->spare == NULL)
+        s->spare = v;
+    else
+        list_add(removed, &v->removed_link);
+}
+
+void vma_drop_spare(struct space *s)
+{
+    if (s->spare != NULL)
+        vma_free(s->spare);
+    s->spare = NULL;
+}
+
 void vma_free_all(struct list *removed)
 {
     struct vma *v, *tmp;
@@ -82,10 +116,10 @@ void vma_free_all(struct list *removed)
     }
 }
 
-static void set_gap(struct space *s, struct vma *v, u64 below_end)
+static inline void set_gap(struct vma *v, u64 below_end)
 {
     note_gap(v, below_end);
-    tree_refresh(&s->vmas, &v->node);
+    raise_bounds(&v->node, v->usable);
 }
 
 /* Totals that limits and /proc look at: MORE pages, or fewer, like V's. */
@@ -124,6 +158,12 @@ static void unlock_mappings(const struct vma *v)
         mutex_unlock(&v->object->mappings_lock);
 }
 
+static inline void link_below(struct space *s, struct vma *v, struct tree_node *parent, struct tree_node **link)
+{
+    raise_bounds(parent, v->usable);
+    tree_insert_known(&s->vmas, &v->node, parent, link);
+}
+
 /* => the object's mappings locked, as for the next */
 static void insert_locked(struct space *s, struct vma *v, struct vma *above)
 {
@@ -133,18 +173,18 @@ static void insert_locked(struct space *s, struct vma *v, struct vma *above)
     v->below = below;
     v->above = above;
     note_gap(v, below ? below->end : 0);
-    v->max_gap = 0;
+    v->max_gap = v->usable;
     if (below != NULL)
         below->above = v;
     *(above != NULL ? &above->below : &s->highest) = v;
     if (above != NULL && above->node.left == NULL)
-        tree_insert(&s->vmas, &v->node, &above->node, &above->node.left);
+        link_below(s, v, &above->node, &above->node.left);
     else if (below != NULL) /* nothing is right of it below the one above */
-        tree_insert(&s->vmas, &v->node, &below->node, &below->node.right);
+        link_below(s, v, &below->node, &below->node.right);
     else
-        tree_insert(&s->vmas, &v->node, NULL, &s->vmas.root);
+        link_below(s, v, NULL, &s->vmas.root);
     if (above != NULL)
-        set_gap(s, above, v->end);
+        set_gap(above, v->end);
     s->last_found = v;
     s->n_vmas++;
     count_pages(s, v, vma_pages(v));
@@ -174,13 +214,19 @@ static void resize_locked(struct vma *v, u64 start, u64 end)
     if (v->object != NULL)
         mappings_link(v);
     if (lower_moves)
-        set_gap(s, v, v->below ? v->below->end : 0);
+        set_gap(v, v->below ? v->below->end : 0);
     if (upper_moves && v->above != NULL)
-        set_gap(s, v->above, end);
+        set_gap(v->above, end);
+    else if (upper_moves)
+        s->gap_hint = NULL;
 }
 
 void vma_insert(struct space *s, struct vma *v, struct vma *above)
 {
+    if (v->object == NULL) {
+        insert_locked(s, v, above);
+        return;
+    }
     lock_mappings(v);
     insert_locked(s, v, above);
     unlock_mappings(v);
@@ -188,6 +234,10 @@ void vma_insert(struct space *s, struct vma *v, struct vma *above)
 
 void vma_resize(struct vma *v, u64 start, u64 end)
 {
+    if (v->object == NULL) {
+        resize_locked(v, start, end);
+        return;
+    }
     lock_mappings(v);
     resize_locked(v, start, end);
     unlock_mappings(v);
@@ -205,7 +255,9 @@ static void remove_locked(struct space *s, struct vma *v)
         below->above = above;
     *(above != NULL ? &above->below : &s->highest) = below;
     if (above != NULL)
-        set_gap(s, above, below ? below->end : 0);
+        set_gap(above, below ? below->end : 0);
+    if (s->gap_hint == v || above == NULL)
+        s->gap_hint = above;
     s->n_vmas--;
     count_pages(s, v, -vma_pages(v));
     if (s->last_found == v)
@@ -214,6 +266,10 @@ static void remove_locked(struct space *s, struct vma *v)
 
 void vma_remove(struct space *s, struct vma *v)
 {
+    if (v->object == NULL) {
+        remove_locked(s, v);
+        return;
+    }
     lock_mappings(v);
     remove_locked(s, v);
     unlock_mappings(v);
@@ -239,7 +295,7 @@ void vma_remove_all(struct space *s, struct list *removed)
     struct vma *v = s->highest, *below;
 
     s->vmas.root = NULL;
-    s->highest = s->last_found = NULL;
+    s->highest = s->last_found = s->gap_hint = NULL;
     s->n_vmas = 0;
     for (; v != NULL; v = below) {
         below = v->below;
@@ -249,11 +305,11 @@ void vma_remove_all(struct space *s, struct list *removed)
 
 int vma_cut(struct space *s, struct vma *v, u64 start, u64 end)
 {
-    struct vma *upper = vma_alloc();
+    struct vma *upper = vma_take(s);
 
     if (upper == NULL)
         return -ENOMEM;
-    *upper = *v;
+    vma_describe(upper, v);
     upper->start = end;
     upper->offset += end - v->start;
     if (upper->file != NULL)
@@ -286,7 +342,7 @@ void vma_merge_below(struct space *s, struct vma *v, struct list *removed)
     remove_locked(s, v);
     resize_locked(below, below->start, end);
     unlock_mappings(v);
-    list_add(removed, &v->removed_link);
+    vma_give_up(s, v, removed);
 }
 
 /* What a new mapping must keep clear below a vma that grows down. */
@@ -297,6 +353,18 @@ static bool range_is_free(struct space *s, u64 start, u64 end)
     struct vma *v = vma_find(s, start);
 
     return v == NULL || v->start >= end + guard_below(v);
+}
+
+/* The highest start of LENGTH free bytes in the gap below V, and below TOP; 0 = none. */
+static inline u64 room_below(const struct vma *v, u64 length, u64 top)
+{
+    u64 low, high;
+
+    if (v->gap < length)
+        return 0;
+    low = MAX(v->start - v->gap, (u64)USER_MIN);
+    high = v->start > guard_below(v) ? MIN(v->start - guard_below(v), top) : 0;
+    return high >= low + length ? high - length : 0;
 }
 
 static bool may_hold(const struct tree_node *node, u64 want) { return node != NULL && vma_of(node)->max_gap >= want; }
@@ -310,20 +378,17 @@ static u64 highest_gap(struct space *s, struct tree_node *tree, u64 length, u64 
 
     do {
         struct vma *v = vma_of(node);
-        u64 found, low, high;
+        u64 found;
 
         if (may_hold(node->right, want)) {
             found = v->start < top ? highest_gap(s, node->right, length, want, top) : 0; /* gaps from v->end on */
             if (found != 0)
                 return found;
         }
-        if (v->gap >= length) {
-            low = MAX(v->start - v->gap, (u64)USER_MIN);
-            high = v->start > guard_below(v) ? MIN(v->start - guard_below(v), top) : 0;
-            if (high >= low + length) {
-                store_relaxed(&s->last_found, v);
-                return high - length;
-            }
+        found = room_below(v, length, top);
+        if (found != 0) {
+            s->last_found = v;
+            return found;
         }
         last = node;
         node = node->left;
@@ -346,12 +411,35 @@ static u64 gap_above(struct space *s, u64 length, u64 top)
     return 0;
 }
 
+#define HINT_STEPS 3
+
+/* What highest_gap would find in the first few gaps that can be large enough. */
+static inline u64 hinted_gap(struct space *s, u64 length)
+{
+    struct vma *v = s->gap_hint;
+
+    if (length < s->gap_hint_size)
+        return 0;
+    for (unsigned i = 0; i < HINT_STEPS && v != NULL; i++, v = v->below) {
+        u64 found = room_below(v, length, s->mmap_top);
+
+        if (found != 0) {
+            s->gap_hint = s->last_found = v;
+            s->gap_hint_size = length;
+            return found;
+        }
+    }
+    return 0;
+}
+
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
 {
     u64 limit = arch_user_address_limit(), want = MIN(length, GAP_CAP), end, found;
 
     if (length > limit)
         return 0;
+    if (hint == 0 && top == s->mmap_top && (found = hinted_gap(s, length)) != 0)
+        return found;
     if (hint >= USER_MIN && hint <= limit - length && range_is_free(s, hint, hint + length))
         return hint;
     end = MAX(s->highest ? s->highest->end : 0, (u64)USER_MIN);
@@ -359,5 +447,11 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
         return top - length;
     if (top > s->mmap_top && (found = gap_above(s, length, top)) != 0)
         return found;
-    return may_hold(s->vmas.root, want) ? highest_gap(s, s->vmas.root, length, want, top) : 0;
+    if (!may_hold(s->vmas.root, want) || (found = highest_gap(s, s->vmas.root, length, want, top)) == 0)
+        return 0;
+    if (top >= s->mmap_top) {
+        s->gap_hint = s->last_found;
+        s->gap_hint_size = length;
+    }
+    return found;
 }

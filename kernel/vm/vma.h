@@ -89,6 +89,9 @@ struct space {
     struct tree vmas;
     struct vma *highest;    /* NULL: there is none */
     struct vma *last_found; /* where the last look-up ended; a hint */
+    struct vma *spare;      /* free, for the next mapping; or NULL */
+    struct vma *gap_hint;   /* what is free above it and below mmap_top is too small for gap_hint_size; or NULL */
+    u64 gap_hint_size;
     unsigned n_vmas;
 
     pte_t *root;
@@ -192,6 +195,11 @@ struct vma *vma_forget_objects(struct space *s);
 void vma_remove_all(struct space *s, struct list *removed);
 struct vma *vma_alloc(void); /* contents undefined */
 void vma_free(struct vma *v);
+/* The same, for S and at best without an allocation: S keeps one that it does not need. => write lock */
+struct vma *vma_take(struct space *s);
+/* V, removed, is kept as that one, or goes onto REMOVED. */
+void vma_give_up(struct space *s, struct vma *v, struct list *removed);
+void vma_drop_spare(struct space *s);
 /* Moves V's borders; the range that is added is free. */
 void vma_resize(struct vma *v, u64 start, u64 end);
 /* Takes [start, end) out of the middle of V: what is above is a new vma, v->above. -ENOMEM. => write lock */
@@ -209,6 +217,20 @@ void vma_tree_init(struct tree *tree);
 u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot);
 /* Takes V's pages out of the space's totals, or puts them in: around a change of its default protection. */
 void vma_count_pages(struct space *s, const struct vma *v, bool add);
+
+/* What V is; where it is linked is another matter. */
+static inline void vma_describe(struct vma *v, const struct vma *like)
+{
+    v->start = like->start;
+    v->end = like->end;
+    v->object = like->object;
+    v->file = like->file;
+    v->offset = like->offset;
+    v->userfault = like->userfault;
+    v->prot = like->prot;
+    v->max_prot = like->max_prot;
+    v->flags = like->flags;
+}
 
 /* Flags of vmas that became one: entries keep their protection, and what one of them did not track nobody knows. */
 static inline u32 vma_merged_flags(u32 a, u32 b) { return ((a | b) & ~(u32)VMA_TRACKED) | (a & b & VMA_TRACKED); }

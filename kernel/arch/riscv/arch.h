@@ -95,7 +95,9 @@ void arch_clear_root(u64 *root); /* ... and takes it out again */
 int arch_map_kernel_page(u64 va, u64 pfn);
 u64 arch_unmap_kernel_page(u64 va);
 u64 arch_image_pfn(const void *p);   /* the frame behind an address of the kernel image */
-u64 arch_user_address_limit(void); /* first address past user space: 1 << 38, 1 << 47, 1 << 56 */
+extern u64 user_address_limit; /* set at boot */
+/* The first address past user space: 1 << 38, 1 << 47, 1 << 56. */
+static inline u64 arch_user_address_limit(void) { return user_address_limit; }
 
 /* ---- threads ---- */
 /* Saves callee-saved registers of PREV and continues NEXT; returns (in NEXT) the thread that ran before on this

@@ -38,7 +38,7 @@ static pte_t stack_table1[STACK_TABLES][PT_ENTRIES] TABLE_ALIGNED;
 static pte_t direct_table1[PT_ENTRIES] TABLE_ALIGNED, direct_table0[IMAGE_TABLES][PT_ENTRIES] TABLE_ALIGNED;
 
 static struct spinlock stack_map_lock;
-static u64 user_address_limit;
+u64 user_address_limit;
 u64 stack_map_generation;
 
 /* Isolated, the kernel's entries are of its ASID alone: none may serve user mode, whatever its table says. */
@@ -210,8 +210,6 @@ void arch_set_root(u64 root_pfn, unsigned asid)
 }
 
 u64 arch_image_pfn(const void *p) { return image_virt_to_phys(p) >> PAGE_SHIFT; }
-
-u64 arch_user_address_limit(void) { return user_address_limit; }
 
 /* The level-0 entry for VA in the stack area; makes its table if CREATE. => stack_map_lock held */
 static pte_t *stack_entry(u64 va, bool create)
