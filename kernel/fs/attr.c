@@ -37,21 +37,11 @@ int inode_change(struct inode *inode, struct attributes *attr)
     return error;
 }
 
-/* The mode without the bits that a change of the contents or the owner takes away. S_ISGID without group execution once
- * meant mandatory locking. */
-static u32 without_privileges(u32 mode)
+int inode_strip_set_bits(struct inode *inode)
 {
-    mode &= ~(u32)S_ISUID;
-    if (mode & 0010)
-        mode &= ~(u32)S_ISGID;
-    return mode;
-}
+    struct attributes attr = {.valid = ATTR_MODE, .mode = mode_without_privileges(inode->mode)};
 
-int inode_strip_privileges(struct inode *inode)
-{
-    struct attributes attr = {.valid = ATTR_MODE, .mode = without_privileges(inode->mode)};
-
-    if (likely(attr.mode == inode->mode) || !S_ISREG(inode->mode) || current->cred == NULL ||
+    if (attr.mode == inode->mode || !S_ISREG(inode->mode) || current->cred == NULL ||
         capable(current->cred, CAP_FSETID))
         return 0;
     return change_locked(inode, &attr);
@@ -108,9 +98,9 @@ int inode_chown(struct inode *inode, u32 uid, u32 gid)
     if (changes_gid && !privileged && !(cred->fsuid == inode->uid && (cred_in_group(cred, gid) || gid == inode->gid)))
         return -EPERM;
     attr.valid = (changes_uid ? ATTR_UID : 0) | (changes_gid ? ATTR_GID : 0);
-    if (S_ISREG(inode->mode) && without_privileges(inode->mode) != inode->mode) { /* even root's, as Linux does */
+    if (S_ISREG(inode->mode) && mode_without_privileges(inode->mode) != inode->mode) { /* even root's, as Linux does */
         attr.valid |= ATTR_MODE;
-        attr.mode = without_privileges(inode->mode);
+        attr.mode = mode_without_privileges(inode->mode);
     }
     return inode_change(inode, &attr);
 }

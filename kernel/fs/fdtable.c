@@ -167,24 +167,16 @@ struct file *fd_get(int fd)
     return NULL;
 }
 
-bool fd_use(int fd, bool any, struct fd_use *use)
+bool fd_use_shared(int fd, bool any, struct fd_use *use)
 {
-    struct fd_table *t = current->files;
-
-    use->referenced = false;
-    if (likely(load_relaxed(&t->refs) == 1)) {
-        use->file = file_at(t, (unsigned)fd);
-    } else {
-        use->file = fd_table_file(t, fd);
-        use->referenced = use->file != NULL;
-    }
+    use->file = fd_table_file(current->files, fd);
+    use->referenced = true;
     if (use->file == NULL)
         return false;
-    if (!any && unlikely(is_path_only(use->file))) {
-        fd_release(use);
-        return false;
-    }
-    return true;
+    if (any || !is_path_only(use->file))
+        return true;
+    file_put(use->file);
+    return false;
 }
 
 int fd_table_next(struct fd_table *t, int fd)

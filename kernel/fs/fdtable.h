@@ -27,7 +27,19 @@ struct fd_use {
 };
 
 /* The file of FD for the length of a system call; false = EBADF. O_PATH files only with ANY. fd_release ends it. */
-bool fd_use(int fd, bool any, struct fd_use *use);
+bool fd_use_shared(int fd, bool any, struct fd_use *use);
+static inline bool fd_use(int fd, bool any, struct fd_use *use)
+{
+    const struct fd_table *t = current->files;
+
+    if (unlikely(load_relaxed(&t->refs) != 1))
+        return fd_use_shared(fd, any, use);
+    use->referenced = false;
+    if (unlikely((unsigned)fd >= t->capacity))
+        return false;
+    use->file = t->files[fd];
+    return likely(use->file != NULL) && (any || likely(!(use->file->flags & O_PATH)));
+}
 static inline void fd_release(struct fd_use *use)
 {
     if (use->referenced)

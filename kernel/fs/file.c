@@ -139,22 +139,6 @@ ssize_t file_write(struct file *file, const void *buf, size_t n, u64 pos)
 
 /* ---- times ---- */
 
-static bool is_later(const struct timespec64 *a, const struct timespec64 *b)
-{
-    return a->sec > b->sec || (a->sec == b->sec && a->nsec > b->nsec);
-}
-
-/* relatime: only when the file changed since, or once a day (mount(8)). */
-static bool atime_is_due(const struct inode *inode)
-{
-    struct timespec64 now;
-
-    if (!is_later(&inode->atime, &inode->mtime) || !is_later(&inode->atime, &inode->ctime))
-        return true;
-    now = current_time(inode);
-    return now.sec - inode->atime.sec >= 24 * 3600;
-}
-
 void path_accessed(const struct path *path)
 {
     struct inode *inode = path_inode(path);
@@ -163,7 +147,7 @@ void path_accessed(const struct path *path)
     if (inode->super->read_only || (flags & (MS_NOATIME | MS_RDONLY)) ||
         ((flags & MS_NODIRATIME) && S_ISDIR(inode->mode)))
         return;
-    if ((flags & MS_STRICTATIME) || atime_is_due(inode))
+    if ((flags & MS_STRICTATIME) || inode_atime_is_due(inode))
         inode_touch(inode, ATTR_ATIME);
 }
 

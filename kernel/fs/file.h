@@ -13,6 +13,23 @@ int inode_allow_write(struct inode *inode); /* -ETXTBSY */
 int inode_deny_write(struct inode *inode);
 void path_accessed(const struct path *path);
 
+static inline bool is_later(const struct timespec64 *a, const struct timespec64 *b)
+{
+    return a->sec > b->sec || (a->sec == b->sec && a->nsec > b->nsec);
+}
+
+/* relatime: only when the file changed since, or once a day (mount(8)); and only if that would be another time than it
+ * has. */
+static inline bool inode_atime_is_due(const struct inode *inode)
+{
+    const s64 day = 24 * 3600 * (s64)NSEC_PER_SEC;
+    s64 age = (s64)(time_ns() + time_realtime_offset()) - inode->atime.sec * (s64)NSEC_PER_SEC;
+
+    if (likely(is_later(&inode->atime, &inode->mtime) && is_later(&inode->atime, &inode->ctime)))
+        return age >= day;
+    return (u64)(age - inode->atime.nsec) >= MAX(TIME_STEP, inode->super->time_granularity);
+}
+
 /* epoll.c */
 void epoll_forget_file(struct file *file);
 
@@ -31,8 +48,21 @@ long pipe_set_size(struct file *file, u64 bytes);
 /* Changes attributes with the inode locked for writing; ctime is set too. => all permission checks done */
 int inode_change(struct inode *inode, struct attributes *attr);
 int inode_truncate(struct inode *inode, u64 size);
+/* The mode without the bits that a change of the contents or the owner takes away. S_ISGID without group execution once
+ * meant mandatory locking. */
+static inline u32 mode_without_privileges(u32 mode)
+{
+    mode &= ~(u32)S_ISUID;
+    if (mode & 0010)
+        mode &= ~(u32)S_ISGID;
+    return mode;
+}
 /* A write by somebody without CAP_FSETID takes setuid and setgid bits away. => inode->lock for writing */
-int inode_strip_privileges(struct inode *inode);
+int inode_strip_set_bits(struct inode *inode);
+static inline int inode_strip_privileges(struct inode *inode)
+{
+    return likely(!(inode->mode & (S_ISUID | S_ISGID))) ? 0 : inode_strip_set_bits(inode);
+}
 
 /* read_write.c */
 ssize_t file_read_uio(struct file *file, struct uio *uio, u64 *pos);

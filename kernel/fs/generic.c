@@ -1,6 +1,7 @@
 /* File operations for file systems whose files live in the page cache, and what write(2) does to a regular file besides
  * moving bytes. */
 #include "fs/file.h"
+#include "fs/mount.h"
 #include "lib/rlimit.h"
 #include "proc/task.h"
 
@@ -12,12 +13,15 @@
 
 ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos)
 {
+    struct inode *inode = file->inode;
+    const struct mount *mount = file->path.mount;
     ssize_t done;
 
     if (uio->left == 0)
         return 0;
-    done = object_read(&file->inode->object, uio, pos, &file->readahead);
-    if (done >= 0)
+    done = object_read(&inode->object, uio, pos, &file->readahead);
+    /* Short for the usual options; file_accessed knows them all. */
+    if (done >= 0 && ((mount != NULL && (mount->flags & MS_STRICTATIME)) || unlikely(inode_atime_is_due(inode))))
         file_accessed(file);
     return done;
 }
@@ -38,6 +42,14 @@ static int keep_to_limits(const struct inode *inode, struct uio *uio, u64 pos)
     return 0;
 }
 
+/* Whether inode_touch would write the times that INODE has. */
+static inline bool was_touched_now(const struct inode *inode)
+{
+    s64 age = (s64)(time_ns() + time_realtime_offset()) - inode->mtime.sec * (s64)NSEC_PER_SEC - inode->mtime.nsec;
+
+    return (u64)age < TIME_STEP && inode->ctime.nsec == inode->mtime.nsec && inode->ctime.sec == inode->mtime.sec;
+}
+
 ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
 {
     struct inode *inode = file->inode;
@@ -55,7 +67,8 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
     if (done == 0)
         done = inode_strip_privileges(inode);
     if (done == 0) {
-        inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+        if (!was_touched_now(inode))
+            inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
         done = object_write(&inode->object, uio, pos);
     }
     write_unlock(&inode->lock);

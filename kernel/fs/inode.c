@@ -60,8 +60,6 @@ void inode_counts(u64 *cached, u64 *in_use)
 
 /* ---- times and owners ---- */
 
-/* As coarse as Linux's: what happens within one step needs no second write of the inode. */
-#define TIME_STEP (4 * NSEC_PER_MSEC)
 
 struct timespec64 current_time(const struct inode *inode)
 {

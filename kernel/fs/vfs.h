@@ -337,6 +337,8 @@ void inode_dirty_pages(struct object *o);   /* for object_ops.dirtied */
 int inode_setattr(struct inode *inode, const struct attributes *attr); /* copies fields, marks dirty; not the size */
 /* A fresh inode's owner, group (setgid directories), mode and times, as creat(2) wants. */
 void inode_init_owner(struct inode *inode, const struct inode *dir, u32 mode);
+/* As coarse as Linux's: what happens within one step needs no second write of the inode. */
+#define TIME_STEP (4 * NSEC_PER_MSEC)
 struct timespec64 current_time(const struct inode *inode); /* realtime, cut to the file system's granularity */
 /* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME := now; marks dirty. */
 void inode_touch(struct inode *inode, unsigned attr_times);

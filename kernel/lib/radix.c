@@ -69,9 +69,16 @@ static struct radix_node *find_leaf(const struct radix *r, u64 index, struct rad
 
 void *radix_get(const struct radix *r, u64 index)
 {
-    const struct radix_node *n = find_leaf(r, index, NULL);
+    const struct radix_node *n = r->root;
+    unsigned shift = r->height * SLOT_BITS;
 
-    return n == NULL ? NULL : n->slot[slot_of(index, 0)];
+    if (n == NULL || is_beyond(index, r->height))
+        return NULL;
+    do {
+        shift -= SLOT_BITS;
+        n = n->slot[index >> shift & SLOT_MASK]; /* the last one is the entry */
+    } while (shift > 0 && n != NULL);
+    return (void *)n;
 }
 
 void radix_replace(struct radix *r, u64 index, void *item)

@@ -15,26 +15,41 @@ typedef u64 __attribute__((may_alias)) word;
 
 static bool is_word_aligned(const void *p) { return ((u64)p & (WORD - 1)) == 0; }
 
-/* Eight loads, then eight stores. */
-static inline void copy_eight_words(word *d, const word *s)
-{
-    u64 a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], i = s[7];
+#define COPY_STEP 64 /* words */
 
-    d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = i;
-}
-
-static void copy_aligned_words(word *d, const word *s, size_t words)
+/* Two loads and two stores for two words, and three more instructions for each step. The words that make no whole step
+ * go first: the code of a step is entered so far before its end as they need. => upwards; not both are changed by
+ * others */
+static inline void copy_aligned_words(word *d, const word *s, size_t words)
 {
-    for (; words >= 32; words -= 32, d += 32, s += 32) {
-        copy_eight_words(d, s);
-        copy_eight_words(d + 8, s + 8);
-        copy_eight_words(d + 16, s + 16);
-        copy_eight_words(d + 24, s + 24);
-    }
-    for (; words >= 8; words -= 8, d += 8, s += 8)
-        copy_eight_words(d, s);
-    while (words-- > 0)
+    const word *end = s + words;
+    size_t odd = words % COPY_STEP, pairs = odd & ~1ul;
+    u64 at, x, y;
+
+    if (odd & 1)
         *d++ = *s++;
+    d += pairs;
+    s += pairs;
+    __asm__ volatile(".option push\n"
+                     ".option norvc\n"
+                     "la %[at], 2f\n"
+                     "sub %[at], %[at], %[code]\n"
+                     "jr %[at]\n"
+                     "1: addi %[d], %[d], 64 * 8\n"
+                     "addi %[s], %[s], 64 * 8\n"
+                     ".set offset, -64 * 8\n"
+                     ".rept 32\n"
+                     "ld %[x], offset(%[s])\n"
+                     "ld %[y], offset + 8(%[s])\n"
+                     "sd %[x], offset(%[d])\n"
+                     "sd %[y], offset + 8(%[d])\n"
+                     ".set offset, offset + 16\n"
+                     ".endr\n"
+                     "2: bltu %[s], %[end], 1b\n"
+                     ".option pop\n"
+                     : [d] "+r"(d), [s] "+r"(s), [at] "=&r"(at), [x] "=&r"(x), [y] "=&r"(y)
+                     : [end] "r"(end), [code] "r"(pairs * 8)
+                     : "memory");
 }
 
 /* => D aligned, S not */
@@ -58,6 +73,10 @@ void *memcpy(void *dst, const void *src, size_t n)
     const u8 *s = src;
     size_t words;
 
+    if (likely((((u64)d | (u64)s | n) & (WORD - 1)) == 0)) {
+        copy_aligned_words((word *)d, (const word *)s, n / WORD);
+        return dst;
+    }
     if (n >= 2 * WORD) {
         for (; !is_word_aligned(d); n--)
             *d++ = *s++;

@@ -25,7 +25,7 @@ typedef ssize_t (*move_fn)(struct file *file, struct uio *uio, u64 *pos);
 static bool has_position(const struct file *file) { return file->ops->seek != NULL; }
 
 /* A read or write at the file's own position. */
-static ssize_t move_at_position(struct file *file, struct uio *uio, move_fn move)
+static inline ssize_t move_at_position(struct file *file, struct uio *uio, move_fn move)
 {
     u64 nowhere = 0;
     bool shared;
@@ -42,7 +42,7 @@ static ssize_t move_at_position(struct file *file, struct uio *uio, move_fn move
     return done;
 }
 
-static ssize_t move_at(struct file *file, struct uio *uio, s64 offset, move_fn move)
+static inline ssize_t move_at(struct file *file, struct uio *uio, s64 offset, move_fn move)
 {
     u64 pos = (u64)offset;
 
@@ -83,7 +83,7 @@ DEFINE_SYSCALL(sys_write)
     return done;
 }
 
-static long positioned(int fd, u64 buffer, u64 n, s64 offset, move_fn move)
+static inline_fn long positioned(int fd, u64 buffer, u64 n, s64 offset, move_fn move)
 {
     struct fd_use use;
     struct uio uio;

@@ -16,6 +16,8 @@ void page_clear_and_wake(struct page *page, u32 bits);
 
 /* object.c */
 void cache_init(void);
+/* The loaded pages of [INDEX, INDEX + N) up to the first that is not, with references: how many. Never sleeps. */
+unsigned object_find_run(struct object *o, u64 index, unsigned n, struct page **pages);
 /* Enters a new page, whose flags are set, at INDEX: 0, -EEXIST, -ENOMEM; -ERANGE if BELOW_SIZE and it would begin past
  * the size. The cache has its own reference then. */
 int object_insert(struct object *o, u64 index, struct page *page, bool below_size);
@@ -44,7 +46,7 @@ void page_hold_back(struct page *page);
 extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages; /* atomic */
 /* A fifth of memory may be dirty. A writer that finds more writes its own object O out, and waits for that when as much
  * again is on its way. */
-bool writers_must_wait(void);
+static inline bool writers_must_wait(void) { return load_relaxed(&nr_dirty_pages) >= page_total_count() / 5; }
 void throttle_writer(struct object *o);
 
 /* readahead.c */

@@ -111,7 +111,7 @@ void object_remove_locked(struct object *o, struct page *page)
 /* ---- finding pages ---- */
 
 /* The page at INDEX with a reference, in whatever state; NULL. */
-static struct page *lookup(struct object *o, u64 index)
+static inline struct page *lookup(struct object *o, u64 index)
 {
     u64 flags = spin_lock_irqsave(&o->lock);
     struct page *page = radix_get(&o->pages, index);
@@ -135,6 +135,29 @@ struct page *object_find_page(struct object *o, u64 index)
         return page;
     page_put(page);
     return NULL;
+}
+
+unsigned object_find_run(struct object *o, u64 index, unsigned n, struct page **pages)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    unsigned found;
+
+    radix_get_run(&o->pages, index, n, (void **)pages);
+    for (found = 0; found < n; found++) {
+        struct page *page = pages[found];
+        u32 state;
+
+        if (page == NULL || is_marker(page))
+            break;
+        state = load_relaxed(&page->flags);
+        if ((state & (PG_UPTODATE | PG_LOADING)) != PG_UPTODATE)
+            break;
+        page_get(page);
+        if (unlikely(!(state & PG_REFERENCED)))
+            atomic_or(&page->flags, PG_REFERENCED);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return found;
 }
 
 bool object_has_page(struct object *o, u64 index)

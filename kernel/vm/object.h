@@ -64,10 +64,10 @@ struct object {
     u64 size;           /* bytes; the file's length. Changes by object_write and object_set_size only. */
     u64 nr_pages, nr_dirty;
     bool stays_in_memory; /* its pages do not go to swap: shmctl(SHM_LOCK) */
-    u32 writeback;      /* pages under write-back */
-    int error;          /* a failed write-back since the last report: -EIO, -ENOSPC */
-    u32 error_sequence; /* counts them; files remember what they have reported */
-    int read_error;     /* why a page could not be read the last time: -EIO, -ENOMEM */
+    u32 writeback;        /* pages under write-back */
+    int error;            /* a failed write-back since the last report: -EIO, -ENOSPC */
+    u32 error_sequence;   /* counts them; files remember what they have reported */
+    int read_error;       /* why a page could not be read the last time: -EIO, -ENOMEM */
     struct mutex mappings_lock;
     struct tree mappings; /* the vmas that show it: vm/mappings.h */
 };
@@ -108,6 +108,9 @@ void page_write_done(struct page *page, int error);
 int object_set_size(struct object *o, u64 size);
 /* Drops whole pages of [from, to) bytes (a punched hole), zeroes partial ones; unmaps them. */
 int object_punch(struct object *o, u64 from, u64 to);
+/* The blocks of that hole are free now: pages that it covers in part have no place for what it covers. 0, -EIO,
+ * -ENOMEM. */
+int object_unplace(struct object *o, u64 from, u64 to);
 /* Writes dirty pages of [from, to] bytes; WAIT: until they are on the disk (its cache). 0 or the first error. */
 int object_writeback(struct object *o, u64 from, u64 to, bool wait);
 #define OBJECT_END UINT64_MAX

@@ -10,16 +10,18 @@
 #include "vm/fault.h"
 #include "vm/kmalloc.h"
 
-/* Up to N bytes from offset AT of page INDEX; -errno. */
-static ssize_t read_piece(struct object *o, struct uio *u, struct readahead *ra, u64 index, unsigned at, size_t n)
+#define READ_RUN 16 /* pages that one look at the cache gives at most */
+
+/* Up to N bytes from offset AT of page INDEX, which was not there; -errno. */
+static noinline_fn ssize_t read_missing(struct object *o, struct uio *u, struct readahead *ra, u64 index, unsigned at,
+                                        size_t n)
 {
-    struct page *page = object_find_page(o, index);
+    struct page *page;
     size_t done;
 
-    if (page == NULL && object_is_memory(o) && !object_has_page(o, index))
+    if (object_is_memory(o) && !object_has_page(o, index))
         return (ssize_t)uio_clear_out(u, n);
-    if (page == NULL)
-        page = object_get_page(o, index, ra);
+    page = object_get_page(o, index, ra);
     if (IS_ERR(page))
         return PTR_ERR(page);
     if (ra != NULL)
@@ -29,22 +31,52 @@ static ssize_t read_piece(struct object *o, struct uio *u, struct readahead *ra,
     return (ssize_t)done;
 }
 
-ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra)
+/* Up to N bytes from offset AT of the first of PAGES on, whose references are given up; fewer only at a bad address. */
+static size_t read_run(struct uio *u, struct page **pages, unsigned n_pages, unsigned at, size_t n)
 {
+    size_t done = 0;
+
+    for (unsigned i = 0; i < n_pages; i++) {
+        size_t piece = MIN(n - done, PAGE_SIZE - at), copied;
+
+        if (likely(piece > 0)) {
+            copied = uio_copy_out(u, (char *)page_address(pages[i]) + at, piece);
+            done += copied;
+            if (unlikely(copied < piece))
+                n = done;
+        }
+        page_put(pages[i]);
+        at = 0;
+    }
+    return done;
+}
+
+static noinline_fn ssize_t read_all(struct object *o, struct uio *u, u64 *pos, struct readahead *ra)
+{
+    struct page *pages[READ_RUN];
     ssize_t total = 0;
 
     while (u->left > 0) {
         u64 size = load_relaxed(&o->size), index = *pos >> PAGE_SHIFT;
-        unsigned at = *pos & PAGE_MASK;
-        size_t n = MIN(u->left, PAGE_SIZE - at);
+        unsigned at = *pos & PAGE_MASK, found;
+        size_t n;
         ssize_t done;
 
         if (*pos >= size)
             break;
-        n = MIN(n, size - *pos);
-        done = read_piece(o, u, ra, index, at, n);
-        if (done < 0)
-            return total > 0 ? total : done;
+        n = MIN(u->left, size - *pos);
+        n = MIN(n, READ_RUN * PAGE_SIZE - at);
+        found = object_find_run(o, index, (unsigned)((at + n + PAGE_MASK) >> PAGE_SHIFT), pages);
+        n = MIN(n, MAX(found, 1u) * PAGE_SIZE - at);
+        if (likely(found > 0)) {
+            if (ra != NULL && ra->window != 0)
+                readahead_hit(o, ra, index + found - 1);
+            done = (ssize_t)read_run(u, pages, found, at, n);
+        } else {
+            done = read_missing(o, u, ra, index, at, n);
+            if (done < 0)
+                return total > 0 ? total : done;
+        }
         *pos += (u64)done;
         total += done;
         if (ra != NULL)
@@ -54,6 +86,32 @@ ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead 
         cond_resched();
     }
     return total;
+}
+
+ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra)
+{
+    u64 size = load_relaxed(&o->size), at = *pos;
+    struct page *page;
+    size_t n;
+
+    if (at >= size)
+        return 0;
+    n = MIN(u->left, size - at);
+    if ((at & PAGE_MASK) + n > PAGE_SIZE)
+        return read_all(o, u, pos, ra);
+    page = object_find_page(o, at >> PAGE_SHIFT); /* one page, and it is there: as most often */
+    if (unlikely(page == NULL))
+        return read_all(o, u, pos, ra);
+    if (ra != NULL && ra->window != 0)
+        readahead_hit(o, ra, at >> PAGE_SHIFT);
+    n = uio_copy_out(u, (char *)page_address(page) + (at & PAGE_MASK), n);
+    page_put(page);
+    if (unlikely(n == 0))
+        return u->left > 0 ? -EFAULT : 0;
+    *pos = at + n;
+    if (ra != NULL)
+        ra->next = *pos >> PAGE_SHIFT;
+    return (ssize_t)n;
 }
 
 static int prepare(struct object *o, u64 index, unsigned at, size_t n)
@@ -133,9 +191,25 @@ static ssize_t store_cached(struct object *o, struct uio *u, struct page *page, 
     return error != 0 ? error : done;
 }
 
-static bool needs_store(const struct object *o, u64 index, unsigned at, size_t n)
+static noinline_fn bool has_no_place(struct object *o, struct page *page, u64 index, unsigned at, size_t n)
 {
-    return o->ops->store != NULL && !o->ops->is_placed((struct object *)(u64)o, index, at, at + (unsigned)n);
+    u64 size = load_relaxed(&o->size), all = MIN(size - MIN(size, index << PAGE_SHIFT), PAGE_SIZE);
+
+    if (at + n <= all && o->ops->is_placed(o, index, 0, (unsigned)all)) {
+        note_placed(page);
+        return false;
+    }
+    return !o->ops->is_placed(o, index, at, at + (unsigned)n);
+}
+
+/* Whether bytes [at, at + n) of PAGE lack blocks, or lie past the end. => the file's write lock */
+static inline bool needs_store(struct object *o, struct page *page, u64 index, unsigned at, size_t n)
+{
+    if (o->ops->store == NULL)
+        return false;
+    if (likely((load_acquire(&page->flags) & PG_PLACED) && (index << PAGE_SHIFT) + at + n <= load_relaxed(&o->size)))
+        return false;
+    return has_no_place(o, page, index, at, n);
 }
 
 /* ---- */
@@ -150,7 +224,7 @@ static ssize_t write_cached(struct object *o, struct uio *u, struct page *page, 
         page = object_get_page(o, index, NULL);
     if (IS_ERR(page))
         return PTR_ERR(page);
-    if (needs_store(o, index, at, n)) {
+    if (needs_store(o, page, index, at, n)) {
         done = store_cached(o, u, page, index, at, n);
         if (done > 0 && (load_relaxed(&page->flags) & PG_FETCHABLE))
             atomic_and(&page->flags, ~(u32)PG_FETCHABLE);
@@ -162,7 +236,7 @@ static ssize_t write_cached(struct object *o, struct uio *u, struct page *page, 
         page_put(page);
         return error;
     }
-    if (n == PAGE_SIZE)
+    if (n == PAGE_SIZE && o->ops->store == NULL)
         note_placed(page);
     done = (ssize_t)uio_copy_in(u, (char *)page_address(page) + at, n);
     if (done > 0) {
@@ -242,6 +316,23 @@ static ssize_t write_new(struct object *o, struct uio *u, u64 index, unsigned at
     return error != 0 ? error : (ssize_t)n;
 }
 
+/* One page that is there, all of whose bytes have their place: the common case of what write_cached does. */
+static inline ssize_t overwrite(struct uio *u, struct page *page, u64 *pos)
+{
+    size_t done = uio_copy_in(u, (char *)page_address(page) + (*pos & PAGE_MASK), u->left);
+    u32 flags = load_relaxed(&page->flags);
+
+    if (likely(done > 0)) {
+        if (!(flags & PG_DIRTY))
+            page_set_dirty(page);
+        if (unlikely(flags & PG_FETCHABLE))
+            atomic_and(&page->flags, ~(u32)PG_FETCHABLE);
+    }
+    page_put(page);
+    *pos += done;
+    return done > 0 ? (ssize_t)done : -EFAULT;
+}
+
 static ssize_t write_piece(struct object *o, struct uio *u, u64 pos, size_t n)
 {
     u64 index = pos >> PAGE_SHIFT, size = load_relaxed(&o->size);
@@ -255,7 +346,7 @@ static ssize_t write_piece(struct object *o, struct uio *u, u64 pos, size_t n)
     return done == -EAGAIN ? write_cached(o, u, page, index, at, n) : done;
 }
 
-ssize_t object_write(struct object *o, struct uio *u, u64 *pos)
+static noinline_fn ssize_t write_all(struct object *o, struct uio *u, u64 *pos)
 {
     u64 old_size = load_relaxed(&o->size);
     ssize_t total = 0;
@@ -280,4 +371,23 @@ ssize_t object_write(struct object *o, struct uio *u, u64 *pos)
     if (load_relaxed(&o->size) > old_size)
         object_unplace_tail(o, old_size);
     return total;
+}
+
+ssize_t object_write(struct object *o, struct uio *u, u64 *pos)
+{
+    u64 at = *pos, index = at >> PAGE_SHIFT;
+    struct page *page = NULL;
+    ssize_t done;
+
+    if (likely(u->left - 1 < PAGE_SIZE - (at & PAGE_MASK)) && at + u->left <= load_relaxed(&o->size))
+        page = object_find_page(o, index);
+    if (page != NULL && likely(load_acquire(&page->flags) & PG_PLACED)) {
+        done = overwrite(u, page, pos);
+        if (unlikely(writers_must_wait()))
+            throttle_writer(o);
+        return done;
+    }
+    if (page != NULL)
+        page_put(page);
+    return write_all(o, u, pos);
 }

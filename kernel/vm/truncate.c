@@ -128,6 +128,31 @@ int object_set_size(struct object *o, u64 size)
     return 0;
 }
 
+/* A part of page INDEX has lost its place: the next store asks again, and what was stored meanwhile goes the same way.
+ */
+static int unplace_part(struct object *o, u64 index, unsigned from, unsigned to)
+{
+    struct page *page = from < to ? object_find_page(o, index) : NULL;
+
+    if (page == NULL)
+        return 0;
+    atomic_and(&page->flags, ~(u32)PG_PLACED);
+    rmap_write_protect(o, index, index);
+    page_put(page);
+    return zero_part(o, index, from, to);
+}
+
+int object_unplace(struct object *o, u64 from, u64 to)
+{
+    unsigned first = from & PAGE_MASK, last = to & PAGE_MASK;
+    int error;
+
+    if (from >> PAGE_SHIFT == to >> PAGE_SHIFT)
+        return unplace_part(o, from >> PAGE_SHIFT, first, last);
+    error = first > 0 ? unplace_part(o, from >> PAGE_SHIFT, first, PAGE_SIZE) : 0;
+    return error != 0 ? error : unplace_part(o, to >> PAGE_SHIFT, 0, last);
+}
+
 int object_punch(struct object *o, u64 from, u64 to)
 {
     u64 first = size_in_pages(from), end = to >> PAGE_SHIFT; /* whole pages: [first, end) */

@@ -101,42 +101,67 @@ static inline void *pin_user(u64 va, pte_t need, u64 *flags)
 void *user_pin_read(u64 va, u64 *flags) { return pin_user(va, NEED_READ, flags); }
 void *user_pin_write(u64 va, u64 *flags) { return pin_user(va, NEED_WRITE, flags); }
 
-size_t copy_from_user_partial(void *dst, const void *user_src, size_t n)
+/* Moves N bytes to (TO_USER) or from user memory at VA: bytes not moved. */
+static inline_fn size_t move_slowly(u64 va, char *kernel, size_t n, bool to_user)
 {
-    u64 va = (u64)user_src, flags;
+    u64 flags;
 
     while (n > 0) {
         size_t chunk = MIN(n, PAGE_SIZE - (va & PAGE_MASK));
-        void *p = pin_user(va, NEED_READ, &flags);
+        void *p = pin_user(va, to_user ? NEED_WRITE : NEED_READ, &flags);
 
         if (p == NULL)
             break;
-        memcpy(dst, p, chunk);
+        memcpy(to_user ? p : kernel, to_user ? kernel : p, chunk);
         irq_restore(flags);
-        dst = (char *)dst + chunk;
+        kernel += chunk;
         va += chunk;
         n -= chunk;
     }
     return n;
 }
 
+static noinline_fn size_t read_slowly(u64 va, void *dst, size_t n) { return move_slowly(va, dst, n, false); }
+static noinline_fn size_t write_slowly(u64 va, const void *src, size_t n)
+{
+    return move_slowly(va, (char *)(u64)src, n, true);
+}
+
+/* As move_slowly, within one page that is there; else false. */
+static inline_fn bool move_present(u64 va, char *kernel, size_t n, bool to_user)
+{
+    u64 flags;
+    void *p = pin_present(va, to_user ? NEED_WRITE : NEED_READ, &flags);
+
+    if (unlikely(p == NULL))
+        return false;
+    memcpy(to_user ? p : kernel, to_user ? kernel : p, n);
+    irq_restore(flags);
+    return true;
+}
+
+/* Most copies lie in one page, or in two, that are there. */
+static inline_fn size_t move(u64 va, char *kernel, size_t n, bool to_user)
+{
+    size_t here = PAGE_SIZE - (va & PAGE_MASK);
+
+    if (likely(n <= here)) {
+        if (likely(move_present(va, kernel, n, to_user)))
+            return 0;
+    } else if (move_present(va, kernel, here, to_user)) {
+        va += here;
+        kernel += here;
+        n -= here;
+        if (likely(n <= PAGE_SIZE && move_present(va, kernel, n, to_user)))
+            return 0;
+    }
+    return to_user ? write_slowly(va, kernel, n) : read_slowly(va, kernel, n);
+}
+
+size_t copy_from_user_partial(void *dst, const void *user_src, size_t n) { return move((u64)user_src, dst, n, false); }
 size_t copy_to_user_partial(void *user_dst, const void *src, size_t n)
 {
-    u64 va = (u64)user_dst, flags;
-
-    while (n > 0) {
-        size_t chunk = MIN(n, PAGE_SIZE - (va & PAGE_MASK));
-        void *p = pin_user(va, NEED_WRITE, &flags);
-
-        if (p == NULL)
-            break;
-        memcpy(p, src, chunk);
-        irq_restore(flags);
-        src = (const char *)src + chunk;
-        va += chunk;
-        n -= chunk;
-    }
-    return n;
+    return move((u64)user_dst, (char *)(u64)src, n, true);
 }
 
 /* Bytes not cleared. */

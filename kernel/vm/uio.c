@@ -4,18 +4,6 @@
 #include "lib/string.h"
 #include "vm/uaccess.h"
 
-static void init_one(struct uio *u, void *buffer, size_t n, bool kernel)
-{
-    u->one = (struct iovec){(u64)buffer, n};
-    u->vec = &u->one;
-    u->offset = 0;
-    u->left = n;
-    u->kernel = kernel;
-}
-
-void uio_init_user(struct uio *u, void *user_buffer, size_t n) { init_one(u, user_buffer, n, false); }
-void uio_init_kernel(struct uio *u, void *buffer, size_t n) { init_one(u, buffer, n, true); }
-
 int uio_init_vector(struct uio *u, const struct iovec *vec, unsigned count)
 {
     u64 sum = 0;
@@ -73,6 +61,6 @@ static size_t move(struct uio *u, enum direction direction, void *buffer, size_t
     return done;
 }
 
-size_t uio_copy_out(struct uio *u, const void *src, size_t n) { return move(u, TO_UIO, (void *)(u64)src, n); }
-size_t uio_copy_in(struct uio *u, void *dst, size_t n) { return move(u, FROM_UIO, dst, n); }
+size_t uio_copy_out_pieces(struct uio *u, const void *src, size_t n) { return move(u, TO_UIO, (void *)(u64)src, n); }
+size_t uio_copy_in_pieces(struct uio *u, void *dst, size_t n) { return move(u, FROM_UIO, dst, n); }
 size_t uio_clear_out(struct uio *u, size_t n) { return move(u, ZERO_UIO, NULL, n); }

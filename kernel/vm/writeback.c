@@ -115,8 +115,6 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait)
     return load_relaxed(&o->error_sequence) != errors ? o->error : 0;
 }
 
-bool writers_must_wait(void) { return load_relaxed(&nr_dirty_pages) >= page_total_count() / 5; }
-
 void throttle_writer(struct object *o)
 {
     if (likely(!writers_must_wait()) || o->ops->write_pages == NULL)

@@ -318,6 +318,35 @@ static void space(void)
     close(fd);
 }
 
+/* Reads and writes of all small lengths at all alignments, in memory and in the file, and no byte beside them. */
+static void small_transfers(void)
+{
+    static unsigned char content[2048], shadow[2048], room[2048];
+    int fd, wrong = 0;
+
+    for (unsigned i = 0; i < sizeof(content); i++)
+        content[i] = (unsigned char)(i * 7 + i / 256);
+    fd = make_file("small", content, sizeof(content));
+    for (unsigned n = 0; n < 1100; n += n < 600 ? 1 : 37)
+        for (unsigned at = n % 8; at < 16; at += 3) {
+            unsigned from = (at * 5 + n) % 16;
+
+            memset(room, 0xee, sizeof(room));
+            wrong += pread(fd, room + at, n, from) != (ssize_t)n || memcmp(room + at, content + from, n) != 0;
+            wrong += room[at + n] != 0xee || (at > 0 && room[at - 1] != 0xee);
+            memcpy(shadow, content, sizeof(content));
+            memcpy(shadow + from, room + at, n);
+            memset(room + at, (int)n, n);
+            memset(shadow + from, (int)n, n);
+            wrong += pwrite(fd, room + at, n, from) != (ssize_t)n;
+            wrong += pread(fd, room, sizeof(room), 0) != sizeof(room) || memcmp(room, shadow, sizeof(room)) != 0;
+            wrong += pwrite(fd, content, sizeof(content), 0) != sizeof(content);
+        }
+    IS(wrong, 0, "small reads and writes at all alignments");
+    close(fd);
+    NEED(unlink("small"));
+}
+
 /* An open file without a name works until it is closed. */
 static void nameless(void)
 {
@@ -393,6 +422,7 @@ static void body(void)
     large_offsets();
     IS(in_child(with_file_limit, NULL).signal, SIGXFSZ, "RLIMIT_FSIZE: short writes, EFBIG, SIGXFSZ");
     EXITS(with_few_files, NULL, 0, "RLIMIT_NOFILE: EMFILE");
+    small_transfers();
     big_transfers();
     space();
     nameless();

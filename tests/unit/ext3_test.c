@@ -8,6 +8,8 @@
 
 #include "tests/unit/ext3host/model.c"
 
+#include "vm/fault.h"
+
 static void test_random(unsigned block_size, unsigned inode_size, const char *more, unsigned rounds, unsigned steps)
 {
     make_image(block_size, inode_size, "12M", more);
@@ -81,6 +83,46 @@ static void test_sparse(unsigned block_size)
     CHECK(host_truncate(inode, 14 * block_size) == 0, "... truncated");
     CHECK(inode->blocks == 0, "... has no blocks left");
     CHECK(ext3_of(inode)->free_blocks == used, "... and the disk has them back");
+    inode_put(inode);
+    host_unmount(super);
+    CHECK(is_clean(), "... clean");
+}
+
+/* As a mapping stores. */
+static void store(struct inode *inode, u64 at, char c, size_t n)
+{
+    struct page *page = object_get_page(&inode->object, at >> PAGE_SHIFT, NULL);
+
+    if (!page_prepare_now(&inode->object, page))
+        CHECK(page_prepare_stores(&inode->object, page, at >> PAGE_SHIFT) == 0, "... a store is prepared");
+    memset((char *)page_address(page) + (at & PAGE_MASK), c, n);
+    page_put(page);
+}
+
+/* A hole smaller than a page: what is written and stored there later has no place yet, whatever the page had before. */
+static void test_hole_in_page(void)
+{
+    char page[4096], back[8192];
+    struct inode *inode;
+
+    make_image(1024, 256, "12M", "");
+    super = mount_it();
+    inode = host_create(super->root, "holes", 0600);
+    memset(page, 'a', sizeof(page));
+    for (unsigned i = 0; i < 4; i++)
+        CHECK(host_write(inode, i % 2 * 4096, page, 4096) == 4096, "a page is written, twice");
+    store(inode, 0, 'a', 4096);
+    CHECK(host_punch(inode, 1024, 1024) == 0 && host_punch(inode, 4096 + 1024, 1024) == 0, "... holes in pages");
+    CHECK(inode->blocks == 12, "... free blocks");
+    store(inode, 1100, 'b', 100);
+    CHECK(host_write(inode, 4096 + 1100, "cccccccccc", 10) == 10, "... a write into one");
+    host_sync(super);
+    object_drop_clean(&inode->object);
+    CHECK(host_read(inode, 0, back, 8192) == 8192, "... read from the disk");
+    CHECK(back[1023] == 'a' && back[1024] == 0 && back[1100] == 'b' && back[1199] == 'b' && back[1200] == 0,
+          "... what was stored has reached it");
+    CHECK(back[4096 + 1100] == 'c' && back[4096 + 1109] == 'c' && back[4096 + 1110] == 0 && back[4096 + 2048] == 'a',
+          "... what was written too");
     inode_put(inode);
     host_unmount(super);
     CHECK(is_clean(), "... clean");
@@ -591,6 +633,7 @@ int main(int argc, char **argv)
     test_large_directory(4096, 3000, "");
     test_read_while_changing(1024);
     test_read_while_changing(4096);
+    test_hole_in_page();
     test_orphans();
     test_xattrs(1024, 128);
     test_xattrs(4096, 256);

@@ -90,7 +90,6 @@ bool object_has_page(struct object *o, u64 index) { return false; }
 bool object_has_writable_mapping(struct object *o) { return false; }
 bool swapdev_is(const struct block_device *disk) { return false; }
 struct page *object_get_page(struct object *o, u64 index, struct readahead *ra) { return ERR_PTR(-ENOMEM); }
-void uio_init_kernel(struct uio *u, void *buffer, size_t n) { u->left = n; }
 int fifo_open(struct inode *inode, struct file *file) { return -ENXIO; }
 void epoll_forget_file(struct file *file) {}
 ssize_t strncpy_from_user(char *dst, const char *src, size_t size)

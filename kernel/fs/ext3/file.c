@@ -328,6 +328,8 @@ static int fallocate(struct file *file, int mode, u64 offset, u64 length)
     inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
     ext3_write_inode(&h, inode);
     ext3_end(&h);
+    if (error == 0)
+        error = object_unplace(&inode->object, offset, end);
     return error != 0 ? error : h.error;
 }
 
