@@ -141,4 +141,56 @@ MEASURE(appel2_vm, "page", "Appel & Li prot100 + 100 x (trap + unprot) by user t
     return pool_by_traps(trap_open, protect_pool);
 }
 
+MEASURE(vmtrap_dirty, "round", "10 of 100 written, VMTRAP_DIRTY get-and-rearm")
+{
+    static struct vmtrap_range found[POOL];
+    double result = NONE;
+
+    new_pool();
+    if (syscall(VMTRAP_ARM, pool, POOL * PAGE, VMTRAP_TRACK) == 0) {
+        struct vmtrap_range all = {(uintptr_t)pool, POOL * PAGE, 0};
+
+        result = TIMES(9, 20, {
+            struct vmtrap_dirty look = {.ranges = (uintptr_t)&all,
+                                        .n_ranges = 1,
+                                        .found = (uintptr_t)found,
+                                        .max = POOL,
+                                        .flags = VMTRAP_REARM};
+            write_ten();
+            must(syscall(VMTRAP_DIRTY, &look) == 10, "ten are dirty");
+        });
+    }
+    drop_pool();
+    return result;
+}
+
+MEASURE(vmtrap_log, "page", "first store to each of 100 read-only pages, logged and opened by the kernel")
+{
+    static struct {
+        struct vmtrap_log ring;
+        uint64_t entries[128];
+    } log __attribute__((aligned(4096)));
+    double result = NONE;
+    long number = syscall(VMTRAP_LOG, 0, &log.ring, 128);
+
+    new_pool();
+    if (number > 0 && trap_with(trap_open, pool, POOL)) {
+        must(syscall(VMTRAP_ARM, pool, POOL * PAGE, VMTRAP_FAULTS | VMTRAP_LOGGED(number)) == 0, "arm");
+        traps_seen = 0;
+        result = REPEAT(
+            15, POOL,
+            {
+                mprotect(pool, POOL * PAGE, PROT_READ);
+                log.ring.tail = log.ring.head;
+            },
+            {
+                for (int i = 0; i < POOL; i++)
+                    *(volatile char *)(pool + pool_order[i] * PAGE) = 1;
+            },
+            must(log.ring.head - log.ring.tail == POOL && traps_seen == 0, "each page is logged"));
+    }
+    drop_pool();
+    return result;
+}
+
 #endif

@@ -30,15 +30,35 @@ static const u8 saved[] = {1, 2, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29
 
 /* ---- in ---- */
 
+/* The thread remembers its save area, too. */
+static void note_area(struct space *s)
+{
+    u64 flags;
+    void *area = has_trap_handler() ? user_pin_write(current->trap.user_area, &flags) : NULL;
+
+    if (area == NULL)
+        return;
+    vmtrap_note_area(s, area);
+    user_unpin(flags);
+}
+
 bool vmtrap_enter(struct regs *regs, enum fault_access access)
 {
     struct trap_state *trap = &current->trap;
     struct space *s = current->space;
-    enum trap_kind kind = vmtrap_look(s, regs->tval, access);
+    struct trap_log log;
+    enum trap_kind kind = vmtrap_look(s, regs->tval, access, &log);
     struct vmtrap_area *area;
     u64 flags;
 
-    if (kind != TRAP_FAULT)
+    if (kind == TRAP_LOG) {
+        if (vmtrap_log_store(s, &log, regs->tval)) {
+            note_area(s);
+            return true;
+        }
+        kind = vmtrap_look(s, regs->tval, access, NULL);
+    }
+    if (kind != TRAP_FAULT || !has_trap_handler())
         return kind == TRAP_RETRY;
     area = user_pin_write(trap->user_area, &flags);
     if (area == NULL)

@@ -62,7 +62,7 @@ static inline_fn bool page_fault(struct regs *regs, enum fault_access access)
         return false;
     if (unlikely(result != FAULT_ACCERR))
         return page_fault_failed(result, address);
-    if (unlikely(has_trap_handler()) && vmtrap_enter(regs, access))
+    if (unlikely(has_traps()) && vmtrap_enter(regs, access))
         return false;
     return fault_is(SIGSEGV, SEGV_ACCERR, address);
 }

@@ -48,18 +48,26 @@ DEFINE_SYSCALL(sys_vmtrap_protect)
     return done != 0 ? (long)done : error;
 }
 
-static long no_such_call(SYSCALL_ARG(0), SYSCALL_ARG(1), SYSCALL_ARG(2), SYSCALL_ARG(3), SYSCALL_ARG(4), SYSCALL_ARG(5))
+DEFINE_SYSCALL(sys_vmtrap_dirty)
 {
-    return -ENOSYS;
+    struct vmtrap_dirty d;
+    long result;
+
+    if (copy_from_user(&d, (const void *)a0, sizeof(d)) != 0)
+        return -EFAULT;
+    result = space_dirty(current->space, &d);
+    return copy_to_user((void *)a0, &d, sizeof(d)) == 0 ? result : -EFAULT;
 }
+
+DEFINE_SYSCALL(sys_vmtrap_log) { return space_log(current->space, a0, a1, a2); }
 
 /* entry.S: vmtrap_resume, and the way back to user mode */
 long vmtrap_resume_entry(u64, u64, u64, u64, u64, u64);
 long isolated_vmtrap_resume_entry(u64, u64, u64, u64, u64, u64);
 
-#define TABLE(resume)                                                                               \
-    {                                                                                               \
-        sys_vmtrap_register, resume, sys_vmtrap_arm, sys_vmtrap_protect, no_such_call, no_such_call \
+#define TABLE(resume)                                                                                     \
+    {                                                                                                     \
+        sys_vmtrap_register, resume, sys_vmtrap_arm, sys_vmtrap_protect, sys_vmtrap_dirty, sys_vmtrap_log \
     }
 extern const syscall_fn vmtrap_table[], isolated_vmtrap_table[]; /* entry.S's */
 const syscall_fn vmtrap_table[VMTRAP_CALLS] = TABLE(vmtrap_resume_entry);

@@ -9,6 +9,7 @@
  * Cost: one step per leaf table that can be shared, one per live entry elsewhere; tables tell how many they have. A
  * table that was used since the last fork has its pages counted once.
  */
+#include "lib/string.h"
 #include "vm/swap.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
@@ -254,6 +255,8 @@ static void copy_layout(struct space *child, struct space *parent)
     child->has_sealed = parent->has_sealed;
     child->no_huge_pages = parent->no_huge_pages;
     space_inherit_exec_gain(child, parent);
+    memcpy(child->logs, parent->logs, sizeof(child->logs));
+    child->has_logs = parent->has_logs;
     if (child->layout.exe != NULL)
         vm_file_ops->get(child->layout.exe);
 }

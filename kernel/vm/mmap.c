@@ -146,6 +146,7 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
     v.file = m->file;
     v.offset = m->object ? m->offset : 0;
     v.userfault = NULL;
+    v.trap = 0;
     v.prot = prot;
     v.max_prot = m->max_prot;
     v.flags = vma_flags(flags);

@@ -40,7 +40,7 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
 
     while (start < end) {
         struct vma *v = vma_find(s, start);
-        u32 flags;
+        u32 flags, trap;
         int error;
 
         if (v == NULL || v->start >= end)
@@ -55,7 +55,8 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
         if (error != 0)
             return error;
         flags = (v->flags & ~c->clear) | c->set;
-        if (flags == v->flags || (v->flags & c->passes)) {
+        trap = (c->set | c->clear) & VMA_TRAP ? c->trap : v->trap;
+        if ((flags == v->flags && trap == v->trap) || (v->flags & c->passes)) {
             start = v->end;
             continue;
         }
@@ -66,6 +67,7 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
         if ((v->flags | flags) & VMA_TRAP)
             pt_forget_leaves(s);
         v->flags = flags;
+        v->trap = trap;
         vma_count_pages(s, v, true);
         if (flags & VMA_LOCKED)
             swapout_note_locked(s);

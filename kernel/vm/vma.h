@@ -26,6 +26,7 @@
 #include "vm/reclaim.h"
 #include "vm/space.h"
 #include "vm/vm.h"
+#include "vm/vmtrap.h"
 
 struct tlb_batch;
 
@@ -50,6 +51,7 @@ struct vma {
     struct userfault *userfault;   /* who handles its faults, iff VMA_USERFAULT; no reference, see vm/userfault.h */
     unsigned prot, max_prot;       /* PROT_* */
     u32 flags;                     /* VMA_* */
+    u32 trap;                      /* what it is armed for, see vm/vmtrap.h; not 0 iff VMA_TRAP */
 };
 #define VMA_SHARED BIT(0)
 #define VMA_GROWSDOWN BIT(1)
@@ -115,6 +117,8 @@ struct space {
     struct list scan_link; /* vm/swapout.c: the clock's hand is at scan_hand */
     u64 scan_hand;
     bool counts_exactly; /* vm/limits.h */
+    bool has_logs; /* some log is or was open */
+    struct trap_log logs[TRAP_LOGS]; /* under the write lock */
     bool has_sealed;  /* there is a mapping with VMA_SEALED */
     bool has_locked;  /* there are or were mappings with VMA_LOCKED */
     bool scan_barred; /* the hand passes it by: set and read under tables_lock */
@@ -265,6 +269,7 @@ static inline bool has_room_for_vma(const struct space *s)
 
 struct flag_change {
     u32 set, clear, forbidden; /* FORBIDDEN: -EINVAL */
+    u32 trap;                  /* what they are armed for then, if SET or CLEAR has VMA_TRAP */
     bool needs_anonymous;      /* private without object, else -EINVAL */
     bool discards;             /* -EPERM where a seal is in the way */
     bool stops_at_hole;        /* else goes on behind it; -ENOMEM either way */

@@ -47,11 +47,17 @@ void vmtrap_inherit(struct thread *child)
 
 /* ---- what is forbidden ---- */
 
-static bool is_forbidden(const struct vma *v, pte_t e, enum fault_access access)
+/* What ACCESS is, which the entry E in V may forbid. */
+static enum trap_kind kind_of(const struct vma *v, pte_t e, enum fault_access access, bool may_log)
 {
-    unsigned prot = e == 0 ? v->prot : pte_prot(e);
+    unsigned prot = prot_effective(e == 0 ? v->prot : pte_prot(e));
 
-    return (prot_effective(prot) & (unsigned)access) == 0;
+    if (prot & (unsigned)access)
+        return TRAP_RETRY;
+    if (may_log && v->trap >> TRAP_LOG_SHIFT && access == FAULT_WRITE && prot == PROT_READ &&
+        (v->max_prot & PROT_WRITE))
+        return TRAP_LOG;
+    return v->trap & VMTRAP_FAULTS ? TRAP_FAULT : TRAP_NONE;
 }
 
 /* Single pages of V may be protected as vm/vmtrap_quick.c does. */
@@ -71,7 +77,8 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
     u64 generation = load_acquire(&s->leaf_generation);
     struct trap_hint *hint;
 
-    if (v->start == 0) /* entry.S takes stval 0 for none */
+    /* entry.S takes stval 0 for none, and delivers what is forbidden. */
+    if (v->start == 0 || current->trap.user_area == 0 || !(v->trap & VMTRAP_FAULTS))
         return;
     if (trap->noted != generation) {
         if (trap->hints == NULL)
@@ -87,6 +94,8 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
     hint->length = MIN(v->end, span + level_size(1)) - start;
     hint->entries = (u64 *)page_address(table) + pt_index(start, 0);
     hint->absent = pte_mark(v->prot);
+    hint->log = v->trap >> TRAP_LOG_SHIFT;
+    hint->faults = v->trap & VMTRAP_FAULTS;
     hint->table = NULL;
     if (is_plain(s, v) && !(table->flags & PG_HUGE)) {
         if (!(load_relaxed(&v->flags) & VMA_MARKED))
@@ -96,7 +105,7 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
     }
 }
 
-enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access access)
+enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access access, struct trap_log *log)
 {
     enum trap_kind kind = TRAP_NONE;
     struct page *table;
@@ -107,9 +116,11 @@ enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access acces
     v = vma_at(s, address);
     if (v != NULL && (v->flags & VMA_TRAP)) {
         pte = pt_reach(s, address, &table);
-        kind = pte == NULL || is_forbidden(v, load_relaxed(pte), access) ? TRAP_FAULT : TRAP_RETRY;
-        if (kind == TRAP_FAULT && pte != NULL)
+        kind = pte == NULL ? TRAP_NONE : kind_of(v, load_relaxed(pte), access, log != NULL);
+        if (kind > TRAP_RETRY)
             note_hint(s, v, address, table);
+        if (kind == TRAP_LOG)
+            *log = s->logs[(v->trap >> TRAP_LOG_SHIFT) - 1];
     }
     read_unlock(&s->lock);
     return kind;
@@ -140,15 +151,28 @@ void vmtrap_note_area(struct space *s, void *area)
     trap->generation = generation;
 }
 
+static bool is_open_log(const struct space *s, u64 log)
+{
+    return log == 0 || (log <= TRAP_LOGS && load_relaxed(&s->logs[log - 1].ring) != 0);
+}
+
 int space_arm(struct space *s, u64 start, u64 length, u64 what)
 {
-    const struct flag_change arm = {.set = VMA_TRAP, .forbidden = VMA_VDSO, .stops_at_hole = true};
-    const struct flag_change disarm = {.clear = VMA_TRAP, .stops_at_hole = true};
+    const u64 known = VMTRAP_FAULTS | VMTRAP_TRACK | TRAP_LOG_MASK;
+    const struct flag_change change = {.set = (what != 0 ? VMA_TRAP : 0) | (what & VMTRAP_TRACK ? VMA_TRACKED : 0),
+                                       .clear = what != 0 ? 0 : VMA_TRAP,
+                                       .trap = (u32)what,
+                                       .forbidden = VMA_VDSO,
+                                       .stops_at_hole = true};
     u64 end = start + ALIGN_UP(length, PAGE_SIZE);
+    int result;
 
-    if (what > VMTRAP_FAULTS || (start & PAGE_MASK) != 0 || end < start || start + length < start)
+    if ((what & ~known) || (start & PAGE_MASK) != 0 || end < start || start + length < start)
         return -EINVAL;
+    if (!is_open_log(s, what >> TRAP_LOG_SHIFT))
+        return -EBADF;
     if (start == end)
         return 0;
-    return space_change_flags(s, start, end, what == VMTRAP_FAULTS ? &arm : &disarm);
+    result = space_change_flags(s, start, end, &change);
+    return result == 0 && (what & VMTRAP_TRACK) ? space_clean(s, start, end) : result;
 }

@@ -17,7 +17,18 @@
 #include "sched/thread.h"
 #include "vm/space.h"
 
+struct vmtrap_dirty;
 struct vmtrap_range;
+
+#define TRAP_LOGS 8u
+struct trap_log { /* of stores to logged pages: vm/vmtrap_log.c */
+    u64 ring;     /* user address of its head; 0: this log is closed */
+    u32 entries;  /* a power of two */
+};
+
+/* vma->trap is what VMTRAP_ARM was given. */
+#define TRAP_LOG_SHIFT 8
+#define TRAP_LOG_MASK (15ull << TRAP_LOG_SHIFT)
 
 #define TRAP_HINTS 32u
 struct trap_hint {
@@ -26,10 +37,12 @@ struct trap_hint {
     u64 absent;         /* what stands for an entry that is 0 */
     struct page *table; /* its lock is for changes; NULL: they take the long way (vm/vmtrap_quick.c) */
     u64 store;          /* what an entry gets with W */
-    u64 unused[2];
+    u32 log, faults;    /* of vma->trap */
+    u64 unused;
 };
 static_assert(sizeof(struct trap_hint) == 64 && offsetof(struct trap_hint, length) == 8 &&
-                  offsetof(struct trap_hint, entries) == 16 && offsetof(struct trap_hint, absent) == 24,
+                  offsetof(struct trap_hint, entries) == 16 && offsetof(struct trap_hint, absent) == 24 &&
+                  offsetof(struct trap_hint, log) == 48,
               "entry.S knows this");
 
 /* What a forbidden access of the current thread in user mode is. */
@@ -37,8 +50,19 @@ enum trap_kind {
     TRAP_NONE,  /* a signal */
     TRAP_RETRY, /* not forbidden any more */
     TRAP_FAULT, /* the handler's; the thread remembers the place */
+    TRAP_LOG,   /* the page is to be opened, and the log to be told; the handler's, if that is full */
 };
-enum trap_kind vmtrap_look(struct space *space, u64 address, enum fault_access access);
+/* LOG: NULL if logging will not do. */
+enum trap_kind vmtrap_look(struct space *space, u64 address, enum fault_access access, struct trap_log *log);
+/* ADDRESS, which is in a logged page, goes into LOG, and the page is opened. False: that cannot be done. => may sleep
+ */
+bool vmtrap_log_store(struct space *space, const struct trap_log *log, u64 address);
+bool space_has_logs(const struct space *space);
+/* The calls of the same names: numbers, counts, or -errno. */
+long space_log(struct space *space, u64 number, u64 ring, u64 entries);
+long space_dirty(struct space *space, struct vmtrap_dirty *dirty);
+/* All pages of [start, end), which is tracked, are clean. -ENOMEM */
+int space_clean(struct space *space, u64 start, u64 end);
 /* Remembers the entry of the current thread's save area, whose kernel address is AREA. => interrupts off since AREA was
  * found */
 void vmtrap_note_area(struct space *space, void *area);

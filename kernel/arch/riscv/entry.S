@@ -52,6 +52,7 @@
 #define HINT_LENGTH 8
 #define HINT_ENTRIES 16
 #define HINT_ABSENT 24
+#define HINT_LOG 48
 #define HINT_INDEX_SHIFT 15 /* 21 - 6: each has 64 bytes */
 #define HINT_INDEX_MASK 0x7c0
 
