@@ -141,25 +141,24 @@ MEASURE(appel2_vm, "page", "Appel & Li prot100 + 100 x (trap + unprot) by user t
     return pool_by_traps(trap_open, protect_pool);
 }
 
+static void vmtrap_dirty_round(struct vmtrap_range *found)
+{
+    struct vmtrap_range all = {(uintptr_t)pool, POOL * PAGE, 0};
+    struct vmtrap_dirty look = {
+        .ranges = (uintptr_t)&all, .n_ranges = 1, .found = (uintptr_t)found, .max = POOL, .flags = VMTRAP_REARM};
+
+    write_ten();
+    must(syscall(VMTRAP_DIRTY, &look) == 10, "ten are dirty");
+}
+
 MEASURE(vmtrap_dirty, "round", "10 of 100 written, VMTRAP_DIRTY get-and-rearm")
 {
     static struct vmtrap_range found[POOL];
     double result = NONE;
 
     new_pool();
-    if (syscall(VMTRAP_ARM, pool, POOL * PAGE, VMTRAP_TRACK) == 0) {
-        struct vmtrap_range all = {(uintptr_t)pool, POOL * PAGE, 0};
-
-        result = TIMES(9, 20, {
-            struct vmtrap_dirty look = {.ranges = (uintptr_t)&all,
-                                        .n_ranges = 1,
-                                        .found = (uintptr_t)found,
-                                        .max = POOL,
-                                        .flags = VMTRAP_REARM};
-            write_ten();
-            must(syscall(VMTRAP_DIRTY, &look) == 10, "ten are dirty");
-        });
-    }
+    if (syscall(VMTRAP_ARM, pool, POOL * PAGE, VMTRAP_TRACK) == 0)
+        result = TIMES(9, 20, vmtrap_dirty_round(found));
     drop_pool();
     return result;
 }
