@@ -56,6 +56,17 @@ void *vm_alloc(size_t length, int prot)
     return at == MAP_FAILED ? NULL : at;
 }
 
+/* Memory of files, which is discarded in another way; the argument only says that one is there. */
+static struct areas shared = AREAS_INITIALIZER;
+
+static int note_shared(void *start, size_t length, bool is_shared)
+{
+    struct area area = {(uintptr_t)start, (uintptr_t)start + length, NULL, is_shared ? &shared : NULL};
+    int error = !is_shared && areas_empty(&shared) ? 0 : areas_change(&shared, &area);
+
+    return error ? vm_fail(error) : 0;
+}
+
 int vm_free(void *start, size_t length)
 {
     size_t bytes = vm_whole_pages(start, length);
@@ -63,6 +74,8 @@ int vm_free(void *start, size_t length)
     if (bytes == 0)
         return vm_fail(EINVAL);
     if (!areas_empty(&vm_traps) && vm_untrap(start, bytes))
+        return -1;
+    if (note_shared(start, bytes, false))
         return -1;
     return munmap(start, bytes);
 }
@@ -81,6 +94,11 @@ int vm_map_file2(int fd, off_t offset, size_t length, int prot1, void **view1, i
     if (second == MAP_FAILED) {
         vm_pages_free(first, bytes);
         return -1;
+    }
+    if (note_shared(first, bytes, true) || note_shared(second, bytes, true)) {
+        vm_free(first, bytes);
+        vm_free(second, bytes);
+        return vm_fail(ENOMEM);
     }
     *view1 = first;
     *view2 = second;
@@ -104,14 +122,14 @@ int vm_map2(size_t length, int prot1, void **view1, int prot2, void **view2)
     return result;
 }
 
-/* Shared memory is punched, which only it allows; private memory is dropped. */
 int vm_discard(void *start, size_t length)
 {
     size_t bytes = vm_whole_pages(start, length);
+    struct area area;
+    bool is_shared;
 
     if (bytes == 0)
         return vm_fail(EINVAL);
-    if (madvise(start, bytes, MADV_REMOVE) == 0)
-        return 0;
-    return madvise(start, bytes, MADV_DONTNEED);
+    is_shared = areas_next(&shared, (uintptr_t)start, &area) && area.start < (uintptr_t)start + bytes;
+    return madvise(start, bytes, is_shared ? MADV_REMOVE : MADV_DONTNEED);
 }

@@ -72,7 +72,7 @@ int vm_map2(size_t length, int prot1, void **view1, int prot2, void **view2);
 int vm_map_file2(int fd, off_t offset, size_t length, int prot1, void **view1, int prot2, void **view2);
 
 /*
- * The range's content is not needed any more: its physical memory is given back, it reads as zero (what vm_map_file2 made: as
+ * The content of a range of vm_alloc, vm_map2 or vm_map_file2 is not needed any more: its physical memory is given back, it reads as zero (what vm_map_file2 made: as
  * the hole that the file has now), protections stay. Of memory with two views both change. [handler] EINVAL, ENOMEM (a hole in
  * the range).
  */
