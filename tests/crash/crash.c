@@ -276,7 +276,7 @@ static void long_run(unsigned seed)
 
     fiber_seed(seed);
     start_run(seed % 3);
-    steps_of_run = 20 + below(150);
+    steps_of_run = 20 + fiber_random() % 150;
     for (unsigned p = 0; p < N_PROCESSES; p++)
         fiber_start(live, &processes[p]);
     while (fiber_alive() > 1) /* the journal's thread stays */
@@ -366,7 +366,7 @@ static const char *small_operation(struct process *p, unsigned n)
         op_fsync(p, SLOT_DIR, false);
         return "fsync d";
     case 21:
-        op_sync();
+        op_sync(p);
         return "sync";
     case 22:
         op_write(p, 1, 0, 5000);
@@ -392,7 +392,7 @@ static void live_small(void *arg)
     op_mkdir(p);
     op_create(p, 6);
     op_write(p, 6, 0, 300);
-    op_sync();
+    op_sync(p);
     for (unsigned i = 0; i < s->n; i++) {
         if (!slot_exists(p, 0))
             op_create(p, 0);

@@ -39,6 +39,9 @@ struct snapshot {
 
 struct process {
     unsigned number;
+    unsigned random, stamp; /* what it does next */
+    unsigned n_operations;
+    const u64 *marks; /* recorded: when the first of them began, and when each was over; NEVER at the end */
     char dir_name[16];
     struct inode *dir;
     int slots[N_SLOTS]; /* objects; -1 none */
@@ -73,6 +76,7 @@ static void reset_model(void)
         }
         memset(process, 0, sizeof(*process));
         process->number = p;
+        process->random = fiber_random() | 1;
         snprintf(process->dir_name, sizeof(process->dir_name), "p%u", p);
         for (unsigned s = 0; s < N_SLOTS; s++)
             process->slots[s] = -1;
@@ -140,13 +144,13 @@ static struct version *new_version(struct thing *o, u64 started, u32 size)
     return v;
 }
 
-static void promise(unsigned process, unsigned snapshot, int object, unsigned version)
+static void promise(u64 from, unsigned process, unsigned snapshot, int object, unsigned version)
 {
     if (n_promises == room_for_promises) {
         room_for_promises = room_for_promises * 2 + 64;
         promises = realloc(promises, room_for_promises * sizeof(*promises));
     }
-    promises[n_promises++] = (struct promise){now, process, snapshot, object, version};
+    promises[n_promises++] = (struct promise){from, process, snapshot, object, version};
 }
 
 /* ---- checking ---- */
@@ -199,6 +203,7 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, int 
     static u8 found[MAX_FILE];
     struct thing *o = &p->objects[object];
     unsigned first = 0, last = 0;
+    bool has_size = false;
     char path[64];
     struct inode *inode;
     ssize_t n;
@@ -214,6 +219,10 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, int 
     if (n != (ssize_t)inode_size(inode))
         return complain("%s: reading gives %ld of %lu", path, (long)n, (unsigned long)inode_size(inode));
     inode_put(inode);
+    for (unsigned v = first; v <= last; v++)
+        has_size |= o->versions[v].size == (u32)n;
+    if (!has_size)
+        return complain("%s: its size is %ld, which it never was in versions %u to %u", path, (long)n, first, last);
     for (ssize_t at = 0; at < n; at++) {
         bool allowed = false;
 

@@ -9,14 +9,17 @@
  * running one wants to change what the committing one has not written to the log yet, the contents of now are copied
  * (journal.frozen) for the log; while they are on their way there, it waits (JB_SHADOW).
  *
- * A buffer holds one reference for `transaction` and one for `checkpoint`. All under journal.lock; flags are atomic, so
- * that a handle of a transaction that has the buffer needs no lock.
+ * A buffer holds one reference for `transaction` and one for `checkpoint`. All under journal.lock, with one exception:
+ * as long as a handle is open, its transaction does not end, so a buffer whose `transaction` it is stays where it is,
+ * and its flags may be changed (atomically) without the lock. One that the handle's transaction has as `next` may
+ * become its `transaction` at any moment, and the flags move with it (let_go in commit.c).
  */
 #include "fs/journal/internal.h"
 
+/* `next` is cleared after `transaction` has its value: so it is looked at first. */
 static bool has(const struct buffer *b, const struct transaction *t)
 {
-    return load_acquire(&b->journal.transaction) == t || load_acquire(&b->journal.next) == t;
+    return load_acquire(&b->journal.next) == t || load_acquire(&b->journal.transaction) == t;
 }
 
 /* One buffer more. => lock */
@@ -116,41 +119,46 @@ int journal_access_new(struct handle *h, struct buffer *b)
     return has(b, h->transaction) ? 0 : attach(h, b, true);
 }
 
-/* How far the flags of B in the handle's transaction are shifted. */
+/* How far the flags of B in the handle's transaction are shifted. => lock */
 static unsigned shift_of(const struct handle *h, const struct buffer *b)
 {
     return b->journal.transaction == h->transaction ? 0 : JB_NEXT;
 }
 
-/* What is journaled again after it was freed in the same transaction is not revoked. */
+/* What is journaled again after it was freed in the same transaction is not revoked. => lock */
 static void cancel_revoke(struct handle *h, struct buffer *b)
+{
+    if (radix_remove(&h->transaction->revoked, b->block) != NULL)
+        h->transaction->n_revoked--;
+}
+
+static noinline_fn void dirty_slowly(struct handle *h, struct buffer *b)
 {
     struct journal *j = h->journal;
 
+    if (h->transaction == NULL)
+        return; /* aborted */
     spin_lock(&j->lock);
-    if (radix_remove(&h->transaction->revoked, b->block) != NULL)
-        h->transaction->n_revoked--;
+    if (has(b, h->transaction)) {
+        unsigned shift = shift_of(h, b);
+
+        if (load_relaxed(&b->journal.flags) >> shift & JB_FORGOTTEN)
+            cancel_revoke(h, b);
+        atomic_and(&b->journal.flags, ~((u32)JB_FORGOTTEN << shift));
+        atomic_or(&b->journal.flags, (u32)JB_MODIFIED << shift);
+        store_relaxed(&h->transaction->changed, true);
+    } else {
+        ASSERT(j->aborted != 0);
+    }
     spin_unlock(&j->lock);
 }
 
 void journal_dirty(struct handle *h, struct buffer *b)
 {
-    unsigned shift;
-    u32 flags;
-
-    if (unlikely(!has(b, h->transaction) || h->transaction == NULL)) {
-        ASSERT(h->transaction == NULL || h->journal->aborted != 0);
-        return;
-    }
-    shift = shift_of(h, b);
-    flags = load_relaxed(&b->journal.flags);
-    if (likely((flags >> shift & (JB_MODIFIED | JB_FORGOTTEN)) == JB_MODIFIED))
-        return;
-    if (flags >> shift & JB_FORGOTTEN)
-        cancel_revoke(h, b);
-    atomic_and(&b->journal.flags, ~((u32)JB_FORGOTTEN << shift));
-    atomic_or(&b->journal.flags, (u32)JB_MODIFIED << shift);
-    store_relaxed(&h->transaction->changed, true);
+    /* Most are modified already. */
+    if (unlikely(h->transaction == NULL || load_acquire(&b->journal.transaction) != h->transaction ||
+                 (load_relaxed(&b->journal.flags) & (JB_MODIFIED | JB_FORGOTTEN)) != JB_MODIFIED))
+        dirty_slowly(h, b);
 }
 
 /* Adds BLOCK to those that are not to be replayed: 0, -EEXIST, -ENOMEM at this moment. */
@@ -179,32 +187,39 @@ static void revoke(struct handle *h, u64 block)
     }
 }
 
-int journal_forget(struct handle *h, u64 block)
+/* B's contents will not be logged, nor written in place. */
+static void forget(struct handle *h, struct buffer *b)
 {
     struct journal *j = h->journal;
-    struct buffer *b = h->transaction != NULL ? buffer_find(j->device, block) : NULL;
-    bool is_fresh = false;
-    unsigned shift = 0;
+    unsigned shift;
+
+    spin_lock(&j->lock);
+    shift = shift_of(h, b);
+    atomic_and(&b->journal.flags, ~((u32)JB_MODIFIED << shift));
+    atomic_or(&b->journal.flags, (u32)JB_FORGOTTEN << shift);
+    store_relaxed(&h->transaction->changed, true);
+    spin_unlock(&j->lock);
+}
+
+/* Whether the log has no copy of B that could be replayed. => journal_access before */
+static bool is_fresh(const struct handle *h, const struct buffer *b)
+{
+    return load_acquire(&b->journal.transaction) == h->transaction && (load_relaxed(&b->journal.flags) & JB_FRESH);
+}
+
+int journal_forget(struct handle *h, u64 block)
+{
+    struct buffer *b;
+    int error;
 
     if (h->transaction == NULL)
         return -EROFS;
-    if (b != NULL) {
-        int error = journal_access(h, b);
-
-        if (error != 0) {
-            buffer_put(b);
-            return error;
-        }
-        shift = shift_of(h, b);
-        is_fresh = shift == 0 && (load_relaxed(&b->journal.flags) & JB_FRESH);
-    }
-    if (!is_fresh)
+    b = buffer_find(h->journal->device, block);
+    error = b != NULL ? journal_access(h, b) : 0;
+    if (error == 0 && (b == NULL || !is_fresh(h, b)))
         revoke(h, block);
-    if (b != NULL) {
-        atomic_and(&b->journal.flags, ~((u32)JB_MODIFIED << shift));
-        atomic_or(&b->journal.flags, (u32)JB_FORGOTTEN << shift);
-        store_relaxed(&h->transaction->changed, true);
-    }
+    if (error == 0 && b != NULL)
+        forget(h, b);
     buffer_put(b);
-    return 0;
+    return error;
 }

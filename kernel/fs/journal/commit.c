@@ -362,9 +362,9 @@ static void let_go(struct transaction *t, struct buffer *b, bool lost)
     }
     if (next == NULL && kept != 0 && !lost)
         buffer_mark_dirty(b);
-    b->journal.next = NULL;
     store_relaxed(&b->journal.flags, (flags >> JB_NEXT & JB_MASK) | kept);
-    store_release(&b->journal.transaction, next);
+    store_release(&b->journal.transaction, next); /* in this order: see has() in attach.c */
+    store_release(&b->journal.next, NULL);
     if (next != NULL)
         list_add_tail(&next->buffers, &b->journal.link);
     else
