@@ -176,7 +176,7 @@ static void fix_remove(struct tree *tree, struct tree_node *n, struct tree_node 
         tree->root->red = false;
 }
 
-void tree_remove(struct tree *tree, struct tree_node *node)
+static noinline_fn void remove_any(struct tree *tree, struct tree_node *node)
 {
     struct tree_node *child, *parent, *moved = NULL;
     bool removed_red;
@@ -215,6 +215,19 @@ void tree_remove(struct tree *tree, struct tree_node *node)
     if (!removed_red && tree->root != NULL)
         fix_remove(tree, child, parent);
     node->parent = node->left = node->right = NULL;
+}
+
+void tree_remove(struct tree *tree, struct tree_node *node)
+{
+    struct tree_node *parent = node->parent;
+
+    if (!node->red || node->left != NULL || node->right != NULL) {
+        remove_any(tree, node);
+        return;
+    }
+    *(parent->left == node ? &parent->left : &parent->right) = NULL; /* red without children: nothing to mend */
+    node->parent = NULL;
+    tree_refresh(tree, parent);
 }
 
 struct tree_node *tree_first(const struct tree *tree)

@@ -46,6 +46,7 @@ static struct size_class classes[] = {
 };
 
 #define KEPT_OBJECTS 6
+#define REFILL 3 /* how many it gets when it has run out */
 struct kept {
     unsigned n;
     void *objects[KEPT_OBJECTS];
@@ -89,11 +90,25 @@ static struct page *slab_create(struct size_class *c, unsigned alloc_flags)
     return page;
 }
 
+static inline void *take_from(struct page *page, struct slab_state *slab)
+{
+    void *object = (char *)page_address(page) + slab->first_free * UNIT;
+
+    slab->first_free = *(u16 *)object;
+    slab->in_use++;
+    return object;
+}
+
+/* => interrupts off */
+static inline struct kept *my_kept(const struct size_class *c) { return &kept[current->hart->id][c - classes]; }
+
+/* One, and a few more for this hart to keep. */
 static void *slab_alloc(struct size_class *c, unsigned alloc_flags)
 {
     u64 flags = spin_lock_irqsave(&c->lock);
     struct slab_state *slab;
     struct page *page;
+    struct kept *k;
     void *object;
 
     if (unlikely(list_empty(&c->partial))) {
@@ -107,9 +122,9 @@ static void *slab_alloc(struct size_class *c, unsigned alloc_flags)
     }
     page = list_first(&c->partial, struct page, free_link);
     slab = slab_of(page);
-    object = (char *)page_address(page) + slab->first_free * UNIT;
-    slab->first_free = *(u16 *)object;
-    slab->in_use++;
+    object = take_from(page, slab);
+    for (k = my_kept(c); k->n < REFILL && slab->first_free != NONE;)
+        k->objects[k->n++] = take_from(page, slab);
     if (slab->first_free == NONE)
         list_remove(&page->free_link);
     spin_unlock_irqrestore(&c->lock, flags);
@@ -145,7 +160,7 @@ static void slab_free(struct page *page, void *object)
 static inline void *take_kept(const struct size_class *c)
 {
     u64 flags = irq_save();
-    struct kept *k = &kept[current->hart->id][c - classes];
+    struct kept *k = my_kept(c);
     void *object = k->n > 0 ? k->objects[--k->n] : NULL;
 
     irq_restore(flags);
@@ -165,11 +180,13 @@ static inline bool keep(unsigned class, void *object)
     return kept_it;
 }
 
+#define LARGEST_ORDER 30 /* more than there ever is */
+
 static unsigned order_for(size_t size)
 {
     unsigned order = 0;
 
-    while ((PAGE_SIZE << order) < size)
+    while (order < LARGEST_ORDER && (PAGE_SIZE << order) < size)
         order++;
     return order;
 }

@@ -13,70 +13,57 @@
 #define MREMAP_FIXED 2u
 #define MREMAP_DONTUNMAP 4u
 
-#define MOVE_ENTRIES 32
-
-/* Takes N entries out of TABLE, from PTE on, into ENTRIES; true if there is a page among them. */
-static bool take_entries(struct page *table, pte_t *pte, unsigned n, pte_t *entries)
+static void lock_both(struct page *a, struct page *b)
 {
-    unsigned live = 0;
-    bool present = false;
+    table_lock(a < b ? a : b);
+    if (a != b)
+        table_lock(a < b ? b : a);
+}
 
-    table_lock(table);
-    for (unsigned i = 0; i < n; i++) {
-        pte_t e = entries[i] = pte[i];
+/* Moves N entries of FROM_TABLE to where nothing is. What moves counts as written (soft-dirty). True if there is a
+ * page among them. */
+static bool move_run(struct page *from_table, pte_t *from, struct page *to_table, pte_t *to, unsigned n)
+{
+    u16 live = 0;
+    pte_t all = 0;
+
+    lock_both(from_table, to_table);
+    for (pte_t *end = from + n; from < end; from++, to++) {
+        pte_t e = *from;
 
         if (e == 0)
             continue;
-        if (pte_is_present(e))
-            present = true;
-        store_relaxed(&pte[i], 0);
+        store_relaxed(from, 0);
+        store_relaxed(to, pte_has_page(e) ? e | PTE_D : e);
+        all |= e;
         live++;
     }
-    table->table_live -= (u16)live;
-    table_unlock(table);
-    return present;
+    from_table->table_live -= live;
+    to_table->table_live += live;
+    table_unlock(from_table);
+    if (to_table != from_table)
+        table_unlock(to_table);
+    return pte_is_present(all);
 }
 
-/* Puts them where nothing is. What moves counts as written (soft-dirty). */
-static void put_entries(struct page *table, pte_t *pte, unsigned n, const pte_t *entries)
-{
-    unsigned live = 0;
-
-    table_lock(table);
-    for (unsigned i = 0; i < n; i++) {
-        pte_t e = entries[i];
-
-        if (e == 0)
-            continue;
-        store_release(&pte[i], pte_has_page(e) ? e | PTE_D : e);
-        live++;
-    }
-    table->table_live += (u16)live;
-    table_unlock(table);
-}
-
-/* Moves the leaf entries of W's step up by DISTANCE, a few at a time. -ENOMEM */
+/* Moves the leaf entries of W's step up by DISTANCE, table by table. -ENOMEM */
 static int move_leaves(const struct pt_walk *w, u64 distance, struct tlb_batch *batch)
 {
-    pte_t entries[MOVE_ENTRIES];
     u64 next;
 
     for (u64 va = w->va; va < w->next && w->table->table_live > 0; va = next) {
         u64 to = va + distance, table_end = ALIGN_DOWN(to, level_size(1)) + level_size(1);
-        u64 room = MIN(table_end - to, (u64)MOVE_ENTRIES * PAGE_SIZE);
         struct page *table;
         pte_t *pte = pt_make(w->space, to, 0, &table);
-        unsigned n;
 
         if (pte == NULL)
             return -ENOMEM;
-        next = MIN(w->next, va + room);
-        n = (unsigned)((next - va) >> PAGE_SHIFT);
-        if (take_entries(w->table, w->pte + ((va - w->va) >> PAGE_SHIFT), n, entries)) {
+        next = MIN(w->next, va + (table_end - to));
+        if (move_run(w->table, w->pte + ((va - w->va) >> PAGE_SHIFT), table, pte,
+                     (unsigned)((next - va) >> PAGE_SHIFT))) {
             tlb_note(batch, va);
             tlb_note(batch, next - PAGE_SIZE);
         }
-        put_entries(table, pte, n, entries);
     }
     return 0;
 }
@@ -160,7 +147,7 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
     if (flags & MREMAP_DONTUNMAP)
         unlock_left(s, old, old + old_length, removed);
     else if (old_length > 0)
-        (void)unmap_range(s, old, old + old_length, removed);
+        (void)unmap_moved(s, old, old + old_length, removed);
     return (long)new;
 }
 

@@ -159,9 +159,32 @@ static void prune_tables(struct space *s, u64 start, u64 end, struct tlb_batch *
 
 #define FEW_ENTRIES 8
 
-/* A look at few entries in a table that was used lately tells that nothing is mapped in [start, end). Not if the table
- * has no others: it should go. => write lock */
-static inline bool has_no_entries(struct space *s, u64 start, u64 end)
+/* One page whose entry is PTE. False: there is no page, or none that is counted. */
+static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, struct tlb_batch *batch)
+{
+    struct page *page;
+    pte_t e;
+
+    table_lock(table);
+    e = *pte;
+    page = pte_page(e);
+    if (!pte_has_page(e) || (page->flags & PG_RESERVED)) {
+        table_unlock(table);
+        return false;
+    }
+    store_relaxed(pte, 0);
+    batch->emptied = --table->table_live == 0;
+    table_unlock(table);
+    space_note_peak(s);
+    space_count_page(s, page, -1);
+    tlb_flush_range(s, va, va + PAGE_SIZE);
+    page_put(page);
+    return true;
+}
+
+/* The two commonest cases, one page and nothing at all, in a table that was used lately: no walk. Nothing only if the
+ * table has other entries: else it should go. False: neither it is. => write lock */
+static inline bool zap_quickly(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
 {
     struct page *table;
     pte_t *pte, all = 0;
@@ -171,12 +194,14 @@ static inline bool has_no_entries(struct space *s, u64 start, u64 end)
     pte = pt_in_known_leaf(s, start, &table);
     if (pte == NULL || table->table_live == 0)
         return false;
-    for (u64 n = (end - start) >> PAGE_SHIFT; n > 0; n--)
-        all |= *pte++;
-    return all == 0;
+    for (unsigned i = 0; i < (end - start) >> PAGE_SHIFT; i++)
+        all |= pte[i];
+    return all == 0 || (end - start == PAGE_SIZE && zap_page(s, start, table, pte, batch));
 }
 
-int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
+/* => as unmap_range; EMPTY: the entries have gone elsewhere already */
+static inline __attribute__((always_inline)) int unmap(struct space *s, u64 start, u64 end, struct list *removed,
+                                                       bool empty)
 {
     struct vma *v = vma_find(s, start), *next;
     struct tlb_batch batch;
@@ -195,7 +220,9 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
     if (unlikely(s->has_userfaults) && userfault_note_unmap(s, start, end, removed) != 0)
         return -ENOMEM;
     tlb_begin(&batch, s);
-    if (!has_no_entries(s, start, end))
+    if (empty)
+        batch.emptied = true; /* perhaps */
+    else if (!zap_quickly(s, start, end, &batch))
         zap_range(s, start, end, &batch);
     for (; v != NULL && v->start < end; v = next) {
         next = v->above;
@@ -212,6 +239,16 @@ int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
         prune_tables(s, start, end, &batch);
     tlb_flush(&batch);
     return 0;
+}
+
+int unmap_range(struct space *s, u64 start, u64 end, struct list *removed)
+{
+    return unmap(s, start, end, removed, false);
+}
+
+int unmap_moved(struct space *s, u64 start, u64 end, struct list *removed)
+{
+    return unmap(s, start, end, removed, true);
 }
 
 int space_munmap(struct space *s, u64 address, u64 length)

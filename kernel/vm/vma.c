@@ -325,9 +325,10 @@ bool vma_continues(const struct vma *a, const struct vma *b)
 {
     u32 own = (u32) ~(VMA_MARKED | VMA_TRACKED); /* see vma_merged_flags */
 
-    return a->end == b->start && a->file == b->file && a->object == b->object && a->prot == b->prot &&
-           a->max_prot == b->max_prot && a->userfault == b->userfault && a->trap == b->trap && (a->flags & own) == (b->flags & own) &&
-           !(a->flags & VMA_VDSO) && (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
+    return a->end == b->start && a->object == b->object && a->prot == b->prot &&
+           (a->object == NULL || a->offset + (a->end - a->start) == b->offset) && a->file == b->file &&
+           a->max_prot == b->max_prot && a->userfault == b->userfault && a->trap == b->trap &&
+           (a->flags & own) == (b->flags & own) && !(a->flags & VMA_VDSO);
 }
 
 void vma_merge_below(struct space *s, struct vma *v, struct list *removed)

@@ -231,6 +231,7 @@ static inline void vma_describe(struct vma *v, const struct vma *like)
     v->file = like->file;
     v->offset = like->offset;
     v->userfault = like->userfault;
+    v->trap = like->trap;
     v->prot = like->prot;
     v->max_prot = like->max_prot;
     v->flags = like->flags;
@@ -289,6 +290,8 @@ u64 vma_writable_pages(struct space *s, const struct vma *v, u64 start, u64 end)
  * vma_free_list. -ENOMEM: nothing was done.
  * => write lock, everything page aligned */
 int unmap_range(struct space *s, u64 start, u64 end, struct list *removed);
+/* The same where all entries of the range have been moved elsewhere. */
+int unmap_moved(struct space *s, u64 start, u64 end, struct list *removed);
 /* A new mapping of a free range. MAY_MERGE with its neighbours. -ENOMEM. => write lock */
 int map_range(struct space *s, const struct vma *template, struct list *removed);
 /* Brings ADDRESS, which no vma contains, into a stack above it; false: it may not grow so far. */
