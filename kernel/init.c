@@ -106,8 +106,8 @@ void kernel_main(void)
     sched_init();
     vm_init();
     arch_init_devices();
-    irq_enable();
     arch_start_harts();
+    irq_enable();
     if (IS_ERR(kernel_thread("init", start_system, NULL)))
         panic("no memory for the first thread");
     sched_idle();

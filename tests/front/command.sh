@@ -71,6 +71,8 @@ is "$out" "4
 1" "--smp and --mem"
 guest --icount -- sh -c 'echo counted'
 is "$out" counted "--icount"
+guest --icount --smp 4 -- sh -c 'for i in 1 2 3 4; do sh -c "exit $i" & done; wait; nproc'
+is "$out" 4 "--icount with several harts"
 guest --kernel-log "$tmp/log" -- true
 ok "--kernel-log gets the kernel's messages" grep -q -E 'Quire|Linux version' "$tmp/log"
 guest --append "testing=this" -- cat /proc/cmdline

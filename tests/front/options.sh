@@ -34,7 +34,6 @@ refused "*no package 'bash-' for riscv64*" run --packages bash- -- true
 refused "*--: a command is missing*" run --
 refused "*--kernel-log /no/such/folder/log: cannot be written*" run --kernel-log /no/such/folder/log -- true
 refused "*no group of tests 'nonsense'*" test nonsense
-refused "*--icount: with one hart only*" run --icount --smp 2 -- true
 refused "*bench: no option '--frob'*" bench --frob
 refused "*bench: --vs: a value is missing*" bench --vs
 refused "*bench: --vs nothing: linux, isolation or a file*" bench --vs nothing

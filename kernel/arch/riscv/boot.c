@@ -9,6 +9,7 @@
 #include "sched/sched.h"
 
 #define HART_START_TIMEOUT_NS NSEC_PER_SEC
+#define HART_START_LOOK_NS (10 * NSEC_PER_USEC)
 
 extern char boot_stack[];
 void boot_main(u64 sbi_hart, u64 fdt_pa, u64 pa);
@@ -63,6 +64,7 @@ void secondary_main(void)
     panic("kernel_main_secondary returned");
 }
 
+/* => interrupts off */
 void arch_start_harts(void)
 {
     u32 expected = 1;
@@ -77,7 +79,12 @@ void arch_start_harts(void)
         expected++;
     }
     deadline = time_ns() + HART_START_TIMEOUT_NS;
-    while (load_acquire(&harts_running) < expected)
+    while (load_acquire(&harts_running) < expected) {
         if (time_ns() > deadline)
             panic("only %u of %u harts have started", harts_running, expected);
+        /* A simulator may run the others on this very processor, and only while this hart sleeps. */
+        arch_set_timer(time_ns() + HART_START_LOOK_NS);
+        arch_wait_for_interrupt();
+    }
+    arch_set_timer(UINT64_MAX);
 }
