@@ -64,8 +64,10 @@ static bool parent_does_not_wait(const struct process *p)
     struct process *parent = p->parent;
     struct sigaction action;
 
-    spin_lock(&parent->signal_lock);
+    spin_lock(&parent->signal_lock); /* execve replaces sighand under it */
+    spin_lock(&parent->sighand->lock);
     action = parent->sighand->action[SIGCHLD - 1];
+    spin_unlock(&parent->sighand->lock);
     spin_unlock(&parent->signal_lock);
     return p->exit_signal == SIGCHLD && (action.handler == SIG_IGN || (action.flags & SA_NOCLDWAIT));
 }
