@@ -206,26 +206,63 @@ DEFINE_SYSCALL(sys_sched_getparam)
     return put_user_u32(priority, (u32 *)a1);
 }
 
-struct sched_attr { /* the ABI's first version */
+struct sched_attr { /* the ABI's second version; the first ends before least_use */
     u32 size, policy;
     u64 flags;
     s32 nice;
     u32 priority;
     u64 runtime, deadline, period;
+    u32 least_use, most_use;
 };
 #define SCHED_ATTR_SIZE_MIN 48
-static_assert(sizeof(struct sched_attr) == SCHED_ATTR_SIZE_MIN, "struct sched_attr");
+static_assert(offsetof(struct sched_attr, least_use) == SCHED_ATTR_SIZE_MIN && sizeof(struct sched_attr) == 56,
+              "struct sched_attr");
+
+/* Whether N bytes of user memory at AT are all zero: 0, -E2BIG, -EFAULT. */
+static int check_zeros(u64 at, u64 n)
+{
+    for (; n > 0; at++, n--) {
+        u8 byte;
+
+        if (copy_from_user(&byte, (const void *)at, 1) != 0)
+            return -EFAULT;
+        if (byte != 0)
+            return -E2BIG;
+    }
+    return 0;
+}
+
+/* The structure says its own size. -E2BIG: it is none of ours, and says now which size is. */
+static int get_attributes(struct sched_attr *attr, u64 user)
+{
+    u32 size;
+    int error;
+
+    memset(attr, 0, sizeof(*attr));
+    if (get_user_u32(&size, (const u32 *)user) != 0)
+        return -EFAULT;
+    if (size == 0)
+        size = SCHED_ATTR_SIZE_MIN;
+    error = size < SCHED_ATTR_SIZE_MIN || size > PAGE_SIZE ? -E2BIG : 0;
+    if (error == 0 && size > sizeof(*attr))
+        error = check_zeros(user + sizeof(*attr), size - sizeof(*attr));
+    if (error == 0)
+        error = copy_from_user(attr, (const void *)user, MIN(size, (u32)sizeof(*attr)));
+    if (error == -E2BIG && put_user_u32(sizeof(*attr), (u32 *)user) != 0)
+        return -EFAULT;
+    return error;
+}
 
 DEFINE_SYSCALL(sys_sched_setattr)
 {
     struct sched_attr attr;
+    int error;
 
     if (a1 == 0 || (int)a0 < 0 || a2 != 0)
         return -EINVAL;
-    if (copy_from_user(&attr, (const void *)a1, sizeof(attr)) != 0)
-        return -EFAULT;
-    if (attr.size != 0 && attr.size < SCHED_ATTR_SIZE_MIN)
-        return -E2BIG;
+    error = get_attributes(&attr, a1);
+    if (error != 0)
+        return error;
     if (attr.flags & ~1ull)
         return -EINVAL;
     attr.nice = attr.nice < -20 ? -20 : attr.nice > 19 ? 19 : attr.nice;
@@ -234,7 +271,7 @@ DEFINE_SYSCALL(sys_sched_setattr)
 
 DEFINE_SYSCALL(sys_sched_getattr)
 {
-    struct sched_attr attr = {.size = sizeof(attr)};
+    struct sched_attr attr = {.size = (u32)MIN(a2, sizeof(attr))};
     struct task *t;
 
     if (a1 == 0 || (int)a0 < 0 || a2 < SCHED_ATTR_SIZE_MIN || a2 > PAGE_SIZE || a3 != 0)
@@ -247,7 +284,7 @@ DEFINE_SYSCALL(sys_sched_getattr)
     attr.nice = t->thread.nice;
     attr.priority = t->rt_priority;
     task_put(t);
-    return copy_to_user((void *)a1, &attr, sizeof(attr));
+    return copy_to_user((void *)a1, &attr, attr.size);
 }
 
 DEFINE_SYSCALL(sys_sched_get_priority_max)
