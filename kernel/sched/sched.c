@@ -8,12 +8,13 @@
  * A thread that wakes goes before the others, and takes the hart at once, as long as something is left of its slice (a
  * sleep as long as a slice fills it up again): who sleeps much is served quickly, and nobody gets more than a slice per
  * round. A new thread starts with half of what its parent has left. A hart without work takes threads from other harts'
- * queues. The tick (10 ms) runs only while a hart is not idle: it ends slices and samples whether user mode or the
- * kernel runs.
+ * queues; one with work takes one from a queue that is longer by two, now and then. The tick (10 ms) runs only while a
+ * hart is not idle: it ends slices and samples whether user mode or the kernel runs.
  *
  * A thread may be switched to only when it is off its old stack (!on_cpu). Who leaves a hart is off when the next
  * thread has called sched_finish_switch there; until then a wake-up puts it into that same hart's queue, where it
- * cannot be picked earlier, and thieves pass it by.
+ * cannot be picked earlier, and thieves pass it by. If it may not run there any more, it is moved when the hart looks
+ * for its next thread.
  *
  * Locks: hart->queue.lock (irqsave) guards the queue, current_thread and the state and `hart` of the threads that
  * belong to that hart; a thread's hart changes only while it is in no queue or under the lock. Never two queue locks at
@@ -27,6 +28,7 @@
 #include "vm/page.h"
 
 #define TICK_NS (10 * NSEC_PER_MSEC)
+#define TICKS_PER_BALANCE 8
 
 unsigned hart_id(void) { return current->hart->id; }
 
@@ -154,6 +156,8 @@ bool thread_wake(struct thread *t, unsigned state_mask)
         bool preempt = t->slice_left > 0;
 
         enqueue(&hart->queue, t);
+        if (unlikely(!may_run_on(t, hart)))
+            hart->queue.has_strangers = true;
         notify(hart, preempt);
         spin_unlock_irqrestore(&hart->queue.lock, flags);
         return true;
@@ -233,6 +237,44 @@ u64 sched_idle_ns(const struct hart *hart)
     return idle;
 }
 
+/* Moves a thread from VICTIM's queue into SELF's. => interrupts off */
+static bool pull(struct hart *victim, struct hart *self)
+{
+    struct thread *t, *found = NULL;
+
+    if (!spin_trylock(&victim->queue.lock))
+        return false;
+    list_for_each(t, &victim->queue.threads, run_link) {
+        if (!load_acquire(&t->on_cpu) && may_run_on(t, self)) {
+            found = t;
+            break;
+        }
+    }
+    if (found != NULL) {
+        dequeue(&victim->queue, found);
+        found->hart = self;
+    }
+    spin_unlock(&victim->queue.lock);
+    if (found == NULL)
+        return false;
+    spin_lock(&self->queue.lock);
+    enqueue(&self->queue, found);
+    spin_unlock(&self->queue.lock);
+    return true;
+}
+
+/* Busy harts do not steal, so a queue could stay long beside short ones. => interrupts off */
+static void balance(struct hart *self)
+{
+    struct hart *busiest = self;
+
+    for (unsigned i = 0; i < machine.harts; i++)
+        if (load_relaxed(&harts[i].queue.count) > load_relaxed(&busiest->queue.count))
+            busiest = &harts[i];
+    if (load_relaxed(&busiest->queue.count) >= load_relaxed(&self->queue.count) + 2)
+        (void)pull(busiest, self);
+}
+
 u64 sched_tick(struct hart *hart, u64 now)
 {
     struct thread *t = current;
@@ -241,6 +283,8 @@ u64 sched_tick(struct hart *hart, u64 now)
     kmsg_wake_readers();
     if (t == hart->idle)
         return UINT64_MAX;
+    if (++hart->ticks % TICKS_PER_BALANCE == 0)
+        balance(hart);
     if (t->slice_left <= 0) {
         if (load_relaxed(&hart->queue.count) > 0)
             atomic_or(&t->flags, THREAD_RESCHED);
@@ -251,6 +295,30 @@ u64 sched_tick(struct hart *hart, u64 now)
 }
 
 /* ---- switching ---- */
+
+/* Those in the queue that may not run here go elsewhere. => queue lock held; it is given up meanwhile */
+static noinline_fn void expel_strangers(struct hart *hart)
+{
+    struct runqueue *q = &hart->queue;
+    struct thread *t;
+
+    q->has_strangers = false;
+    for (;;) {
+        struct thread *stranger = NULL;
+
+        list_for_each(t, &q->threads, run_link) {
+            if (!may_run_on(t, hart))
+                stranger = t;
+        }
+        if (stranger == NULL)
+            return;
+        ASSERT(!stranger->on_cpu);
+        dequeue(q, stranger);
+        spin_unlock(&q->lock);
+        place(stranger, false);
+        spin_lock(&q->lock);
+    }
+}
 
 /* Takes PREV's place in the queue, or none, and says who runs next. => queue lock held */
 static struct thread *pick_next(struct hart *hart, struct thread *prev)
@@ -302,6 +370,8 @@ void schedule(void)
         prev->switches_voluntary++;
         prev->slept_at = hart->run_start;
     }
+    if (unlikely(hart->queue.has_strangers))
+        expel_strangers(hart);
     next = pick_next(hart, prev);
     hart->current_thread = next;
     spin_unlock(&hart->queue.lock);
@@ -355,7 +425,11 @@ int sched_set_affinity(struct thread *t, u64 mask)
     store_relaxed(&t->hart_mask, mask);
     if (hart->current_thread == t && !may_run_on(t, hart))
         notify(hart, true);
-    move = !list_empty(&t->run_link) && !may_run_on(t, hart) && !t->on_cpu;
+    move = !list_empty(&t->run_link) && !may_run_on(t, hart);
+    if (move && load_acquire(&t->on_cpu)) {
+        hart->queue.has_strangers = true;
+        move = false;
+    }
     if (move)
         dequeue(&hart->queue, t);
     spin_unlock(&hart->queue.lock);
@@ -369,32 +443,14 @@ int sched_set_affinity(struct thread *t, u64 mask)
 
 /* ---- idle ---- */
 
-/* Moves a thread from another hart's queue into this one's. => interrupts off */
+/* => interrupts off */
 static bool steal(struct hart *self)
 {
     for (unsigned i = 1; i < machine.harts; i++) {
         struct hart *victim = &harts[(self->id + i) % machine.harts];
-        struct thread *t, *found = NULL;
 
-        if (load_relaxed(&victim->queue.count) == 0 || !spin_trylock(&victim->queue.lock))
-            continue;
-        list_for_each(t, &victim->queue.threads, run_link) {
-            if (!load_acquire(&t->on_cpu) && may_run_on(t, self)) {
-                found = t;
-                break;
-            }
-        }
-        if (found != NULL) {
-            dequeue(&victim->queue, found);
-            found->hart = self;
-        }
-        spin_unlock(&victim->queue.lock);
-        if (found == NULL)
-            continue;
-        spin_lock(&self->queue.lock);
-        enqueue(&self->queue, found);
-        spin_unlock(&self->queue.lock);
-        return true;
+        if (load_relaxed(&victim->queue.count) > 0 && pull(victim, self))
+            return true;
     }
     return false;
 }

@@ -12,6 +12,7 @@ struct runqueue {
     struct spinlock lock; /* irqsave */
     struct list threads;
     unsigned count;
+    bool has_strangers; /* threads that may no longer run here: they could not be moved at once */
 };
 
 struct hart {
@@ -25,7 +26,7 @@ struct hart {
     u64 timer_deadline;
     u64 idle_ns;                  /* time spent idle */
     u64 user_ns;                  /* time in user mode; the rest is the kernel's */
-    u64 interrupts, switches;
+    u64 interrupts, switches, ticks;
     u64 stack_generation;         /* arch/: of the kernel-stack map that this hart's TLB knows */
     u64 run_start;                /* when current_thread began to run, or was last accounted */
     bool is_idle;                 /* waits for an interrupt */
