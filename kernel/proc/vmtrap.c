@@ -152,6 +152,8 @@ long vmtrap_resume(u64 n)
 
     if (trap->user_area == 0)
         return -EINVAL;
+    if (unlikely(trap->must_flush))
+        vmtrap_flush();
     error = n != 0 ? protect(trap->user_area, n) : 0;
     if (error == 0 && trap->fp_saved)
         error = restore_fp(trap);

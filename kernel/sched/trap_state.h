@@ -19,6 +19,7 @@ struct trap_state {
     u64 status;                    /* FS of sstatus before the handler, while that is off and the hart has the state */
     u64 noted;
     unsigned asid;                 /* the space's */
+    bool must_flush;               /* harts may have too much in their TLBs: before user mode goes on */
     bool fp_saved;                 /* the area has the interrupted code's floating point */
 };
 

@@ -128,10 +128,9 @@ static void flush_interrupted(void *arg)
     }
 }
 
-/* Interrupts stay on, but a thread that does not sleep keeps its hart. */
-static void flush_other_harts(struct flush *f)
+/* Harts that do not run S are stale. Returns those others that do, or did a moment ago. */
+static u32 mark_stale(struct space *s)
 {
-    struct space *s = f->space;
     u32 own = 1u << hart_id(), running, idle;
 
     memory_barrier();
@@ -140,9 +139,24 @@ static void flush_other_harts(struct flush *f)
     if ((load_relaxed(&s->stale) & idle) != idle)
         atomic_or(&s->stale, idle);
     memory_barrier();
-    running |= load_relaxed(&s->running);
-    if (running & ~own)
-        arch_call_harts(running & ~own, flush_interrupted, f);
+    return (running | load_relaxed(&s->running)) & ~own;
+}
+
+/* Interrupts stay on, but a thread that does not sleep keeps its hart. */
+static void flush_other_harts(struct flush *f)
+{
+    u32 others = mark_stale(f->space);
+
+    if (others != 0)
+        arch_call_harts(others, flush_interrupted, f);
+}
+
+bool tlb_is_alone(const struct space *s) { return machine.harts == 1 || load_relaxed(&s->running) == 1u << hart_id(); }
+
+bool tlb_flush_alone(struct space *s, u64 va)
+{
+    arch_flush_tlb_page(va, s->asid);
+    return machine.harts == 1 || mark_stale(s) == 0;
 }
 
 void tlb_flush_range(struct space *s, u64 start, u64 end)

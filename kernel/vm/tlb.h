@@ -56,6 +56,10 @@ static inline void tlb_flush(struct tlb_batch *b)
 }
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
+/* For those who have interrupts off, and cannot wait for other harts: whether one runs S besides this one; and the flush
+ * of a page, which was taken something from when that was false. False: now it does run it, and a flush must follow. */
+bool tlb_is_alone(const struct space *s);
+bool tlb_flush_alone(struct space *s, u64 va);
 /* The same on this hart alone, after permissions were added. */
 void tlb_flush_here(struct space *s, u64 start, u64 end);
 

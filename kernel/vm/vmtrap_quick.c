@@ -25,65 +25,126 @@
 #include "vm/tlb.h"
 #include "vm/vmtrap.h"
 
-#define QUICK_PAGES 32
+/* Of a page's entry: all but what tells its protection. */
+#define PTE_KEEPS (~(BIT(PTE_PPN_SHIFT) - 1) | PTE_A | PTE_D)
 
-/* What entry E becomes; E itself: not here. */
-static inline_fn pte_t changed(pte_t e, unsigned prot, const struct trap_hint *hint)
+/* A page is there, and a store to it is forbidden or needs a fault. */
+static inline_fn bool has_page_without_w(pte_t e)
 {
-    pte_t keep = e & (PTE_PPN_MASK | PTE_A | PTE_D);
-
-    if (unlikely(!pte_has_page(e))) {
-        pte_t mark = pte_mark(prot);
-
-        if ((e != 0 && e != pte_mark(pte_prot(e))) || prot_effective(prot) != prot)
-            return e;
-        return mark == hint->absent ? 0 : mark;
-    }
-    if (unlikely(e & PTE_UFFD_WP))
-        return e;
-    if (!(prot & PROT_WRITE))
-        return keep | (prot == PROT_NONE ? PTE_RESIDENT : pte_bits(prot));
-    return likely(page_is_alone(pte_page(e))) ? keep | pte_bits(prot) | hint->store : e;
+    return (e & (PTE_V | PTE_W | PTE_UFFD_WP)) == PTE_V || (e & (PTE_V | PTE_KIND_MASK | PTE_UFFD_WP)) == PTE_RESIDENT;
 }
 
-/* *PTE, which is OLD, becomes NEW. False: the hardware has set D just now. => table locked */
-static inline_fn bool replace(struct page *table, pte_t *pte, pte_t old, pte_t new)
+/* What hint and entry R is about; NULL: it is not for here. */
+static inline_fn pte_t *find(const struct trap_state *trap, u64 start, u64 length, struct trap_hint **found)
 {
-    if (unlikely(pte_may_get_dirty(old)))
+    struct trap_hint *hint = &trap->hints[(start >> SPAN_SHIFT) % TRAP_HINTS];
+    u64 at = start - hint->start;
+
+    *found = hint;
+    if (unlikely(length != PAGE_SIZE || (start & PAGE_MASK) != 0 || at >= hint->length || hint->table == NULL))
+        return NULL;
+    return (pte_t *)((char *)hint->entries + (at >> (PAGE_SHIFT - 3)));
+}
+
+static inline_fn bool is_still_so(const struct trap_state *trap)
+{
+    return load_relaxed(trap->current_generation) == trap->generation;
+}
+
+/* False: the hardware has set D just now. => table locked */
+static inline_fn bool replace(pte_t *pte, pte_t old, pte_t new)
+{
+    if (pte_may_get_dirty(old))
         return atomic_cas(pte, &old, new);
-    pte_set(table, pte, new);
+    store_relaxed(pte, new);
     return true;
 }
 
-static inline_fn bool protect_range(struct trap_state *trap, const struct vmtrap_range *r)
+/* The page gets PROT, whatever it has now. */
+static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u64 prot)
 {
-    u64 start = r->start, length = r->length, prot = r->prot;
-    const struct trap_hint *hint = &trap->hints[(start >> SPAN_SHIFT) % TRAP_HINTS];
-    u64 at = start - hint->start;
-    pte_t *pte, old, new;
+    struct trap_hint *hint;
+    pte_t *pte = find(trap, start, length, &hint), old, new, gone = 0;
     bool done = false;
 
-    if (unlikely(length != PAGE_SIZE || (start & PAGE_MASK) != 0 || at >= hint->length ||
-                 prot > (PROT_READ | PROT_WRITE) || hint->table == NULL))
+    if (pte == NULL || prot > (PROT_READ | PROT_WRITE) || prot_effective((unsigned)prot) != prot)
         return false;
-    pte = hint->entries + (at >> PAGE_SHIFT);
     table_lock(hint->table);
     old = *pte;
-    new = changed(old, (unsigned)prot, hint);
-    if (likely(load_relaxed(trap->current_generation) == trap->generation && (new != old || old == 0)) &&
-        (likely(machine.harts == 1) || (old & ~new &(PTE_V | PTE_R | PTE_W)) == 0))
-        done = replace(hint->table, pte, old, new);
+    if (old == 0 || old == pte_mark(pte_prot(old))) {
+        new = pte_mark((unsigned)prot) == hint->absent ? 0 : pte_mark((unsigned)prot);
+        done = is_still_so(trap);
+        if (done)
+            pte_set(hint->table, pte, new);
+    } else if (pte_has_page(old) && !(old & PTE_UFFD_WP) && is_still_so(trap)) {
+        bool stays_w = (prot & PROT_WRITE) && ((old & PTE_W) || page_is_alone(pte_page(old)));
+
+        new = old &(PTE_PPN_MASK | PTE_A | PTE_D);
+        new |= prot == PROT_NONE ? PTE_RESIDENT : pte_bits((unsigned)prot) | (stays_w ? hint->store : 0);
+        gone = old & ~new &(PTE_V | PTE_R | PTE_W);
+        done =
+            (!(prot & PROT_WRITE) || stays_w) && (gone == 0 || tlb_is_alone(current->space)) && replace(pte, old, new);
+    }
+    table_unlock(hint->table);
+    if (done && gone != 0 && !tlb_flush_alone(current->space, start))
+        trap->must_flush = true;
+    else
+        arch_flush_tlb_page(start, trap->asid);
+    return done;
+}
+
+/* What the commonest changes make of entry E: a page that is there is opened, or (nobody else hears of that) closed. 0:
+ * something else. */
+static inline_fn pte_t plain_change(pte_t e, u64 prot, const struct trap_hint *hint)
+{
+    if (likely(prot == (PROT_READ | PROT_WRITE))) {
+        bool is_plain = has_page_without_w(e) && page_is_alone(pte_page(e));
+
+        return likely(is_plain) ? (e & PTE_KEEPS) | pte_bits(PROT_READ | PROT_WRITE) | hint->store : 0;
+    }
+    if (prot > PROT_READ || machine.harts != 1 || (e & (PTE_V | PTE_D | PTE_UFFD_WP)) != (PTE_V | PTE_D))
+        return 0;
+    return (e & PTE_KEEPS) | (prot == PROT_NONE ? PTE_RESIDENT : pte_bits(PROT_READ));
+}
+
+static inline_fn bool change_quickly(struct trap_state *trap, const struct vmtrap_range *r)
+{
+    u64 start = load_relaxed(&r->start), length = load_relaxed(&r->length), prot = load_relaxed(&r->prot);
+    struct trap_hint *hint;
+    pte_t *pte = find(trap, start, length, &hint), new;
+
+    if (unlikely(pte == NULL))
+        return false;
+    if (unlikely(!spin_trylock((struct spinlock *)&hint->table->table_lock)))
+        return change(trap, start, length, prot);
+    new = plain_change(*pte, prot, hint);
+    if (unlikely(new == 0 || !is_still_so(trap))) {
+        table_unlock(hint->table);
+        return change(trap, start, length, prot);
+    }
+    store_relaxed(pte, new);
     table_unlock(hint->table);
     arch_flush_tlb_page(start, trap->asid);
-    return done;
+    return true;
+}
+
+static noinline_fn bool protect_more(struct trap_state *trap, const struct vmtrap_area *area, u64 n)
+{
+    for (u64 i = 0; i < n; i++)
+        if (n > VMTRAP_RANGES || !change_quickly(trap, &area->ranges[i]))
+            return false;
+    return true;
 }
 
 bool vmtrap_protect_quickly(const struct vmtrap_area *area, u64 n)
 {
     struct trap_state *trap = &current->trap;
 
-    for (u64 i = 0; i < n; i++)
-        if (n > VMTRAP_RANGES || !protect_range(trap, &area->ranges[i]))
-            return false;
-    return true;
+    return likely(n == 1) ? change_quickly(trap, &area->ranges[0]) : protect_more(trap, area, n);
+}
+
+void vmtrap_flush(void)
+{
+    current->trap.must_flush = false;
+    tlb_flush_range(current->space, 0, UINT64_MAX);
 }
