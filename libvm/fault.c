@@ -24,7 +24,7 @@ int vm_trap(void *start, size_t length, vm_handler *handler, void *argument)
         return -1;
     error = areas_change(&vm_traps, &area);
     if (!error)
-        error = quire_arm(start, bytes, true);
+        error = quire_arm(area.start, area.end, false);
     return error ? vm_fail(error) : 0;
 }
 
@@ -36,8 +36,8 @@ int vm_untrap(void *start, size_t length)
 
     if (bytes == 0)
         return vm_fail(EINVAL);
-    quire_arm(start, bytes, false); /* it may have holes */
     error = areas_change(&vm_traps, &area);
+    quire_arm(area.start, area.end, false); /* it may have holes */
     return error ? vm_fail(error) : 0;
 }
 

@@ -12,7 +12,7 @@
  *     track.c           who stored: ways to know, and vm_track, vm_dirty
  *     shadow.c          the way by mprotect, which needs nothing of the kernel; logs by it
  *     pagemap.c         the way by PAGEMAP_SCAN and userfaultfd
- *     log.c             vm_log_...
+ *     log.c             vm_log_..., by a shadow or by Quire's logs
  *     budget.c          vm_budget_...
  */
 #ifndef LIBVM_INTERNAL_H
@@ -89,6 +89,8 @@ void areas_quiesce(struct areas *areas);
 
 extern struct areas vm_traps;
 extern struct areas vm_shadows; /* argument: struct shadow */
+extern struct areas vm_tracked; /* by the kernel; the argument only says that one is there */
+extern struct areas vm_logs;    /* the kernel's; argument: struct vm_log */
 
 /* --- Faults ----------------------------------------------------------------------------------------------------------
  */
@@ -121,7 +123,11 @@ enum way vm_way(void);
 
 /* Quire's user traps: 0, or an errno for quire_arm, else -1 with errno. Only quire_arm may be called on other kernels.
  */
-int quire_arm(void *start, size_t length, bool on);
+/* The kernel hears what the tables vm_traps, vm_tracked and vm_logs say of [START, END). CLEAN: tracking begins there.
+ */
+int quire_arm(uintptr_t start, uintptr_t end, bool clean);
+bool quire_has_dirty(void);
+ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t max, bool rearm, uintptr_t *next);
 int quire_enter(void);
 void quire_leave(void);
 bool quire_is_busy(void);
@@ -135,6 +141,9 @@ void vm_signals_leave(void);
 /* Before a longjmp out of a handler: false when it was not a signal that entered it. */
 bool vm_signals_leave_handler(void);
 size_t vm_stack_bytes(void);
+
+/* A part of the range is tracked, or has a log, by whatever means. */
+bool vm_is_tracked(uintptr_t start, size_t length);
 
 /* --- Stores by mprotect ----------------------------------------------------------------------------------------------
  */
@@ -154,6 +163,14 @@ ssize_t shadow_dirty(struct shadow *shadow, uintptr_t start, uintptr_t end, stru
 int shadow_rearm(struct shadow *shadow, uintptr_t start, uintptr_t end);
 ssize_t shadow_read(struct shadow *shadow, void **pages, size_t max);
 size_t shadow_lost(const struct shadow *shadow);
+
+/* --- Logs by the kernel ----------------------------------------------------------------------------------------------
+ */
+
+/* A forbidden store to a logged page: the log was full. The page is open then. */
+bool log_fault(const struct vm_fault *fault);
+/* The number of the log that an area of vm_logs is about. */
+unsigned log_number(const void *argument);
 
 /* --- Stores by PAGEMAP_SCAN ------------------------------------------------------------------------------------------
  */

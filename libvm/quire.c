@@ -89,6 +89,9 @@ static unsigned long nobodys(uintptr_t address)
     return 0;
 }
 
+/* Stores may be of interest to the library itself. */
+static bool takes_stores(void) { return !areas_empty(&vm_shadows) || !areas_empty(&vm_logs); }
+
 unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
 {
     struct fault_state state;
@@ -104,7 +107,7 @@ unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t ca
     state.register_count = 32;
     state.changes = area->ranges;
     state.changes_count = 0;
-    if (!areas_empty(&vm_shadows) && shadow_fault(&fault)) {
+    if (takes_stores() && (shadow_fault(&fault) || log_fault(&fault))) {
         errno = saved;
         return 0;
     }
@@ -121,11 +124,64 @@ unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t ca
     return (unsigned long)state.changes_count;
 }
 
-int quire_arm(void *start, size_t length, bool on)
+/* Where AREAS says something else than at ADDRESS, below END; *HERE: whether it has an area there, *AREA. */
+static uintptr_t until(struct areas *areas, uintptr_t address, uintptr_t end, struct area *area, bool *here)
 {
+    *here = false;
+    if (!areas_next(areas, address, area) || area->start >= end)
+        return end;
+    *here = area->start <= address;
+    return !*here ? area->start : area->end < end ? area->end : end;
+}
+
+int quire_arm(uintptr_t start, uintptr_t end, bool clean)
+{
+    int error = 0;
+
     if (vm_way() != WAY_QUIRE)
         return 0;
-    return syscall(VMTRAP_ARM, start, length, on ? VMTRAP_FAULTS : 0) == 0 ? 0 : errno;
+    while (start < end) {
+        bool trapped, is_tracked, logged;
+        struct area area;
+        unsigned long what = 0;
+        uintptr_t stop = until(&vm_traps, start, end, &area, &trapped);
+
+        stop = until(&vm_tracked, start, stop, &area, &is_tracked);
+        stop = until(&vm_logs, start, stop, &area, &logged);
+        if (trapped || logged)
+            what |= VMTRAP_FAULTS;
+        if (is_tracked)
+            what |= VMTRAP_TRACK | (clean ? 0 : VMTRAP_KEEP);
+        if (logged)
+            what |= VMTRAP_LOGGED((unsigned long)log_number(area.argument));
+        if (syscall(VMTRAP_ARM, start, stop - start, what))
+            error = errno;
+        start = stop;
+    }
+    return error;
+}
+
+bool quire_has_dirty(void)
+{
+    struct vmtrap_dirty nothing = {.flags = 0};
+
+    return vm_way() == WAY_QUIRE && syscall(VMTRAP_DIRTY, &nothing) == 0;
+}
+
+_Static_assert(sizeof(struct vm_range) == sizeof(struct vmtrap_range), "the kernel fills in the program's own");
+
+ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t max, bool rearm, uintptr_t *next)
+{
+    struct vmtrap_range where = {start, end - start, 0};
+    struct vmtrap_dirty ask = {.ranges = (uintptr_t)&where,
+                               .n_ranges = 1,
+                               .found = (uintptr_t)out,
+                               .max = max,
+                               .flags = rearm ? VMTRAP_REARM : 0};
+    long count = syscall(VMTRAP_DIRTY, &ask);
+
+    *next = ask.range == ask.n_ranges ? end : ask.address ? ask.address : start;
+    return count;
 }
 
 int quire_enter(void)
@@ -172,10 +228,18 @@ long quire_protect(const struct vmtrap_range *ranges, size_t count) { return sys
 
 #else /* another machine: vm_way is WAY_SIGNALS, and nobody calls these */
 
-int quire_arm(void *start, size_t length, bool on)
+int quire_arm(uintptr_t start, uintptr_t end, bool clean)
 {
-    (void)start, (void)length, (void)on;
+    (void)start, (void)end, (void)clean;
     return 0;
+}
+
+bool quire_has_dirty(void) { return false; }
+
+ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t max, bool rearm, uintptr_t *next)
+{
+    (void)start, (void)end, (void)out, (void)max, (void)rearm, (void)next;
+    return vm_fail(ENOSYS);
 }
 
 int quire_enter(void) { return 0; }

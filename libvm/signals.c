@@ -140,7 +140,7 @@ static void on_fault(int signo, siginfo_t *info, void *opaque)
         fault.state = &state;
         self.mask = context->uc_sigmask;
         self.in_handler = true;
-        if (shadow_fault(&fault)) {
+        if (shadow_fault(&fault) || log_fault(&fault)) {
             self.in_handler = false;
             errno = saved;
             return;

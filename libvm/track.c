@@ -1,5 +1,5 @@
 /*
- * Who stored: vm_track and vm_dirty over whichever way this kernel has, and logs of first stores.
+ * Who stored: vm_track and vm_dirty over whichever way this kernel has.
  *
  * Soft-dirty bits are not among the ways: reading them and clearing them are two steps there, for the whole process, so
  * a store by another thread between the two is lost.
@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum means { MEANS_SHADOW = 1, MEANS_PAGEMAP };
+enum means { MEANS_SHADOW = 1, MEANS_PAGEMAP, MEANS_QUIRE };
 
 static atomic_int chosen;
 
-/* VM_DIRTY in the environment: "mprotect" forces that. */
+/* VM_DIRTY in the environment names another way than the best. */
 static enum means means(void)
 {
     int known = atomic_load(&chosen);
@@ -22,40 +22,63 @@ static enum means means(void)
     if (known)
         return known;
     wish = getenv("VM_DIRTY");
-    known = (wish && strcmp(wish, "mprotect") == 0) || !pagemap_works() ? MEANS_SHADOW : MEANS_PAGEMAP;
+    wish = wish ? wish : "";
+    if (strcmp(wish, "mprotect") == 0)
+        known = MEANS_SHADOW;
+    else if (strcmp(wish, "pagemap-scan") != 0 && quire_has_dirty())
+        known = MEANS_QUIRE;
+    else
+        known = pagemap_works() ? MEANS_PAGEMAP : MEANS_SHADOW;
     atomic_store(&chosen, known);
     return known;
 }
 
-const char *vm_dirty_backend(void) { return means() == MEANS_PAGEMAP ? "pagemap-scan" : "mprotect"; }
+const char *vm_dirty_backend(void)
+{
+    static const char *const names[] = {"", "mprotect", "pagemap-scan", "quire"};
 
-/* Ranges tracked by other means than shadows; the argument only says that one is there. */
-static struct areas tracked = AREAS_INITIALIZER;
+    return names[means()];
+}
 
-static bool is_taken(uintptr_t start, size_t length)
+struct areas vm_tracked = AREAS_INITIALIZER;
+
+/* The kernel starts or ends tracking a range that is in the table, or not any more. 0 or an errno. */
+static int track_by_kernel(uintptr_t start, uintptr_t end, bool on)
+{
+    if (means() == MEANS_QUIRE)
+        return quire_arm(start, end, true);
+    if (on)
+        return pagemap_open(start, end - start) ? errno : 0;
+    return pagemap_close(start, end - start) ? errno : 0;
+}
+
+bool vm_is_tracked(uintptr_t start, size_t length)
 {
     struct area other;
 
-    return (areas_next(&tracked, start, &other) && other.start < start + length) ||
-           (areas_next(&vm_shadows, start, &other) && other.start < start + length);
+    return (areas_next(&vm_tracked, start, &other) && other.start < start + length) ||
+           (areas_next(&vm_shadows, start, &other) && other.start < start + length) ||
+           (areas_next(&vm_logs, start, &other) && other.start < start + length);
 }
 
 int vm_track(void *start, size_t length)
 {
     size_t bytes = vm_whole_pages(start, length);
-    struct area area = {(uintptr_t)start, (uintptr_t)start + bytes, NULL, &tracked};
+    struct area area = {(uintptr_t)start, (uintptr_t)start + bytes, NULL, &vm_tracked};
     int error;
 
     if (bytes == 0)
         return vm_fail(EINVAL);
-    if (is_taken(area.start, bytes))
+    if (vm_is_tracked(area.start, bytes))
         return vm_fail(EBUSY);
-    if (means() == MEANS_PAGEMAP && pagemap_open(area.start, bytes) == 0) {
-        error = areas_change(&tracked, &area);
-        if (!error)
+    if (means() != MEANS_SHADOW) {
+        error = areas_change(&vm_tracked, &area);
+        if (error)
+            return vm_fail(error);
+        if (track_by_kernel(area.start, area.end, true) == 0)
             return 0;
-        pagemap_close(area.start, bytes);
-        return vm_fail(error);
+        area.argument = NULL;
+        areas_change(&vm_tracked, &area);
     }
     /* Also for memory that userfaultfd does not take. */
     return shadow_open(area.start, bytes, 0) ? 0 : -1;
@@ -64,14 +87,17 @@ int vm_track(void *start, size_t length)
 int vm_untrack(void *start)
 {
     struct area area;
+    int error;
 
     if (areas_find(&vm_shadows, (uintptr_t)start, &area) && area.start == (uintptr_t)start)
         return shadow_close(area.argument);
-    if (!areas_find(&tracked, (uintptr_t)start, &area) || area.start != (uintptr_t)start)
+    if (!areas_find(&vm_tracked, (uintptr_t)start, &area) || area.start != (uintptr_t)start)
         return vm_fail(EINVAL);
     area.argument = NULL;
-    areas_change(&tracked, &area);
-    return pagemap_close(area.start, area.end - area.start);
+    error = areas_change(&vm_tracked, &area);
+    if (!error)
+        error = track_by_kernel(area.start, area.end, false);
+    return error ? vm_fail(error) : 0;
 }
 
 ssize_t vm_dirty(void *start, size_t length, struct vm_range *out, size_t max, int flags, void **next)
@@ -85,70 +111,13 @@ ssize_t vm_dirty(void *start, size_t length, struct vm_range *out, size_t max, i
         return vm_fail(EINVAL);
     if (areas_find(&vm_shadows, first, &area) && end <= area.end)
         count = shadow_dirty(area.argument, first, end, out, max, flags & VM_REARM, &at);
-    else if (areas_find(&tracked, first, &area) && end <= area.end)
+    else if (areas_find(&vm_tracked, first, &area) && end <= area.end && means() == MEANS_QUIRE)
+        count = quire_dirty(first, end, out, max, flags & VM_REARM, &at);
+    else if (areas_find(&vm_tracked, first, &area) && end <= area.end)
         count = pagemap_dirty(first, end, out, max, flags & VM_REARM, &at);
     else
         return vm_fail(EINVAL);
     if (count >= 0 && next)
         *next = (void *)at;
     return count;
-}
-
-/* --- Logs ------------------------------------------------------------------------------------------------------------
- */
-
-struct vm_log {
-    struct shadow *shadow;
-};
-
-struct vm_log *vm_log_open(void *start, size_t length, size_t entries)
-{
-    size_t bytes = vm_whole_pages(start, length);
-    struct vm_log *log;
-
-    if (bytes == 0 || entries == 0 || entries > SIZE_MAX / 4 / sizeof(void *)) {
-        errno = EINVAL;
-        return NULL;
-    }
-    if (is_taken((uintptr_t)start, bytes)) {
-        errno = EBUSY;
-        return NULL;
-    }
-    log = malloc(sizeof(*log));
-    if (!log)
-        return NULL;
-    log->shadow = shadow_open((uintptr_t)start, bytes, entries);
-    if (!log->shadow) {
-        int saved = errno;
-
-        free(log);
-        errno = saved;
-        return NULL;
-    }
-    return log;
-}
-
-ssize_t vm_log_read(struct vm_log *log, void **pages, size_t max) { return shadow_read(log->shadow, pages, max); }
-
-size_t vm_log_lost(const struct vm_log *log) { return shadow_lost(log->shadow); }
-
-int vm_log_rearm(struct vm_log *log, const struct vm_range *ranges, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        size_t bytes = vm_whole_pages(ranges[i].start, ranges[i].length);
-
-        if (bytes == 0)
-            return vm_fail(EINVAL);
-        if (shadow_rearm(log->shadow, (uintptr_t)ranges[i].start, (uintptr_t)ranges[i].start + bytes))
-            return -1;
-    }
-    return 0;
-}
-
-int vm_log_close(struct vm_log *log)
-{
-    int result = shadow_close(log->shadow);
-
-    free(log);
-    return result;
 }

@@ -158,10 +158,10 @@ static bool is_open_log(const struct space *s, u64 log)
 
 int space_arm(struct space *s, u64 start, u64 length, u64 what)
 {
-    const u64 known = VMTRAP_FAULTS | VMTRAP_TRACK | TRAP_LOG_MASK;
+    const u64 known = VMTRAP_FAULTS | VMTRAP_TRACK | VMTRAP_KEEP | TRAP_LOG_MASK;
     const struct flag_change change = {.set = (what != 0 ? VMA_TRAP : 0) | (what & VMTRAP_TRACK ? VMA_TRACKED : 0),
                                        .clear = what != 0 ? 0 : VMA_TRAP,
-                                       .trap = (u32)what,
+                                       .trap = (u32)(what & ~(u64)VMTRAP_KEEP),
                                        .forbidden = VMA_VDSO,
                                        .stops_at_hole = true};
     u64 end = start + ALIGN_UP(length, PAGE_SIZE);
@@ -174,5 +174,5 @@ int space_arm(struct space *s, u64 start, u64 length, u64 what)
     if (start == end)
         return 0;
     result = space_change_flags(s, start, end, &change);
-    return result == 0 && (what & VMTRAP_TRACK) ? space_clean(s, start, end) : result;
+    return result == 0 && (what & (VMTRAP_TRACK | VMTRAP_KEEP)) == VMTRAP_TRACK ? space_clean(s, start, end) : result;
 }

@@ -42,7 +42,7 @@ size_t vm_page_size(void);
 /* "quire" or "signals": how faults come. A constant. [handler] */
 const char *vm_backend(void);
 
-/* How vm_track finds stores: "quire", "pagemap-scan" or "mprotect". A constant. [handler] */
+/* How vm_track finds stores: "quire", "pagemap-scan" or "mprotect"; VM_DIRTY in the environment may name one. A constant. [handler] */
 const char *vm_dirty_backend(void);
 
 /* --- Memory ---------------------------------------------------------------------------------------------------------- */
@@ -194,7 +194,7 @@ int vm_untrack(void *start);
 
 /*
  * Finds pages in [START, START + LENGTH), all inside one tracked range, that were stored to since vm_track or since they were last
- * re-armed. Up to MAX maximal ranges of such pages go to OUT, upwards; prot is 0. Returns how many; *NEXT, if NEXT is
+ * re-armed; pages discarded meanwhile may be among them or not. Up to MAX maximal ranges of such pages go to OUT, upwards; prot is 0. Returns how many; *NEXT, if NEXT is
  * not NULL, becomes where to go on: START + LENGTH when all was looked at. With VM_REARM exactly the reported pages become
  * clean, each in one step: a store by another thread is either before it, and in the page, or reported the next time.
  * Pages never stored to cost little. -1 with errno: EINVAL.

@@ -31,6 +31,7 @@ extern "C" {
 /* What VMTRAP_ARM makes of a range; 0: memory like any other. */
 #define VMTRAP_FAULTS 1                 /* forbidden accesses in user mode enter the thread's handler */
 #define VMTRAP_TRACK 2                  /* VMTRAP_DIRTY tells of it; all of it is clean now */
+#define VMTRAP_KEEP 4                   /* with VMTRAP_TRACK: what is dirty of a tracked range stays so */
 #define VMTRAP_LOGGED(log) ((log) << 8) /* a store to a page that may only be read opens and logs it */
 #define VMTRAP_LOGS 8
 
