@@ -1,0 +1,19 @@
+/* The LZ4 library, from its source package in Debian (build/src/lz4, as the kernel's lib/lz4.c), of which two functions
+ * are used. */
+#define LZ4_MEMORY_USAGE 12 /* a table of 4 KiB: enough for a page, and soon cleared */
+#define LZ4LIB_VISIBILITY static __attribute__((unused))
+#include <lz4.c>
+
+#include "lz4_page.h"
+
+_Static_assert(sizeof(LZ4_stream_t) <= LZ4_WORK, "room for the library's state");
+
+size_t lz4_page_compress(void *to, size_t room, const void *page, void *work)
+{
+    return (size_t)LZ4_compress_fast_extState(work, page, to, LZ4_PAGE, (int)room, 1);
+}
+
+int lz4_page_decompress(void *page, const void *from, size_t size)
+{
+    return LZ4_decompress_safe(from, page, (int)size, LZ4_PAGE) == LZ4_PAGE ? 0 : -1;
+}
