@@ -322,16 +322,21 @@ void clear_page(void *page)
         __asm__ volatile(".insn i 0x0f, 2, x0, %0, 4" ::"r"(p) : "memory"); /* cbo.zero (p) */
 }
 
+static inline void copy_8_words(word *d, const word *s)
+{
+    word a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], j = s[7];
+
+    d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = j;
+}
+
 void copy_page(void *dst, const void *src)
 {
     word *d = dst;
     const word *s = src;
 
-    for (unsigned i = 0; i < PAGE_SIZE / WORD; i += 16, d += 16, s += 16) {
-        u64 a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], j = s[7];
-
-        d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = j;
-        a = s[8], b = s[9], c = s[10], e = s[11], f = s[12], g = s[13], h = s[14], j = s[15];
-        d[8] = a, d[9] = b, d[10] = c, d[11] = e, d[12] = f, d[13] = g, d[14] = h, d[15] = j;
+    for (unsigned i = 0; i < PAGE_SIZE / WORD; i += 64, d += 64, s += 64) {
+#pragma GCC unroll 8
+        for (unsigned j = 0; j < 64; j += 8)
+            copy_8_words(d + j, s + j);
     }
 }

@@ -132,8 +132,8 @@ static bool are_all(const pte_t *pte, unsigned n, pte_t e)
 
 /* It is read: the page of zeros. Who reads on finds more of it, where Linux would have mapped a huge page of zeros:
  * a smaller mapping shows no page that nobody has touched (userfaultfd(2), mincore(2)). */
-static noinline_fn int map_zeros(struct space *s, const struct vma *v, u64 va, struct page *table, pte_t *pte, pte_t old,
-                                 unsigned prot)
+static noinline_fn int map_zeros(struct space *s, const struct vma *v, u64 va, struct page *table, pte_t *pte,
+                                 pte_t old, unsigned prot)
 {
     const pte_t zeros = page_entry(zero_pfn, prot, old & PTE_UFFD_WP);
     unsigned at = pt_index(va, 0), n = 1, i = 0;
@@ -207,7 +207,6 @@ static int fault_copy(struct fault *f)
 {
     struct page *old = pte_page(f->old), *copy;
     bool counted = !(old->flags & PG_RESERVED), replaced;
-    struct tlb_batch batch;
 
     if (counted && take_over(f, old))
         return FAULT_MAPPED;
@@ -227,13 +226,11 @@ static int fault_copy(struct fault *f)
     }
     replaced = install(f, writable_entry(copy, f->prot), copy);
     if (replaced) {
-        tlb_begin(&batch, f->space);
-        tlb_note(&batch, f->va);
+        tlb_flush_range(f->space, f->va, f->va + PAGE_SIZE);
         if (counted) {
             space_count_page(f->space, old, -1);
-            tlb_free_page(&batch, old); /* the entry's reference */
+            page_put(old); /* the entry's reference */
         }
-        tlb_flush(&batch);
     } else {
         page_put(copy);
     }
@@ -553,24 +550,11 @@ static int fault_vdso(struct fault *f)
     return FAULT_MAPPED;
 }
 
-static int fault_locked(struct fault *f)
+/* f->vma, f->pte and f->table are found. */
+static int fault_found(struct fault *f)
 {
     int next;
 
-    f->vma = vma_at(f->space, f->va);
-    if (f->vma == NULL) {
-        struct vma *above = vma_find(f->space, f->va);
-
-        return above != NULL && (above->flags & VMA_GROWSDOWN) ? FAULT_GROW : FAULT_MAPERR;
-    }
-    f->pte = pt_in_known_leaf(f->space, f->va, &f->table);
-    if (unlikely(f->pte == NULL)) {
-        if (is_write(f) && huge_may_begin(f->space, f->vma, f->va) && fault_huge(f))
-            return FAULT_MAPPED;
-        f->pte = pt_reach(f->space, f->va, &f->table);
-        if (f->pte == NULL)
-            return FAULT_NO_MEMORY;
-    }
     f->old = load_relaxed(f->pte);
     f->prot = f->old == 0 ? f->vma->prot : pte_prot(f->old);
     if (!is_allowed(f->prot, f->access) && !(f->origin == FAULT_OF_TRACER && (!is_write(f) || !vma_is_shared(f->vma))))
@@ -591,6 +575,25 @@ static int fault_locked(struct fault *f)
     if (f->vma->object != NULL)
         return fault_object(f);
     return f->vma->flags & VMA_VDSO ? fault_vdso(f) : fault_anonymous(f);
+}
+
+static int fault_locked(struct fault *f)
+{
+    f->vma = vma_at(f->space, f->va);
+    if (f->vma == NULL) {
+        struct vma *above = vma_find(f->space, f->va);
+
+        return above != NULL && (above->flags & VMA_GROWSDOWN) ? FAULT_GROW : FAULT_MAPERR;
+    }
+    f->pte = pt_in_known_leaf(f->space, f->va, &f->table);
+    if (unlikely(f->pte == NULL)) {
+        if (is_write(f) && huge_may_begin(f->space, f->vma, f->va) && fault_huge(f))
+            return FAULT_MAPPED;
+        f->pte = pt_reach(f->space, f->va, &f->table);
+        if (f->pte == NULL)
+            return FAULT_NO_MEMORY;
+    }
+    return fault_found(f);
 }
 
 /* ---- what is done with the lock given up ---- */
@@ -634,10 +637,14 @@ static enum fault_result swap_in(struct fault *f)
     return error != 0 ? FAULT_BUS : FAULT_MAPPED;
 }
 
-static inline enum fault_result fault_of(struct space *s, u64 address, enum fault_access access,
-                                         enum fault_origin origin)
+/* V not NULL: the lock is held, and V, the entry and its TABLE are found already. */
+static inline __attribute__((always_inline)) enum fault_result fault_of(struct space *s, u64 address,
+                                                                        enum fault_access access,
+                                                                        enum fault_origin origin, struct vma *v,
+                                                                        pte_t *pte, struct page *table)
 {
     struct fault f; /* the rest is set as the fault finds it out */
+    bool found = v != NULL;
 
     f.space = s;
     f.va = ALIGN_DOWN(address, PAGE_SIZE);
@@ -645,14 +652,22 @@ static inline enum fault_result fault_of(struct space *s, u64 address, enum faul
     f.access = access;
     f.origin = origin;
     f.loaded = false;
+    f.vma = v;
+    f.pte = pte;
+    f.table = table;
     if (address >= arch_user_address_limit())
         return FAULT_MAPERR;
     for (;;) {
         enum fault_result result = FAULT_MAPPED;
         int next;
 
-        read_lock(&s->lock);
-        next = fault_locked(&f);
+        if (found) {
+            next = fault_found(&f);
+        } else {
+            read_lock(&s->lock);
+            next = fault_locked(&f);
+        }
+        found = false;
         if (next == FAULT_MAPPED && unlikely(f.vma->flags & VMA_DROPPABLE))
             note_droppable(&f);
         read_unlock(&s->lock);
@@ -677,25 +692,40 @@ static inline enum fault_result fault_of(struct space *s, u64 address, enum faul
     }
 }
 
+static noinline_fn enum fault_result fault_anew(struct space *s, u64 address, enum fault_access access,
+                                                enum fault_origin origin)
+{
+    return fault_of(s, address, access, origin, NULL, NULL, NULL);
+}
+
 enum fault_result fault_in(struct space *s, u64 address, enum fault_access access, bool force)
 {
-    return fault_of(s, address, access, force ? FAULT_OF_TRACER : FAULT_OF_KERNEL);
+    return fault_anew(s, address, access, force ? FAULT_OF_TRACER : FAULT_OF_KERNEL);
 }
 
 static void (*out_of_memory)(void);
 
 void vm_set_out_of_memory(void (*handler)(void)) { out_of_memory = handler; }
 
-/* The two commonest faults, by one look at an entry whose table is known: an access that is forbidden, and the first
- * one to a private page. FAULT_AGAIN: the long way. */
-static inline __attribute__((always_inline)) int fault_quickly(struct space *s, u64 address, enum fault_access access)
-{
+/* What a quick look has found, for the long way; no vma: nothing, and the lock is free again. */
+struct look {
+    struct vma *vma;
+    pte_t *pte;
     struct page *table;
+};
+
+/* The two commonest faults, by one look at an entry whose table is known: an access that is forbidden, and the first
+ * one to a private page. FAULT_AGAIN: the long way, from where this has come to. */
+static inline __attribute__((always_inline)) int fault_quickly(struct space *s, u64 address, enum fault_access access,
+                                                               struct look *look)
+{
     int result = FAULT_AGAIN;
-    const struct vma *v;
+    struct page *table;
+    struct vma *v;
     pte_t *pte, e;
 
     read_lock(&s->lock);
+    *look = (struct look){NULL, NULL, NULL};
     v = vma_at(s, address);
     if (likely(v != NULL) && likely((pte = pt_in_known_leaf(s, address, &table)) != NULL)) {
         e = load_relaxed(pte);
@@ -709,45 +739,60 @@ static inline __attribute__((always_inline)) int fault_quickly(struct space *s, 
         } else if (e == 0 || (pte_has_page(e) && !is_allowed(pte_prot(e), access))) {
             result = FAULT_ACCERR;
         }
+        if (result == FAULT_AGAIN) {
+            *look = (struct look){v, pte, table};
+            return FAULT_AGAIN;
+        }
     }
     read_unlock(&s->lock);
     return result;
 }
 
-static __attribute__((noinline)) enum fault_result fault_slowly(struct space *s, u64 address, enum fault_access access,
-                                                                enum fault_origin origin)
+static noinline_fn enum fault_result fault_slowly(struct space *s, u64 address, enum fault_access access,
+                                                  enum fault_origin origin, struct vma *v, pte_t *pte,
+                                                  struct page *table)
 {
-    enum fault_result result;
+    enum fault_result result = fault_of(s, address, access, origin, v, pte, table);
 
-    while ((result = fault_of(s, address, access, origin)) == FAULT_NO_MEMORY && out_of_memory != NULL &&
-           !fatal_signal_pending())
+    while (unlikely(result == FAULT_NO_MEMORY) && out_of_memory != NULL && !fatal_signal_pending()) {
         out_of_memory();
+        result = fault_anew(s, address, access, origin);
+    }
     return result;
+}
+
+static inline __attribute__((always_inline)) enum fault_result fault(struct space *s, u64 address,
+                                                                     enum fault_access access, enum fault_origin origin)
+{
+    struct look look;
+    int quick = fault_quickly(s, address, access, &look);
+
+    atomic_add_relaxed(&s->minor_faults, 1);
+    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR) || quick == FAULT_BUS)
+        return (enum fault_result)quick;
+    return fault_slowly(s, address, access, origin, look.vma, look.pte, look.table);
 }
 
 enum fault_result space_fault(struct space *s, u64 address, enum fault_access access)
 {
-    int quick = fault_quickly(s, address, access);
-
-    atomic_add_relaxed(&s->minor_faults, 1);
-    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR) || quick == FAULT_BUS)
-        return (enum fault_result)quick;
-    return fault_slowly(s, address, access, FAULT_OF_USER);
+    return fault(s, address, access, FAULT_OF_USER);
 }
 
 enum fault_result space_fault_by_kernel(struct space *s, u64 address, enum fault_access access)
 {
-    int quick = fault_quickly(s, address, access);
-
-    atomic_add_relaxed(&s->minor_faults, 1);
-    if (likely(quick == FAULT_MAPPED || quick == FAULT_ACCERR) || quick == FAULT_BUS)
-        return (enum fault_result)quick;
-    return fault_slowly(s, address, access, FAULT_OF_KERNEL);
+    return fault(s, address, access, FAULT_OF_KERNEL);
 }
 
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access)
 {
-    for (u64 va = start; va < end && !fatal_signal_pending(); va = huge_next(s, va))
-        if (fault_quickly(s, va, access) != FAULT_MAPPED && fault_in(s, va, access, false) != FAULT_MAPPED)
+    struct look look;
+
+    for (u64 va = start; va < end && !fatal_signal_pending(); va = huge_next(s, va)) {
+        if (fault_quickly(s, va, access, &look) == FAULT_MAPPED)
+            continue;
+        if (look.vma != NULL)
+            read_unlock(&s->lock);
+        if (fault_in(s, va, access, false) != FAULT_MAPPED)
             return;
+    }
 }
