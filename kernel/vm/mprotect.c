@@ -479,9 +479,10 @@ static __attribute__((noinline)) int protect_mappings(struct space *s, u64 addre
 static inline bool is_entries_only(struct space *s, const struct vma *v, u64 start, u64 end, unsigned prot,
                                    const pte_t *pte)
 {
-    return is_minor_part(v, start, end, prot) ||
-           (end - start <= FEW_PAGES_IN_TABLES * PAGE_SIZE && prot_effective(prot) == prot &&
-            (pte != NULL || are_in_known_tables(s, start, end)));
+    if (end - start <= FEW_PAGES_IN_TABLES * PAGE_SIZE && prot_effective(prot) == prot &&
+        (pte != NULL || are_in_known_tables(s, start, end)))
+        return true;
+    return is_minor_part(v, start, end, prot);
 }
 
 /* Most often it is a part of one mapping. => arguments are in order */
@@ -501,7 +502,7 @@ static __attribute__((noinline)) long protect_part(struct space *s, u64 address,
     if (likely(is_part))
         result = protect_known(s, v, address, end, prot, table, pte);
     read_unlock(&s->lock);
-    return is_part ? result : protect_mappings(s, address, length, prot);
+    return is_part ? result : protect_mappings(s, address, end - address, prot);
 }
 
 /* ---- one page ----

@@ -63,6 +63,8 @@ struct vma *vma_find(struct space *s, u64 address)
     return vma_search(s, address);
 }
 
+struct vma *vma_find_anew(struct space *s, u64 address) { return vma_search(s, address); }
+
 struct vma *vma_alloc(void)
 {
     struct vma *v = kmalloc(sizeof(*v));

@@ -170,6 +170,7 @@ static inline struct vma *vma_search(struct space *s, u64 address)
         store_relaxed(&s->last_found, best);
     return best;
 }
+struct vma *vma_find_anew(struct space *s, u64 address); /* the same, not inline */
 static inline bool vma_contains(const struct vma *v, u64 address)
 {
     return v != NULL && v->start <= address && address < v->end;
@@ -181,7 +182,7 @@ static inline struct vma *vma_at(struct space *s, u64 address)
 
     if (likely(vma_contains(v, address)))
         return v;
-    v = vma_find(s, address);
+    v = vma_find_anew(s, address);
     return v != NULL && v->start <= address ? v : NULL;
 }
 /* The vma below address ADDRESS, which ABOVE = vma_find(ADDRESS) does not contain. */
