@@ -15,6 +15,10 @@
  *
  * The copy page may itself be scanned, up to where copies have been put; it is given up then and another taken.
  *
+ * When no page is free for copies, the page of the object that was found is kept instead: it joins to-space as it is,
+ * with what is dead on it. Those of its objects that had been copied before leave their new address behind, as
+ * everywhere. So a collection never fails.
+ *
  * Everything here needs collect_lock or a stopped world.
  */
 #include <stdio.h>
@@ -47,14 +51,15 @@ static void retire_copy_page(void)
     copier.page = SIZE_MAX;
 }
 
-static void new_copy_page(void)
+/* False when no page is free. */
+static bool new_copy_page(void)
 {
     retire_copy_page();
     if (copier.run_next == copier.run_end) {
         size_t count;
         ptrdiff_t first = take_chunk(&count, heap.to_space, copier.closes);
         if (first < 0)
-            heap_exhausted();
+            return false;
         copier.run_next = first;
         copier.run_end = first + count;
     }
@@ -62,6 +67,20 @@ static void new_copy_page(void)
     copier.next = collector_words((value)page_address(copier.page));
     copier.end = copier.next + PAGE_WORDS;
     enqueue(copier.page);
+    return true;
+}
+
+/* PAGE joins to-space with all that is on it. */
+static void keep_page(size_t page)
+{
+    heap.pages[page].space = heap.to_space;
+    heap.pages[page].kind = KEPT;
+    enqueue(page);
+    copier.kept_pages++;
+    if (copier.closes) {
+        heap.pages[page].closed = true;
+        vm_protect(page_address(page), PAGE_BYTES, heap.closed_prot);
+    }
 }
 
 /* A large object changes space where it is. Closed before anybody can learn its address. */
@@ -79,7 +98,7 @@ static void move_large(size_t first, uintptr_t header)
         }
     }
     if (scanned && copier.closes)
-        vm_protect(page_address(first), count * PAGE_BYTES, PROT_NONE);
+        vm_protect(page_address(first), count * PAGE_BYTES, heap.closed_prot);
     copier.kept_pages += count;
 }
 
@@ -89,20 +108,24 @@ value forward(value v)
         return v;
     size_t number = page_number(v);
     struct page *page = &heap.pages[number];
-    if (page->space == heap.to_space)
+    if (page->space == heap.to_space && page->kind != KEPT)
         return v;
 
     value *old = collector_words(v);
     uintptr_t header = *old;
     if (!(header & 1))
         return header;
+    if (page->space == heap.to_space)
+        return v;
     if (page->kind == LARGE) {
         move_large(number, header);
         return v;
     }
     size_t words = header_words(header);
-    if ((size_t)(copier.end - copier.next) < words)
-        new_copy_page();
+    if ((size_t)(copier.end - copier.next) < words && !new_copy_page()) {
+        keep_page(number);
+        return v;
+    }
     value *copy = copier.next;
     copier.next += words;
     copier.copied_words += words;
@@ -111,10 +134,20 @@ value forward(value v)
     return *old = (value)copy - (value)(heap.view - heap.base);
 }
 
+/* Most words need nothing: they are no pointers, or to what has been copied to a page that is not KEPT. */
+static inline bool is_settled(value v)
+{
+    if (!is_pointer(v) || !in_heap((void *)v))
+        return true;
+    const struct page *page = &heap.pages[page_number(v)];
+    return page->space == heap.to_space && page->kind != KEPT;
+}
+
 static void forward_words(value *word, value *end)
 {
     for (; word < end; word++)
-        *word = forward(*word);
+        if (!is_settled(*word))
+            *word = forward(*word);
 }
 
 /* The part of a large object that is on PAGE. */
@@ -136,8 +169,11 @@ static void scan_small(size_t page)
         if (page == copier.page ? word == copier.next : !*word)
             break;
         uintptr_t header = *word;
+        bool gone = !(header & 1); /* copied before the page was kept */
+        if (gone)
+            header = *collector_words(header);
         size_t words = header_words(header);
-        if (header_type(header) < FIRST_RAW)
+        if (!gone && header_type(header) < FIRST_RAW)
             forward_words(word + 1, word + words);
         word += words;
     }
@@ -147,7 +183,7 @@ static void scan_small(size_t page)
 
 void scan_page(size_t page)
 {
-    if (heap.pages[page].kind == SMALL)
+    if (heap.pages[page].kind == SMALL || heap.pages[page].kind == KEPT)
         scan_small(page);
     else
         scan_large(page);
@@ -173,7 +209,6 @@ void collect_begin(void)
     for (struct thread *t = all_threads; t; t = t->next_thread)
         retire_chunk(t);
     heap.to_space = from_space();
-    copier.closes = false;
     copier_reset();
 }
 
@@ -183,6 +218,13 @@ void copier_reset(void)
     copier.run_next = copier.run_end = 0;
     copier.queue_first = copier.queue_last = 0;
     copier.copied_words = copier.scanned_pages = copier.kept_pages = 0;
+}
+
+void copier_end(void)
+{
+    retire_copy_page();
+    give_back(copier.run_next, copier.run_end);
+    copier.run_next = copier.run_end = 0;
 }
 
 void scan_all(void)
@@ -195,7 +237,18 @@ void scan_all(void)
 
 /* --- The plain way: everything in one stop --- */
 
-static void collect_stopped(struct thread *thread)
+/* What is copied needs as much room again; large objects stay where they are. */
+void set_trigger_of_semispaces(struct thread *thread)
+{
+    size_t room = heap.free_pages > heap.nursery_pages ? heap.free_pages - heap.nursery_pages : 0;
+    heap.trigger = (heap.page_count - copier.kept_pages) / 2;
+    if (room <= heap.trigger + thread->wanted_pages)
+        heap.trigger = room / 2;
+    if (room <= heap.trigger + thread->wanted_pages || room < heap.page_count / 32)
+        heap_exhausted();
+}
+
+void collect_stopped(struct thread *thread)
 {
     if (!world_stop(thread))
         return;
@@ -203,11 +256,9 @@ static void collect_stopped(struct thread *thread)
     collect_begin();
     forward_roots();
     scan_all();
+    copier_end();
     free_from_space();
-    /* What is copied needs as much room again; large objects stay where they are. */
-    heap.trigger = (heap.page_count - copier.kept_pages) / 2;
-    if (heap.free_pages <= heap.trigger + thread->wanted_pages)
-        heap_exhausted();
+    set_trigger_of_semispaces(thread);
     stats_collection();
     stats_pause(thread, PAUSE_FULL, stats_now() - begun);
     world_start(thread);

@@ -1,5 +1,204 @@
+/*
+ * The concurrent collector: Baker's algorithm by page protection, after Appel, Ellis and Li, "Real-time concurrent
+ * collection on stock multiprocessors" (PLDI 1988).
+ *
+ *       mutators                                  collector thread
+ *          |   roots forwarded: the flip              |
+ *          |   (the world stops for this only)        |
+ *          |  - - - - - - - - - - - - - - - - - - ->  |
+ *          |                                          |  scans pages in order, through the second view,
+ *          |  touches a closed page: trap             |  and opens them
+ *          |    scans it, opens it, goes on           |
+ *          |                                          |
+ *          |  takes a page: if the collector is       |  none left: from-space is free
+ *          |  late, scans some itself                 |
+ *
+ * The invariant: a mutator sees to-space pointers only. Its registers are forwarded at the flip; what it can load is on
+ * open pages, and a page is opened when all on it has been forwarded. Pages of new objects are open from the beginning:
+ * they can only get to-space pointers.
+ *
+ * One thread at a time scans, with collect_lock; a trap waits for at most BATCH pages of others. How late the collector
+ * is follows from two shares: of the room for new objects that has been used since the flip, and of the pages expected
+ * to be scanned that have been. A mutator that takes a page while the first is ahead of the second scans until it is
+ * not, or HELP_PAGES have been: so the room lasts, and no stop is long.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "heap.h"
-void concurrent_open(void) {}
-void concurrent_close(void) {}
-void concurrent_need(struct thread *thread) { (void)thread; }
-void concurrent_fully(struct thread *thread) { (void)thread; }
+#include "stats.h"
+#include "threads.h"
+#include "trap.h"
+#include "vm.h"
+
+#define BATCH 8
+#define HELP_PAGES 2
+
+static _Atomic bool active;                             /* a collection is under way */
+static _Atomic int waiting;                             /* mutators that want collect_lock */
+static pthread_cond_t begun = PTHREAD_COND_INITIALIZER; /* collect_lock */
+static size_t expected;                                 /* pages to scan */
+static size_t free_at_flip;
+static pthread_t collector;
+
+/* --- Scanning --- */
+
+/* With collect_lock. Up to COUNT pages, opened in one call. False when there was none left: all has been forwarded. */
+static bool scan_batch(size_t count, bool yielding)
+{
+    struct vm_range ranges[BATCH];
+    size_t pages[BATCH], n = 0;
+
+    while (n < count && n < BATCH && !(yielding && n && atomic_load_explicit(&waiting, memory_order_relaxed))) {
+        ptrdiff_t page = next_to_scan();
+        if (page < 0)
+            break;
+        scan_page(page);
+        pages[n] = page;
+        ranges[n++] = (struct vm_range){page_address(page), PAGE_BYTES, PROT_READ | PROT_WRITE};
+    }
+    if (!n)
+        return false;
+    vm_protect_ranges(ranges, n);
+    for (size_t i = 0; i < n; i++) {
+        heap.pages[pages[i]].closed = false;
+        atomic_store_explicit(&heap.pages[pages[i]].state, OPEN, memory_order_release);
+    }
+    return true;
+}
+
+/* With collect_lock, when nothing is left to scan. */
+static void end_cycle(void)
+{
+    size_t live = copier.copied_words / PAGE_WORDS + copier.kept_pages + 1;
+
+    copier_end();
+    free_from_space();
+    expected = live + live / 4;
+    size_t room = heap.page_count / 16 > live / 2 ? heap.page_count / 16 : live / 2;
+    size_t latest = heap.free_pages / 8 * 7;
+    heap.trigger = expected + room < latest ? expected + room : latest;
+    stats_collection();
+    atomic_store(&active, false);
+}
+
+static void *collect(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        pthread_mutex_lock(&heap.collect_lock);
+        while (!atomic_load(&active))
+            pthread_cond_wait(&begun, &heap.collect_lock);
+        if (!scan_batch(BATCH, true))
+            end_cycle();
+        pthread_mutex_unlock(&heap.collect_lock);
+        do
+            sched_yield();
+        while (atomic_load_explicit(&waiting, memory_order_relaxed));
+    }
+    return NULL;
+}
+
+static void lock_as_mutator(void)
+{
+    atomic_fetch_add(&waiting, 1);
+    pthread_mutex_lock(&heap.collect_lock);
+    atomic_fetch_sub(&waiting, 1);
+}
+
+/* A mutator touched a closed page. */
+static void open_page(size_t page)
+{
+    lock_as_mutator();
+    if (atomic_load(&heap.pages[page].state) == UNSCANNED) {
+        scan_page(page);
+        heap.pages[page].closed = false;
+        atomic_store_explicit(&heap.pages[page].state, OPEN, memory_order_release);
+    }
+    pthread_mutex_unlock(&heap.collect_lock);
+}
+
+/* --- Mutators --- */
+
+/* How many pages should have been scanned by now. */
+static size_t due(void)
+{
+    size_t room = free_at_flip > expected ? free_at_flip - expected : 1;
+    size_t gone = free_at_flip > heap.free_pages ? free_at_flip - heap.free_pages : 0;
+    size_t copied = copier.copied_words / PAGE_WORDS, used = gone > copied ? gone - copied : 0;
+    return used >= room ? SIZE_MAX : expected * used / room;
+}
+
+static void help(struct thread *thread)
+{
+    if (copier.scanned_pages >= due())
+        return;
+    uint64_t start = stats_now();
+    if (pthread_mutex_trylock(&heap.collect_lock))
+        return; /* somebody is at it */
+    if (atomic_load(&active))
+        scan_batch(HELP_PAGES, false);
+    pthread_mutex_unlock(&heap.collect_lock);
+    stats_pause(thread, PAUSE_HELP, stats_now() - start);
+}
+
+void concurrent_finish(struct thread *thread)
+{
+    uint64_t start = stats_now();
+    lock_as_mutator();
+    if (atomic_load(&active)) {
+        while (scan_batch(BATCH, false))
+            ;
+        end_cycle();
+    }
+    pthread_mutex_unlock(&heap.collect_lock);
+    stats_pause(thread, PAUSE_FULL, stats_now() - start);
+}
+
+static void flip(struct thread *thread)
+{
+    uint64_t start = stats_now();
+    if (!world_stop(thread))
+        return;
+    pthread_mutex_lock(&heap.collect_lock);
+    collect_begin();
+    free_at_flip = heap.free_pages;
+    forward_roots();
+    atomic_store(&active, true);
+    pthread_cond_signal(&begun);
+    pthread_mutex_unlock(&heap.collect_lock);
+    stats_pause(thread, PAUSE_FLIP, stats_now() - start);
+    world_start(thread);
+}
+
+void concurrent_need(struct thread *thread)
+{
+    if (atomic_load(&active)) {
+        help(thread);
+        if (heap.paranoid)
+            concurrent_finish(thread);
+    } else if (heap.paranoid || heap.free_pages <= heap.trigger + thread->wanted_pages) {
+        flip(thread);
+    }
+}
+
+void concurrent_fully(struct thread *thread)
+{
+    concurrent_finish(thread);
+    flip(thread);
+    concurrent_finish(thread);
+}
+
+void concurrent_open(void)
+{
+    copier.closes = true;
+    expected = heap.page_count / 8;
+    heap.trigger = heap.page_count / 4;
+    if (trap_open(open_page) < 0 || pthread_create(&collector, NULL, collect, NULL)) {
+        perror("gc: the collector");
+        _exit(70);
+    }
+}

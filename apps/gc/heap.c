@@ -46,17 +46,14 @@ int heap_open(enum collector collector, size_t bytes)
     heap.to_space = SPACE_A;
     large_hint = pages;
     heap.trigger = pages / 2;
+    heap.closed_prot = PROT_NONE;
+    if (collector != GENERATIONAL)
+        heap.nursery_pages = 0;
     if (collector == CONCURRENT)
         concurrent_open();
     if (collector == GENERATIONAL)
         generational_open();
     return 0;
-}
-
-void heap_close(void)
-{
-    if (heap.collector == CONCURRENT)
-        concurrent_close();
 }
 
 void heap_exhausted(void)
@@ -80,7 +77,8 @@ static void set_closed(size_t first, size_t count, bool closed)
         while (other < first + count && heap.pages[other].closed != closed)
             heap.pages[other++].closed = closed;
         if (other > same)
-            vm_protect(page_address(same), (other - same) * PAGE_BYTES, closed ? PROT_NONE : PROT_READ | PROT_WRITE);
+            vm_protect(page_address(same), (other - same) * PAGE_BYTES,
+                       closed ? heap.closed_prot : PROT_READ | PROT_WRITE);
         i = other;
     }
 }
@@ -166,6 +164,17 @@ ptrdiff_t take_chunk(size_t *count, uint8_t space, bool closed)
     return first;
 }
 
+void give_back(size_t first, size_t end)
+{
+    pthread_mutex_lock(&heap.pages_lock);
+    for (size_t i = first; i < end; i++) {
+        heap.pages[i].space = FREE;
+        heap.chunk_free[i / CHUNK_PAGES]++;
+        heap.free_pages++;
+    }
+    pthread_mutex_unlock(&heap.pages_lock);
+}
+
 void free_from_space(void)
 {
     const size_t step = 4096;
@@ -209,18 +218,33 @@ static void next_page(struct thread *thread)
     thread->chunk_pages--;
 }
 
+static ptrdiff_t find_pages(struct thread *thread, size_t *count)
+{
+    if (heap.collector == GENERATIONAL)
+        return generational_chunk(thread, count);
+    ptrdiff_t first = take_chunk(count, heap.to_space, false);
+    if (first < 0 && heap.collector == CONCURRENT) {
+        concurrent_finish(thread);
+        first = take_chunk(count, heap.to_space, false);
+    }
+    if (first < 0 && !thread->hold) {
+        collect_fully(thread);
+        first = take_chunk(count, heap.to_space, false);
+    }
+    return first;
+}
+
 /* Makes room for a small object. */
 static void refill(struct thread *thread)
 {
     retire_page(thread);
-    if (!thread->hold && (heap.paranoid || !thread->chunk_pages)) {
+    if (!thread->hold) {
         safepoint(thread);
         collect_when_needed(thread);
     }
     if (!thread->chunk_pages) {
         size_t count;
-        ptrdiff_t first = heap.collector == GENERATIONAL ? generational_chunk(thread, &count)
-                                                         : take_chunk(&count, heap.to_space, false);
+        ptrdiff_t first = find_pages(thread, &count);
         if (first < 0)
             heap_exhausted();
         thread->chunk = page_address(first);
@@ -241,10 +265,12 @@ static value allocate_large(struct thread *thread, enum type type, size_t length
         collect_when_needed(thread);
         thread->wanted_pages = 0;
     }
-    first = take_pages(count, heap.to_space, false);
+    /* With the write barrier by protection, that the object is filled is noted, as any write to old pages. */
+    bool closed = heap.collector == GENERATIONAL && heap.barrier == BARRIER_PROTECT;
+    first = take_pages(count, heap.to_space, closed);
     if (first < 0 && !thread->hold) {
         collect_fully(thread);
-        first = take_pages(count, heap.to_space, false);
+        first = take_pages(count, heap.to_space, closed);
     }
     if (first < 0)
         heap_exhausted();
@@ -256,8 +282,6 @@ static value allocate_large(struct thread *thread, enum type type, size_t length
     *p = make_header(type, length);
     if (type < FIRST_RAW)
         memset(p + 1, 0, length * sizeof(value));
-    if (heap.collector == GENERATIONAL && type < FIRST_RAW)
-        generational_large(first, count);
     return (value)p;
 }
 

@@ -32,7 +32,7 @@ enum collector { STOP, CONCURRENT, GENERATIONAL };
 enum barrier { BARRIER_DIRTY, BARRIER_LOG, BARRIER_PROTECT };
 
 enum { FREE, SPACE_A, SPACE_B, NURSERY };
-enum page_kind { SMALL, LARGE, LARGE_REST };
+enum page_kind { SMALL, LARGE, LARGE_REST, KEPT }; /* KEPT: small objects, some of which have left */
 enum page_state { OPEN, UNSCANNED };
 
 struct page {
@@ -56,7 +56,8 @@ struct heap {
     size_t trigger;       /* collect when no more than so many pages are free */
     size_t nursery_pages; /* GENERATIONAL */
     enum barrier barrier;
-    bool paranoid; /* for tests: collect at every allocation in C, and close what was left */
+    int closed_prot; /* of closed pages: PROT_NONE, or PROT_READ for the write barrier */
+    bool paranoid;   /* for tests: collect at every allocation in C, and close what was left */
     pthread_mutex_t collect_lock, pages_lock;
 };
 
@@ -64,7 +65,6 @@ extern struct heap heap;
 
 /* Makes a heap of BYTES. Returns 0 or -1 with errno. */
 int heap_open(enum collector collector, size_t bytes);
-void heap_close(void);
 
 static inline bool in_heap(const void *address)
 {
@@ -87,6 +87,8 @@ value allocate_filled(struct thread *thread, enum type type, size_t length, cons
 ptrdiff_t take_pages(size_t count, uint8_t space, bool closed);
 /* Up to CHUNK_PAGES in a row, as many as *COUNT says then. */
 ptrdiff_t take_chunk(size_t *count, uint8_t space, bool closed);
+/* Pages from FIRST to before END become free. */
+void give_back(size_t first, size_t end);
 /* What is in no space but to-space becomes free. */
 void free_from_space(void);
 /* Pages to use up before the next collection. */
@@ -117,11 +119,15 @@ void forward_roots(void);
 void collect_begin(void);
 /* A new round of copying into the same to-space. */
 void copier_reset(void);
+/* Copying has ended: the pages taken for it that are left become free. */
+void copier_end(void);
 /* Forwards what is on PAGE. The caller opens it. */
 void scan_page(size_t page);
 /* A page of the queue that has not been scanned, or -1. */
 ptrdiff_t next_to_scan(void);
 void scan_all(void);
+void collect_stopped(struct thread *thread);
+void set_trigger_of_semispaces(struct thread *thread);
 
 /* --- The three ways --- */
 
@@ -131,15 +137,15 @@ void collect_when_needed(struct thread *thread);
 void collect_fully(struct thread *thread);
 
 void concurrent_open(void);
-void concurrent_close(void);
 void concurrent_need(struct thread *thread);
 void concurrent_fully(struct thread *thread);
+/* Ends the collection that is under way; flips nothing. */
+void concurrent_finish(struct thread *thread);
 
 void generational_open(void);
 void generational_need(struct thread *thread);
 void generational_fully(struct thread *thread);
 ptrdiff_t generational_chunk(struct thread *thread, size_t *count);
-void generational_large(size_t first, size_t count);
 
 _Noreturn void heap_exhausted(void);
 

@@ -21,32 +21,37 @@ point()
 # conforms NAME OPTION...
 conforms()
 {
-    name=$1
+    what=$1
     shift
     "$GC" "$@" "$SCM/conformance.scm" >"$out" 2>&1
     status=$?
     grep -v '^ok ' "$out" >"$out.bad"
     [ $status = 0 ] && grep -q '^1\.\.' "$out" && ! grep -q '^not ok' "$out"
-    point $? "conformance, $name"
+    point $? "conformance, $what"
 }
 
 # prints NAME WANT OPTION...: the last line is WANT
 prints()
 {
-    name=$1 want=$2
+    what=$1 want=$2
     shift 2
     "$GC" "$@" >"$out" 2>&1
     status=$?
     [ $status = 0 ] && [ "$(tail -n 1 "$out")" = "$want" ]
-    point $? "$name"
+    point $? "$what"
 }
 
-for collector in ${COLLECTORS:-stop}; do
-    conforms "$collector" --collector=$collector --heap=16M
-    conforms "$collector, collecting at every turn" --collector=$collector --heap=16M --paranoid
-    prints "GCBench, $collector" done --collector=$collector --heap=32M "$SCM/gcbench.scm" 12
-    prints "binary-trees, $collector" "long lived tree of depth 12	 check: 8191" \
-        --collector=$collector --heap=16M "$SCM/binary-trees.scm" 12
+for collector in ${COLLECTORS:-stop concurrent generational}; do
+    for barrier in $(case $collector in generational) echo dirty log protect ;; *) echo dirty ;; esac); do
+        kind="--collector=$collector --barrier=$barrier"
+        name=$(case $collector in generational) echo "$collector by $barrier" ;; *) echo "$collector" ;; esac)
+        conforms "$name" $kind --heap=16M --nursery=1M
+        conforms "$name, collecting at every turn" $kind --heap=16M --nursery=1M --paranoid
+        prints "GCBench, $name" done $kind --heap=32M --nursery=1M "$SCM/gcbench.scm" 12
+        prints "binary-trees, $name" "long lived tree of depth 12	 check: 8191" \
+            $kind --heap=16M --nursery=1M "$SCM/binary-trees.scm" 12
+        prints "threads, $name" done $kind --heap=32M --nursery=1M "$SCM/threads.scm"
+    done
 done
 
 "$GC" --eval='(car 5)' >"$out" 2>&1
