@@ -268,7 +268,7 @@ void collect_when_needed(struct thread *thread)
 {
     switch (heap.collector) {
     case STOP:
-        if (heap.paranoid || heap.free_pages <= heap.trigger + thread->wanted_pages)
+        if (paranoia(thread) || heap.free_pages <= heap.trigger + thread->wanted_pages)
             collect_stopped(thread);
         break;
     case CONCURRENT:

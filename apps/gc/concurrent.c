@@ -178,9 +178,9 @@ void concurrent_need(struct thread *thread)
 {
     if (atomic_load(&active)) {
         help(thread);
-        if (heap.paranoid)
+        if (paranoia(thread))
             concurrent_finish(thread);
-    } else if (heap.paranoid || heap.free_pages <= heap.trigger + thread->wanted_pages) {
+    } else if (paranoia(thread) || heap.free_pages <= heap.trigger + thread->wanted_pages) {
         flip(thread);
     }
 }

@@ -190,7 +190,7 @@ void generational_need(struct thread *thread)
     bool old_is_low = heap.free_pages <= heap.trigger + heap.nursery_pages + thread->wanted_pages;
     bool nursery_is_full = !thread->chunk_pages && nursery_next >= heap.nursery_pages;
 
-    if (!nursery_is_full && !heap.paranoid && !(thread->wanted_pages && old_is_low))
+    if (!nursery_is_full && !paranoia(thread) && !(thread->wanted_pages && old_is_low))
         return;
     if (!world_stop(thread))
         return;

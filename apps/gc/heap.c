@@ -285,13 +285,18 @@ static value allocate_large(struct thread *thread, enum type type, size_t length
     return (value)p;
 }
 
+static bool paranoia_is_due(struct thread *thread)
+{
+    return heap.paranoid && !thread->hold && ++thread->since_collection >= heap.paranoid;
+}
+
 value allocate(struct thread *thread, enum type type, size_t length)
 {
     size_t words = object_words(type, length);
 
     if (words * sizeof(value) > LARGE_BYTES)
         return allocate_large(thread, type, length);
-    if ((size_t)(thread->end - thread->next) < words || (heap.paranoid && !thread->hold))
+    if ((size_t)(thread->end - thread->next) < words || paranoia_is_due(thread))
         refill(thread);
     value *p = thread->next;
     thread->next += words;

@@ -57,7 +57,7 @@ struct heap {
     size_t nursery_pages; /* GENERATIONAL */
     enum barrier barrier;
     int closed_prot; /* of closed pages: PROT_NONE, or PROT_READ for the write barrier */
-    bool paranoid;   /* for tests: collect at every allocation in C, and close what was left */
+    size_t paranoid; /* for tests: collect at every so many-th allocation in C, and close what was left */
     pthread_mutex_t collect_lock, pages_lock;
 };
 

@@ -40,7 +40,7 @@ static const char help[] =
     "  --eval=EXPRESSION         instead of a file\n"
     "  --stats                   how often and how long the program had to wait, on standard error at the end\n"
     "  --pauses=FILE             each wait: kind, when, how long, in nanoseconds\n"
-    "  --paranoid                collects at every turn: for tests\n"
+    "  --paranoid=N              collects at every N-th allocation of a primitive: for tests\n"
     "  --help\n";
 
 void system_exit(int status)
@@ -96,7 +96,7 @@ struct options {
     enum collector collector;
     size_t heap, nursery;
     enum barrier barrier;
-    bool paranoid;
+    size_t paranoid;
     const char *expression;
 };
 
@@ -118,7 +118,7 @@ static struct options parse_options(int argc, char **argv)
         {"eval", required_argument, NULL, 'e'},
         {"stats", no_argument, NULL, 's'},
         {"pauses", required_argument, NULL, 'p'},
-        {"paranoid", no_argument, NULL, 'x'},
+        {"paranoid", required_argument, NULL, 'x'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -150,7 +150,7 @@ static struct options parse_options(int argc, char **argv)
             pauses_file = optarg;
             break;
         case 'x':
-            o.paranoid = true;
+            o.paranoid = strtoul(optarg, NULL, 10);
             break;
         case 'h':
             fputs(help, stdout);

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The Scheme and its collectors: the conformance test, also with a collection at every turn, and programs whose results are
-# known, for each collector. TAP. SCM is the folder with the programs, GC the interpreter.
+# The Scheme and its collectors: the conformance test, also with many collections, and programs whose results are known, for
+# each collector. TAP. SCM is the folder of the programs, GC the interpreter, PARANOID how many allocations there are
+# between collections where there are to be many.
 
 SCM=${SCM:-$(dirname "$0")/gc-scm}
 GC=${GC:-gc}
@@ -46,7 +47,7 @@ for collector in ${COLLECTORS:-stop concurrent generational}; do
         kind="--collector=$collector --barrier=$barrier"
         name=$(case $collector in generational) echo "$collector by $barrier" ;; *) echo "$collector" ;; esac)
         conforms "$name" $kind --heap=16M --nursery=1M
-        conforms "$name, collecting at every turn" $kind --heap=16M --nursery=1M --paranoid
+        conforms "$name, collecting often" $kind --heap=16M --nursery=1M --paranoid=${PARANOID:-2000}
         prints "GCBench, $name" done $kind --heap=32M --nursery=1M "$SCM/gcbench.scm" 12
         prints "binary-trees, $name" "long lived tree of depth 12	 check: 8191" \
             $kind --heap=16M --nursery=1M "$SCM/binary-trees.scm" 12

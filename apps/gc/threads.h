@@ -24,8 +24,9 @@ struct thread {
     char *chunk;
     size_t chunk_pages;
     size_t chunks_taken;
-    size_t wanted_pages; /* of a large object that is about to be made */
-    int hold;            /* no safepoints: allocation does not collect */
+    size_t wanted_pages;     /* of a large object that is about to be made */
+    size_t since_collection; /* allocations, for --paranoid */
+    int hold;                /* no safepoints: allocation does not collect */
 
     /* The machine's registers, when it does not run. */
     value *stack, *sp, *fp;
@@ -57,6 +58,15 @@ struct thread *thread_new(void);
 /* The calling thread becomes the mutator / ends being it. */
 void thread_enter(struct thread *thread);
 void thread_leave(struct thread *thread);
+
+/* Whether THREAD should collect now to find mistakes. */
+static inline bool paranoia(struct thread *thread)
+{
+    if (!heap.paranoid || thread->since_collection < heap.paranoid)
+        return false;
+    thread->since_collection = 0;
+    return true;
+}
 
 /* Stops here if somebody asks for it. */
 void safepoint(struct thread *thread);
