@@ -53,10 +53,10 @@ DEFINE_SYSCALL(sys_vmtrap_dirty)
     struct vmtrap_dirty d;
     long result;
 
-    if (copy_from_user(&d, (const void *)a0, sizeof(d)) != 0)
+    if (get_user_words(&d, a0, sizeof(d)) != 0)
         return -EFAULT;
     result = space_dirty(current->space, &d);
-    return copy_to_user((void *)a0, &d, sizeof(d)) == 0 ? result : -EFAULT;
+    return put_user_words(a0 + offsetof(struct vmtrap_dirty, range), &d.range, 2 * sizeof(u64)) == 0 ? result : -EFAULT;
 }
 
 DEFINE_SYSCALL(sys_vmtrap_log) { return space_log(current->space, a0, a1, a2); }

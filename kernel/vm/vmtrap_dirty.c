@@ -26,55 +26,66 @@
 struct look {
     struct space *space;
     bool rearm;
-    unsigned n, room;
     struct vmtrap_range *runs; /* NULL: they are not wanted */
-    u64 first, last;           /* pages that were made clean: to be flushed */
+    unsigned n, room;
+    u64 first, last; /* pages that were made clean: to be flushed */
 };
 
-/* The page at VA is dirty. False: there is no room for it. */
-static inline_fn bool report(struct look *l, u64 va)
+/* The page at VA is dirty: another run at RUN, or more of the one before. Returns what RUN is then. */
+static inline_fn struct vmtrap_range *report(const struct look *l, struct vmtrap_range *run, u64 va)
 {
-    struct vmtrap_range *last = l->n > 0 ? &l->runs[l->n - 1] : NULL;
-
-    if (l->runs == NULL)
-        return true;
-    if (last != NULL && last->start + last->length == va) {
-        last->length += PAGE_SIZE;
-        return true;
+    if (run > l->runs && run[-1].start + run[-1].length == va) {
+        run[-1].length += PAGE_SIZE;
+        return run;
     }
-    if (l->n == l->room)
-        return false;
-    l->runs[l->n++] = (struct vmtrap_range){va, PAGE_SIZE, 0};
-    return true;
+    run->start = va;
+    run->length = PAGE_SIZE;
+    run->prot = 0;
+    return run + 1;
 }
 
-static inline_fn void make_clean(struct look *l, pte_t *pte, pte_t e, u64 va)
+/* E, which has D, as it was read, loses it. => table locked */
+static inline_fn void make_clean(pte_t *pte, pte_t e)
 {
-    atomic_and(pte, ~(PTE_D | (pte_is_rewritten(e) ? PTE_UFFD_WP : 0)));
-    l->first = MIN(l->first, va);
-    l->last = va;
+    (void)__atomic_fetch_and(pte, ~(PTE_D | (pte_is_rewritten(e) ? PTE_UFFD_WP : 0)), __ATOMIC_RELAXED);
 }
 
-/* N leaf entries for pages from VA on: how many were looked at. => table locked */
-static unsigned look_at(struct look *l, pte_t *pte, unsigned n, u64 va)
+/* The first of [pte, end) that is dirty, or END. */
+static inline_fn pte_t *next_dirty(pte_t *pte, const pte_t *end)
 {
-    unsigned i = 0;
-
-    while (i < n) {
-        pte_t e = load_relaxed(&pte[i]);
-
-        if (!(e & PTE_D)) {
-            for (i++; i + 4 <= n && !((pte[i] | pte[i + 1] | pte[i + 2] | pte[i + 3]) & PTE_D); i += 4)
-                ;
-            continue;
-        }
-        if (!report(l, va + i * PAGE_SIZE))
+    for (; end - pte >= 4; pte += 4)
+        if ((pte[0] | pte[1] | pte[2] | pte[3]) & PTE_D)
             break;
-        if (l->rearm)
-            make_clean(l, &pte[i], e, va + i * PAGE_SIZE);
-        i++;
+    while (pte < end && !(*pte & PTE_D))
+        pte++;
+    return pte;
+}
+
+/* N leaf entries for pages from VA on: where the look has ended. => table locked */
+static noinline_fn u64 look_at(struct look *l, pte_t *entries, unsigned n, u64 va)
+{
+    struct vmtrap_range *run = l->runs + l->n, *full = l->runs + l->room;
+    pte_t *end = entries + n, *pte = next_dirty(entries, end);
+    u64 at = va + ((u64)(pte - entries) << PAGE_SHIFT);
+    bool rearm = l->rearm;
+
+    if (pte < end && rearm)
+        l->first = MIN(l->first, at);
+    for (; pte < end; pte = next_dirty(pte + 1, end)) {
+        at = va + ((u64)(pte - entries) << PAGE_SHIFT);
+        if (l->runs != NULL) {
+            if (unlikely(run == full)) /* this page may belong to the last run, but comes the next time */
+                break;
+            run = report(l, run, at);
+        }
+        if (rearm) {
+            make_clean(pte, *pte);
+            l->last = at;
+        }
     }
-    return i;
+    if (l->runs != NULL)
+        l->n = (unsigned)(run - l->runs);
+    return va + ((u64)(pte - entries) << PAGE_SHIFT);
 }
 
 /* [*AT, end): *AT becomes where it has ended. 0, or -errno. => lock */
@@ -83,15 +94,13 @@ static int look_in_tables(struct look *l, u64 *at, u64 end)
     struct pt_walk w = {.space = l->space, .va = *at, .end = end};
 
     while (pt_step(&w)) {
-        unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0, done = n;
-
-        if (n != 0 && load_relaxed(&w.table->table_live) != 0) {
+        *at = w.next;
+        if (w.level == 0 && load_relaxed(&w.table->table_live) != 0) {
             table_lock(w.table);
-            done = look_at(l, w.pte, n, w.va);
+            *at = look_at(l, w.pte, pt_walk_pages(&w), w.va);
             table_unlock(w.table);
         }
-        *at = done == n ? w.next : w.va + done * PAGE_SIZE;
-        if (done < n)
+        if (*at < w.next)
             break;
         w.va = w.next;
     }
