@@ -87,6 +87,7 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
             return;
         memset(trap->hints, 0, TRAP_HINTS * sizeof(*trap->hints));
         trap->generation = 0;
+        trap->log.number = 0;
         trap->noted = generation;
     }
     hint = &trap->hints[(address >> SPAN_SHIFT) % TRAP_HINTS];

@@ -32,7 +32,7 @@ static long open_log(struct space *s, u64 ring, u32 entries)
     for (unsigned i = 0; i < TRAP_LOGS; i++) {
         if (s->logs[i].ring != 0)
             continue;
-        s->logs[i] = (struct trap_log){ring, entries};
+        s->logs[i] = (struct trap_log){ring, entries, i + 1};
         s->has_logs = true;
         return i + 1;
     }
@@ -82,6 +82,38 @@ static bool take_place(const struct trap_log *log, u32 *place)
     return seen == *place;
 }
 
+/* The entry of user page VA, and the kernel's address of it; false: it cannot be remembered. => interrupts off */
+static bool note_page(struct space *s, u64 va, const u64 **pte, u64 *entry, u64 **page)
+{
+    const pte_t need = PTE_V | PTE_U | PTE_R | PTE_W | PTE_A | PTE_D;
+    struct page *table;
+
+    *pte = pt_find(s, va, &table);
+    if (*pte == NULL)
+        return false;
+    *entry = load_relaxed(*pte);
+    *page = page_address(pte_page(*entry));
+    return (*entry & need) == need;
+}
+
+/* The current thread remembers LOG and the page of the entry at ENTRY. */
+static void note_log(struct space *s, const struct trap_log *log, u64 entry)
+{
+    struct trap_log_state *l = &current->trap.log;
+    u64 flags = irq_save(), generation = load_acquire(&s->leaf_generation);
+
+    l->number = 0;
+    if (current->trap.noted == generation && note_page(s, log->ring, &l->ring_pte, &l->ring_entry, &l->ring) &&
+        note_page(s, entry, &l->slots_pte, &l->slots_entry, &l->slots)) {
+        l->ring = (u64 *)((char *)l->ring + (log->ring & PAGE_MASK));
+        l->slots_page = ALIGN_DOWN(entry, PAGE_SIZE);
+        l->user_entries = log->ring + sizeof(struct vmtrap_log);
+        l->entries = log->entries;
+        l->number = log->number;
+    }
+    irq_restore(flags);
+}
+
 bool vmtrap_log_store(struct space *s, const struct trap_log *log, u64 address)
 {
     u64 page = ALIGN_DOWN(address, PAGE_SIZE), entry;
@@ -92,5 +124,6 @@ bool vmtrap_log_store(struct space *s, const struct trap_log *log, u64 address)
     entry = log->ring + sizeof(struct vmtrap_log) + (place & (log->entries - 1)) * sizeof(u64);
     if (put_user_u64(page, (u64 *)entry) != 0)
         return false;
+    note_log(s, log, entry);
     return space_mprotect(s, page, PAGE_SIZE, PROT_READ | PROT_WRITE) == 0;
 }
