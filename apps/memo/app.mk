@@ -1,0 +1,1 @@
+# One source; libm is there anyway.
