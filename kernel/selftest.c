@@ -286,12 +286,28 @@ static u64 overflow(u64 depth)
     return depth == UINT64_MAX ? 0 : overflow(depth + 1) + (u64)frame[0];
 }
 
+/* The debug kernel sees that the second half could wait for the first one without end. */
+static void take_against_order(void)
+{
+    static struct mutex one = MUTEX_INIT(one), other = MUTEX_INIT(other), between = MUTEX_INIT(between);
+    struct mutex *const order[] = {&one, &between, &between, &other, &other, &one};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(order); i += 2) {
+        mutex_lock(order[i]);
+        mutex_lock(order[i + 1]);
+        mutex_unlock(order[i + 1]);
+        mutex_unlock(order[i]);
+    }
+}
+
 static void fail_on_purpose(const char *what)
 {
     static u32 return_instruction = 0x00008067;
 
     if (strcmp(what, "overflow") == 0)
         kprintf("%lu", overflow(0));
+    if (strcmp(what, "order") == 0)
+        take_against_order();
     if (strcmp(what, "write-text") == 0)
         *(volatile u32 *)(void *)selftest_run = 0;
     if (strcmp(what, "execute-data") == 0)

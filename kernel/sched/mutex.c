@@ -5,7 +5,7 @@
  */
 #include "sched/wait.h"
 
-void mutex_init(struct mutex *m)
+void(mutex_init)(struct mutex *m)
 {
     m->state = 0;
     m->holder = NULL;
@@ -62,6 +62,9 @@ static __attribute__((noinline)) void lock_contended(struct mutex *m)
 
 void mutex_lock(struct mutex *m)
 {
+#ifdef DEBUG
+    order_take(m, m->class, __builtin_return_address(0));
+#endif
     if (unlikely(!mutex_trylock(m)))
         lock_contended(m);
 }
@@ -69,6 +72,9 @@ void mutex_lock(struct mutex *m)
 void mutex_unlock(struct mutex *m)
 {
     ASSERT(m->holder == current);
+#ifdef DEBUG
+    order_drop(m);
+#endif
     m->holder = NULL;
     if (atomic_swap(&m->state, 0) == 2)
         wake_one(&m->waiters);

@@ -15,7 +15,7 @@
 #define WAITING_WRITERS RWLOCK_WAITING
 #define WRITER RWLOCK_WRITER
 
-void rwlock_init(struct rwlock *l)
+void(rwlock_init)(struct rwlock *l)
 {
     l->state = 0;
     wait_queue_init(&l->waiters);

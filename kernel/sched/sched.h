@@ -30,6 +30,7 @@ struct hart {
     u64 stack_generation;         /* arch/: of the kernel-stack map that this hart's TLB knows */
     u64 run_start;                /* when current_thread began to run, or was last accounted */
     bool is_idle;                 /* waits for an interrupt */
+    bool in_interrupt;            /* DEBUG */
     struct thread *emigrant;      /* leaves this hart for another: enqueued there once it is off its stack */
     struct timer_queue *timers;   /* sched/timer.c */
 };

@@ -9,22 +9,27 @@
 #include "arch/riscv/arch.h"
 #include "lib/atomic.h"
 #include "lib/print.h"
+#include "sched/order.h"
 
 struct spinlock {
-    u32 locked; /* 0, or 1 (DEBUG: the holder's hart + 1) */
+    u32 locked; /* 0, or 1. DEBUG: the holder's hart + 1, and from bit 16 on the number of its class (order.h) */
 };
 
 #define SPINLOCK_INIT {0}
 
 unsigned hart_id(void); /* this hart's number; stable while interrupts are off or a spinlock is held */
 
-static inline void spin_init(struct spinlock *l) { l->locked = 0; }
 #ifdef DEBUG
+#define SPINLOCK_CLASS_SHIFT 16
+#define SPINLOCK_HOLDER (BIT(SPINLOCK_CLASS_SHIFT) - 1)
+#define spin_init(l) ((void)((l)->locked = ORDER_CLASS(#l) << SPINLOCK_CLASS_SHIFT))
 /* sched/spinlock.c: panics when a hart waits for itself or without end; counts for schedule() what the thread holds. */
 bool spin_trylock(struct spinlock *l);
 void spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l);
 #else
+#define SPINLOCK_HOLDER UINT32_MAX
+static inline void spin_init(struct spinlock *l) { l->locked = 0; }
 static inline bool spin_trylock(struct spinlock *l)
 {
     return __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE) == 0;
@@ -37,7 +42,10 @@ static inline void spin_lock(struct spinlock *l)
 }
 static inline void spin_unlock(struct spinlock *l) { store_release(&l->locked, 0); }
 #endif
-static inline bool spin_is_locked(const struct spinlock *l) { return load_relaxed(&l->locked) != 0; }
+static inline bool spin_is_locked(const struct spinlock *l) 
+{
+    return (load_relaxed(&l->locked) & SPINLOCK_HOLDER) != 0;
+}
 
 static inline u64 spin_lock_irqsave(struct spinlock *l)
 {

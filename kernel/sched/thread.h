@@ -79,6 +79,8 @@ struct thread {
     struct cred *cred;         /* fs/cred.h */
     struct rlimits *limits;    /* lib/rlimit.h */
 #ifdef DEBUG
+    struct order_held held[ORDER_HELD_MAX]; /* sched/order.h */
+    unsigned n_held;
     unsigned fail_nth;         /* vm/inject.h */
 #endif
 };

@@ -2,7 +2,7 @@
 #include "sched/wait.h"
 #include "sched/timer.h"
 
-void wait_queue_init(struct wait_queue *q)
+void(wait_queue_init)(struct wait_queue *q)
 {
     spin_init(&q->lock);
     list_init(&q->waiters);

@@ -29,6 +29,9 @@ struct waiter {
 #define NO_DEADLINE UINT64_MAX
 
 void wait_queue_init(struct wait_queue *q);
+#ifdef DEBUG
+#define wait_queue_init(q) ((wait_queue_init)(q), spin_init(&(q)->lock))
+#endif
 /* Enqueues W, unless it is already, and sets the own state. */
 void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state);
 void wait_finish(struct waiter *w);                    /* dequeue, state RUNNABLE */
@@ -80,9 +83,15 @@ struct mutex {
     u32 state; /* 0 free, 1 held, 2 held and perhaps waited for */
     struct wait_queue waiters;
     struct thread *holder;
+#ifdef DEBUG
+    unsigned class; /* order.h */
+#endif
 };
-#define MUTEX_INIT(m) {0, WAIT_QUEUE_INIT((m).waiters), NULL}
+#define MUTEX_INIT(m) {.waiters = WAIT_QUEUE_INIT((m).waiters)}
 void mutex_init(struct mutex *m);
+#ifdef DEBUG
+#define mutex_init(m) ((mutex_init)(m), (void)((m)->class = ORDER_CLASS(#m)))
+#endif
 void mutex_lock(struct mutex *m);
 bool mutex_trylock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
@@ -93,12 +102,23 @@ static inline bool mutex_is_held(const struct mutex *m) { return m->holder == cu
 struct rwlock {
     u32 state; /* readers, plus flags; see sched/rwlock.c */
     struct wait_queue waiters;
+#ifdef DEBUG
+    unsigned class; /* order.h */
+#endif
 };
-#define RWLOCK_INIT(l) {0, WAIT_QUEUE_INIT((l).waiters)}
+#define RWLOCK_INIT(l) {.waiters = WAIT_QUEUE_INIT((l).waiters)}
 #define RWLOCK_READERS 0xffffu
 #define RWLOCK_WAITING 0x7fff0000u
 #define RWLOCK_WRITER 0x80000000u
 void rwlock_init(struct rwlock *l);
+#ifdef DEBUG
+#define rwlock_init(l) ((rwlock_init)(l), (void)((l)->class = ORDER_CLASS(#l)))
+#define RWLOCK_TAKE(l) order_take(l, (l)->class, NULL)
+#define RWLOCK_DROP(l) order_drop(l)
+#else
+#define RWLOCK_TAKE(l) ((void)(l))
+#define RWLOCK_DROP(l) ((void)(l))
+#endif
 bool read_trylock(struct rwlock *l);
 void read_lock_contended(struct rwlock *l);
 void read_unlock_contended(struct rwlock *l);
@@ -117,11 +137,13 @@ static inline bool read_unlock_begin(struct rwlock *l)
 }
 static inline void read_lock(struct rwlock *l)
 {
+    RWLOCK_TAKE(l);
     if (!read_lock_begin(l))
         read_lock_contended(l);
 }
 static inline void read_unlock(struct rwlock *l)
 {
+    RWLOCK_DROP(l);
     if (!read_unlock_begin(l))
         read_unlock_contended(l);
 }
@@ -132,11 +154,13 @@ static inline void write_lock(struct rwlock *l)
 {
     u32 free = 0;
 
+    RWLOCK_TAKE(l);
     if (unlikely(!atomic_cas_acquire(&l->state, &free, RWLOCK_WRITER)))
         write_lock_contended(l);
 }
 static inline void write_unlock(struct rwlock *l)
 {
+    RWLOCK_DROP(l);
     atomic_and(&l->state, ~RWLOCK_WRITER);
     memory_barrier(); /* the state before the look at who waits: wait_prepare has it the other way round */
     if (unlikely(!list_empty(&l->waiters.waiters)))

@@ -9,6 +9,8 @@ static u64 n_tables;
 
 u64 pt_count(void) { return load_relaxed(&n_tables); }
 
+static void table_lock_init(struct page *table) { spin_init((struct spinlock *)&table->table_lock); }
+
 static struct page *table_create(unsigned level)
 {
     struct page *table = page_alloc(ALLOC_ZERO);
@@ -16,7 +18,7 @@ static struct page *table_create(unsigned level)
     if (table == NULL)
         return NULL;
     table->flags = PG_TABLE;
-    table->table_lock = 0;
+    table_lock_init(table);
     table->table_live = 0;
     table->table_level = (u16)level;
     atomic_add_relaxed(&n_tables, 1);
@@ -195,7 +197,7 @@ static struct page *create_huge_table(struct page *head, u64 span, pte_t bits)
     for (unsigned i = 0; i < PT_ENTRIES; i++)
         t[i] = pte_make(pfn + i, bits);
     table->flags = PG_TABLE | PG_HUGE;
-    table->table_lock = 0;
+    table_lock_init(table);
     table->table_live = PT_ENTRIES;
     table->table_level = 0;
     table->table_span = span;

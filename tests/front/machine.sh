@@ -18,10 +18,10 @@ done
 selftest "the same without Sstc, under Sv39" --smp 2 --cpu rv64,sstc=false --append paging=sv39
 selftest "the same with 64 MiB, under Sv48" --mem 64M --append paging=sv48
 
-# panics WHAT REASON FUNCTION: selftest=WHAT ends in a panic for that reason, and the backtrace names the function.
+# panics WHAT REASON FUNCTION [OPTION]: selftest=WHAT ends in a panic for that reason, and the backtrace names FUNCTION.
 panics()
 {
-    guest --append "selftest=$1" --kernel-log "$tmp/log" -- true
+    guest ${4:-} --append "selftest=$1" --kernel-log "$tmp/log" -- true
     is "$status" 3 "selftest=$1 ends in a panic"
     ok "which says why: $2" grep -q "kernel panic: .*$2" "$tmp/log"
     ok "and where: $3" grep -q "^ .* $3+0x" "$tmp/log"
@@ -30,4 +30,5 @@ panics()
 panics overflow "kernel stack overflow" overflow
 panics write-text "store page fault" selftest_run
 panics execute-data "fetch page fault" selftest_run
+panics order "against the order of locks" selftest_run --debug
 finish

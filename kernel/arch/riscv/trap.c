@@ -19,6 +19,7 @@ static const char *const cause_names[] = {
 void handle_interrupt(struct regs *regs)
 {
     this_hart()->interrupts++;
+    store_relaxed(&this_hart()->in_interrupt, true);
     switch (regs->cause & ~BIT(CAUSE_INTERRUPT_BIT)) {
     case IRQ_SOFTWARE:
         csr_clear(sip, SIE_SOFTWARE);
@@ -32,6 +33,7 @@ void handle_interrupt(struct regs *regs)
         plic_interrupt();
         break;
     }
+    store_relaxed(&this_hart()->in_interrupt, false);
 }
 
 static bool is_in_guard(u64 address)
