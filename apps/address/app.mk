@@ -1,0 +1,1 @@
+address_CFLAGS := -D_GNU_SOURCE -Iapps/address
