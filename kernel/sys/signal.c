@@ -42,35 +42,40 @@ static void set_action(struct process *p, int sig, const struct sigaction *new, 
     spin_unlock_irqrestore(&p->signal_lock, flags);
 }
 
-/* The actions of the own process are replaced by execve alone, when it has no other thread. */
-static void get_action(struct sighand *s, int sig, struct sigaction *old)
+/* Only asked for. The actions of the own process are replaced by execve alone, when it has no other thread. */
+static inline_fn long get_action(int sig, u64 user)
 {
+    struct sighand *s = current_process()->sighand;
+    struct sigaction old;
     u64 flags = spin_lock_irqsave(&s->lock);
 
-    *old = s->action[sig - 1];
+    old = s->action[sig - 1];
     spin_unlock_irqrestore(&s->lock, flags);
+    return user != 0 ? put_user_words(user, &old, sizeof(old)) : 0;
+}
+
+static noinline_fn long replace_action(int sig, u64 user_new, u64 user_old)
+{
+    struct sigaction new, old;
+
+    if (get_user_words(&new, user_new, sizeof(new)) != 0)
+        return -EFAULT;
+    if (!is_signal(sig) || (SIGNAL_BIT(sig) & SIGNALS_UNBLOCKABLE))
+        return -EINVAL;
+    new.mask &= ~SIGNALS_UNBLOCKABLE;
+    new.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |
+                 SA_EXPOSE_TAGBITS;
+    set_action(current_process(), sig, &new, &old);
+    return user_old != 0 ? put_user_words(user_old, &old, sizeof(old)) : 0;
 }
 
 DEFINE_SYSCALL(sys_rt_sigaction)
 {
-    int sig = (int)a0;
-    struct sigaction new, old;
-
     if (a3 != SIGSET_SIZE)
         return -EINVAL;
-    if (a1 != 0 && get_user_words(&new, a1, sizeof(new)) != 0)
-        return -EFAULT;
-    if (!is_signal(sig) || (a1 != 0 && (SIGNAL_BIT(sig) & SIGNALS_UNBLOCKABLE)))
-        return -EINVAL;
-    if (a1 != 0) {
-        new.mask &= ~SIGNALS_UNBLOCKABLE;
-        new.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |
-                     SA_EXPOSE_TAGBITS;
-        set_action(current_process(), sig, &new, &old);
-    } else {
-        get_action(current_process()->sighand, sig, &old);
-    }
-    return a2 != 0 ? put_user_words(a2, &old, sizeof(old)) : 0;
+    if (a1 != 0)
+        return replace_action((int)a0, a1, a2);
+    return is_signal((int)a0) ? get_action((int)a0, a2) : -EINVAL;
 }
 
 DEFINE_SYSCALL(sys_rt_sigprocmask)

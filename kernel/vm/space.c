@@ -98,7 +98,7 @@ static u64 some_pages(u64 random, unsigned bits) { return (random & (BIT(bits) -
 
 void space_randomise(struct space *s, struct space_random *r, bool randomise)
 {
-    u64 limit = MIN(arch_user_address_limit(), 1ull << 47), stack = 8 * MIB, gap, random[4] = {0};
+    u64 limit = MIN(arch_user_address_limit(), 1ull << 47), stack = 8 * MIB, gap, random[2] = {0};
     bool is_small = limit < 1ull << 40;
 
     if (randomise && space_is_randomised())
@@ -110,9 +110,9 @@ void space_randomise(struct space *s, struct space_random *r, bool randomise)
     gap = MIN(MAX(stack, 128 * MIB), limit / 6 * 5) + STACK_GUARD_GAP;
     r->mmap_base =
         ALIGN_DOWN(limit - PAGE_SIZE - (BIT(is_small ? 14 : 22) << PAGE_SHIFT) - MIN(gap, limit / 2), PAGE_SIZE) -
-        some_pages(random[1], is_small ? 18 : 24);
-    r->pie_base = ALIGN_DOWN(limit / 3 * 2, PAGE_SIZE) + some_pages(random[2], is_small ? 18 : 24);
-    r->brk_gap = some_pages(random[3], is_small ? 11 : 13);
+        some_pages(random[0] >> 32, is_small ? 18 : 24);
+    r->pie_base = ALIGN_DOWN(limit / 3 * 2, PAGE_SIZE) + some_pages(random[1], is_small ? 18 : 24);
+    r->brk_gap = some_pages(random[1] >> 32, is_small ? 11 : 13);
     s->mmap_top = r->mmap_base;
 }
 
