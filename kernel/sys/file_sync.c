@@ -41,6 +41,12 @@ DEFINE_SYSCALL(sys_syncfs)
 #define SYNC_FILE_RANGE_WRITE 2
 #define SYNC_FILE_RANGE_WAIT_AFTER 4
 
+/* A device's pages are not those of the inode that names it. */
+static struct object *pages_of(struct file *file)
+{
+    return S_ISBLK(file->inode->mode) ? file->ops->map(file, true) : &file->inode->object;
+}
+
 static long sync_range(struct file *file, s64 offset, s64 length, unsigned flags)
 {
     u64 end;
@@ -52,7 +58,7 @@ static long sync_range(struct file *file, s64 offset, s64 length, unsigned flags
     end = length == 0 ? OBJECT_END : (u64)(offset + length) - 1;
     if (flags == 0)
         return 0;
-    return object_writeback(&file->inode->object, (u64)offset, end,
+    return object_writeback(pages_of(file), (u64)offset, end,
                             (flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER)) != 0);
 }
 

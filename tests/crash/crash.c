@@ -4,9 +4,13 @@
  * of docs/journal.md.
  *
  *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--fault NAME] [--small] [--verbose]
+ *   crash --script FOLDER --seed N --operations N
+ *   crash --recorded IMAGE LOG --seed N --operations N [--states N] [--fsck N] [--save N FOLDER]
  *
  * --states: cuts of one run; --fsck: every Nth state is also given to e2fsck; --small: all sequences of one or two
- * operations instead of long random runs; --fault: break the journal, and expect to be caught.
+ * operations instead of long random runs; --fault: break the journal, and expect to be caught. --script: writes what
+ * the processes of a guest shall do; --recorded: checks what QEMU recorded of it (recorded.c); --save: so many of its
+ * states, and what they must show, for machines to boot with.
  */
 #include "tests/unit/ext3host/host.c"
 
@@ -26,7 +30,9 @@ static struct {
     unsigned seed, runs, states, fsck_every;
     bool small, verbose;
     const char *fault;
-} options = {.seed = 1, .runs = 4, .states = 100, .fsck_every = 10};
+    unsigned operations, saved;
+    const char *script_to, *image, *log, *save_to;
+} options = {.operations = 300, .seed = 1, .runs = 4, .states = 100, .fsck_every = 10};
 
 static char folder[64];
 static u8 *fresh_image[3], *start_image, *state_image;
@@ -159,12 +165,10 @@ static void end_run(void)
     disk_is_async = false;
 }
 
-static void save_state(const u8 *image, const char *name)
+static void save_state(const u8 *image, const char *path)
 {
-    char path[120];
     int fd;
 
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
     run("head -c %lu /dev/zero >%s", (unsigned long)image_size, path);
     fd = disk_open(path, NULL);
     disk_write(fd, image, image_size, 0);
@@ -180,7 +184,8 @@ static bool fsck_agrees(const u8 *before, char texts[N_PROCESSES][3000])
     bool same = true;
 
     states_fscked++;
-    save_state(before, "state");
+    snprintf(path, sizeof(path), "%s/state", folder);
+    save_state(before, path);
     /* -E journal_only leaves orphans, which -p deletes. */
     if (run("LC_ALL=C e2fsck -E journal_only -y %s/state >%s/fsck.log 2>&1; test $? -le 1 && LC_ALL=C e2fsck -p "
             "%s/state >>%s/fsck.log "
@@ -191,7 +196,6 @@ static bool fsck_agrees(const u8 *before, char texts[N_PROCESSES][3000])
     }
     if (after == NULL)
         after = malloc(MAX_IMAGE);
-    snprintf(path, sizeof(path), "%s/state", folder);
     fd = disk_open(path, NULL);
     disk_read(fd, after, image_size, 0);
     disk_close(fd);
@@ -209,7 +213,10 @@ static bool fsck_agrees(const u8 *before, char texts[N_PROCESSES][3000])
 
 static bool our_image_is_clean(const u8 *image)
 {
-    save_state(image, "ours");
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/ours", folder);
+    save_state(image, path);
     if (run("LC_ALL=C e2fsck -fn %s/ours >%s/fsck.log 2>&1", folder, folder) == 0)
         return true;
     run("sed 's/^/# /' %s/fsck.log | head -20", folder);
@@ -249,13 +256,26 @@ static bool check_state(u64 t, enum survival survival, bool with_fsck)
     return good;
 }
 
+static u64 flush_times[100000]; /* recorded runs: when the flushes were done */
+static unsigned n_flush_times;
+
+/* The end; then just after each flush and just before; then any. */
+static u64 moment(unsigned i, u64 end)
+{
+    if (i == 0)
+        return end;
+    if (i <= 2 * n_flush_times)
+        return flush_times[(i - 1) / 2] - i % 2;
+    return fiber_random() % (end + 1);
+}
+
 static void check_states(const char *label)
 {
     static const char *const survivals[] = {"all", "none", "some writes", "some sectors", "all but one", "only one"};
     u64 end = now;
 
     for (unsigned i = 0; i < options.states; i++) {
-        u64 t = i == 0 ? end : fiber_random() % (end + 1);
+        u64 t = moment(i, end);
         enum survival survival = fiber_random() % N_SURVIVALS;
         bool with_fsck = options.fsck_every != 0 && states_checked % options.fsck_every == 0;
 
@@ -294,6 +314,8 @@ static void long_run(unsigned seed)
     end_run();
     check_states(label);
 }
+
+#include "tests/crash/recorded.c"
 
 /* ---- small workloads, all of them ---- */
 
@@ -449,6 +471,14 @@ int main(int argc, char **argv)
             options.states = (unsigned)atoi(value), i++;
         else if (strcmp(argv[i], "--fsck") == 0)
             options.fsck_every = (unsigned)atoi(value), i++;
+        else if (strcmp(argv[i], "--operations") == 0)
+            options.operations = (unsigned)atoi(value), i++;
+        else if (strcmp(argv[i], "--script") == 0)
+            options.script_to = value, i++;
+        else if (strcmp(argv[i], "--recorded") == 0 && i + 2 < argc)
+            options.image = value, options.log = argv[i + 2], i += 2;
+        else if (strcmp(argv[i], "--save") == 0 && i + 2 < argc)
+            options.saved = (unsigned)atoi(value), options.save_to = argv[i + 2], i += 2;
         else if (strcmp(argv[i], "--fault") == 0)
             set_fault(value), i++;
     }
@@ -457,10 +487,16 @@ int main(int argc, char **argv)
         panic("no folder for scratch files");
     setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin", 1);
     host_init();
+    if (options.script_to != NULL) {
+        write_scripts(options.seed, options.operations, options.script_to);
+        return 0;
+    }
     make_images();
+    if (options.image != NULL)
+        recorded_run(options.image, options.log, options.seed, options.operations);
     if (options.small)
         small_runs();
-    for (unsigned i = 0; i < options.runs && !options.small; i++) {
+    for (unsigned i = 0; i < options.runs && !options.small && options.image == NULL; i++) {
         long_run(options.seed + i);
         if (options.fault != NULL && failures > 0)
             break;

@@ -15,8 +15,7 @@ static long locks_held;
 
 #define MAX_THREADS 16
 
-static struct thread threads[MAX_THREADS] = {
-    [0 ... MAX_THREADS - 1] = {.hart = &harts[0], .flags = THREAD_RESCHED}};
+static struct thread threads[MAX_THREADS] = {[0 ... MAX_THREADS - 1] = {.hart = &harts[0], .flags = THREAD_RESCHED}};
 struct thread *current = &threads[0];
 static u64 idle_yields;
 
@@ -181,7 +180,11 @@ void mutex_unlock(struct mutex *m)
     locks_held--;
     maybe_give_way();
 }
-void rwlock_init(struct rwlock *l) { l->state = 0; }
+void rwlock_init(struct rwlock *l)
+{
+    l->state = 0;
+    wait_queue_init(&l->waiters);
+}
 void read_lock_contended(struct rwlock *l)
 {
     l->state--;
@@ -190,13 +193,11 @@ void read_lock_contended(struct rwlock *l)
     l->state++;
 }
 void read_unlock_contended(struct rwlock *l) { panic("nobody waits"); }
-void write_lock(struct rwlock *l)
+void write_lock_contended(struct rwlock *l)
 {
-    maybe_give_way();
     while (l->state != 0)
         give_way();
     l->state = RWLOCK_WRITER;
-    locks_held++;
 }
 bool write_trylock(struct rwlock *l)
 {
@@ -205,12 +206,7 @@ bool write_trylock(struct rwlock *l)
     write_lock(l);
     return true;
 }
-void write_unlock(struct rwlock *l)
-{
-    l->state = 0;
-    locks_held--;
-    maybe_give_way();
-}
+void write_unlock_contended(struct rwlock *l) { panic("nobody waits"); }
 void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
 void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state) {}
 void wait_finish(struct waiter *w) {}

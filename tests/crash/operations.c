@@ -235,7 +235,7 @@ static void op_rename(struct process *p, unsigned from, unsigned to)
     done(p, o, was);
 }
 
-static const char *const ways_to_write[] = {"write", "dsync", "sync", "msync"};
+static const char *const ways_to_write[] = {"write", "dsync", "osync", "msync"};
 enum way_to_write { PLAIN, O_DSYNC_WRITE, O_SYNC_WRITE, MMAP_WRITE };
 
 /* What is written at AT by an operation with STAMP; workload.c has the same. */

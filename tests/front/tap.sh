@@ -6,7 +6,7 @@ KERNEL=${KERNEL:-run}
 count=0
 failures=0
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/quire-front.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+trap "[ -n \"${KEEP:-}\" ] || rm -rf \"$tmp\"" EXIT
 
 result()
 {
