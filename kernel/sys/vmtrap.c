@@ -3,6 +3,7 @@
 #include "arch/riscv/arch.h"
 #include "proc/vmtrap.h"
 #include "quire/vmtrap.h"
+#include "sched/sched.h"
 #include "sched/thread.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
@@ -43,6 +44,7 @@ DEFINE_SYSCALL(sys_vmtrap_protect)
         if (error == 0)
             error = space_protect_ranges(current->space, ranges, some, &more);
         done += more;
+        cond_resched();
         at += some * sizeof(*ranges);
     }
     return done != 0 ? (long)done : error;

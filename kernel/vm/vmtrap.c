@@ -47,6 +47,8 @@ void vmtrap_inherit(struct thread *child)
 
 /* ---- what is forbidden ---- */
 
+static bool may_open(const struct vma *v) { return (v->max_prot & PROT_WRITE) && !(v->flags & VMA_SEALED); }
+
 /* What ACCESS is, which the entry E in V may forbid. */
 static enum trap_kind kind_of(const struct vma *v, pte_t e, enum fault_access access, bool may_log)
 {
@@ -55,7 +57,7 @@ static enum trap_kind kind_of(const struct vma *v, pte_t e, enum fault_access ac
     if (prot & (unsigned)access)
         return TRAP_RETRY;
     if (may_log && v->trap >> TRAP_LOG_SHIFT && access == FAULT_WRITE && prot == PROT_READ &&
-        (v->max_prot & PROT_WRITE))
+        may_open(v))
         return TRAP_LOG;
     return v->trap & VMTRAP_FAULTS ? TRAP_FAULT : TRAP_NONE;
 }
@@ -117,14 +119,56 @@ enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access acces
     v = vma_at(s, address);
     if (v != NULL && (v->flags & VMA_TRAP)) {
         pte = pt_reach(s, address, &table);
-        kind = pte == NULL ? TRAP_NONE : kind_of(v, load_relaxed(pte), access, log != NULL);
-        if (kind > TRAP_RETRY)
+        kind = kind_of(v, pte != NULL ? load_relaxed(pte) : pte_mark(PROT_NONE), access, log != NULL);
+        if (kind > TRAP_RETRY && pte != NULL)
             note_hint(s, v, address, table);
         if (kind == TRAP_LOG)
             *log = s->logs[(v->trap >> TRAP_LOG_SHIFT) - 1];
     }
     read_unlock(&s->lock);
     return kind;
+}
+
+/* What E, of a page in V that may only be read, is when it may be stored to. */
+static pte_t opened(const struct vma *v, pte_t e)
+{
+    const unsigned prot = PROT_READ | PROT_WRITE;
+
+    if (pte_is_present(e)) {
+        bool gets_w = !vma_is_shared(v) && !(e & PTE_UFFD_WP) && page_is_alone(pte_page(e));
+
+        return e | PTE_SOFT_W | (gets_w ? vma_store_bits(v) : 0);
+    }
+    if (e != 0 && pte_is_swap(e))
+        return e | pte_mark(prot);
+    return (e & (PTE_UFFD_WP | PTE_POISON)) == 0 && prot == v->prot ? 0
+                                                                    : pte_mark(prot) | (e & (PTE_UFFD_WP | PTE_POISON));
+}
+
+bool vmtrap_open(struct space *s, u64 address)
+{
+    struct page *table;
+    struct vma *v;
+    bool done = false;
+    pte_t *pte;
+
+    if (s->counts_exactly) /* vmas have to tell */
+        return space_mprotect(s, ALIGN_DOWN(address, PAGE_SIZE), PAGE_SIZE, PROT_READ | PROT_WRITE) == 0;
+    read_lock(&s->lock);
+    v = vma_at(s, address);
+    pte = v != NULL && (v->flags & VMA_TRAP) ? pt_make(s, address, 0, &table) : NULL;
+    if (pte != NULL) {
+        if (!(load_relaxed(&v->flags) & VMA_MARKED))
+            atomic_or(&v->flags, VMA_MARKED);
+        table_lock(table);
+        done = kind_of(v, *pte, FAULT_WRITE, true) == TRAP_LOG;
+        if (done)
+            pte_set(table, pte, opened(v, *pte));
+        table_unlock(table);
+        tlb_flush_local(s, address);
+    }
+    read_unlock(&s->lock);
+    return done || pte != NULL; /* if it is something else by now, the store finds out */
 }
 
 void vmtrap_note_area(struct space *s, void *area)
@@ -135,7 +179,7 @@ void vmtrap_note_area(struct space *s, void *area)
     struct page *table;
     const pte_t *pte;
 
-    if (trap->noted != generation)
+    if (trap->noted != generation || trap->fp_saved) /* then the resume is a long one */
         return;
     trap->generation = 0;
     pte = pt_find(s, trap->user_area, &table);

@@ -58,6 +58,8 @@ enum trap_kind vmtrap_look(struct space *space, u64 address, enum fault_access a
 /* ADDRESS, which is in a logged page, goes into LOG, and the page is opened. False: that cannot be done. => may sleep
  */
 bool vmtrap_log_store(struct space *space, const struct trap_log *log, u64 address);
+/* The page of ADDRESS may be stored to, if a store to it still is one to be logged. False: no memory, no mapping. */
+bool vmtrap_open(struct space *space, u64 address);
 bool space_has_logs(const struct space *space);
 /* The calls of the same names: numbers, counts, or -errno. */
 long space_log(struct space *space, u64 number, u64 ring, u64 entries);

@@ -125,5 +125,5 @@ bool vmtrap_log_store(struct space *s, const struct trap_log *log, u64 address)
     if (put_user_u64(page, (u64 *)entry) != 0)
         return false;
     note_log(s, log, entry);
-    return space_mprotect(s, page, PAGE_SIZE, PROT_READ | PROT_WRITE) == 0;
+    return vmtrap_open(s, address);
 }

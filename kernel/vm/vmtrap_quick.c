@@ -86,11 +86,12 @@ static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u
             (!(prot & PROT_WRITE) || stays_w) && (gone == 0 || tlb_is_alone(current->space)) && replace(pte, old, new);
     }
     table_unlock(hint->table);
-    if (done && gone != 0 && !tlb_flush_alone(current->space, start))
-        trap->must_flush = true;
-    else
+    if (!done || gone == 0) {
         arch_flush_tlb_page(start, trap->asid);
-    return done;
+        return done;
+    }
+    trap->must_flush = !tlb_flush_alone(current->space, start);
+    return !trap->must_flush;
 }
 
 /* What the commonest changes make of entry E: a page that is there is opened, or (nobody else hears of that) closed. 0:
