@@ -1,6 +1,7 @@
 /* Copies between address spaces: process_vm_readv(2), process_vm_writev(2). The data goes through one page of the
  * kernel's. */
 #include "proc/task.h"
+#include "sched/thread.h"
 #include "sys/syscall.h"
 #include "vm/kmalloc.h"
 #include "vm/space.h"
@@ -49,6 +50,10 @@ static size_t move_piece(struct space *remote, u64 address, size_t n, struct uio
     size_t done = 0;
 
     while (done < n && local->left > 0 && *error == 0) {
+        if (fatal_signal_pending()) {
+            *error = -EINTR;
+            break;
+        }
         size_t chunk = MIN(MIN(n - done, local->left), PAGE_SIZE - (address & PAGE_MASK)), got;
         ssize_t moved;
 

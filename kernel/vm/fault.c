@@ -130,6 +130,14 @@ static bool are_all(const pte_t *pte, unsigned n, pte_t e)
     return n == 0;
 }
 
+static void fill(pte_t *pte, const pte_t *end, pte_t e)
+{
+    for (; end - pte >= 8; pte += 8)
+        pte[0] = pte[1] = pte[2] = pte[3] = pte[4] = pte[5] = pte[6] = pte[7] = e;
+    while (pte < end)
+        *pte++ = e;
+}
+
 /* It is read: the page of zeros. Who reads on finds more of it, where Linux would have mapped a huge page of zeros:
  * a smaller mapping shows no page that nobody has touched (userfaultfd(2), mincore(2)). */
 static noinline_fn int map_zeros(struct space *s, const struct vma *v, u64 va, struct page *table, pte_t *pte,
@@ -141,8 +149,10 @@ static noinline_fn int map_zeros(struct space *s, const struct vma *v, u64 va, s
     table_lock(table);
     if (old == 0 && at >= ZEROS_BEHIND && are_all(pte - ZEROS_BEHIND, ZEROS_BEHIND, zeros) && huge_is_allowed(s, v, va))
         n = PT_ENTRIES - at;
-    for (; i + 4 <= n && (pte[i] | pte[i + 1] | pte[i + 2] | pte[i + 3]) == 0; i += 4)
-        pte[i] = pte[i + 1] = pte[i + 2] = pte[i + 3] = zeros;
+    if (n > 1 && table->table_live == ZEROS_BEHIND) { /* nothing else is in it: no need to look */
+        fill(pte, pte + n, zeros);
+        i = n;
+    }
     for (; i < n && pte[i] == old; i++)
         pte[i] = zeros;
     if (old == 0)

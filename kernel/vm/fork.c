@@ -69,6 +69,7 @@ static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pt
             }
         } else if (pte_is_swap(e)) {
             swap_get(pte_slot(e));
+            tlb_note(&f->batch, va + (u64)(pte - from) * PAGE_SIZE); /* swapout.c may not have flushed it yet */
         }
         to[pte - from] = e;
         if (--missing == 0)
@@ -278,7 +279,7 @@ static int copy_all(struct fork *f)
     return error;
 }
 
-struct space *space_fork(struct space *parent)
+static struct space *try_fork(struct space *parent)
 {
     struct fork f;
     int error;
@@ -311,4 +312,20 @@ struct space *space_fork(struct space *parent)
     }
     userfault_forked(&f.userfaults);
     return f.child;
+}
+
+#define FORK_TRIES 8
+
+/* While tables are copied the clock must leave the parent's pages alone. If all memory is the parent's, reclaim has its
+ * turn between two tries. */
+struct space *space_fork(struct space *parent)
+{
+    struct space *child = try_fork(parent);
+
+    for (unsigned round = 0; round < FORK_TRIES && IS_ERR(child) && PTR_ERR(child) == -ENOMEM; round++) {
+        if (page_free_count() > page_total_count() / 128 || fatal_signal_pending() || !reclaim_wait(round))
+            break;
+        child = try_fork(parent);
+    }
+    return child;
 }

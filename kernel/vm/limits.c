@@ -16,6 +16,7 @@
 #include "sched/thread.h"
 #include "vm/cache.h"
 #include "vm/swap.h"
+#include "vm/swapobj.h"
 #include "vm/swapout.h"
 #include "vm/vma.h"
 
@@ -97,7 +98,7 @@ static void add_committed(struct space *s, void *sum)
 
 u64 vm_committed(void)
 {
-    u64 sum = load_relaxed(&nr_memory_pages);
+    u64 sum = load_relaxed(&nr_memory_pages) + load_relaxed(&nr_memory_swapped);
 
     swapout_each_space(add_committed, &sum);
     return sum;

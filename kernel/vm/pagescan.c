@@ -111,6 +111,8 @@ static __attribute__((noinline)) void arm_slowly(struct scan *c, struct page *ta
         return;
     if (!pte_is_present(e)) {
         pte_set(table, pte, (e == 0 ? pte_mark(c->v->prot) : e) | PTE_UFFD_WP);
+        if (pte_is_swap(e))
+            tlb_note(&c->batch, va); /* swapout.c may not have flushed it yet */
         return;
     }
     atomic_and(pte, ~PTE_W);

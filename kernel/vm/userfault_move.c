@@ -141,9 +141,14 @@ static u64 move_locked(struct move *m, u64 done, int *error)
     return done;
 }
 
+/* A page that the clock has just tried to put elsewhere and that was wanted back has its reference for a moment more:
+ * who waits until the clock is done may find it free. */
+#define BUSY_TRIES 2
+
 ssize_t userfault_move(struct userfault *u, u64 start, u64 source, u64 length, bool allow_holes)
 {
     struct move m = {.space = u->space, .start = start, .source = source, .length = length, .allow_holes = allow_holes};
+    unsigned busy = 0;
     u64 done = 0;
     int error;
 
@@ -159,6 +164,11 @@ ssize_t userfault_move(struct userfault *u, u64 start, u64 source, u64 length, b
         write_unlock(&m.space->lock);
         if (error == -EAGAIN && fault_in(m.space, source + done, FAULT_READ, false) != FAULT_MAPPED)
             error = -EFAULT;
+        if (error == -EBUSY && busy++ < BUSY_TRIES) {
+            reclaim_pause(true);
+            reclaim_pause(false);
+            error = -EAGAIN;
+        }
     } while (error == -EAGAIN && !fatal_signal_pending());
     return done > 0 ? (ssize_t)done : error;
 }

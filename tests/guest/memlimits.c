@@ -215,11 +215,26 @@ static void test_overcommit(void)
     FAILS(write_setting("overcommit_memory", "x\n"), EINVAL, "nor x");
 }
 
+static void test_shared_put_elsewhere(void)
+{
+    unsigned long before, after;
+    void *at = (void *)NEED((long)mmap(NULL, 8 * MIB, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+
+    memset(at, 'x', 8 * MIB);
+    before = meminfo("Committed_AS");
+    madvise(at, 8 * MIB, 21); /* MADV_PAGEOUT */
+    after = meminfo("Committed_AS");
+    CHECK(after + 2 * MIB > before, "shared memory that is swapped out is promised still (%lu KiB, was %lu)",
+          after / 1024, before / 1024);
+    munmap(at, 8 * MIB);
+}
+
 static void body(void)
 {
     test_rlimits();
     test_map_count();
     test_overcommit();
+    test_shared_put_elsewhere();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -433,6 +433,63 @@ static void test_race(void)
     munmap(copy, RACE_PAGES * PAGE);
 }
 
+/* ---- stores, swapping out and scans at the same time ---- */
+
+#define EVICTED_PAGES 48
+
+static volatile char *evicted_at;
+static volatile int evicted_over;
+
+static volatile uint64_t *evicted_word(size_t page) { return (volatile uint64_t *)(evicted_at + page * PAGE); }
+
+static void *evicted_stores(void *unused)
+{
+    uint64_t n = 0;
+
+    while (!evicted_over)
+        for (size_t i = 0; i < EVICTED_PAGES; i++)
+            *evicted_word(i) = ++n;
+    return unused;
+}
+
+static void *evicted_evictions(void *unused)
+{
+    while (!evicted_over)
+        madvise((void *)evicted_at, EVICTED_PAGES * PAGE, 21); /* MADV_PAGEOUT */
+    return unused;
+}
+
+/* Each page as it was after the last scan that told of it: in the end, as it is. */
+static void test_race_with_eviction(void)
+{
+    static uint64_t seen[EVICTED_PAGES];
+    pthread_t threads[2];
+    size_t stale = 0;
+    int fd;
+
+    evicted_at = anon(EVICTED_PAGES * PAGE, RW);
+    fd = (int)NEED(protect_async((void *)evicted_at, EVICTED_PAGES));
+    pthread_create(&threads[0], NULL, evicted_stores, NULL);
+    pthread_create(&threads[1], NULL, evicted_evictions, NULL);
+    for (int round = 0; round <= 1500; round++) {
+        long n;
+
+        if (round == 1500) {
+            evicted_over = 1;
+            pthread_join(threads[0], NULL);
+            pthread_join(threads[1], NULL);
+        }
+        n = rearm(evicted_at, EVICTED_PAGES);
+        for (long i = 0; i < n; i++)
+            for (uint64_t va = found[i].start; va < found[i].end; va += PAGE)
+                seen[(va - (uintptr_t)evicted_at) / PAGE] = *(volatile uint64_t *)va;
+    }
+    for (size_t i = 0; i < EVICTED_PAGES; i++)
+        stale += seen[i] != *evicted_word(i);
+    IS(stale, 0, "no store is missed while pages are swapped out");
+    close(fd);
+}
+
 static void body(void)
 {
     volatile char *at;
@@ -478,6 +535,7 @@ static void body(void)
     test_sparse();
     test_part_of_hole();
     test_race();
+    test_race_with_eviction();
     test_beside_soft_dirty();
 }
 
