@@ -85,17 +85,21 @@ static struct message *message_create(struct unix_socket *s, struct uio *uio, si
     return ERR_PTR(-EFAULT);
 }
 
-static bool has_room(struct unix_socket *to, size_t n) { return unix_has_room(to, n) || load_acquire(&to->closed); }
+/* For N bytes of S's. */
+static bool has_room(const struct unix_socket *s, struct unix_socket *to, size_t n)
+{
+    return unix_has_room(to, n, load_relaxed(&s->send_buffer)) || load_acquire(&to->closed);
+}
 
-/* Takes M over on success: 0, -EAGAIN when there is no room. */
-static int deliver(struct unix_socket *to, struct message *m)
+/* Takes M of S's over on success: 0, -EAGAIN when there is no room. */
+static int deliver(const struct unix_socket *s, struct unix_socket *to, struct message *m)
 {
     int error = 0;
 
     mutex_lock(&to->lock);
     if (load_acquire(&to->closed) || (load_relaxed(&to->shut) & SHUT_READ))
         error = to->type == SOCK_DGRAM && to->closed ? -ECONNREFUSED : -EPIPE;
-    else if (!has_room(to, m->length))
+    else if (!has_room(s, to, m->length))
         error = -EAGAIN;
     if (error == 0) {
         if (m->n_files > 0)
@@ -117,7 +121,7 @@ static int wait_for_room(struct unix_socket *s, struct unix_socket *to, size_t n
     int error;
     struct wait_queue *q = s->type == SOCK_DGRAM ? &to->writable : &s->writable;
 
-    error = wait_event_deadline(q, has_room(to, n) || (load_relaxed(&s->shut) & SHUT_WRITE), deadline);
+    error = wait_event_deadline(q, has_room(s, to, n) || (load_relaxed(&s->shut) & SHUT_WRITE), deadline);
     return error == 0 ? 0 : error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS;
 }
 
@@ -132,7 +136,7 @@ static int send_one(struct unix_socket *s, struct unix_socket *to, struct uio *u
     m->files = send->files;
     m->n_files = send->n_files;
     for (;;) {
-        error = load_relaxed(&s->shut) & SHUT_WRITE ? -EPIPE : deliver(to, m);
+        error = load_relaxed(&s->shut) & SHUT_WRITE ? -EPIPE : deliver(s, to, m);
         if (error != -EAGAIN || !send->wait)
             break;
         error = wait_for_room(s, to, n, deadline);
@@ -196,12 +200,12 @@ static ssize_t send_along(struct unix_socket *s, struct uio *uio, struct unix_se
         signal_send_current(SIGPIPE);
     if (IS_ERR(to))
         return PTR_ERR(to);
-    if (!stream && uio->left > SOCKET_BUFFER) {
+    if (!stream && uio->left > load_relaxed(&s->send_buffer)) {
         unix_put(to);
         return -EMSGSIZE;
     }
     do {
-        size_t n = stream ? MIN(uio->left, STREAM_PIECE) : uio->left;
+        size_t n = stream ? MIN(uio->left, MIN(STREAM_PIECE, (size_t)load_relaxed(&s->send_buffer))) : uio->left;
 
         if (stream && n == 0)
             break;

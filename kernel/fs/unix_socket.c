@@ -34,6 +34,7 @@ static struct unix_socket *socket_alloc(unsigned family, unsigned type)
     s->family = family;
     s->type = type;
     s->cred = own_cred();
+    s->send_buffer = s->receive_buffer = SOCKET_BUFFER;
     mutex_init(&s->lock);
     list_init(&s->bound_link);
     list_init(&s->backlog);
@@ -540,7 +541,7 @@ static bool is_writable(struct unix_socket *s)
 
     if (s->type == SOCK_DGRAM || peer == NULL)
         return true;
-    return unix_has_room(peer, 1) || load_acquire(&peer->closed);
+    return unix_has_room(peer, 1, load_relaxed(&s->send_buffer)) || load_acquire(&peer->closed);
 }
 
 static unsigned socket_poll(struct file *file, struct poll_table *table)

@@ -95,16 +95,19 @@ struct unix_socket {
     struct mutex lock;
     struct list messages;
     size_t queued;       /* bytes in them */
+    u32 send_buffer;     /* SO_SNDBUF: bytes under way */
+    u32 receive_buffer;  /* SO_RCVBUF: told, but a sender's limit is what counts */
     unsigned n_messages; /* lock */
     struct wait_queue readable, writable;
 };
 
-/* Whether S takes N more bytes. What messages cost beside their bytes is bounded by their number. */
-static inline bool unix_has_room(const struct unix_socket *s, size_t n)
+/* Whether S takes N more bytes from a sender who may have LIMIT under way. What messages cost beside their bytes is
+ * bounded by their number. */
+static inline bool unix_has_room(const struct unix_socket *s, size_t n, u32 limit)
 {
     size_t queued = load_relaxed(&s->queued);
 
-    return load_relaxed(&s->n_messages) < SOCKET_MESSAGES && (queued == 0 || queued + n <= SOCKET_BUFFER);
+    return load_relaxed(&s->n_messages) < SOCKET_MESSAGES && (queued == 0 || queued + n <= limit);
 }
 
 /* unix_socket.c */

@@ -90,8 +90,10 @@ static int option_value(struct unix_socket *s, int level, int option, s32 *value
         *value = s->reuse_address;
         return 0;
     case SO_SNDBUF:
+        *value = (s32)s->send_buffer;
+        return 0;
     case SO_RCVBUF:
-        *value = SOCKET_BUFFER;
+        *value = (s32)s->receive_buffer;
         return 0;
     case SO_PASSCRED:
         *value = s->pass_cred;
@@ -195,6 +197,19 @@ static int set_linger(struct unix_socket *s, u64 user, u64 length)
     return copy_from_user(s->options.linger, (void *)user, sizeof(s->options.linger));
 }
 
+static u32 *buffer_of(struct unix_socket *s, int option)
+{
+    return option == SO_SNDBUF || option == SO_SNDBUFFORCE ? &s->send_buffer : &s->receive_buffer;
+}
+
+/* socket(7): what is asked for is doubled, and there are least sizes. */
+static u32 buffer_size(int option, u32 value)
+{
+    bool sends = option == SO_SNDBUF || option == SO_SNDBUFFORCE;
+
+    return MAX(MIN(value, INT32_MAX / 2u) * 2, sends ? 4608u : 2304u);
+}
+
 static int set_number(struct unix_socket *s, int level, int option, s32 value)
 {
     int slot = slot_of(level, option);
@@ -212,10 +227,15 @@ static int set_number(struct unix_socket *s, int level, int option, s32 value)
     case SO_REUSEADDR:
         s->reuse_address = value != 0;
         return 0;
-    case SO_SNDBUF: /* hints: the buffers have one size */
-    case SO_RCVBUF:
     case SO_SNDBUFFORCE:
     case SO_RCVBUFFORCE:
+        if (!capable(current->cred, CAP_NET_ADMIN))
+            return -EPERM;
+        store_relaxed(buffer_of(s, option), buffer_size(option, (u32)value));
+        return 0;
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        store_relaxed(buffer_of(s, option), buffer_size(option, MIN((u32)value, (u32)SOCKET_BUFFER)));
         return 0;
     }
     return -ENOPROTOOPT;

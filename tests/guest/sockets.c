@@ -321,8 +321,37 @@ static void circles(void)
     close(ends[1]); /* what was left of the circles goes with it */
 }
 
+/* socket(7): the size that is asked for is doubled, between bounds; a sender waits when as much is under way. */
+static void buffers(void)
+{
+    int s[2], size = 1, small, first = 0;
+    socklen_t length = sizeof(small);
+    char bytes[1024] = "";
+    ssize_t n, sent = 0;
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s));
+    NEED(getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &first, &length));
+    OKAY(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), "SO_SNDBUF");
+    NEED(getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &small, &length));
+    CHECK(small >= 2048 && small <= 8192, "has a least size: %d", small);
+    while ((n = write(s[0], bytes, sizeof(bytes))) > 0)
+        sent += n;
+    CHECK(errno == EAGAIN && sent <= 2 * small, "and counts: %zd bytes of at most %d are taken", sent, first);
+    size = 8192;
+    NEED(setsockopt(s[1], SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+    NEED(getsockopt(s[1], SOL_SOCKET, SO_RCVBUF, &small, &length));
+    IS(small, 2 * size, "SO_RCVBUF is doubled");
+    size = 1 << 30;
+    NEED(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+    NEED(getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &small, &length));
+    CHECK(small < size, "there is a largest size: %d", small);
+    close(s[0]);
+    close(s[1]);
+}
+
 static void body(void)
 {
+    buffers();
     kinds();
     pairs();
     broken();

@@ -121,6 +121,11 @@ static void interval_timers(void)
     struct itimerval set = {{0, 10000}, {0, 10000}}, old, bad = {{0, 0}, {0, 1000000}}, off = {{0, 0}, {0, 0}};
 
     on_signal(SIGALRM);
+    set.it_value.tv_usec = 0;
+    NEED(setitimer(ITIMER_REAL, &set, NULL));
+    NEED(getitimer(ITIMER_REAL, &old));
+    IS(old.it_interval.tv_usec, 0, "a timer that is not set has no interval either");
+    set.it_value.tv_usec = 10000;
     OKAY(setitimer(ITIMER_REAL, &set, NULL), "setitimer");
     CHECK(ticked(3), "ticks again and again");
     NEED(getitimer(ITIMER_REAL, &old));
