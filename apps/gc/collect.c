@@ -102,38 +102,6 @@ static void move_large(size_t first, uintptr_t header)
     copier.kept_pages += count;
 }
 
-value forward(value v)
-{
-    if (!is_pointer(v) || !in_heap((void *)v))
-        return v;
-    size_t number = page_number(v);
-    struct page *page = &heap.pages[number];
-    if (page->space == heap.to_space && page->kind != KEPT)
-        return v;
-
-    value *old = collector_words(v);
-    uintptr_t header = *old;
-    if (!(header & 1))
-        return header;
-    if (page->space == heap.to_space)
-        return v;
-    if (page->kind == LARGE) {
-        move_large(number, header);
-        return v;
-    }
-    size_t words = header_words(header);
-    if ((size_t)(copier.end - copier.next) < words && !new_copy_page()) {
-        keep_page(number);
-        return v;
-    }
-    value *copy = copier.next;
-    copier.next += words;
-    copier.copied_words += words;
-    for (size_t i = 0; i < words; i++)
-        copy[i] = old[i];
-    return *old = (value)copy - (value)(heap.view - heap.base);
-}
-
 /* Most words need nothing: they are no pointers, or to what has been copied to a page that is not KEPT. */
 static inline bool is_settled(value v)
 {
@@ -143,11 +111,44 @@ static inline bool is_settled(value v)
     return page->space == heap.to_space && page->kind != KEPT;
 }
 
+/* What V, which is not settled, is in to-space. */
+static value move(value v)
+{
+    value *old = collector_words(v);
+    uintptr_t header = *old;
+    if (!(header & 1))
+        return header;
+    size_t number = page_number(v);
+    const struct page *page = &heap.pages[number];
+    if (__builtin_expect(page->kind != SMALL, 0)) {
+        if (page->space == heap.to_space)
+            return v;
+        if (page->kind == LARGE) {
+            move_large(number, header);
+            return v;
+        }
+    }
+    size_t words = header_words(header);
+    if (__builtin_expect((size_t)(copier.end - copier.next) < words, 0) && !new_copy_page()) {
+        keep_page(number);
+        return v;
+    }
+    value *copy = copier.next;
+    copier.next = copy + words;
+    copier.copied_words += words;
+    copy[0] = header;
+    for (size_t i = 1; i < words; i++)
+        copy[i] = old[i];
+    return *old = (value)copy - (value)(heap.view - heap.base);
+}
+
+value forward(value v) { return is_settled(v) ? v : move(v); }
+
 static void forward_words(value *word, value *end)
 {
     for (; word < end; word++)
         if (!is_settled(*word))
-            *word = forward(*word);
+            *word = move(*word);
 }
 
 /* The part of a large object that is on PAGE. */

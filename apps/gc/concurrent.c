@@ -35,7 +35,8 @@
 #include "vm.h"
 
 #define BATCH 8
-#define HELP_PAGES 2
+#define BATCH_TIME 150000 /* ns; of instructions, where a nanosecond is one */
+#define HELP_PAGES 6
 
 static _Atomic bool active;                             /* a collection is under way */
 static _Atomic int waiting;                             /* mutators that want collect_lock */
@@ -51,8 +52,10 @@ static bool scan_batch(size_t count, bool yielding)
 {
     struct vm_range ranges[BATCH];
     size_t pages[BATCH], n = 0;
+    uint64_t start = stats_now();
 
-    while (n < count && n < BATCH && !(yielding && n && atomic_load_explicit(&waiting, memory_order_relaxed))) {
+    while (n < count && n < BATCH && (!n || stats_now() - start < BATCH_TIME) &&
+           !(yielding && n && atomic_load_explicit(&waiting, memory_order_relaxed))) {
         ptrdiff_t page = next_to_scan();
         if (page < 0)
             break;
@@ -123,24 +126,34 @@ static void open_page(size_t page)
 
 /* --- Mutators --- */
 
-/* How many pages should have been scanned by now. */
-static size_t due(void)
+/*
+ * How many pages a mutator that takes one should scan: none while the collector is ahead of the share of the room that
+ * has been used; otherwise as many as must be scanned for each page that is left.
+ */
+static size_t quota(void)
 {
+    size_t queued = copier.queue_last - copier.queue_first, scanned = copier.scanned_pages;
+    size_t left = scanned + queued > expected ? queued : expected - scanned;
+    size_t used_by_copies = copier.copied_words / PAGE_WORDS;
+    size_t copies = expected > used_by_copies ? expected - used_by_copies : 0;
+    size_t room_left = heap.free_pages > copies ? heap.free_pages - copies : 1;
     size_t room = free_at_flip > expected ? free_at_flip - expected : 1;
-    size_t gone = free_at_flip > heap.free_pages ? free_at_flip - heap.free_pages : 0;
-    size_t copied = copier.copied_words / PAGE_WORDS, used = gone > copied ? gone - copied : 0;
-    return used >= room ? SIZE_MAX : expected * used / room;
+
+    if (scanned >= expected || (room_left < room && scanned < expected / 8 * ((room - room_left) * 8 / room)))
+        return left / room_left + 1 < HELP_PAGES ? left / room_left + 1 : HELP_PAGES;
+    return 0;
 }
 
 static void help(struct thread *thread)
 {
-    if (copier.scanned_pages >= due())
+    size_t count = quota();
+    if (!count)
         return;
     uint64_t start = stats_now();
     if (pthread_mutex_trylock(&heap.collect_lock))
         return; /* somebody is at it */
     if (atomic_load(&active))
-        scan_batch(HELP_PAGES, false);
+        scan_batch(count, false);
     pthread_mutex_unlock(&heap.collect_lock);
     stats_pause(thread, PAUSE_HELP, stats_now() - start);
 }
@@ -168,10 +181,10 @@ static void flip(struct thread *thread)
     free_at_flip = heap.free_pages;
     forward_roots();
     atomic_store(&active, true);
-    pthread_cond_signal(&begun);
     pthread_mutex_unlock(&heap.collect_lock);
-    stats_pause(thread, PAUSE_FLIP, stats_now() - start);
     world_start(thread);
+    stats_pause(thread, PAUSE_FLIP, stats_now() - start);
+    pthread_cond_signal(&begun); /* the collector may take this hart at once */
 }
 
 void concurrent_need(struct thread *thread)
@@ -195,8 +208,9 @@ void concurrent_fully(struct thread *thread)
 void concurrent_open(void)
 {
     copier.closes = true;
-    expected = heap.page_count / 8;
-    heap.trigger = heap.page_count / 4;
+    /* Nothing is known yet of how much lives. */
+    expected = heap.page_count * 3 / 8;
+    heap.trigger = heap.page_count - expected;
     if (trap_open(open_page) < 0 || pthread_create(&collector, NULL, collect, NULL)) {
         perror("gc: the collector");
         _exit(70);

@@ -8,6 +8,7 @@
 #include "heap.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,9 @@ int heap_open(enum collector collector, size_t bytes)
     heap.page_count = heap.free_pages = pages;
     heap.pages = calloc(pages, sizeof(*heap.pages));
     heap.chunk_free = malloc(pages / CHUNK_PAGES);
+    heap.chunk_touched = calloc(pages / CHUNK_PAGES, 1);
     copier.queue = malloc(pages * sizeof(*copier.queue));
-    if (!heap.pages || !heap.chunk_free || !copier.queue)
+    if (!heap.pages || !heap.chunk_free || !heap.chunk_touched || !copier.queue)
         return -1;
     memset(heap.chunk_free, CHUNK_PAGES, pages / CHUNK_PAGES);
     heap.to_space = SPACE_A;
@@ -83,12 +85,27 @@ static void set_closed(size_t first, size_t count, bool closed)
     }
 }
 
+/*
+ * Gives a chunk its memory at its first use, in both views at once: otherwise every page would cost two more faults,
+ * many of them within a stop. It is only a hint; errors do not matter.
+ */
+static void touch(size_t chunk)
+{
+    if (heap.chunk_touched[chunk])
+        return;
+    heap.chunk_touched[chunk] = true;
+    size_t offset = chunk * CHUNK_PAGES * PAGE_BYTES;
+    madvise(heap.view + offset, CHUNK_PAGES * PAGE_BYTES, MADV_POPULATE_WRITE);
+    madvise(heap.base + offset, CHUNK_PAGES * PAGE_BYTES, MADV_POPULATE_WRITE);
+}
+
 static void claim(size_t first, size_t count, uint8_t space)
 {
     for (size_t i = first; i < first + count; i++) {
         heap.pages[i].space = space;
         heap.pages[i].kind = SMALL;
         heap.chunk_free[i / CHUNK_PAGES]--;
+        touch(i / CHUNK_PAGES);
     }
     heap.free_pages -= count;
 }
@@ -192,6 +209,8 @@ void free_from_space(void)
             }
         }
         pthread_mutex_unlock(&heap.pages_lock);
+        if (heap.collector == CONCURRENT)
+            sched_yield();
     }
 }
 

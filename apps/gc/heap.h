@@ -49,8 +49,9 @@ struct heap {
     char *view; /* the collector's view */
     size_t page_count;
     struct page *pages;
-    uint8_t *chunk_free; /* free pages of each chunk */
-    uint8_t to_space;    /* SPACE_A or SPACE_B */
+    uint8_t *chunk_touched; /* whether a chunk has been given memory in both views */
+    uint8_t *chunk_free;    /* free pages of each chunk */
+    uint8_t to_space;       /* SPACE_A or SPACE_B */
     size_t free_pages;
     size_t used_after;    /* pages in use after the last collection */
     size_t trigger;       /* collect when no more than so many pages are free */
