@@ -78,7 +78,8 @@ static struct buffer *get_cached(struct block_device *device, u64 block)
 
     if (b != NULL) {
         atomic_add_relaxed(&b->refs, 1);
-        list_remove(&b->lru_link);
+        if (!list_empty(&b->lru_link))
+            list_remove(&b->lru_link);
     }
     spin_unlock_irqrestore(&cache.lock, flags);
     return b;

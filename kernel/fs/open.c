@@ -148,13 +148,16 @@ static struct file *open_existing(struct file *fresh, int dirfd, const char *nam
 static struct dentry *find_or_create(struct walk *w, u32 flags, u32 mode, bool *created)
 {
     struct inode *dir = path_inode(&w->path), *inode;
-    struct dentry *d = dentry_lookup(w->path.dentry, w->last, w->last_hash);
+    struct dentry *d;
     int error;
 
     *created = false;
-    if (IS_ERR(d) || dentry_inode(d) != NULL)
-        return d;
-    dentry_put(d);
+    if (!(flags & O_EXCL)) { /* with it, the name is hardly there */
+        d = dentry_lookup(w->path.dentry, w->last, w->last_hash);
+        if (IS_ERR(d) || dentry_inode(d) != NULL)
+            return d;
+        dentry_put(d);
+    }
     write_lock(&dir->lock);
     d = dentry_lookup_locked(w->path.dentry, w->last, w->last_hash);
     if (IS_ERR(d) || dentry_inode(d) != NULL)

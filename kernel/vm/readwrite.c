@@ -300,12 +300,16 @@ static int enter_new(struct object *o, struct page *page, u64 index, unsigned at
  * early, nothing was written. */
 static ssize_t write_new(struct object *o, struct uio *u, u64 index, unsigned at, size_t n)
 {
-    struct page *page = page_alloc(ALLOC_USER | (n == PAGE_SIZE ? 0 : ALLOC_ZERO));
+    struct page *page = page_alloc(ALLOC_USER);
     struct uio before = *u;
     int error;
 
     if (page == NULL)
         return -ENOMEM;
+    if (n < PAGE_SIZE) {
+        memset(page_address(page), 0, at);
+        memset((char *)page_address(page) + at + n, 0, PAGE_SIZE - at - n);
+    }
     if (uio_copy_in(u, (char *)page_address(page) + at, n) < n) {
         *u = before;
         error = -EAGAIN;

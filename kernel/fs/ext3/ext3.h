@@ -36,7 +36,8 @@ struct ext3_group {
     bool bitmap_is_bad; /* do not allocate here. Under alloc_lock, inode_lock */
     u8 *pending;        /* blocks that were freed, but not by a durable transaction: a bitmap, or NULL. alloc_lock */
     u32 n_pending;
-    u32 rotor; /* where the last search without a goal ended; alloc_lock */
+    u32 super_blocks; /* of copies of the super block and the descriptors, at its start */
+    u32 rotor;        /* where the last search without a goal ended; alloc_lock */
 };
 
 struct ext3_options {
@@ -102,6 +103,8 @@ struct ext3_inode {
     u32 sync_tid, datasync_tid; /* transactions that fsync, fdatasync must wait for. disk_lock */
     /* Directories, vfs.lock for writing: the block where the last insertion found room. */
     u32 insert_hint;
+    struct buffer *home; /* that of the disk inode, referenced, since it was first written; set once */
+    bool is_fresh;       /* what the disk inode holds is a former file's. disk_lock */
 };
 
 static inline struct ext3_inode *ext3_i(const struct inode *inode)
@@ -111,10 +114,13 @@ static inline struct ext3_inode *ext3_i(const struct inode *inode)
 static inline struct ext3 *ext3_of(const struct inode *inode) { return inode->super->private; }
 
 /* ---- handle.c ---- */
+#define EXT3_HANDLE_INODES 4
 struct ext3_handle {
     struct ext3 *fs;
     struct handle journal; /* its transaction is NULL without a journal, and after an abort */
     int error;
+    unsigned n_inodes;
+    struct inode *inodes[EXT3_HANDLE_INODES]; /* to be written before the handle ends; their homes are there */
 };
 int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits);
 /* The change so far is complete in itself; more follows. => no locks of ext3 held */
@@ -206,8 +212,13 @@ int ext3_ino_in_use(struct ext3 *fs, u32 ino);
 struct inode *ext3_iget(struct super *super, u64 ino); /* ERR_PTR */
 struct buffer *ext3_inode_buffer(struct ext3 *fs, u64 ino, struct ext3_disk_inode **disk);
 struct inode *ext3_iget_orphan(struct super *super, u64 ino); /* the same, also without links */
-/* Copies INODE to its disk inode's buffer. */
+/* INODE is copied to its disk inode's buffer when the handle ends or restarts, once; the caller's reference stays so
+ * long. _now: at once. -EIO, -ENOMEM: the buffer cannot be read. */
 int ext3_write_inode(struct ext3_handle *h, struct inode *inode);
+int ext3_write_inode_now(struct ext3_handle *h, struct inode *inode);
+void ext3_flush_inodes(struct ext3_handle *h);
+/* Inodes that somebody still has at unmount must not keep buffers of a disk that may be another's soon. */
+void ext3_leave_homes(struct super *super);
 /* INODE's dirty pages must be on the disk before the handle's transaction is. */
 void ext3_order(struct ext3_handle *h, struct inode *inode);
 int ext3_write_inode_op(struct inode *inode, bool wait);

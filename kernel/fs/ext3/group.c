@@ -43,12 +43,11 @@ bool ext3_blocks_are_metadata(const struct ext3 *fs, u32 block, u32 n)
 
     for (u32 g = ext3_group_of_block(fs, block); g <= last; g++) {
         const struct ext3_group *group = &fs->groups[g];
-        u32 copies = 1 + fs->gdt_blocks + from_le16(fs->disk->reserved_gdt_blocks);
 
         if (overlaps(block, n, group->block_bitmap, 1) || overlaps(block, n, group->inode_bitmap, 1) ||
             overlaps(block, n, group->inode_table, fs->inode_blocks_per_group))
             return true;
-        if (ext3_group_has_super(fs, g) && overlaps(block, n, ext3_group_first_block(fs, g), copies))
+        if (group->super_blocks != 0 && overlaps(block, n, ext3_group_first_block(fs, g), group->super_blocks))
             return true;
     }
     return false;
@@ -67,6 +66,8 @@ static int load_group(struct ext3 *fs, u32 g)
     group->block_bitmap = from_le32(group->disk->block_bitmap);
     group->inode_bitmap = from_le32(group->disk->inode_bitmap);
     group->inode_table = from_le32(group->disk->inode_table);
+    if (ext3_group_has_super(fs, g))
+        group->super_blocks = 1 + fs->gdt_blocks + from_le16(fs->disk->reserved_gdt_blocks);
     if (!lies_inside(fs, group->block_bitmap, 1) || !lies_inside(fs, group->inode_bitmap, 1) ||
         !lies_inside(fs, group->inode_table, fs->inode_blocks_per_group) ||
         from_le16(group->disk->free_blocks) > ext3_group_blocks(fs, g) ||

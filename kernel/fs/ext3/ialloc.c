@@ -154,21 +154,6 @@ int ext3_ino_in_use(struct ext3 *fs, u32 ino)
     return used;
 }
 
-/* What the disk inode held before goes, so that nothing of a former file shows in the new one. */
-static int clear_disk_inode(struct ext3_handle *h, u32 ino)
-{
-    struct ext3_disk_inode *disk;
-    struct buffer *b = ext3_inode_buffer(h->fs, ino, &disk);
-
-    if (IS_ERR(b))
-        return (int)PTR_ERR(b);
-    ext3_access(h, b);
-    memset(disk, 0, h->fs->inode_size);
-    ext3_dirty(h, b);
-    buffer_put(b);
-    return 0;
-}
-
 struct inode *ext3_new_inode(struct ext3_handle *h, struct inode *dir, u32 mode)
 {
     struct ext3 *fs = h->fs;
@@ -182,8 +167,7 @@ struct inode *ext3_new_inode(struct ext3_handle *h, struct inode *dir, u32 mode)
     ei = ext3_i(inode);
     error = allocate_number(h, dir, mode, &number);
     inode->ino = number;
-    if (error == 0)
-        error = clear_disk_inode(h, number);
+    ei->is_fresh = true;
     inode_init_owner(inode, dir, mode);
     ei->created = inode->ctime;
     ei->flags = ext3_i(dir)->flags & EXT3_FL_INHERITED;

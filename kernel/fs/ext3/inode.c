@@ -211,6 +211,13 @@ static void encode_extra_part(const struct ext3_inode *ei, struct ext3_disk_inod
     }
 }
 
+static inline void copy_block_numbers(le32 *to, const le32 *from)
+{
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < EXT3_N_BLOCKS; i++)
+        to[i] = from[i];
+}
+
 /* => disk_lock */
 static void encode(const struct inode *inode, struct ext3_disk_inode *d)
 {
@@ -237,7 +244,7 @@ static void encode(const struct inode *inode, struct ext3_disk_inode *d)
     if (S_ISCHR(inode->mode) || S_ISBLK(inode->mode))
         encode_rdev(d, inode->rdev);
     else
-        memcpy(d->block, ei->block, sizeof(d->block));
+        copy_block_numbers(d->block, ei->block);
     if (fs->inode_size > EXT3_OLD_INODE_SIZE)
         encode_extra_part(ei, d);
 }
@@ -269,29 +276,77 @@ static bool note_transaction(struct ext3_handle *h, struct ext3_inode *ei, const
     return S_ISREG(ei->vfs.mode) && size > old_size;
 }
 
-int ext3_write_inode(struct ext3_handle *h, struct inode *inode)
+/* The buffer with the disk inode stays with INODE: 0 or -errno. */
+static int find_home(struct ext3_handle *h, struct inode *inode)
 {
     struct ext3_inode *ei = ext3_i(inode);
     struct ext3_disk_inode *disk;
-    struct buffer *b = ext3_inode_buffer(h->fs, inode->ino, &disk);
-    bool grows;
+    struct buffer *b, *other = NULL;
 
+    if (likely(load_acquire(&ei->home) != NULL))
+        return 0;
+    b = ext3_inode_buffer(h->fs, inode->ino, &disk);
     if (IS_ERR(b)) {
         h->error = (int)PTR_ERR(b);
         return h->error;
     }
+    if (!atomic_cas(&ei->home, &other, b))
+        buffer_put(b);
+    return 0;
+}
+
+/* => find_home succeeded */
+static void write_home(struct ext3_handle *h, struct inode *inode)
+{
+    struct ext3_inode *ei = ext3_i(inode);
+    u32 index = (u32)(inode->ino - 1) % h->fs->inodes_per_group % (h->fs->block_size / h->fs->inode_size);
+    struct ext3_disk_inode *disk = (struct ext3_disk_inode *)(ei->home->data + index * h->fs->inode_size);
+    bool grows;
+
     if (S_ISREG(inode->mode) && inode_size(inode) > INT32_MAX)
         need_large_file(h);
-    ext3_access(h, b);
+    ext3_access(h, ei->home);
     spin_lock(&ei->disk_lock);
+    if (ei->is_fresh)
+        memset(disk, 0, h->fs->inode_size);
+    ei->is_fresh = false;
     grows = note_transaction(h, ei, disk, from_le32(disk->size) | (u64)from_le32(disk->size_high) << 32);
     encode(inode, disk);
     spin_unlock(&ei->disk_lock);
-    ext3_dirty(h, b);
-    buffer_put(b);
+    ext3_dirty(h, ei->home);
     if (grows)
         ext3_order(h, inode);
+}
+
+void ext3_flush_inodes(struct ext3_handle *h)
+{
+    for (unsigned i = 0; i < h->n_inodes; i++)
+        write_home(h, h->inodes[i]);
+    h->n_inodes = 0;
+}
+
+int ext3_write_inode(struct ext3_handle *h, struct inode *inode)
+{
+    int error = find_home(h, inode);
+
+    if (error != 0)
+        return error;
+    for (unsigned i = 0; i < h->n_inodes; i++)
+        if (h->inodes[i] == inode)
+            return 0;
+    if (h->n_inodes == EXT3_HANDLE_INODES)
+        ext3_flush_inodes(h);
+    h->inodes[h->n_inodes++] = inode;
     return 0;
+}
+
+int ext3_write_inode_now(struct ext3_handle *h, struct inode *inode)
+{
+    int error = find_home(h, inode);
+
+    if (error == 0)
+        write_home(h, inode);
+    return error;
 }
 
 void ext3_order(struct ext3_handle *h, struct inode *inode)
@@ -426,8 +481,15 @@ static void delete_inode(struct inode *inode)
     inode->nlink = 0;
     ei->dtime = (u32)current_time(inode).sec | 1; /* never 0 */
     ext3_write_inode(&h, inode);
+    ext3_flush_inodes(&h); /* before the number, and with it the place, may be another's */
     ext3_free_inode_number(&h, (u32)inode->ino, S_ISDIR(inode->mode));
     ext3_end(&h);
+}
+
+static void leave_home(struct inode *inode)
+{
+    buffer_put(ext3_i(inode)->home);
+    ext3_i(inode)->home = NULL;
 }
 
 void ext3_evict_inode(struct inode *inode)
@@ -441,4 +503,13 @@ void ext3_evict_inode(struct inode *inode)
     if (inode->nlink == 0)
         delete_inode(inode);
     ext3_discard_window(inode);
+    leave_home(inode);
+}
+
+void ext3_leave_homes(struct super *super)
+{
+    struct inode *inode;
+
+    list_for_each(inode, &super->inodes, super_link)
+        leave_home(inode);
 }

@@ -511,6 +511,7 @@ static void put_super(struct super *super)
 {
     struct ext3 *fs = super->private;
 
+    ext3_leave_homes(super);
     if (!super->read_only && end_writing(fs) != 0)
         kprintf("ext3 %s: writing failed at unmount", fs->device->name);
     release(fs);

@@ -18,7 +18,8 @@ static void uncount(struct inode *inode, u32 blocks)
     inode->blocks -= MIN(inode->blocks, (u64)blocks * ext3_sectors_per_block(ext3_of(inode)));
 }
 
-#define RUN_CREDITS 8   /* of one run: bitmaps and descriptors of two groups, twice: the run's and an indirect block's \
+#define RUN_CREDITS                                                                                                    \
+    8                   /* of one run: bitmaps and descriptors of two groups, twice: the run's and an indirect block's \
                          */
 #define KEPT_CREDITS 24 /* of what follows: indirect blocks that have become empty, the inode */
 
@@ -109,6 +110,7 @@ int ext3_free_range(struct ext3_handle *h, struct inode *inode, u32 first, u32 e
     ext3_discard_window(inode);
     while (first < end && error == 0) {
         u64 before = inode->blocks;
+        bool is_empty;
 
         write_lock(&ei->map_lock);
         error = free_some(h, inode, &first, end);
@@ -128,10 +130,11 @@ int ext3_free_range(struct ext3_handle *h, struct inode *inode, u32 first, u32 e
         }
         if (inode->blocks != before)
             error = ext3_write_inode(h, inode);
-        if (error == 0)
+        is_empty = inode->blocks == (ei->file_acl != 0 ? ext3_sectors_per_block(h->fs) : 0) && h->error == 0;
+        if (error == 0 && !(is_empty && ext3_credits(h) >= EXT3_TRUNCATE_CREDITS / 2))
             error = ext3_restart(h, EXT3_TRUNCATE_CREDITS) == -EROFS ? -EROFS : 0;
-        if (inode->blocks == (ei->file_acl != 0 ? ext3_sectors_per_block(h->fs) : 0) && h->error == 0)
-            break; /* no blocks left at all */
+        if (is_empty)
+            break;
         cond_resched();
     }
     return error;
