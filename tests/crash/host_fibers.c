@@ -183,11 +183,7 @@ void mutex_unlock(struct mutex *m)
 void rwlock_init(struct rwlock *l)
 {
     l->state = 0;
-<<<<<<< Updated upstream
     wait_queue_init(&l->waiters);
-=======
-    list_init(&l->waiters.waiters); /* stays empty: who waits looks again and again */
->>>>>>> Stashed changes
 }
 void read_lock_contended(struct rwlock *l)
 {
