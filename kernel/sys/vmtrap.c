@@ -29,7 +29,7 @@ DEFINE_SYSCALL(sys_vmtrap_register)
 
 DEFINE_SYSCALL(sys_vmtrap_arm) { return space_arm(current->space, a0, a1, a2); }
 
-#define PROTECT_AT_ONCE 16
+#define PROTECT_AT_ONCE 64 /* and with one shootdown */
 
 DEFINE_SYSCALL(sys_vmtrap_protect)
 {

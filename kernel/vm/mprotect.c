@@ -12,10 +12,8 @@
  */
 #include "lib/rlimit.h"
 #include "sched/thread.h"
-#include "quire/vmtrap.h"
 #include "vm/fault.h"
 #include "vm/tlb.h"
-#include "vm/vmtrap.h"
 
 /* What a protect operation does to each entry of a vma. */
 struct protection {
@@ -589,18 +587,4 @@ long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
     if (length <= PAGE_SIZE && prot_effective(prot) == prot)
         return protect_page(s, address, prot);
     return protect_part(s, address, length, prot);
-}
-
-int space_protect_ranges(struct space *s, const struct vmtrap_range *ranges, u64 n, u64 *done)
-{
-    long error = 0;
-
-    for (*done = 0; *done < n; ++*done) {
-        const struct vmtrap_range *r = &ranges[*done];
-
-        error = r->prot > UINT32_MAX ? -EINVAL : space_mprotect(s, r->start, r->length, (unsigned)r->prot);
-        if (error != 0)
-            break;
-    }
-    return (int)error;
 }

@@ -16,6 +16,7 @@
 #include "vm/fault.h"
 #include "vm/kmalloc.h"
 #include "vm/tlb.h"
+#include "vm/vmtrap_plain.h"
 
 /* ---- who has a handler ---- */
 
@@ -56,19 +57,9 @@ static enum trap_kind kind_of(const struct vma *v, pte_t e, enum fault_access ac
 
     if (prot & (unsigned)access)
         return TRAP_RETRY;
-    if (may_log && v->trap >> TRAP_LOG_SHIFT && access == FAULT_WRITE && prot == PROT_READ &&
-        may_open(v))
+    if (may_log && v->trap >> TRAP_LOG_SHIFT && access == FAULT_WRITE && prot == PROT_READ && may_open(v))
         return TRAP_LOG;
     return v->trap & VMTRAP_FAULTS ? TRAP_FAULT : TRAP_NONE;
-}
-
-/* Single pages of V may be protected as vm/vmtrap_quick.c does. */
-static bool is_plain(const struct space *s, const struct vma *v)
-{
-    const u32 not_plain = VMA_SHARED | VMA_VDSO | VMA_SEALED | VMA_USERFAULT;
-
-    return v->object == NULL && !(v->flags & not_plain) && (~v->max_prot & (PROT_READ | PROT_WRITE)) == 0 &&
-           !s->counts_exactly;
 }
 
 /* The current thread remembers the part of V that the leaf table of ADDRESS has. => read lock */
@@ -100,7 +91,7 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
     hint->log = v->trap >> TRAP_LOG_SHIFT;
     hint->faults = v->trap & VMTRAP_FAULTS;
     hint->table = NULL;
-    if (is_plain(s, v) && !(table->flags & PG_HUGE)) {
+    if (vma_is_plain(s, v) && !(table->flags & PG_HUGE)) {
         if (!(load_relaxed(&v->flags) & VMA_MARKED))
             atomic_or(&v->flags, VMA_MARKED);
         hint->table = table;

@@ -24,9 +24,7 @@
 #include "vm/fault.h"
 #include "vm/tlb.h"
 #include "vm/vmtrap.h"
-
-/* Of a page's entry: all but what tells its protection. */
-#define PTE_KEEPS (~(BIT(PTE_PPN_SHIFT) - 1) | PTE_A | PTE_D)
+#include "vm/vmtrap_plain.h"
 
 /* A page is there, and a store to it is forbidden or needs a fault. */
 static inline_fn bool has_page_without_w(pte_t e)
@@ -51,15 +49,6 @@ static inline_fn bool is_still_so(const struct trap_state *trap)
     return load_relaxed(trap->current_generation) == trap->generation;
 }
 
-/* False: the hardware has set D just now. => table locked */
-static inline_fn bool replace(pte_t *pte, pte_t old, pte_t new)
-{
-    if (pte_may_get_dirty(old))
-        return atomic_cas(pte, &old, new);
-    store_relaxed(pte, new);
-    return true;
-}
-
 /* The page gets PROT, whatever it has now. */
 static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u64 prot)
 {
@@ -71,19 +60,10 @@ static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u
         return false;
     table_lock(hint->table);
     old = *pte;
-    if (old == 0 || old == pte_mark(pte_prot(old))) {
-        new = pte_mark((unsigned)prot) == hint->absent ? 0 : pte_mark((unsigned)prot);
-        done = is_still_so(trap);
-        if (done)
-            pte_set(hint->table, pte, new);
-    } else if (pte_has_page(old) && !(old & PTE_UFFD_WP) && is_still_so(trap)) {
-        bool stays_w = (prot & PROT_WRITE) && ((old & PTE_W) || page_is_alone(pte_page(old)));
-
-        new = old &(PTE_PPN_MASK | PTE_A | PTE_D);
-        new |= prot == PROT_NONE ? PTE_RESIDENT : pte_bits((unsigned)prot) | (stays_w ? hint->store : 0);
-        gone = old & ~new &(PTE_V | PTE_R | PTE_W);
-        done =
-            (!(prot & PROT_WRITE) || stays_w) && (gone == 0 || tlb_is_alone(current->space)) && replace(pte, old, new);
+    if (is_still_so(trap) && plain_entry(old, (unsigned)prot, hint->absent, hint->store, &new)) {
+        gone = old & ~new &PTE_PERMITS;
+        if (gone == 0 || tlb_is_alone(current->space))
+            done = plain_replace(hint->table, pte, old, new);
     }
     table_unlock(hint->table);
     if (!done || gone == 0) {

@@ -316,6 +316,75 @@ static void threads(void)
     drop_pool();
 }
 
+/* ---- many ranges ---- */
+
+static volatile int gate, stop;
+static volatile long passes[2]; /* of each thread over the pool */
+
+static uint64_t wait_at_gate(struct vmtrap_area *area, uintptr_t address, uint64_t cause UNUSED, uintptr_t pc UNUSED)
+{
+    while (!gate)
+        sched_yield();
+    return resume_with(area, (void *)page_of(address), PAGE, RW);
+}
+
+static void *store_all_the_time(void *index)
+{
+    trap_register(wait_at_gate);
+    for (; !stop; passes[(uintptr_t)index]++)
+        for (int i = 0; i < PAGES; i++)
+            ++*(volatile char *)(pool + i * PAGE);
+    trap_unregister();
+    return NULL;
+}
+
+static void many_ranges(void)
+{
+    struct vmtrap_range ranges[PAGES];
+    char before[PAGES];
+    int changed = 0, traps = 0;
+    pthread_t thread[2];
+
+    trap_register(open_by_resume);
+    new_pool(RW);
+    for (int i = 0; i < PAGES / 2; i++)
+        ranges[i] =
+            (struct vmtrap_range){(uintptr_t)pool + (uintptr_t)i * 2 * PAGE, PAGE, i % 2 ? PROT_NONE : PROT_READ};
+    IS(syscall(VMTRAP_PROTECT, ranges, PAGES / 2), PAGES / 2, "many ranges are protected at once");
+    for (int i = 0; i < PAGES; i++) {
+        int was = seen.count;
+
+        store(pool + i * PAGE, 1);
+        traps += (seen.count > was) == (i % 2 == 0);
+    }
+    IS(traps, PAGES, "those and no others");
+
+    stop = gate = 0;
+    for (int i = 0; i < PAGES; i++)
+        ranges[i] = (struct vmtrap_range){(uintptr_t)pool + (uintptr_t)(i * 5 % PAGES) * PAGE, PAGE, PROT_READ};
+    gate = 1;
+    for (uintptr_t i = 0; i < 2; i++)
+        pthread_create(&thread[i], NULL, store_all_the_time, (void *)i);
+    for (int round = 0; round < 100; round++) {
+        gate = 0;
+        changed += syscall(VMTRAP_PROTECT, ranges, PAGES) != PAGES;
+        for (int i = 0; i < PAGES; i++)
+            before[i] = load(pool + i * PAGE);
+        sched_yield();
+        for (int i = 0; i < PAGES; i++)
+            changed += before[i] != load(pool + i * PAGE);
+        gate = 1;
+        for (int i = 0; i < 2; i++) /* all is open, and nobody is in a handler */
+            for (long seen_passes = passes[i]; passes[i] < seen_passes + 3;)
+                sched_yield();
+    }
+    stop = 1;
+    for (int i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    IS(changed, 0, "after the call no thread stores to them any more");
+    drop_pool();
+}
+
 /* ---- what is not delivered: SIGSEGV with its siginfo ---- */
 
 static int without_handler(void *at)
@@ -518,6 +587,7 @@ static void vmtrap_test(void)
     leaving();
     forking();
     threads();
+    many_ranges();
     not_delivered();
     filled_as_ever();
     of_the_kernel();
