@@ -182,8 +182,8 @@ static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, st
     return true;
 }
 
-/* The two commonest cases, one page and nothing at all, in a table that was used lately: no walk. Nothing only if the
- * table has other entries: else it should go. False: neither it is. => write lock */
+/* The two commonest cases, one page and nothing at all, in a table that was used lately or is not there: no walk.
+ * Nothing only if the table has other entries: else it should go. False: neither it is. => write lock */
 static inline bool zap_quickly(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
 {
     struct page *table;
@@ -192,7 +192,14 @@ static inline bool zap_quickly(struct space *s, u64 start, u64 end, struct tlb_b
     if (end - start > FEW_ENTRIES * PAGE_SIZE || (end - 1) >> SPAN_SHIFT != start >> SPAN_SHIFT)
         return false;
     pte = pt_in_known_leaf(s, start, &table);
-    if (pte == NULL || table->table_live == 0)
+    if (pte == NULL) {
+        if (s->has_spans)
+            return false;
+        pte = pt_find(s, start, &table);
+        if (pte == NULL)
+            return true; /* no table, and nothing that stands for one */
+    }
+    if (table->table_live == 0)
         return false;
     for (unsigned i = 0; i < (end - start) >> PAGE_SHIFT; i++)
         all |= pte[i];
