@@ -4,6 +4,7 @@
 #
 #   unit      tests/unit, on the host under ASan and UBSan
 #   crash     tests/crash, the short form of ./quire crash
+#   fuzz      tests/fuzz, some hundred damaged file systems and journals
 #   front     tests/front, what `./quire` itself promises
 #   disks     tests/disks, disks that fail, fill up, lose power or were left behind by another kernel
 #   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57, with 64 MiB and with isolation=on
@@ -107,6 +108,23 @@ run_scripts()
         echo "# exit $test $status"
     done >"$log"
     report "$1" "$log"
+}
+
+# The fuzzers of tests/fuzz with inputs of their own: short; `NAME SEED COUNT` and libFuzzer go on for longer.
+run_fuzz()
+{
+    log=$OUT/fuzz.log
+    make -s -C "$ROOT" -f tests/fuzz/Makefile >"$OUT/fuzz-build.log" 2>&1 || true
+    for test in $(chosen "$(names_in tests/fuzz .c)" "$1"); do
+        echo "# program $test"
+        status=0
+        (cd "$ROOT" && timeout "$PROGRAM_SECONDS" "build/fuzz/$test" 1 300) </dev/null >"$OUT/fuzz.out" 2>&1 || status=$?
+        tail -n20 "$OUT/fuzz.out" | sed 's/^/# /'
+        [ "$status" = 0 ] && echo "ok 1 - 300 damaged disks" || echo "not ok 1 - 300 damaged disks"
+        echo "1..1"
+        echo "# exit $test $status"
+    done >"$log"
+    report fuzz "$log"
 }
 
 run_front() { run_scripts front "$1"; }
@@ -388,11 +406,11 @@ run_apps_linux()
 }
 
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-[ $# -gt 0 ] || set -- unit crash front disks guest programs clients libvm apps
+[ $# -gt 0 ] || set -- unit crash fuzz front disks guest programs clients libvm apps
 for group; do
     case ${group%%:*} in
-    unit | crash | front | disks | guest | programs | clients | clients-long | clients-linux | selftests | selftests-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
-    *) die "no group of tests '$group': unit, crash, front, disks, guest, programs, clients, clients-long, clients-linux, selftests, selftests-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
+    unit | crash | fuzz | front | disks | guest | programs | clients | clients-long | clients-linux | selftests | selftests-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
+    *) die "no group of tests '$group': unit, crash, fuzz, front, disks, guest, programs, clients, clients-long, clients-linux, selftests, selftests-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
     esac
 done
 exec 9>"$OUT/lock"

@@ -10,7 +10,7 @@ new_disk()
     rm -f "$disk"
     truncate -s "$2" "$disk"
     shift 2
-    mke2fs -q -F -t ext3 "$@" "$disk"
+    mke2fs -q -F -t ext3 "$@" "$disk" >"$tmp/mke2fs" 2>&1
 }
 
 # on_disk PROGRAM OPTION... -- ARGUMENT...: runs one of our programs in the guest with $disk.
