@@ -345,7 +345,8 @@ static ssize_t write_piece(struct object *o, struct uio *u, u64 pos, size_t n)
     struct page *page = object_find_page(o, index);
     ssize_t done = -EAGAIN;
 
-    if (page == NULL && nothing_stays && !object_has_page(o, index))
+    /* Of a disk's object: a page that is being read meets write_new when it enters its own. */
+    if (page == NULL && nothing_stays && (!object_is_memory(o) || !object_has_page(o, index)))
         done = write_new(o, u, index, at, n);
     return done == -EAGAIN ? write_cached(o, u, page, index, at, n) : done;
 }
@@ -369,7 +370,8 @@ static noinline_fn ssize_t write_all(struct object *o, struct uio *u, u64 *pos)
         total += done;
         if ((size_t)done < n)
             break;
-        throttle_writer(o);
+        if (unlikely(writers_must_wait()))
+            throttle_writer(o);
         cond_resched();
     }
     if (load_relaxed(&o->size) > old_size)

@@ -177,7 +177,7 @@ static int store(struct object *o, u64 index, unsigned from, unsigned to, void (
     struct ext3_handle h;
     unsigned attempts = 0;
     bool fresh = false, again;
-    u64 at, end;
+    u64 at, end, old_size = inode_size(inode);
     int error = blocks_of(inode, index, from, to, &at, &end);
 
     if (error != 0) {
@@ -194,7 +194,7 @@ static int store(struct object *o, u64 index, unsigned from, unsigned to, void (
         again = error == -ENOSPC && !fresh && attempts < 3 && load_relaxed(&ext3_of(inode)->n_pending) > 0;
         if (!again)
             publish(arg, error);
-        if (fresh)
+        if (fresh && inode_size(inode) == old_size) /* else writing the inode does */
             ext3_order(&h, inode);
         if (fresh || error == 0)
             ext3_write_inode(&h, inode);

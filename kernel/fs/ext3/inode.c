@@ -199,16 +199,20 @@ static void encode_rdev(struct ext3_disk_inode *d, u32 rdev)
 static void encode_extra_part(const struct ext3_inode *ei, struct ext3_disk_inode *d)
 {
     d->extra_isize = to_le16((u16)ei->extra_isize);
+    if (likely(HAS_EXTRA(ei, crtime_extra))) { /* the last one */
+        d->ctime_extra = encode_extra(ei->vfs.ctime);
+        d->mtime_extra = encode_extra(ei->vfs.mtime);
+        d->atime_extra = encode_extra(ei->vfs.atime);
+        d->crtime = encode_seconds(ei->created);
+        d->crtime_extra = encode_extra(ei->created);
+        return;
+    }
     if (HAS_EXTRA(ei, ctime_extra))
         d->ctime_extra = encode_extra(ei->vfs.ctime);
     if (HAS_EXTRA(ei, mtime_extra))
         d->mtime_extra = encode_extra(ei->vfs.mtime);
     if (HAS_EXTRA(ei, atime_extra))
         d->atime_extra = encode_extra(ei->vfs.atime);
-    if (HAS_EXTRA(ei, crtime_extra)) {
-        d->crtime = encode_seconds(ei->created);
-        d->crtime_extra = encode_extra(ei->created);
-    }
 }
 
 static inline void copy_block_numbers(le32 *to, const le32 *from)
