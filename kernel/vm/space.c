@@ -114,6 +114,7 @@ void space_randomise(struct space *s, struct space_random *r, bool randomise)
     r->pie_base = ALIGN_DOWN(limit / 3 * 2, PAGE_SIZE) + some_pages(random[1], is_small ? 18 : 24);
     r->brk_gap = some_pages(random[1] >> 32, is_small ? 11 : 13);
     s->mmap_top = r->mmap_base;
+    s->gap_hint = NULL; /* which knew the one before */
 }
 
 /* ---- the vDSO: two or more pages of the kernel image ---- */
