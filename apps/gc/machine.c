@@ -325,6 +325,10 @@ OP_CDR:
     acc = cdr(acc);
     NEXT();
 OP_CONS : {
+
+#ifdef GC_BOEHM
+    SAVE(); /* any allocation may collect */
+#endif
     value *p = allocate_quickly(t, 3, false);
     if (__builtin_expect(!p, 0)) {
         SAVE();

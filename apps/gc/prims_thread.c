@@ -12,6 +12,11 @@
 #include <string.h>
 #include <time.h>
 
+#ifdef GC_BOEHM
+#define GC_THREADS
+#include <gc/gc.h> /* its pthread_create */
+#endif
+
 #include "prims.h"
 #include "symbol.h"
 
