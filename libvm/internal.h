@@ -40,7 +40,14 @@ int vm_fail(int error);
 
 /* LENGTH rounded up to pages, 0 when START is not at a page's begin, LENGTH is 0 or the end is past the address space.
  */
-size_t vm_whole_pages(const void *start, size_t length);
+static inline size_t vm_whole_pages(const void *start, size_t length)
+{
+    size_t rounded = (length + PAGE_BYTES - 1) & -PAGE_BYTES;
+
+    if ((uintptr_t)start % PAGE_BYTES != 0 || rounded < length || (uintptr_t)start + rounded < (uintptr_t)start)
+        return 0;
+    return rounded;
+}
 
 static inline bool vm_is_protection(int prot) { return (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) == 0; }
 
@@ -73,7 +80,10 @@ struct areas {
 /* What was in [START, END) is out, then, with a HANDLER or ARGUMENT, AREA is in. 0 or an errno. */
 int areas_change(struct areas *areas, const struct area *area);
 /* Nothing is in the table: a quick look. */
-static inline bool areas_empty(struct areas *areas) { return atomic_load(&areas->current) == NULL; }
+static inline bool areas_empty(struct areas *areas)
+{
+    return atomic_load_explicit(&areas->current, memory_order_acquire) == NULL;
+}
 /* What was found is as it was while this is. Read it first, then search. */
 static inline unsigned long areas_generation(struct areas *areas)
 {

@@ -20,7 +20,7 @@ libvm: $(O)/libvm/libvm.a $(O)/libvm/vm.pc
 $(O)/libvm/%.o: libvm/%.c $(LIBVM_HEADERS)
 	@mkdir -p $(@D)
 	@echo "  LIBVM   $<"
-	@$(GUEST_CC) $(LIBVM_CFLAGS) -fPIC -fvisibility=default -c -o $@ $<
+	@$(GUEST_CC) $(LIBVM_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
 
 $(O)/libvm/%.o: libvm/%.S $(LIBVM_HEADERS)
 	@mkdir -p $(@D)

@@ -18,15 +18,6 @@ int vm_fail(int error)
 
 size_t vm_page_size(void) { return PAGE_BYTES; }
 
-size_t vm_whole_pages(const void *start, size_t length)
-{
-    size_t rounded = (length + PAGE_BYTES - 1) & -PAGE_BYTES;
-
-    if ((uintptr_t)start % PAGE_BYTES != 0 || rounded < length || (uintptr_t)start + rounded < (uintptr_t)start)
-        return 0;
-    return rounded;
-}
-
 void *vm_pages(size_t bytes)
 {
     void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -6,7 +6,8 @@
  *
  * The save area's own words remember which range the last fault was in, so that most faults search no table:
  *
- *     program[0] generation of vm_traps, [1] start, [2] end, [3] handler, [4] argument
+ *     program[0] generation of vm_traps, [1] start, [2] end, [3] handler, [4] argument; [5] where the thread's errno
+ * is, [6] its struct fault_state
  *
  * Threads that have not registered get SIGSEGV, as on any kernel, and so does a fault while a handler runs; signals.c
  * has it.
@@ -46,7 +47,7 @@ const char *vm_backend(void) { return vm_way() == WAY_QUIRE ? "quire" : "signals
 
 #ifdef __riscv
 
-enum { GENERATION, START, END, HANDLER, ARGUMENT };
+enum { GENERATION, START, END, HANDLER, ARGUMENT, ERRNO, STATE };
 
 static THREAD_LOCAL struct {
     struct vmtrap_area *area; /* NULL: has not registered */
@@ -83,45 +84,62 @@ static bool is_remembered(const struct vmtrap_area *area, uintptr_t address)
 }
 
 /* In memory that is armed and that nobody traps any more: the next time it shall be a signal. */
-static unsigned long nobodys(uintptr_t address)
-{
-    syscall(VMTRAP_ARM, address & -PAGE_BYTES, PAGE_BYTES, 0);
-    return 0;
-}
+static void nobodys(uintptr_t address) { syscall(VMTRAP_ARM, address & -PAGE_BYTES, PAGE_BYTES, 0); }
 
 /* Stores may be of interest to the library itself. */
 static bool takes_stores(void) { return !areas_empty(&vm_shadows) || !areas_empty(&vm_logs); }
 
+static int *errno_of(const struct vmtrap_area *area) { return (int *)area->program[ERRNO]; }
+
+static struct fault_state *state_of(const struct vmtrap_area *area)
+{
+    return (struct fault_state *)area->program[STATE];
+}
+
+/* How many changes the resume shall make. */
+static unsigned long changes(struct fault_state *state)
+{
+    int count = state->changes_count;
+
+    if (count == 0 || areas_empty(&vm_shadows))
+        return (unsigned long)count;
+    vm_apply_changes(state); /* protections in shadowed memory are more than the page table's */
+    return 0;
+}
+
+/* The library's own faults, and those in another range than the last. False: let the access be tried again. */
+__attribute__((noinline)) static bool is_for_handler(struct vmtrap_area *area, const struct vm_fault *fault)
+{
+    uintptr_t address = (uintptr_t)fault->address;
+
+    if (takes_stores() && (shadow_fault(fault) || log_fault(fault)))
+        return false;
+    if (is_remembered(area, address) || remember(area, address))
+        return true;
+    nobodys(address);
+    return false;
+}
+
 unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
 {
-    struct fault_state state;
+    struct fault_state *state = state_of(area);
     struct vm_fault fault;
-    int saved = errno;
+    int saved = *errno_of(area);
+    unsigned long count = 0;
 
     fault.address = (void *)address;
     fault.access = cause == VMTRAP_STORE ? VM_WRITE : cause == VMTRAP_LOAD ? VM_READ : VM_EXEC;
     fault.cause = VM_PROTECTION;
     fault.pc = (void *)pc;
-    fault.state = &state;
-    state.registers = (uintptr_t *)area->x;
-    state.register_count = 32;
-    state.changes = area->ranges;
-    state.changes_count = 0;
-    if (takes_stores() && (shadow_fault(&fault) || log_fault(&fault))) {
-        errno = saved;
-        return 0;
+    fault.state = state;
+    state->changes_count = 0;
+    if ((is_remembered(area, address) && !takes_stores()) || is_for_handler(area, &fault)) {
+        ((vm_handler *)area->program[HANDLER])(&fault, (void *)area->program[ARGUMENT]);
+        area->pc = (uintptr_t)fault.pc;
+        count = changes(state_of(area));
     }
-    if (!is_remembered(area, address) && !remember(area, address))
-        return nobodys(address);
-    ((vm_handler *)area->program[HANDLER])(&fault, (void *)area->program[ARGUMENT]);
-    area->pc = (uintptr_t)fault.pc;
-    errno = saved;
-    /* Protections in shadowed memory are more than the page table's. */
-    if (state.changes_count && !areas_empty(&vm_shadows)) {
-        vm_apply_changes(&state);
-        return 0;
-    }
-    return (unsigned long)state.changes_count;
+    *errno_of(area) = saved;
+    return count;
 }
 
 /* Where AREAS says something else than at ADDRESS, below END; *HERE: whether it has an area there, *AREA. */
@@ -187,6 +205,7 @@ ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t
 int quire_enter(void)
 {
     size_t stack = vm_stack_bytes(), bytes = stack + 2 * PAGE_BYTES;
+    struct fault_state *state;
     char *memory, *entry = &vm_wants_registers ? vm_upcall_entry_registers : vm_upcall_entry;
     struct vmtrap_area *area;
 
@@ -197,6 +216,10 @@ int quire_enter(void)
         return -1;
     mprotect(memory, PAGE_BYTES, PROT_NONE);
     area = (struct vmtrap_area *)(memory + PAGE_BYTES + stack);
+    state = (struct fault_state *)((char *)area + VMTRAP_AREA_SIZE);
+    *state = (struct fault_state){(uintptr_t *)area->x, 32, 0, area->ranges};
+    area->program[ERRNO] = (uintptr_t)&errno;
+    area->program[STATE] = (uintptr_t)state;
     if (syscall(VMTRAP_REGISTER, area, entry, (char *)area, 0) != 0) {
         vm_pages_free(memory, bytes);
         return -1;

@@ -32,6 +32,9 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -194,7 +197,8 @@ int vm_untrack(void *start);
 
 /*
  * Finds pages in [START, START + LENGTH), all inside one tracked range, that were stored to since vm_track or since they were last
- * re-armed; pages discarded meanwhile may be among them or not. Up to MAX maximal ranges of such pages go to OUT, upwards; prot is 0. Returns how many; *NEXT, if NEXT is
+ * re-armed; pages discarded meanwhile may be among them or not. Up to MAX ranges (maximal, but cut where OUT was full)
+ * of such pages go to OUT, upwards; prot is 0. Returns how many; *NEXT, if NEXT is
  * not NULL, becomes where to go on: START + LENGTH when all was looked at. With VM_REARM exactly the reported pages become
  * clean, each in one step: a store by another thread is either before it, and in the page, or reported the next time.
  * Pages never stored to cost little. -1 with errno: EINVAL.
@@ -302,6 +306,9 @@ void vm_budget_close(struct vm_budget *budget);
 
 #ifdef __cplusplus
 }
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility pop
 #endif
 
 #endif

@@ -31,6 +31,7 @@ static int dirty_map(char *at, unsigned char *map, int flags, size_t max)
     struct vm_range ranges[64];
     char *end = at + PAGES * page;
     void *next = at;
+    char *before = NULL;
     int total = 0;
 
     memset(map, 0, PAGES);
@@ -42,10 +43,11 @@ static int dirty_map(char *at, unsigned char *map, int flags, size_t max)
         for (ssize_t i = 0; i < count; i++) {
             size_t first = ((char *)ranges[i].start - at) / page;
 
+            total += ranges[i].start != before; /* one that was cut counts once */
+            before = (char *)ranges[i].start + ranges[i].length;
             for (size_t k = 0; k < ranges[i].length / page; k++)
                 map[first + k]++;
         }
-        total += (int)count;
     }
     return total;
 }
