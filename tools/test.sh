@@ -28,11 +28,11 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 
 OUT=$BUILD/test
 # Programs that depend on the paging mode and on how much memory there is.
-MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_shmem mmap_model fork_tables thp pagemap pagescan mmap_family userfaultfd userfaultfd_wp"
+MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_shmem mmap_model fork_tables thp pagemap pagescan mmap_family userfaultfd userfaultfd_wp vmtrap vmtrap_dirty vmtrap_log"
 # ... and those that enter and leave the kernel in every way.
 ISOLATION_GROUP="$MMAP_GROUP signals handlers frames threads fork_exec_wait unaligned"
 # ... and those in which assertions are worth the most.
-DEBUG_GROUP="$MMAP_GROUP threads fork_exec_wait signals hammer files"
+DEBUG_GROUP="$MMAP_GROUP threads fork_exec_wait signals hammer files vmtrap_hostile"
 # A machine that says nothing for so long hangs.
 IDLE_SECONDS=240
 PROGRAM_SECONDS=600 # for those on the host

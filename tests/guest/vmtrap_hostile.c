@@ -40,6 +40,10 @@ static void mend(int signo UNUSED, siginfo_t *info, void *context UNUSED)
 {
     char *page = (char *)((uintptr_t)info->si_addr & -PAGE);
 
+    static int times;
+
+    if (page < pool || page >= pool + PAGES * PAGE || ++times > 200000)
+        signal(SIGSEGV, SIG_DFL); /* beyond repair */
     if (trap_area) {
         mprotect(trap_area, PAGE, RW);
         trap_area->busy = 0;
@@ -56,6 +60,7 @@ static int run_crowd(void *argument)
 
     if (crowd->may_die)
         sigaction(SIGSEGV, &action, NULL);
+    alarm(90);
     stop = 0;
     for (uintptr_t i = 0; i < 4; i++)
         pthread_create(&thread[i], NULL, crowd->body[i], (void *)i);
@@ -160,6 +165,7 @@ static void *forker(void *seed UNUSED)
         pid_t child = fork();
 
         if (child == 0) {
+            alarm(20); /* nothing of it waits */
             for (unsigned long i = 0; i < PAGES; i++)
                 touch(pool + i * PAGE, 1);
             _exit(0);
