@@ -29,6 +29,7 @@ enum {
     CAP_NET_BIND_SERVICE = 10,
     CAP_NET_ADMIN = 12,
     CAP_IPC_LOCK = 14,
+    CAP_IPC_OWNER = 15,
     CAP_SYS_RAWIO = 17,
     CAP_SYS_CHROOT = 18,
     CAP_SYS_PTRACE = 19,

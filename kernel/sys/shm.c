@@ -10,19 +10,13 @@
 #include "fs/vfs.h"
 #include "lib/print.h"
 #include "proc/task.h"
+#include "sys/ipc.h"
 #include "sys/syscall.h"
 #include "vm/kmalloc.h"
 #include "vm/limits.h"
 #include "vm/space.h"
 #include "vm/uaccess.h"
 
-#define IPC_PRIVATE 0
-#define IPC_CREAT 01000
-#define IPC_EXCL 02000
-#define IPC_RMID 0
-#define IPC_SET 1
-#define IPC_STAT 2
-#define IPC_INFO 3
 #define SHM_LOCK 11
 #define SHM_UNLOCK 12
 #define SHM_STAT 13
@@ -38,13 +32,6 @@
 #define SHM_LOCKED 02000
 #define MAX_SEGMENTS 4096
 
-struct ipc_perm { /* the ABI's struct ipc64_perm */
-    s32 key;
-    u32 uid, gid, cuid, cgid, mode;
-    u16 seq, pad;
-    u32 pad2;
-    u64 unused[2];
-};
 struct shmid_ds {
     struct ipc_perm perm;
     u64 size;
@@ -71,8 +58,6 @@ static struct {
     int next_id;
 } shm = {.lock = MUTEX_INIT(shm.lock), .segments = LIST_INIT(shm.segments)};
 
-static s64 now(void) { return (s64)((time_ns() + time_realtime_offset()) / NSEC_PER_SEC); }
-
 static struct segment *find_id(int id)
 {
     struct segment *s;
@@ -93,27 +78,8 @@ static struct segment *find_key(s32 key)
     return NULL;
 }
 
-/* MODE: the permission bits wanted, as in a file's mode (0444, 0666). */
-static bool may_access(const struct segment *s, u32 mode)
-{
-    const struct ipc_perm *p = &s->ds.perm;
-    const struct cred *c = current->cred;
-    u32 granted = p->mode;
-
-    if (c->euid == p->uid || c->euid == p->cuid)
-        granted >>= 6;
-    else if (c->egid == p->gid || c->egid == p->cgid || cred_in_group(c, p->gid) || cred_in_group(c, p->cgid))
-        granted >>= 3;
-    mode = (mode >> 6 | mode >> 3 | mode) & 7;
-    return (mode & ~granted & 7) == 0 || capable(c, CAP_DAC_OVERRIDE);
-}
-
-static bool is_owner(const struct segment *s)
-{
-    const struct cred *c = current->cred;
-
-    return c->euid == s->ds.perm.uid || c->euid == s->ds.perm.cuid || capable(c, CAP_SYS_ADMIN);
-}
+static bool may_access(const struct segment *s, u32 mode) { return ipc_may_access(&s->ds.perm, mode); }
+static bool is_owner(const struct segment *s) { return ipc_is_owner(&s->ds.perm); }
 
 /* => shm.lock; S leaves the list. Its inode reference is the caller's to drop without the lock. */
 static struct inode *segment_free(struct segment *s)
@@ -136,7 +102,7 @@ static void attachment_unmapped(struct file *file)
     mutex_lock(&shm.lock);
     s = find_id((int)(u64)file->private);
     if (s != NULL) {
-        s->ds.dtime = now();
+        s->ds.dtime = ipc_now();
         s->ds.last = current->flags & THREAD_USER ? task_pid(current_task()) : 0;
     }
     mutex_unlock(&shm.lock);
@@ -184,7 +150,7 @@ static struct file *attach_file(int id, bool writable, u32 wanted, u64 *size)
     file->private = (void *)(u64)id;
     file->anon_name = s->name;
     s->files++;
-    s->ds.atime = now();
+    s->ds.atime = ipc_now();
     s->ds.last = task_pid(current_task());
     *size = s->ds.size;
     mutex_unlock(&shm.lock);
@@ -292,7 +258,7 @@ static long segment_create(s32 key, u64 size, u32 mode)
                                    .cgid = current->cred->egid,
                                    .mode = mode & 0777};
     s->ds.size = size;
-    s->ds.ctime = now();
+    s->ds.ctime = ipc_now();
     s->ds.creator = task_pid(current_task());
     list_add_tail(&shm.segments, &s->link);
     shm.count++;
@@ -360,7 +326,7 @@ static long set_locked(int id, const struct shmid_ds *ds)
     s->ds.perm.uid = ds->perm.uid;
     s->ds.perm.gid = ds->perm.gid;
     s->ds.perm.mode = (s->ds.perm.mode & ~0777u) | (ds->perm.mode & 0777);
-    s->ds.ctime = now();
+    s->ds.ctime = ipc_now();
     return 0;
 }
 

@@ -1,0 +1,50 @@
+/* What System V's objects have in common: commands, and who may use them (sysvipc(7)). */
+#ifndef SYS_IPC_H
+#define SYS_IPC_H
+
+#include "arch/riscv/arch.h"
+#include "fs/cred.h"
+#include "sched/thread.h"
+
+#define IPC_PRIVATE 0
+#define IPC_CREAT 01000
+#define IPC_EXCL 02000
+#define IPC_NOWAIT 04000
+#define IPC_RMID 0
+#define IPC_SET 1
+#define IPC_STAT 2
+#define IPC_INFO 3
+
+struct ipc_perm { /* the ABI's struct ipc64_perm */
+    s32 key;
+    u32 uid, gid, cuid, cgid, mode;
+    u16 seq, pad;
+    u32 pad2;
+    u64 unused[2];
+};
+static_assert(sizeof(struct ipc_perm) == 48, "asm-generic/ipcbuf.h");
+
+static inline s64 ipc_now(void) { return (s64)((time_ns() + time_realtime_offset()) / NSEC_PER_SEC); }
+
+/* MODE: the permission bits wanted, as in a file's mode (0444, 0666). */
+static inline bool ipc_may_access(const struct ipc_perm *p, u32 mode)
+{
+    const struct cred *c = current->cred;
+    u32 granted = p->mode;
+
+    if (c->euid == p->uid || c->euid == p->cuid)
+        granted >>= 6;
+    else if (c->egid == p->gid || c->egid == p->cgid || cred_in_group(c, p->gid) || cred_in_group(c, p->cgid))
+        granted >>= 3;
+    mode = (mode >> 6 | mode >> 3 | mode) & 7;
+    return (mode & ~granted & 7) == 0 || capable(c, CAP_IPC_OWNER);
+}
+
+static inline bool ipc_is_owner(const struct ipc_perm *p)
+{
+    const struct cred *c = current->cred;
+
+    return c->euid == p->uid || c->euid == p->cuid || capable(c, CAP_SYS_ADMIN);
+}
+
+#endif
