@@ -259,13 +259,13 @@ static char key_text[KEY_SIZE + 1], value_text[VALUE_SIZE + 1];
 
 static const char *key_of(unsigned long i)
 {
-    snprintf(key_text, sizeof(key_text), "%012lu", i * 7919 % n);
+    snprintf(key_text, sizeof(key_text), "%012u", (unsigned)(i * 7919 % n));
     return key_text;
 }
 
 static const char *value_of(unsigned long i)
 {
-    snprintf(value_text, sizeof(value_text), "%0100lu", i);
+    snprintf(value_text, sizeof(value_text), "%0100u", (unsigned)i);
     return value_text;
 }
 
