@@ -2,6 +2,11 @@
  * are used. */
 #define LZ4_MEMORY_USAGE 12 /* a table of 4 KiB: enough for a page, and soon cleared */
 #define LZ4LIB_VISIBILITY static __attribute__((unused))
+#ifdef __riscv
+/* Words are loaded and stored where they are: bytes one by one, as the compiler would have it, take several times as
+ * long. */
+#define LZ4_FORCE_MEMORY_ACCESS 2
+#endif
 #include <lz4.c>
 
 #include "lz4_page.h"

@@ -157,7 +157,7 @@ int main(int argc, char **argv)
     if (strcmp(options.work, "matrix") == 0)
         wrong = matrix_work(memory, matrix_size(options.size), (unsigned)options.threads);
     else
-        wrong = sort_work(memory, sort_size(options.size), (unsigned)options.threads);
+        wrong = sort_work(memory, sort_size(options.size, (unsigned)options.threads), (unsigned)options.threads);
     printf("result %s\nnanoseconds %llu\nsize %zu\n", wrong ? "wrong" : "right", now() - began, options.size);
     if (p != NULL) {
         print_stats(p);

@@ -119,7 +119,7 @@ int matrix_work(void *memory, size_t n, unsigned threads)
 
 /* --- Sort --- */
 
-size_t sort_size(size_t bytes) { return bytes / 16; } /* the second half is for merging */
+size_t sort_size(size_t bytes, unsigned threads) { return bytes / (threads > 1 ? 16 : 8); }
 
 static uint64_t number_at(size_t i)
 {

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /* Bytes that a size needs, and the largest size that BYTES are enough for. */
-size_t matrix_size(size_t bytes); /* rows and columns of each of three matrices of doubles */
-size_t sort_size(size_t bytes);   /* numbers of 8 bytes */
+size_t matrix_size(size_t bytes);                 /* rows and columns of each of three matrices of doubles */
+size_t sort_size(size_t bytes, unsigned threads); /* numbers of 8 bytes; several threads need as much again to merge */
 
 /* C = A * B, by blocks; THREADS share the rows. 0: what was looked at of C is right. */
 int matrix_work(void *memory, size_t n, unsigned threads);

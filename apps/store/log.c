@@ -242,20 +242,28 @@ void log_begin(struct store *s)
     s->log.error = 0;
 }
 
-/* What is in the buffer goes to the file. The checksum covers all but the header, which comes at the end. */
-static void flush(struct store *s)
+/* What is in the buffer goes to the file. */
+static void write_buffer(struct store *s)
 {
     struct log *log = &s->log;
-    size_t skip = log->flushed == 0 ? sizeof(struct record) : 0;
     off_t end = log->tail + log->flushed + (off_t)log->used;
 
-    log->checksum = log_checksum(log->checksum, log->buffer + skip, log->used - skip);
-    if (log->error == 0 && (end > log->size && extend(s, (end + GROW - 1) / GROW * GROW) < 0))
+    if (log->error == 0 && end > log->size && extend(s, (end + GROW - 1) / GROW * GROW) < 0)
         log->error = errno;
     if (log->error == 0 && write_all(s, LOG_FILE, log->fd, log->buffer, log->used, log->tail + log->flushed) < 0)
         log->error = errno;
     log->flushed += (off_t)log->used;
     log->used = 0;
+}
+
+/* The same of a record's part. The checksum covers all but the header, which comes at the end. */
+static void flush(struct store *s)
+{
+    struct log *log = &s->log;
+    size_t skip = log->flushed == 0 ? sizeof(struct record) : 0;
+
+    log->checksum = log_checksum(log->checksum, log->buffer + skip, log->used - skip);
+    write_buffer(s);
 }
 
 /* The first word from AT on (in bytes) where OLD and NEW differ; STORE_PAGE without one. */
@@ -321,11 +329,11 @@ int log_end(struct store *s)
     if (whole) {
         r.checksum = record_checksum(&r, log_checksum(0, log->buffer + sizeof(r), log->used - sizeof(r)));
         memcpy(log->buffer, &r, sizeof(r));
-    }
-    flush(s);
-    if (!whole && log->error == 0) {
+        write_buffer(s);
+    } else {
+        flush(s);
         r.checksum = record_checksum(&r, log->checksum);
-        if (write_all(s, LOG_FILE, log->fd, &r, sizeof(r), log->tail) < 0)
+        if (log->error == 0 && write_all(s, LOG_FILE, log->fd, &r, sizeof(r), log->tail) < 0)
             log->error = errno;
     }
     if (log->error != 0) {
