@@ -159,6 +159,9 @@ static void scan_large(size_t page)
     value *word = collector_words((value)page_address(page)), *end = word + PAGE_WORDS;
     value *object_end = object + header_words(*object);
 
+    if (header_type(*object) >= FIRST_RAW)
+        return; /* a string that was written to is remembered like any page */
+
     forward_words(page == first ? word + 1 : word, end < object_end ? end : object_end);
 }
 

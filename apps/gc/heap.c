@@ -226,7 +226,9 @@ static void retire_page(struct thread *thread)
 void retire_chunk(struct thread *thread)
 {
     retire_page(thread);
-    thread->chunk_pages = 0;
+    /* What was not used has no objects, whatever is still written there. */
+    for (; thread->chunk_pages; thread->chunk_pages--, thread->chunk += PAGE_BYTES)
+        *collector_words((value)thread->chunk) = 0;
 }
 
 static void next_page(struct thread *thread)

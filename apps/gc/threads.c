@@ -76,6 +76,9 @@ void thread_enter(struct thread *t)
 
 void thread_leave(struct thread *t)
 {
+#ifndef GC_BOEHM
+    retire_chunk(t);
+#endif
     park(t);
     pthread_mutex_lock(&world_lock);
     struct thread **link = &all_threads;

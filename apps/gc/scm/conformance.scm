@@ -370,6 +370,14 @@
 (test #f (file-exists? "/tmp/gc-conformance.txt"))
 (test "inside" (with-output-to-string (lambda () (display "inside"))))
 
+;; large objects of bytes that look like anything, written to while there are collections
+(test #t (let ((b (make-bytevector 20000 0)) (s (make-string 5000 #\a)))
+  (do ((round 0 (+ round 1))) ((= round 200))
+    (do ((i round (+ i 97))) ((>= i 20000)) (bytevector-u8-set! b i (modulo (* i 31) 256)))
+    (string-set! s round #\b)
+    (make-list 300 round))
+  (and (= 20000 (bytevector-length b)) (char=? #\b (string-ref s 199)) (char=? #\a (string-ref s 200)))))
+
 ;; what is extended
 (test 3 (let ((t (make-thread (lambda () (+ 1 2))))) (thread-start! t) (thread-join! t)))
 (test 4 (fold + 0 '(1 2 1)))
