@@ -95,14 +95,19 @@ bool arch_fp_trap(void)
     return true;
 }
 
-void arch_fp_store(struct fp_state *to)
+/* Apart, so that the usual case saves no registers. */
+static noinline_fn void store_from_memory(struct fp_state *to)
 {
-    if (likely(fp_status() != 0)) {
-        fp_registers_save(to);
-        return;
-    }
     bring_home(current);
     *to = current->fp;
+}
+
+void arch_fp_store(struct fp_state *to)
+{
+    if (likely(fp_status() != 0))
+        fp_registers_save(to);
+    else
+        store_from_memory(to);
 }
 
 void arch_fp_take(const struct fp_state *from)
