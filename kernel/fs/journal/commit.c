@@ -464,14 +464,14 @@ u32 journal_current_tid(struct journal *j)
     return tid;
 }
 
-/* Whether TID is the running one and has nothing to commit, or is still to come. */
+/* Whether TID is the running one and has nothing to commit, or is still to come, and all before it are durable. */
 static bool is_idle(struct journal *j, u32 tid)
 {
     bool idle;
 
     spin_lock(&j->lock);
-    idle = j->running != NULL ? j->running->tid == tid && !j->running->changed
-                              : j->committing == NULL && tid == j->next_tid - 1;
+    idle = j->committing == NULL &&
+           (j->running != NULL ? j->running->tid == tid && !j->running->changed : tid == j->next_tid - 1);
     spin_unlock(&j->lock);
     return idle;
 }
