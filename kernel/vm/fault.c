@@ -21,7 +21,7 @@
  * NULL before mappings are searched for it, so it is never installed late; and a page gets W in a shared mapping only
  * while it is dirty, which write-back takes away before it takes W away, so no store goes unnoticed.
  */
-#include "vm/fault.h"
+#include "vm/fault_parts.h"
 #include "lib/string.h"
 #include "sched/thread.h"
 #include "vm/huge.h"
@@ -30,36 +30,6 @@
 #include "vm/inject.h"
 #include "vm/tlb.h"
 #include "vm/userfaults.h"
-
-/* What fault_locked asks for besides the results of space_fault. */
-enum { FAULT_AGAIN = 100, FAULT_GROW, FAULT_LOAD, FAULT_PREPARE, FAULT_SWAP_IN, FAULT_ASK };
-
-#define NOT_OURS (-1) /* userfaultfd has nothing to do with it */
-
-#define AROUND_PAGES 16 /* a read fault maps cached neighbours in this aligned window */
-
-struct fault {
-    struct space *space;
-    u64 va; /* page aligned */
-    u64 address;
-    enum fault_access access;
-    enum fault_origin origin;
-    bool loaded; /* the object has the page because of this fault */
-    struct vma *vma;
-    pte_t *pte, old;
-    struct page *table;
-    unsigned prot;
-    /* for FAULT_LOAD and FAULT_PREPARE: a referenced file keeps the object */
-    struct file *file;
-    struct object *object;
-    u64 index;
-    bool prepare;      /* the page is wanted for stores */
-    struct page *page; /* referenced; FAULT_PREPARE */
-    u64 slot;          /* pinned; FAULT_SWAP_IN */
-    /* for FAULT_ASK: in the line of this context, which is referenced */
-    struct userfault *userfault;
-    struct userfault_wait wait;
-};
 
 u64 zero_pfn;
 
@@ -75,7 +45,6 @@ static bool is_allowed(unsigned prot, enum fault_access access)
 {
     return (prot_effective(prot) & (unsigned)access) != 0;
 }
-static bool is_write(const struct fault *f) { return f->access == FAULT_WRITE; }
 
 /* Puts NEW, which maps PAGE, where f->old was; takes the reference on PAGE over. False: the entry has changed. */
 static bool install(struct fault *f, pte_t new, struct page *page)
@@ -90,12 +59,6 @@ static bool install(struct fault *f, pte_t new, struct page *page)
     if (same && page != NULL)
         space_count_page(f->space, page, 1);
     return same;
-}
-
-/* For a page that is being stored to. */
-static inline pte_t writable_entry(const struct page *page, unsigned prot)
-{
-    return page_entry(page_pfn(page), prot, prot & PROT_WRITE ? PTE_W | PTE_D : PTE_D);
 }
 
 /* ---- anonymous memory ---- */
@@ -183,7 +146,7 @@ static int fault_anonymous(struct fault *f)
 /* ---- copies ---- */
 
 /* An anonymous copy of FROM (or zeros, for the page of zeros). */
-static struct page *copy_of(const struct page *from)
+struct page *fault_copy_of(const struct page *from)
 {
     bool is_zero = page_pfn(from) == zero_pfn;
     struct page *page = page_alloc(ALLOC_USER | (is_zero ? ALLOC_ZERO : 0));
@@ -228,7 +191,7 @@ static int fault_copy(struct fault *f)
     if (counted)
         page_get(old); /* it may be taken out of the table while it is copied */
     table_unlock(f->table);
-    copy = copy_of(old);
+    copy = fault_copy_of(old);
     if (copy == NULL) {
         if (counted)
             page_put(old);
@@ -281,179 +244,6 @@ static int fault_swap(struct fault *f)
         return FAULT_SWAP_IN;
     space_count_page(f->space, page, 1);
     return FAULT_MAPPED;
-}
-
-/* ---- pages of objects ---- */
-
-static u64 object_pages(const struct object *o) { return DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE); }
-
-/* Asks space_fault to do something with the object while the lock is given up. */
-static int with_file(struct fault *f, int request)
-{
-    vm_file_ops->get(f->vma->file);
-    f->file = f->vma->file;
-    f->object = f->vma->object;
-    f->index = vma_index(f->vma, f->va);
-    f->prepare = is_write(f) && vma_is_shared(f->vma);
-    return request;
-}
-
-/* A store to a private page that is only in the cache. PAGE is referenced. */
-static int install_copy(struct fault *f, struct page *page)
-{
-    struct page *copy = copy_of(page);
-    bool installed = false;
-
-    page_put(page);
-    if (copy == NULL)
-        return FAULT_NO_MEMORY;
-    table_lock(f->table);
-    if (*f->pte == f->old && f->index < object_pages(f->object)) {
-        pte_set(f->table, f->pte, writable_entry(copy, f->prot));
-        installed = true;
-    }
-    table_unlock(f->table);
-    if (!installed) {
-        page_put(copy);
-        return FAULT_AGAIN;
-    }
-    space_count_page(f->space, copy, 1);
-    return FAULT_MAPPED;
-}
-
-/* The pages of the window that are cached, in FOUND by place, each with a reference. */
-static void gather_around(struct object *o, u64 index, unsigned n, struct page **found)
-{
-    u64 flags = spin_lock_irqsave(&o->lock), below_end = object_pages(o) - MIN(object_pages(o), index);
-
-    radix_get_run(&o->pages, index, n, (void **)found);
-    for (unsigned i = 0; i < n; i++) {
-        struct page *page = found[i];
-
-        if (page == NULL)
-            continue;
-        if (likely(!is_marker(page) && (page->flags & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE && i < below_end))
-            page_get(page);
-        else
-            found[i] = NULL;
-    }
-    spin_unlock_irqrestore(&o->lock, flags);
-}
-
-/* Instruction fetch must see the bytes that were loaded as data (RISC-V: fence.i on every hart, once per page). */
-static void make_fetchable(struct page **found, unsigned n)
-{
-    bool synced = false;
-
-    for (unsigned i = 0; i < n; i++) {
-        if (found[i] == NULL || (load_relaxed(&found[i]->flags) & PG_FETCHABLE))
-            continue;
-        if (!synced)
-            arch_sync_icache((1ull << machine.harts) - 1);
-        synced = true;
-        atomic_or(&found[i]->flags, PG_FETCHABLE);
-    }
-}
-
-/* Maps FOUND[0..n) at entries from PTE on where nothing is mapped yet and the protection is the faulting page's; W only
- * if a store needs no preparation any more. */
-static unsigned install_around(struct fault *f, pte_t *pte, struct page **found, unsigned n)
-{
-    const pte_t plain = page_entry(0, f->prot, f->old & PTE_UFFD_WP);
-    const pte_t store = !vma_is_shared(f->vma) || !(f->prot & PROT_WRITE) || (f->old & PTE_UFFD_WP)
-                            ? 0
-                            : vma_store_bits(f->vma) | (is_write(f) ? PTE_D : 0);
-    unsigned mapped = 0;
-
-    table_lock(f->table);
-    for (unsigned i = 0; i < n; i++) {
-        struct page *page = found[i];
-
-        if (page == NULL || pte[i] != f->old || load_relaxed(&page->object) != f->object)
-            continue;
-        store_release(&pte[i], plain | pte_make(page_pfn(page), page_takes_stores(page) ? store : 0));
-        found[i] = NULL; /* the entry's reference now */
-        mapped++;
-    }
-    if (f->old == 0)
-        f->table->table_live += (u16)mapped;
-    table_unlock(f->table);
-    for (unsigned i = 0; i < n; i++)
-        if (found[i] != NULL)
-            page_put(found[i]);
-    return mapped;
-}
-
-/* Maps the cache's pages around the faulting one; there is at least that one, or it is loaded first. */
-static int map_cached(struct fault *f)
-{
-    struct page *found[AROUND_PAGES], *page;
-    u64 window = AROUND_PAGES * PAGE_SIZE;
-    u64 start = MAX(ALIGN_DOWN(f->va, window), f->vma->start),
-        end = MIN(ALIGN_DOWN(f->va, window) + window, f->vma->end);
-    unsigned at, n, mapped;
-
-    if (is_write(f) || (f->vma->flags & VMA_UFFD_MINOR)) {
-        start = f->va;
-        end = f->va + PAGE_SIZE;
-    }
-    at = (f->va - start) >> PAGE_SHIFT;
-    n = (end - start) >> PAGE_SHIFT;
-    gather_around(f->object, vma_index(f->vma, start), n, found);
-    page = found[at];
-    if (page != NULL && is_write(f) && !page_takes_stores(page) && !page_prepare_now(f->object, page)) {
-        f->page = page;
-        return with_file(f, FAULT_PREPARE);
-    }
-    if (page != NULL) {
-        if (!(page->flags & PG_REFERENCED))
-            atomic_or(&page->flags, PG_REFERENCED);
-        if (f->prot & PROT_EXEC)
-            make_fetchable(found, n);
-    }
-    mapped = install_around(f, f->pte - at, found, n);
-    if (mapped != 0)
-        atomic_add_relaxed(&f->space->rss[object_rss_kind(f->object)], mapped);
-    return page != NULL ? FAULT_MAPPED : with_file(f, FAULT_LOAD);
-}
-
-static int fault_object(struct fault *f)
-{
-    struct page *page;
-
-    f->object = f->vma->object;
-    f->index = vma_index(f->vma, f->va);
-    if (f->index >= object_pages(f->object))
-        return FAULT_BUS;
-    if (!is_write(f) || vma_is_shared(f->vma))
-        return map_cached(f);
-    page = object_find_page(f->object, f->index);
-    return page != NULL ? install_copy(f, page) : with_file(f, FAULT_LOAD);
-}
-
-/* A store to a present page of a shared mapping: once the page is prepared, W is added. */
-static int fault_shared_store(struct fault *f)
-{
-    struct page *page = pte_page(f->old);
-    bool ready;
-
-    table_lock(f->table);
-    if (*f->pte != f->old) {
-        table_unlock(f->table);
-        return FAULT_AGAIN;
-    }
-    ready = page_takes_stores(page) || page_prepare_now(f->vma->object, page);
-    if (ready)
-        pte_set(f->table, f->pte, f->old | PTE_W | PTE_D | PTE_A);
-    else
-        page_get(page);
-    table_unlock(f->table);
-    if (ready) {
-        tlb_flush_local(f->space, f->va);
-        return FAULT_MAPPED;
-    }
-    f->page = page;
-    return with_file(f, FAULT_PREPARE);
 }
 
 /* ---- userfaultfd ---- */
@@ -608,35 +398,6 @@ static int fault_locked(struct fault *f)
 
 /* ---- what is done with the lock given up ---- */
 
-static enum fault_result load_page(struct fault *f)
-{
-    struct page *page = object_get_page_in_size(f->object, f->index);
-    long error = IS_ERR(page) ? PTR_ERR(page) : 0;
-
-    if (page != NULL && error == 0) {
-        if (f->prepare)
-            error = page_prepare_stores(f->object, page, f->index);
-        page_put(page);
-    }
-    vm_file_ops->put(f->file);
-    f->loaded = true;
-    atomic_add_relaxed(&f->space->major_faults, 1);
-    if (error == -ENOMEM)
-        return FAULT_NO_MEMORY;
-    return error != 0 ? FAULT_BUS : FAULT_MAPPED;
-}
-
-static enum fault_result prepare_page(struct fault *f)
-{
-    int error = page_prepare_stores(f->object, f->page, f->index);
-
-    page_put(f->page);
-    vm_file_ops->put(f->file);
-    if (error == -ENOMEM)
-        return FAULT_NO_MEMORY;
-    return error != 0 ? FAULT_BUS : FAULT_MAPPED;
-}
-
 static enum fault_result swap_in(struct fault *f)
 {
     int error = swap_load(f->slot);
@@ -682,9 +443,9 @@ static inline __attribute__((always_inline)) enum fault_result fault_of(struct s
             note_droppable(&f);
         read_unlock(&s->lock);
         if (next == FAULT_LOAD)
-            result = load_page(&f);
+            result = fault_load_page(&f);
         else if (next == FAULT_PREPARE)
-            result = prepare_page(&f);
+            result = fault_prepare_page(&f);
         else if (next == FAULT_SWAP_IN)
             result = swap_in(&f);
         else if (next == FAULT_GROW)

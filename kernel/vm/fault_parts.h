@@ -1,0 +1,60 @@
+/*
+ * What the files of the page-fault path share: fault.c decides, fault_object.c has the pages of objects.
+ */
+#ifndef VM_FAULT_PARTS_H
+#define VM_FAULT_PARTS_H
+
+#include "vm/fault.h"
+#include "vm/object.h"
+#include "vm/userfaults.h"
+
+/* What is asked for besides the results of space_fault, once space->lock is given up; or to begin again. */
+enum { FAULT_AGAIN = 100, FAULT_GROW, FAULT_LOAD, FAULT_PREPARE, FAULT_SWAP_IN, FAULT_ASK };
+
+#define NOT_OURS (-1) /* userfaultfd has nothing to do with it */
+
+struct fault {
+    struct space *space;
+    u64 va; /* page aligned */
+    u64 address;
+    enum fault_access access;
+    enum fault_origin origin;
+    bool loaded; /* the object has the page because of this fault */
+    struct vma *vma;
+    pte_t *pte, old;
+    struct page *table;
+    unsigned prot;
+    /* for FAULT_LOAD and FAULT_PREPARE: a referenced file keeps the object */
+    struct file *file;
+    struct object *object;
+    u64 index;
+    bool prepare;      /* the page is wanted for stores */
+    struct page *page; /* referenced; FAULT_PREPARE */
+    u64 slot;          /* pinned; FAULT_SWAP_IN */
+    /* for FAULT_ASK: in the line of this context, which is referenced */
+    struct userfault *userfault;
+    struct userfault_wait wait;
+};
+
+static inline bool is_write(const struct fault *f) { return f->access == FAULT_WRITE; }
+
+/* For a page that is being stored to. */
+static inline pte_t writable_entry(const struct page *page, unsigned prot)
+{
+    return page_entry(page_pfn(page), prot, prot & PROT_WRITE ? PTE_W | PTE_D : PTE_D);
+}
+
+/* fault.c: an anonymous copy of FROM, which may be the page of zeros; NULL: no memory. */
+struct page *fault_copy_of(const struct page *from);
+
+/* fault_object.c. => space->lock for reading */
+static inline u64 object_pages(const struct object *o) { return DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE); }
+/* The page is not there, and the vma has an object. */
+int fault_object(struct fault *f);
+/* A store to a present page of a shared mapping: once the page is prepared, W is added. */
+int fault_shared_store(struct fault *f);
+/* FAULT_LOAD: the object gets the page; FAULT_PREPARE: it may be stored to. => no lock */
+enum fault_result fault_load_page(struct fault *f);
+enum fault_result fault_prepare_page(struct fault *f);
+
+#endif
