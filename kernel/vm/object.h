@@ -63,11 +63,12 @@ struct object {
     struct radix pages; /* tag = dirty */
     u64 size;           /* bytes; the file's length. Changes by object_write and object_set_size only. */
     u64 nr_pages, nr_dirty;
-    bool stays_in_memory; /* its pages do not go to swap: shmctl(SHM_LOCK) */
-    u32 writeback;        /* pages under write-back */
-    int error;            /* a failed write-back since the last report: -EIO, -ENOSPC */
-    u32 error_sequence;   /* counts them; files remember what they have reported */
-    int read_error;       /* why a page could not be read the last time: -EIO, -ENOMEM */
+    bool stays_in_memory;                /* its pages do not go to swap: shmctl(SHM_LOCK) */
+    u32 writeback;                       /* pages under write-back: */
+    u64 writeback_first, writeback_last; /* they lie between these, while there are some */
+    int error;                           /* a failed write-back since the last report: -EIO, -ENOSPC */
+    u32 error_sequence;                  /* counts them; files remember what they have reported */
+    int read_error;                      /* why a page could not be read the last time: -EIO, -ENOMEM */
     struct mutex mappings_lock;
     struct tree mappings; /* the vmas that show it: vm/mappings.h */
 };

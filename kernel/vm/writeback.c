@@ -6,6 +6,20 @@
 #include "lib/string.h"
 #include "vm/cache.h"
 
+/* N pages from INDEX on are under write-back. => o->lock */
+static void note_writeback(struct object *o, u64 index, unsigned n)
+{
+    u64 last = index + n - 1;
+
+    if (o->writeback == 0) {
+        o->writeback_first = index;
+        o->writeback_last = last;
+    }
+    o->writeback_first = MIN(o->writeback_first, index);
+    o->writeback_last = MAX(o->writeback_last, last);
+    o->writeback += n;
+}
+
 /* Takes the next run of dirty pages in [*INDEX, last] for writing: how many. A page that is still being written from
  * the last time stops the run; alone at the front it is waited for if WAIT, else passed by. */
 static unsigned take_run(struct object *o, u64 *index, u64 last, bool wait, struct page **batch)
@@ -39,7 +53,8 @@ static unsigned take_run(struct object *o, u64 *index, u64 last, bool wait, stru
         (*index)++;
     }
     o->nr_dirty -= n;
-    o->writeback += n;
+    if (n > 0)
+        note_writeback(o, batch[0]->index, n);
     spin_unlock_irqrestore(&o->lock, flags);
     atomic_sub(&nr_dirty_pages, n);
     atomic_add_relaxed(&nr_writeback_pages, n);
@@ -59,7 +74,7 @@ void page_hold_back(struct page *page)
         spin_unlock_irqrestore(&o->lock, flags);
     }
     atomic_or(&page->flags, PG_WRITEBACK);
-    o->writeback++;
+    note_writeback(o, page->index, 1);
     spin_unlock_irqrestore(&o->lock, flags);
     atomic_add_relaxed(&nr_writeback_pages, 1);
     page_get(page);
@@ -81,6 +96,8 @@ static void wait_for_writes(struct object *o, u64 first, u64 last)
     if (load_acquire(&o->writeback) == 0)
         return;
     flags = spin_lock_irqsave(&o->lock);
+    index = MAX(first, o->writeback_first); /* what others begin to write from now on need not be waited for */
+    last = MIN(last, o->writeback_last);
     while (o->writeback > 0 && (page = radix_next(&o->pages, &index)) != NULL && index <= last) {
         if (page->flags & PG_WRITEBACK) {
             page_get(page);
