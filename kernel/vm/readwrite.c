@@ -126,17 +126,22 @@ static void note_placed(struct page *page)
         atomic_or(&page->flags, PG_PLACED);
 }
 
-/* The new end of the file, if it is one. */
-static void extend(struct object *o, u64 end)
+/* Bytes FROM[0..n), if any, go to TO, and END is the new end of the file, if it is one. Both at once for write-back,
+ * which clears what is past the end (clear_past_size). */
+static void copy_and_extend(struct object *o, void *to, const void *from, size_t n, u64 end)
 {
-    u64 flags;
+    bool extends = end > load_relaxed(&o->size);
+    u64 flags = extends ? spin_lock_irqsave(&o->lock) : 0;
 
-    if (end <= load_relaxed(&o->size))
+    if (from != NULL)
+        memcpy(to, from, n);
+    if (!extends)
         return;
-    flags = spin_lock_irqsave(&o->lock);
     store_relaxed(&o->size, end);
     spin_unlock_irqrestore(&o->lock, flags);
 }
+
+static void extend(struct object *o, u64 end) { copy_and_extend(o, NULL, NULL, 0, end); }
 
 /* ---- through a transaction of the file system (object_ops.store) ---- */
 
@@ -155,15 +160,13 @@ static void publish(void *arg, int error)
 
     if (error == 0 && p->n == PAGE_SIZE)
         note_placed(p->page);
-    if (p->from == NULL) {
-        if (error != 0)
-            clear_page(page_address(p->page));
-        page_read_done(p->page, 0);
-    } else if (error == 0) {
-        memcpy((char *)page_address(p->page) + p->at, p->from, p->n);
-    }
     if (error == 0)
-        extend(p->o, (p->index << PAGE_SHIFT) + p->at + p->n);
+        copy_and_extend(p->o, (char *)page_address(p->page) + p->at, p->from, p->n,
+                        (p->index << PAGE_SHIFT) + p->at + p->n);
+    else if (p->from == NULL)
+        clear_page(page_address(p->page));
+    if (p->from == NULL)
+        page_read_done(p->page, 0);
     page_set_dirty(p->page);
 }
 

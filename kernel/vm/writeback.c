@@ -80,12 +80,19 @@ void page_hold_back(struct page *page)
     page_get(page);
 }
 
+/* What mappings stored past the file's end. A write that moves the end has its bytes there before or after this, never
+ * in between. */
 static void clear_past_size(struct object *o, struct page *page)
 {
-    u64 size = load_relaxed(&o->size);
+    u64 flags, size;
 
+    if (page->index != load_relaxed(&o->size) >> PAGE_SHIFT)
+        return;
+    flags = spin_lock_irqsave(&o->lock);
+    size = load_relaxed(&o->size);
     if (page->index == size >> PAGE_SHIFT && (size & PAGE_MASK) != 0)
         memset((char *)page_address(page) + (size & PAGE_MASK), 0, PAGE_SIZE - (size & PAGE_MASK));
+    spin_unlock_irqrestore(&o->lock, flags);
 }
 
 static void wait_for_writes(struct object *o, u64 first, u64 last)
