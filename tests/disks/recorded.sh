@@ -32,6 +32,7 @@ record()
 # boot KERNEL: the saved states' trees as it recovers them, in $tmp/trees.
 boot()
 {
+    recorded_by=${KERNEL:-}
     KERNEL=$1
     set --
     devices=
@@ -44,6 +45,7 @@ boot()
     done
     # shellcheck disable=SC2086
     guest --add build/disks/tree:/root/tree "$@" --kernel-log "$tmp/kernel" -- /root/tree $devices
+    KERNEL=$recorded_by
     echo "$out" >"$tmp/trees"
 }
 
