@@ -83,15 +83,16 @@ static value follow(struct thread *t, value v, const char *path)
     return v;
 }
 
-#define PATHS(X)                                                                                                      \
-    X(aa)                                                                                                             \
-    X(ad)                                                                                                             \
-    X(da)                                                                                                             \
-    X(dd)                                                                                                             \
-    X(aaa)                                                                                                            \
-    X(aad)                                                                                                            \
-    X(ada) X(add) X(daa) X(dad) X(dda) X(ddd) X(aaaa) X(aaad) X(aada) X(aadd) X(adaa) X(adad) X(adda) X(addd) X(daaa) \
-        X(daad) X(dada) X(dadd) X(ddaa) X(ddad) X(ddda) X(dddd)
+#define PATHS(X)                                                                                                       \
+    X(aa)                                                                                                              \
+    X(ad)                                                                                                              \
+    X(da)                                                                                                              \
+    X(dd)                                                                                                              \
+    X(aaa)                                                                                                             \
+    X(aad)                                                                                                             \
+    X(ada)                                                                                                             \
+    X(add) X(daa) X(dad) X(dda) X(ddd) X(aaaa) X(aaad) X(aada) X(aadd) X(adaa) X(adad) X(adda) X(addd) X(daaa) X(daad) \
+        X(dada) X(dadd) X(ddaa) X(ddad) X(ddda) X(dddd)
 #define X(path) \
     static value prim_c##path##r(struct thread *t, size_t n, value *a) { return (void)n, follow(t, a[0], #path); }
 PATHS(X)

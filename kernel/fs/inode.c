@@ -60,7 +60,6 @@ void inode_counts(u64 *cached, u64 *in_use)
 
 /* ---- times and owners ---- */
 
-
 struct timespec64 current_time(const struct inode *inode)
 {
     u64 now = time_ns() + time_realtime_offset();

@@ -11,7 +11,8 @@ bool spin_trylock(struct spinlock *l)
 {
     u32 class = load_relaxed(&l->locked) & ~(u32)SPINLOCK_HOLDER, free = class;
 
-    if (!__atomic_compare_exchange_n(&l->locked, &free, class | (hart_id() + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&l->locked, &free, class | (hart_id() + 1), false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
         return false;
     current->spinlocks_held++;
     return true;

@@ -165,7 +165,7 @@ DEFINE_SYSCALL(sys_prctl)
         return a1 != 0 || a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : space_has_no_huge_pages(current->space);
     case PR_SET_MDWE:
         return a2 != 0 || a3 != 0 || a4 != 0 || a1 > UINT32_MAX ? -EINVAL
-                                                              : space_set_exec_gain(current->space, (unsigned)a1);
+                                                                : space_set_exec_gain(current->space, (unsigned)a1);
     case PR_GET_MDWE:
         return a1 != 0 || a2 != 0 || a3 != 0 || a4 != 0 ? -EINVAL : (long)space_exec_gain(current->space);
     case PR_CAP_AMBIENT:

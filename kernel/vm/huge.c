@@ -66,8 +66,7 @@ bool huge_is_wanted(struct space *s, const struct vma *v, u64 address)
         return false;
     if (v->flags & VMA_HUGEPAGE)
         return true;
-    return IS_ALIGNED(address, level_size(1)) && address > v->start &&
-           is_resident(s, address - PAGE_SIZE);
+    return IS_ALIGNED(address, level_size(1)) && address > v->start && is_resident(s, address - PAGE_SIZE);
 }
 
 struct page *huge_alloc(void)

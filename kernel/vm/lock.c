@@ -13,7 +13,8 @@
 
 static int change_locks(struct space *s, u64 start, u64 end, u32 set)
 {
-    const struct flag_change change = {.set = set, .clear = ALL_LOCKS, .stops_at_hole = true, .passes = set != 0 ? NEVER_LOCKED : 0};
+    const struct flag_change change = {
+        .set = set, .clear = ALL_LOCKS, .stops_at_hole = true, .passes = set != 0 ? NEVER_LOCKED : 0};
 
     return space_change_flags(s, start, end, &change);
 }
