@@ -21,6 +21,9 @@ unsigned object_find_run(struct object *o, u64 index, unsigned n, struct page **
 /* Enters a new page, whose flags are set, at INDEX: 0, -EEXIST, -ENOMEM; -ERANGE if BELOW_SIZE and it would begin past
  * the size. The cache has its own reference then. */
 int object_insert(struct object *o, u64 index, struct page *page, bool below_size);
+/* Takes pages [FIRST, LAST] out of the cache, dirty or not, and waits for those on their way to or from the disk; lets
+ * interrupts in now and then. */
+void object_remove_pages(struct object *o, u64 first, u64 last);
 /* Takes PAGE out of its object: the cache's reference becomes the caller's. => o->lock */
 void object_remove_locked(struct object *o, struct page *page);
 

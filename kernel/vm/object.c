@@ -52,27 +52,43 @@ void object_init(struct object *o, const struct object_ops *ops)
     mappings_init(&o->mappings);
 }
 
-void object_destroy(struct object *o)
+#define REMOVED_AT_ONCE 64
+
+void object_remove_pages(struct object *o, u64 first, u64 last)
 {
-    u64 index = 0, flags = spin_lock_irqsave(&o->lock);
+    u64 index = first, flags = spin_lock_irqsave(&o->lock);
     struct page *page;
 
-    while ((page = radix_next(&o->pages, &index)) != NULL) {
+    for (unsigned n = 1; (page = radix_next(&o->pages, &index)) != NULL && index <= last; n++) {
+        struct page *busy = NULL;
+
         if (is_marker(page)) {
             object_forget_marker(o, index, page);
-            continue;
-        }
-        if (page->flags & (PG_LOADING | PG_WRITEBACK)) {
-            page_get(page);
-            spin_unlock_irqrestore(&o->lock, flags);
-            page_wait(page, PG_LOADING | PG_WRITEBACK);
+        } else if (page->flags & (PG_LOADING | PG_WRITEBACK)) {
+            busy = page;
+            page_get(busy);
+        } else {
+            object_remove_locked(o, page);
             page_put(page);
-            flags = spin_lock_irqsave(&o->lock);
-            continue;
         }
-        object_remove_locked(o, page);
-        page_put(page);
+        if (busy == NULL && n % REMOVED_AT_ONCE != 0)
+            continue;
+        spin_unlock_irqrestore(&o->lock, flags);
+        if (busy != NULL) {
+            page_wait(busy, PG_LOADING | PG_WRITEBACK);
+            page_put(busy);
+        }
+        flags = spin_lock_irqsave(&o->lock);
     }
+    spin_unlock_irqrestore(&o->lock, flags);
+}
+
+void object_destroy(struct object *o)
+{
+    u64 flags;
+
+    object_remove_pages(o, 0, UINT64_MAX);
+    flags = spin_lock_irqsave(&o->lock);
     radix_destroy(&o->pages);
     spin_unlock_irqrestore(&o->lock, flags);
     reclaim_forget_object(o);

@@ -11,31 +11,6 @@
 #include "vm/cache.h"
 #include "vm/swapobj.h"
 
-/* Takes pages [first, last] out of the cache. */
-static void remove_pages(struct object *o, u64 first, u64 last)
-{
-    u64 index = first, flags = spin_lock_irqsave(&o->lock);
-    struct page *page;
-
-    while ((page = radix_next(&o->pages, &index)) != NULL && index <= last) {
-        if (is_marker(page)) {
-            object_forget_marker(o, index, page);
-            continue;
-        }
-        if (page->flags & (PG_LOADING | PG_WRITEBACK)) {
-            page_get(page);
-            spin_unlock_irqrestore(&o->lock, flags);
-            page_wait(page, PG_LOADING | PG_WRITEBACK);
-            page_put(page);
-            flags = spin_lock_irqsave(&o->lock);
-            continue;
-        }
-        object_remove_locked(o, page);
-        page_put(page);
-    }
-    spin_unlock_irqrestore(&o->lock, flags);
-}
-
 static bool is_mapped(struct object *o) { return load_relaxed(&o->mappings.root) != NULL; }
 
 static void set_size(struct object *o, u64 size)
@@ -122,7 +97,7 @@ int object_set_size(struct object *o, u64 size)
     if (error != 0)
         return error;
     set_size(o, size);
-    remove_pages(o, first, UINT64_MAX);
+    object_remove_pages(o, first, UINT64_MAX);
     if (is_mapped(o))
         rmap_zap(o, first, UINT64_MAX, true);
     return 0;
@@ -166,7 +141,7 @@ int object_punch(struct object *o, u64 from, u64 to)
         error = zero_part(o, end, 0, to & PAGE_MASK);
     if (error != 0 || first >= end)
         return error;
-    remove_pages(o, first, end - 1);
+    object_remove_pages(o, first, end - 1);
     if (is_mapped(o))
         rmap_zap(o, first, end - 1, false);
     return 0;
