@@ -158,7 +158,7 @@ static int to_pool(struct pager *p, uint32_t page, const void *from, size_t size
 static int fetch(void *argument, size_t page, void *to)
 {
     struct pager *p = argument;
-    char compressed[PAGE];
+    char compressed[PAGE] __attribute__((aligned(8)));
     struct place at;
     ssize_t n;
 
@@ -198,7 +198,7 @@ static bool is_zero(const void *page)
 static int evict(void *argument, size_t page, const void *from, int dirty)
 {
     struct pager *p = argument;
-    char compressed[POOL_LARGEST], work[LZ4_WORK] __attribute__((aligned(8)));
+    char compressed[POOL_LARGEST] __attribute__((aligned(8))), work[LZ4_WORK] __attribute__((aligned(8)));
     bool zero;
     size_t size;
     int error = 0;

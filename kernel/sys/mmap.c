@@ -135,7 +135,7 @@ DEFINE_SYSCALL(sys_mincore) { return space_mincore(current->space, a0, a1, (u8 *
 static long remove_range(u64 address, u64 length)
 {
     u64 end = address + ALIGN_UP(length, PAGE_SIZE), at = address;
-    struct space_range r = {.pages = NULL};
+    struct space_range r = {.any_prot = true};
     long result = 0;
 
     if ((address & PAGE_MASK) != 0 || end < address || (length != 0 && end == address))

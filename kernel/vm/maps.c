@@ -132,6 +132,7 @@ static bool continues_with(struct space *s, const struct vma *a, const struct vm
 bool space_next_range(struct space *s, u64 *address, struct space_range *r)
 {
     struct range_pages *pages = r->pages;
+    bool any_prot = r->any_prot;
     struct vma *v, *next;
     unsigned prot;
 
@@ -148,12 +149,13 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
                               .flags = v->flags,
                               .huge_eligible = huge_is_eligible(v->start, v->end, v->file != NULL, v->flags),
                               .max_prot = v->max_prot,
+                              .any_prot = any_prot,
                               .pages = pages};
     r->offset = v->object != NULL ? v->offset + (r->start - v->start) : 0;
-    r->end = vma_prot_end(s, v, r->start, &r->prot);
+    r->end = any_prot ? v->end : vma_prot_end(s, v, r->start, &r->prot);
     if (pages != NULL)
         count_pages(s, v, r->start, r->end, pages);
-    while (r->end == v->end && continues_with(s, v, next = v->above, r->prot)) {
+    while (!any_prot && r->end == v->end && continues_with(s, v, next = v->above, r->prot)) {
         v = next;
         r->end = vma_prot_end(s, v, v->start, &prot);
         if (pages != NULL)

@@ -147,6 +147,7 @@ struct space_range {
     u32 flags;        /* vm/'s own; space_range_flags puts them into words */
     unsigned max_prot;
     bool huge_eligible;
+    bool any_prot; /* in: protection makes no difference, nor is it told; which spares a look at every page */
     struct range_pages *pages; /* in: not NULL to have them counted, which costs a look at every page */
 };
 
