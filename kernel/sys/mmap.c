@@ -40,31 +40,6 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
     return 0;
 }
 
-static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags);
-
-static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
-{
-    struct mapping m = {.offset = offset};
-    struct file *file = fd_get(fd);
-    long result;
-
-    if (file == NULL)
-        return -EBADF;
-    if ((flags & MAP_HUGETLB) != 0)
-        result = -EINVAL;
-    else if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & ~(unsigned)KNOWN_FLAGS))
-        result = -EOPNOTSUPP;
-    else
-        result = check_file(file, prot, flags, ALIGN_UP(length, PAGE_SIZE), &m);
-    if (result == 0 && m.object == NULL &&
-        (flags & MAP_TYPE) != MAP_PRIVATE) /* /dev/zero: each mapping its own memory */
-        result = map_anonymous(address, length, prot, flags);
-    else if (result == 0)
-        result = space_mmap(current->space, address, length, prot, flags, &m);
-    file_put(file);
-    return result;
-}
-
 static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot, unsigned flags)
 {
     struct mapping m = {.max_prot = PROT_ALL};
@@ -96,24 +71,91 @@ static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags
     return space_mmap(current->space, address, length, prot, flags, &private_memory);
 }
 
+/* Linux looks at the place before it looks at the kind of mapping and the file: if both are wrong, that is the error.
+ */
+static noinline_fn long refuse(u64 address, u64 length, unsigned flags, long error)
+{
+    long misplaced = space_check_place(current->space, address, ALIGN_UP(length, PAGE_SIZE), flags);
+
+    return misplaced != 0 ? misplaced : error;
+}
+
+/* The pages of a file from a negative offset on go past the last page that can be numbered. */
+static bool offset_overflows(s64 offset, u64 length)
+{
+    u64 first = (u64)(offset >> PAGE_SHIFT);
+
+    return first + (length >> PAGE_SHIFT) < first;
+}
+
+static bool is_known_type(unsigned flags)
+{
+    switch (flags & MAP_TYPE) {
+    case MAP_SHARED:
+    case MAP_PRIVATE:
+        return true;
+    case MAP_SHARED_VALIDATE:
+        return !(flags & MAP_ANONYMOUS);
+    case MAP_DROPPABLE:
+        return flags & MAP_ANONYMOUS;
+    default:
+        return false;
+    }
+}
+
+/* => LENGTH is not yet rounded */
+static long check_length(u64 length, u64 offset)
+{
+    if (length == 0)
+        return -EINVAL;
+    if (ALIGN_UP(length, PAGE_SIZE) < length)
+        return -ENOMEM;
+    return unlikely((s64)offset < 0) && offset_overflows((s64)offset, ALIGN_UP(length, PAGE_SIZE)) ? -EOVERFLOW : 0;
+}
+
+static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
+{
+    struct mapping m = {.offset = offset};
+    struct file *file = fd_get(fd);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = flags & MAP_HUGETLB ? -EINVAL : check_length(length, offset);
+    if (result != 0)
+        goto out;
+    if (!is_known_type(flags))
+        result = -EINVAL;
+    else if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & ~(unsigned)KNOWN_FLAGS))
+        result = -EOPNOTSUPP;
+    else
+        result = check_file(file, prot, flags, ALIGN_UP(length, PAGE_SIZE), &m);
+    if (result != 0)
+        result = refuse(address, length, flags, result);
+    else if (m.object == NULL && (flags & MAP_TYPE) != MAP_PRIVATE) /* /dev/zero: each mapping its own memory */
+        result = map_anonymous(address, length, prot, flags);
+    else
+        result = space_mmap(current->space, address, length, prot, flags, &m);
+out:
+    file_put(file);
+    return result;
+}
+
 DEFINE_SYSCALL(sys_mmap)
 {
     u64 address = a0, length = a1, offset = a5;
     unsigned prot = (unsigned)a2 & PROT_ALL, flags = (unsigned)a3;
+    long error;
 
-    if ((offset & PAGE_MASK) != 0 || length == 0)
+    if ((offset & PAGE_MASK) != 0)
         return -EINVAL;
-    if (ALIGN_UP(length, PAGE_SIZE) < length)
-        return -ENOMEM;
-    if ((flags & MAP_TYPE) == MAP_DROPPABLE ? !(flags & MAP_ANONYMOUS)
-                                            : (flags & MAP_TYPE) == 0 || (flags & MAP_TYPE) > MAP_SHARED_VALIDATE)
-        return -EINVAL;
-    if (flags & MAP_ANONYMOUS) {
-        if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
-            return -EINVAL;
-        return map_anonymous(address, length, prot, flags);
-    }
-    return map_file((int)a4, address, length, prot, flags, offset);
+    if (!(flags & MAP_ANONYMOUS))
+        return map_file((int)a4, address, length, prot, flags, offset);
+    error = check_length(length, offset);
+    if (likely(error == 0))
+        error = is_known_type(flags) ? map_anonymous(address, length, prot, flags)
+                                     : refuse(address, length, flags, -EINVAL);
+    return error;
 }
 
 DEFINE_SYSCALL(sys_munmap) { return space_munmap(current->space, a0, a1); }
@@ -136,15 +178,19 @@ static long remove_range(u64 address, u64 length)
 {
     u64 end = address + ALIGN_UP(length, PAGE_SIZE), at = address;
     struct space_range r = {.any_prot = true};
-    long result = 0;
+    long result = 0, unmapped = 0;
 
     if ((address & PAGE_MASK) != 0 || end < address || (length != 0 && end == address))
         return -EINVAL;
     while (result == 0 && address < end) {
         if (!space_next_range(current->space, &at, &r))
             return -ENOMEM;
-        if (r.start > address) {
-            result = -ENOMEM;
+        if (r.start > address) { /* what lies behind is treated all the same */
+            unmapped = -ENOMEM;
+            address = MIN(r.start, end);
+        }
+        if (address == end) {
+            ;
         } else if (r.file == NULL || r.is_locked) {
             result = -EINVAL;
         } else if (!r.shared || !(r.max_prot & PROT_WRITE)) {
@@ -160,7 +206,7 @@ static long remove_range(u64 address, u64 length)
             file_put(r.file);
         address = at;
     }
-    return result;
+    return result != 0 ? result : unmapped;
 }
 
 DEFINE_SYSCALL(sys_madvise)

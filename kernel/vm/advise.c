@@ -265,7 +265,7 @@ int space_mincore(struct space *s, u64 address, u64 length, u8 *user_vec)
 
     if ((address & PAGE_MASK) != 0)
         return -EINVAL;
-    if (end < address || end > limit)
+    if (ALIGN_UP(length, PAGE_SIZE) < length || end < address || end > limit)
         return -ENOMEM;
     while (address < end) {
         unsigned n = 0;

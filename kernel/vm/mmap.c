@@ -53,21 +53,43 @@ static u64 find_aligned_gap(struct space *s, u64 length)
     return found != 0 ? ALIGN_DOWN(found + span - PAGE_SIZE, span) : 0;
 }
 
+/* What is wrong with a mapping at the place ADDRESS that FLAGS say must be taken. => lock */
+static long check_fixed(struct space *s, u64 address, u64 length, unsigned flags)
+{
+    u64 limit = arch_user_address_limit();
+
+    if (length > limit || address > limit - length)
+        return -ENOMEM;
+    if ((address & PAGE_MASK) != 0)
+        return -EINVAL;
+    if (address < USER_MIN && !capable(current->cred, CAP_SYS_RAWIO))
+        return -EPERM;
+    if ((flags & MAP_FIXED_NOREPLACE) && overlaps_any(s, address, address + length))
+        return -EEXIST;
+    return 0;
+}
+
+long space_check_place(struct space *s, u64 address, u64 length, unsigned flags)
+{
+    long error;
+
+    if (!(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+        return length > arch_user_address_limit() ? -ENOMEM : 0;
+    read_lock(&s->lock);
+    error = check_fixed(s, address, length, flags);
+    read_unlock(&s->lock);
+    return error;
+}
+
 /* Where a mapping that was asked for at ADDRESS goes: an address, or -errno. => write lock */
 static long place(struct space *s, u64 address, u64 length, unsigned flags)
 {
     u64 limit = arch_user_address_limit(), found;
 
     if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
-        if (length > limit || address > limit - length)
-            return -ENOMEM;
-        if ((address & PAGE_MASK) != 0)
-            return -EINVAL;
-        if (address < USER_MIN && !capable(current->cred, CAP_SYS_RAWIO))
-            return -EPERM;
-        if ((flags & MAP_FIXED_NOREPLACE) && overlaps_any(s, address, address + length))
-            return -EEXIST;
-        return (long)address;
+        long error = check_fixed(s, address, length, flags);
+
+        return error != 0 ? error : (long)address;
     }
     if (length > limit)
         return -ENOMEM;
@@ -138,6 +160,8 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
 
     if (at < 0)
         return at;
+    if (prot_effective(prot) != prot) /* entries cannot tell PROT_WRITE alone, but vmas can */
+        space_count_exactly(s);
     if (s->exec_gain != 0 && (prot & PROT_EXEC) && (prot & PROT_WRITE))
         return -EACCES;
     v.start = (u64)at;

@@ -295,16 +295,11 @@ static void set_default(struct space *s, struct vma *v, unsigned prot)
 #define FEW_PAGES 32
 #define FEW_PAGES_IN_TABLES 128
 
-/*
- * Changing entries is enough: few of them, or fewer than those that would have to keep the old default. Not for
- * writable but not readable: only a vma's default tells that from readable, for /proc/PID/maps to show it.
- */
-static inline bool is_minor_part(const struct vma *v, u64 start, u64 end, unsigned prot)
+/* Changing entries is enough: few of them, or fewer than those that would have to keep the old default. */
+static inline bool is_minor_part(const struct vma *v, u64 start, u64 end)
 {
     u64 length = end - start;
 
-    if (prot_effective(prot) != prot)
-        return false;
     return length <= FEW_PAGES * PAGE_SIZE || length < (v->end - v->start) - length;
 }
 
@@ -313,7 +308,7 @@ static int protect_in_vma(struct space *s, struct vma *v, u64 start, u64 end, un
 {
     int result = 0;
 
-    if (is_minor_part(v, start, end, prot))
+    if (is_minor_part(v, start, end))
         return protect_entries(s, v, start, end, prot);
     if (start > v->start)
         result = pin_default(s, v, v->start, start);
@@ -352,6 +347,20 @@ static int protect_exactly(struct space *s, struct vma *v, u64 start, u64 end, u
         vma_merge_around(s, v, removed);
     }
     return result;
+}
+
+struct vma *vma_prepare_growth(struct space *s, struct vma *v, u64 start, u64 end)
+{
+    unsigned last;
+
+    (void)vma_prot_end(s, v, end - PAGE_SIZE, &last);
+    if (last == v->prot)
+        return v;
+    v = vma_isolate(s, v, start, end);
+    if (v == NULL || pin_default(s, v, start, end) != 0)
+        return NULL;
+    set_default(s, v, last);
+    return v;
 }
 
 /* prctl(PR_SET_MDWE): executable is only what is so already, and cannot be written. */
@@ -467,6 +476,8 @@ static __attribute__((noinline)) int protect_mappings(struct space *s, u64 addre
         return -EINVAL;
     list_init(&removed);
     write_lock(&s->lock);
+    if (prot_effective(prot) != prot) /* entries cannot tell PROT_WRITE alone, but vmas can */
+        space_count_exactly(s);
     result = protect_range(s, address, end, prot & PROT_ALL, grows, &removed);
     write_unlock(&s->lock);
     vma_free_list(&removed);
@@ -480,7 +491,7 @@ static inline bool is_entries_only(struct space *s, const struct vma *v, u64 sta
     if (end - start <= FEW_PAGES_IN_TABLES * PAGE_SIZE && prot_effective(prot) == prot &&
         (pte != NULL || are_in_known_tables(s, start, end)))
         return true;
-    return is_minor_part(v, start, end, prot);
+    return is_minor_part(v, start, end);
 }
 
 /* Most often it is a part of one mapping. => arguments are in order */
@@ -584,7 +595,7 @@ long space_mprotect(struct space *s, u64 address, u64 length, unsigned prot)
     if (unlikely(prot > PROT_ALL || (address & PAGE_MASK) != 0 || ((address | (length - 1)) & too_far) != 0 ||
                  s->counts_exactly))
         return protect_mappings(s, address, length, prot);
-    if (length <= PAGE_SIZE && prot_effective(prot) == prot)
-        return protect_page(s, address, prot);
-    return protect_part(s, address, length, prot);
+    if (prot_effective(prot) != prot)
+        return protect_mappings(s, address, length, prot);
+    return length <= PAGE_SIZE ? protect_page(s, address, prot) : protect_part(s, address, length, prot);
 }

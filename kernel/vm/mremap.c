@@ -118,6 +118,8 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
     copy.start = new;
     copy.end = new + new_length;
     copy.offset = v->object != NULL ? v->offset + (old - v->start) : 0;
+    if (old_length == 0) /* another mapping of the same, and no entries come along */
+        (void)vma_prot_end(s, v, old, &copy.prot);
     if (unlikely(v->flags & VMA_USERFAULT))
         error = userfault_note_remap(&copy, old, new, old_length, removed, &notice);
     if (error == 0)
@@ -165,10 +167,10 @@ static int check_resize(struct space *s, const struct vma *v, u64 old, u64 old_l
         return -EFAULT;
     if (more == 0)
         return 0;
-    if (v->object != NULL && v->offset + (old - v->start) + new_length < new_length)
-        return -EINVAL;
     if (v->flags & VMA_VDSO)
         return -EFAULT;
+    if (new_length > arch_user_address_limit())
+        return -ENOMEM;
     if ((v->flags & VMA_LOCKED) && !within_lock_limit(s, more))
         return -EAGAIN;
     if (!within_limits(s, more, is_data) || (is_data && !(v->flags & VMA_NORESERVE) && !may_commit(s, more)))
@@ -196,6 +198,14 @@ static int unmap_end(struct space *s, u64 old, u64 old_length, u64 new_length, s
     if (old_length > limit || old > limit - old_length)
         return -EINVAL;
     return unmap_range(s, old + new_length, old + old_length, removed);
+}
+
+/* The vma that OLD is in; NULL: no memory. */
+static struct vma *prepare_growth(struct space *s, struct vma *v, u64 old, u64 old_length, u64 new_length)
+{
+    return (v->flags & VMA_MARKED) && new_length > old_length && old_length > 0
+               ? vma_prepare_growth(s, v, old, old + old_length)
+               : v;
 }
 
 /* To a place that the caller names (MREMAP_FIXED) or hints at. => write lock */
@@ -233,6 +243,9 @@ static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_
         error = check_kept(s, v, old_length, flags);
     if (error != 0)
         return error;
+    v = prepare_growth(s, v, old, old_length, new_length);
+    if (v == NULL)
+        return -ENOMEM;
     if (!(flags & MREMAP_FIXED)) {
         new = vma_find_gap(s, new_length, new, s->mmap_top);
         if (new == 0)
@@ -271,6 +284,9 @@ static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     error = check_resize(s, v, old, old_length, new_length, flags);
     if (error != 0)
         return error;
+    v = prepare_growth(s, v, old, old_length, new_length);
+    if (v == NULL)
+        return -ENOMEM;
     if (can_expand(v, old, old_length, new_length)) {
         vma_resize(v, v->start, old + new_length);
         return (long)old;

@@ -89,6 +89,8 @@ struct space *space_switch_current(struct space *space);
 /* mmap(2): the address or -errno. M is copied; the file reference is taken, not consumed. PROT, FLAGS as the man page
  * has them; LENGTH in bytes. Flags that concern only files (checks of open modes) are the caller's. */
 long space_mmap(struct space *space, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m);
+/* What is wrong with the place that such a call asks for, or 0: ENOMEM, EINVAL, EPERM, EEXIST. */
+long space_check_place(struct space *space, u64 address, u64 length, unsigned flags);
 int space_munmap(struct space *space, u64 address, u64 length);
 long space_mprotect(struct space *space, u64 address, u64 length, unsigned prot);
 int space_msync(struct space *space, u64 address, u64 length, unsigned flags);

@@ -280,6 +280,9 @@ struct flag_change {
 int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_change *change);
 /* [start, end) of V becomes a vma of its own, which is returned; NULL: no memory, or too many. => write lock */
 struct vma *vma_isolate(struct space *s, struct vma *v, u64 start, u64 end);
+/* [START, END) of V may get longer or move: what is added gets the protection of its last page. The vma that it is in
+ * then; NULL: no memory, or too many. => write lock */
+struct vma *vma_prepare_growth(struct space *s, struct vma *v, u64 start, u64 end);
 void vma_merge_around(struct space *s, struct vma *v, struct list *removed);
 /* A seal forbids to throw away private pages that may not be written anyhow. => lock */
 bool vma_may_discard(struct space *s, const struct vma *v, u64 start, u64 end);

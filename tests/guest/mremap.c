@@ -205,10 +205,43 @@ static void advice(void)
     close(fd);
 }
 
+/* A part that mprotect made different grows as what it is. */
+static void growing_parts(void)
+{
+    char *at = anon(PAGES * PAGE, RW), *there = room(PAGES), *moved, *last = at + (PAGES - 1) * PAGE;
+
+    fill(at, PAGES);
+    NEED(mprotect(at + 8 * PAGE, 2 * PAGE, PROT_READ));
+    moved = mremap(at + 8 * PAGE, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, there);
+    IS((long)moved, (long)there, "two read-only pages among writable ones move and grow");
+    EXITS(load, moved + 3 * PAGE, 0, "what has been added can be read");
+    DIES(store, moved + 2 * PAGE, SIGSEGV, SEGV_ACCERR, moved + 2 * PAGE, "but not written");
+    NEED(munmap(moved, 4 * PAGE));
+
+    NEED(munmap(last, PAGE));
+    last -= PAGE;
+    NEED(mprotect(last, PAGE, PROT_READ));
+    moved = mremap(last, PAGE, 2 * PAGE, 0);
+    IS((long)moved, (long)last, "a read-only page at the end grows where it is");
+    DIES(store, last + PAGE, SIGSEGV, SEGV_ACCERR, last + PAGE, "what has been added cannot be written");
+    EXITS(store, last - PAGE, 0, "what lies before can");
+    NEED(munmap(at, PAGES * PAGE));
+
+    at = mmap(NULL, PAGES * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    NEED(at == MAP_FAILED ? -1 : 0);
+    NEED(mprotect(at + 4 * PAGE, PAGE, PROT_READ));
+    moved = mremap(at + 4 * PAGE, 0, PAGE, MREMAP_MAYMOVE);
+    NEED(moved == MAP_FAILED ? -1 : 0);
+    DIES(store, moved, SIGSEGV, SEGV_ACCERR, moved, "another view of a read-only page is read-only");
+    NEED(munmap(moved, PAGE));
+    NEED(munmap(at, PAGES * PAGE));
+}
+
 static void body(void)
 {
     moving();
     protections();
+    growing_parts();
     files();
     leaving_it_mapped();
     across_fork();
