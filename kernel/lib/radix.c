@@ -18,16 +18,10 @@
 #include "vm/kmalloc.h"
 #endif
 
-#define SLOT_BITS 6
-#define SLOTS (1u << SLOT_BITS)
+#define SLOT_BITS RADIX_SLOT_BITS
+#define SLOTS RADIX_SLOTS
 #define SLOT_MASK (SLOTS - 1)
 #define MAX_HEIGHT 11 /* 66 bits >= 64 */
-
-struct radix_node {
-    u64 present, tagged;
-    void *slot[SLOTS]; /* nodes, or entries in the lowest level */
-};
-static_assert(sizeof(struct radix_node) == RADIX_NODE_SIZE, "the header tells it");
 
 #ifndef QUIRE_HOST
 static struct radix_node *allocate_node(void)
@@ -67,18 +61,15 @@ static struct radix_node *find_leaf(const struct radix *r, u64 index, struct rad
     return n;
 }
 
-void *radix_get(const struct radix *r, u64 index)
+void *radix_get_from_root(struct radix *r, u64 index)
 {
-    const struct radix_node *n = r->root;
-    unsigned shift = r->height * SLOT_BITS;
+    struct radix_node *leaf = find_leaf(r, index, NULL);
 
-    if (n == NULL || is_beyond(index, r->height))
+    if (leaf == NULL)
         return NULL;
-    do {
-        shift -= SLOT_BITS;
-        n = n->slot[index >> shift & SLOT_MASK]; /* the last one is the entry */
-    } while (shift > 0 && n != NULL);
-    return (void *)n;
+    r->leaf = leaf;
+    r->leaf_number = (index >> SLOT_BITS) + 1;
+    return leaf->slot[slot_of(index, 0)];
 }
 
 void radix_replace(struct radix *r, u64 index, void *item)
@@ -129,6 +120,8 @@ static int grow(struct radix *r, u64 index)
 /* Takes out nodes that are empty, from PATH's at LEVEL upwards. */
 static void prune_path(struct radix *r, u64 index, struct radix_node **path, unsigned level)
 {
+    if (path[level]->present == 0)
+        r->leaf_number = 0;
     for (; level < r->height && path[level]->present == 0; level++) {
         bool is_root = level + 1 == r->height;
 
@@ -283,4 +276,5 @@ void radix_destroy(struct radix *r)
         destroy_below(r->root, r->height - 1);
     r->root = NULL;
     r->height = 0;
+    r->leaf_number = 0;
 }

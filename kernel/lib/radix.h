@@ -7,15 +7,31 @@
 
 #include "lib/types.h"
 
-struct radix_node;
-#define RADIX_NODE_SIZE \
-    (2 * sizeof(u64) + 64 * sizeof(void *)) /* what an insertion may have to allocate, several times */
+#define RADIX_SLOT_BITS 6
+#define RADIX_SLOTS (1u << RADIX_SLOT_BITS)
+
+struct radix_node {
+    u64 present, tagged;     /* slots, see radix.c */
+    void *slot[RADIX_SLOTS]; /* nodes, or entries in the lowest level */
+};
+#define RADIX_NODE_SIZE sizeof(struct radix_node) /* what an insertion may have to allocate, several times */
+
 struct radix {
     struct radix_node *root;
     unsigned height; /* levels of nodes; 0 = empty */
+    /* The lowest node that a look-up ended in last, where most of those to come end too; it holds the indexes from
+     * (leaf_number - 1) * RADIX_SLOTS on. 0: none. */
+    u64 leaf_number;
+    struct radix_node *leaf;
 };
 
-void *radix_get(const struct radix *r, u64 index);
+void *radix_get_from_root(struct radix *r, u64 index);
+static inline void *radix_get(struct radix *r, u64 index)
+{
+    if (likely(r->leaf_number == (index >> RADIX_SLOT_BITS) + 1))
+        return r->leaf->slot[index % RADIX_SLOTS];
+    return radix_get_from_root(r, index);
+}
 /* The entries of [INDEX, INDEX + N) into ITEMS, NULL where there is none. */
 void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items);
 /* 0, -ENOMEM, or -EEXIST when there is an entry already. ITEM is not NULL. Allocates, never sleeps. */

@@ -15,7 +15,7 @@ typedef u64 __attribute__((may_alias)) word;
 
 static bool is_word_aligned(const void *p) { return ((u64)p & (WORD - 1)) == 0; }
 
-#define COPY_STEP 64 /* words */
+#define COPY_STEP 128 /* words; what lies so far off is still within reach of an instruction */
 
 /* Two loads and two stores for two words, and three more instructions for each step. The words that make no whole step
  * go first: the code of a step is entered so far before its end as they need. => upwards; not both are changed by
@@ -35,10 +35,10 @@ static inline void copy_aligned_words(word *d, const word *s, size_t words)
                      "la %[at], 2f\n"
                      "sub %[at], %[at], %[code]\n"
                      "jr %[at]\n"
-                     "1: addi %[d], %[d], 64 * 8\n"
-                     "addi %[s], %[s], 64 * 8\n"
-                     ".set offset, -64 * 8\n"
-                     ".rept 32\n"
+                     "1: addi %[d], %[d], 128 * 8\n"
+                     "addi %[s], %[s], 128 * 8\n"
+                     ".set offset, -128 * 8\n"
+                     ".rept 64\n"
                      "ld %[x], offset(%[s])\n"
                      "ld %[y], offset + 8(%[s])\n"
                      "sd %[x], offset(%[d])\n"

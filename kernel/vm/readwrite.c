@@ -102,16 +102,15 @@ ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead 
     page = object_find_page(o, at >> PAGE_SHIFT); /* one page, and it is there: as most often */
     if (unlikely(page == NULL))
         return read_all(o, u, pos, ra);
-    if (ra != NULL && ra->window != 0)
-        readahead_hit(o, ra, at >> PAGE_SHIFT);
+    if (ra != NULL) {
+        if (ra->window != 0)
+            readahead_hit(o, ra, at >> PAGE_SHIFT);
+        ra->next = (at + n) >> PAGE_SHIFT;
+    }
     n = uio_copy_out(u, (char *)page_address(page) + (at & PAGE_MASK), n);
     page_put(page);
-    if (unlikely(n == 0))
-        return u->left > 0 ? -EFAULT : 0;
-    *pos = at + n;
-    if (ra != NULL)
-        ra->next = *pos >> PAGE_SHIFT;
-    return (ssize_t)n;
+    *pos += n;
+    return likely(n > 0) || u->left == 0 ? (ssize_t)n : -EFAULT;
 }
 
 static int prepare(struct object *o, u64 index, unsigned at, size_t n)

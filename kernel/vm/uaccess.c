@@ -70,20 +70,35 @@ static noinline_fn void *pin_slowly(u64 va, pte_t need, u64 *flags)
     return NULL;
 }
 
-/* The kernel's address of VA with interrupts off, if nothing has to be done for that; else NULL, and they are as
- * before. Most pages are there, and in the table that the thread needed before. Its generation is still the space's
- * while interrupts are off: whoever changes that frees no table before this hart answers. */
-static inline void *pin_present(u64 va, pte_t need, u64 *flags)
+/* VA's entry, if it lies in a table that the thread needed before: most do. Else NULL. The table's generation is still
+ * the space's while interrupts are off: whoever changes that frees no table before this hart answers. => interrupts off
+ * until the last use */
+static inline const pte_t *remembered_entry(u64 va)
 {
     struct thread *t = current;
     struct space *s = t->space;
     const struct leaf_hint *leaf = leaf_hint(t, va);
 
-    *flags = irq_save();
-    if (likely(s != NULL && leaf->generation == load_relaxed(&s->leaf_generation) && leaf->span == va >> SPAN_SHIFT)) {
-        pte_t e = load_relaxed(leaf->entries + pt_index(va, 0)), all = need | used_bits(need);
+    if (unlikely(s == NULL || leaf->generation != load_relaxed(&s->leaf_generation) || leaf->span != va >> SPAN_SHIFT))
+        return NULL;
+    return leaf->entries + pt_index(va, 0);
+}
 
-        if (likely((e & all) == all))
+/* Whether E gives what NEED says, with nothing to be set in it. */
+static inline bool is_ready(pte_t e, pte_t need) { return (~e & (need | used_bits(need))) == 0; }
+
+/* The kernel's address of VA with interrupts off, if nothing has to be done for that; else NULL, and they are as
+ * before. */
+static inline void *pin_present(u64 va, pte_t need, u64 *flags)
+{
+    const pte_t *pte;
+
+    *flags = irq_save();
+    pte = remembered_entry(va);
+    if (likely(pte != NULL)) {
+        pte_t e = load_relaxed(pte);
+
+        if (likely(is_ready(e, need)))
             return address_in(e, va);
     }
     irq_restore(*flags);
@@ -140,6 +155,29 @@ static inline_fn bool move_present(u64 va, char *kernel, size_t n, bool to_user)
     return true;
 }
 
+/* As move_present, over the end of a page: HERE bytes before it. */
+static inline_fn bool move_present_two(u64 va, char *kernel, size_t here, size_t n, bool to_user)
+{
+    pte_t need = to_user ? NEED_WRITE : NEED_READ;
+    u64 flags = irq_save();
+    const pte_t *pte = pt_index(va, 0) < PT_ENTRIES - 1 ? remembered_entry(va) : NULL;
+    bool ready = false;
+
+    if (likely(pte != NULL)) {
+        pte_t first = load_relaxed(&pte[0]), second = load_relaxed(&pte[1]);
+
+        ready = is_ready(first & second, need);
+        if (likely(ready)) {
+            char *p = address_in(first, va), *q = address_in(second, 0);
+
+            memcpy(to_user ? p : kernel, to_user ? kernel : p, here);
+            memcpy(to_user ? q : kernel + here, to_user ? kernel + here : q, n - here);
+        }
+    }
+    irq_restore(flags);
+    return ready;
+}
+
 /* Most copies lie in one page, or in two, that are there. */
 static inline_fn size_t move(u64 va, char *kernel, size_t n, bool to_user)
 {
@@ -148,12 +186,8 @@ static inline_fn size_t move(u64 va, char *kernel, size_t n, bool to_user)
     if (likely(n <= here)) {
         if (likely(move_present(va, kernel, n, to_user)))
             return 0;
-    } else if (move_present(va, kernel, here, to_user)) {
-        va += here;
-        kernel += here;
-        n -= here;
-        if (likely(n <= PAGE_SIZE && move_present(va, kernel, n, to_user)))
-            return 0;
+    } else if (n - here <= PAGE_SIZE && likely(move_present_two(va, kernel, here, n, to_user))) {
+        return 0;
     }
     return to_user ? write_slowly(va, kernel, n) : read_slowly(va, kernel, n);
 }

@@ -56,7 +56,7 @@ static bool search_agrees(const struct radix *r, unsigned from, bool by_tag)
 
 static void test_random(void)
 {
-    struct radix r = {NULL, 0};
+    struct radix r = {0};
     bool ok = true, searches = true;
 
     srand(2);
@@ -93,7 +93,7 @@ static void test_random(void)
 
 static void test_limits(void)
 {
-    struct radix r = {NULL, 0};
+    struct radix r = {0};
     u64 index = 5;
     char low, high;
 
@@ -112,7 +112,7 @@ static void test_limits(void)
 
 static void test_no_memory(void)
 {
-    struct radix r = {NULL, 0};
+    struct radix r = {0};
     char item;
     bool clean = true;
 

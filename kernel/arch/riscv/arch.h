@@ -49,14 +49,24 @@ static inline void cpu_relax(void) { __asm__ volatile("" ::: "memory"); }
 void arch_wait_for_interrupt(void); /* called with interrupts off and nothing to do; returns when one is pending */
 
 /* ---- time ---- */
-u64 time_ns(void);                    /* monotonic, since boot */
 /* How time_ns comes from the time CSR, for the vDSO: (time - boot_ticks) * factor >> 32, in 128 bits. Constant after
  * boot. */
 struct time_scale {
     u64 boot_ticks, factor;
 };
 extern struct time_scale time_scale;
-u64 time_realtime_offset(void);       /* what to add for CLOCK_REALTIME, ns: the RTC's at boot, then clock_settime's */
+static inline u64 arch_ticks(void)
+{
+    u64 ticks;
+    __asm__ volatile("rdtime %0" : "=r"(ticks));
+    return ticks;
+}
+static inline u64 time_ns(void) /* monotonic, since boot */
+{
+    return (u64)((unsigned __int128)(arch_ticks() - time_scale.boot_ticks) * time_scale.factor >> 32);
+}
+extern u64 realtime_offset; /* what to add for CLOCK_REALTIME, ns: the RTC's at boot, then clock_settime's */
+static inline u64 time_realtime_offset(void) { return *(volatile u64 *)&realtime_offset; }
 void time_set_realtime(u64 ns);
 void arch_set_timer(u64 deadline_ns); /* this hart's one-shot, UINT64_MAX = none; expiry: sched_timer_interrupt() */
 

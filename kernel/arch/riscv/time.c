@@ -15,13 +15,8 @@
 
 struct time_scale time_scale;
 static u64 ticks_factor; /* ticks per nanosecond, 64 fraction bits; the clock is slower than 1 GHz */
-static u64 realtime_offset;
+u64 realtime_offset;
 
-static u64 read_ticks(void) { return csr_read(time); }
-
-u64 time_ns(void) { return (u64)((unsigned __int128)(read_ticks() - time_scale.boot_ticks) * time_scale.factor >> 32); }
-
-u64 time_realtime_offset(void) { return load_relaxed(&realtime_offset); }
 void time_set_realtime(u64 ns) { store_relaxed(&realtime_offset, ns - time_ns()); }
 
 /* Rounded up: the interrupt must not come early. */
@@ -77,7 +72,7 @@ static u64 divide_shifted(u64 a, u64 b)
 
 void time_init(void)
 {
-    time_scale.boot_ticks = read_ticks();
+    time_scale.boot_ticks = arch_ticks();
     if (machine.timebase_hz == 0 || machine.timebase_hz >= NSEC_PER_SEC)
         panic("a clock of %lu Hz", machine.timebase_hz);
     time_scale.factor = (NSEC_PER_SEC << 32) / machine.timebase_hz;

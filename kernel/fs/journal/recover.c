@@ -133,7 +133,7 @@ static int flush_replayed(struct recovery *r)
     return buffer_sync(r->j->device);
 }
 
-static bool is_revoked(const struct recovery *r, u64 block, u32 tid)
+static bool is_revoked(struct recovery *r, u64 block, u32 tid)
 {
     u64 found = (u64)radix_get(&r->revoked, block);
 
