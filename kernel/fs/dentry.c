@@ -7,6 +7,7 @@
 
 struct dentry_bucket *dentry_buckets;
 u32 dentry_bucket_mask;
+struct name_moves name_moves;
 static struct spinlock names_lock;
 static struct list lru = LIST_INIT(lru); /* least recently released first */
 static u64 n_dentries;
@@ -30,8 +31,8 @@ static struct dentry *chain_find(struct dentry_bucket *b, u32 full, const struct
 
 static void chain_add(struct dentry_bucket *b, struct dentry *d)
 {
-    d->next_hashed = b->first;
-    b->first = d;
+    store_relaxed(&d->next_hashed, b->first);
+    store_release(&b->first, d);
 }
 
 static void chain_remove(struct dentry_bucket *b, struct dentry *d)
@@ -40,7 +41,7 @@ static void chain_remove(struct dentry_bucket *b, struct dentry *d)
 
     while (*link != d)
         link = &(*link)->next_hashed;
-    *link = d->next_hashed;
+    store_relaxed(link, d->next_hashed);
 }
 
 /* Out of the table, for good. => names_lock */
@@ -92,8 +93,8 @@ static void dentry_free(struct dentry *d)
     atomic_sub(&n_dentries, 1);
 }
 
-/* Ends D, which has no references. The caller must put its parent, which is returned (NULL: it was its own), and
- * *INODE. => names_lock; D is unhashed */
+/* Ends D, which is DYING. The caller must put its parent, which is returned (NULL: it was its own), and *INODE. =>
+ * names_lock; D is unhashed */
 static struct dentry *dentry_kill_locked(struct dentry *d, struct inode **inode)
 {
     struct dentry *parent = d->parent;
@@ -102,9 +103,13 @@ static struct dentry *dentry_kill_locked(struct dentry *d, struct inode **inode)
     list_remove(&d->child_link);
     list_remove(&d->alias_link);
     *inode = d->inode;
+    reading_wait();
     dentry_free(d);
     return parent != d ? parent : NULL;
 }
+
+/* REFS, as it is expected to be, gets DYING. False: somebody was quicker. */
+static bool refuse_references(struct dentry *d, u32 refs) { return atomic_cas(&d->refs, &refs, refs | DENTRY_DYING); }
 
 /* D's last reference is gone, with CARE set. => names_lock, which is released */
 static void last_put_locked(struct dentry *d)
@@ -112,16 +117,15 @@ static void last_put_locked(struct dentry *d)
     struct inode *inode;
 
     for (;;) {
-        if (d->flags & DENTRY_REVALIDATE) { /* may be of a process that is gone: not worth keeping */
+        if (d->flags & DENTRY_REVALIDATE) /* may be of a process that is gone: not worth keeping */
             unhash(d);
-            if (load_relaxed(&d->refs) != DENTRY_CARE) /* found just before */
-                break;
-        }
         if (!(d->flags & (DENTRY_UNHASHED | DENTRY_ROOT))) { /* stays cached, unused */
             list_add_tail(&lru, &d->lru_link);
             atomic_and(&d->refs, ~(u32)DENTRY_CARE);
             break;
         }
+        if (!refuse_references(d, DENTRY_CARE)) /* found just before */
+            break;
         d = dentry_kill_locked(d, &inode);
         spin_unlock(&names_lock);
         if (inode != NULL)
@@ -282,8 +286,18 @@ void dentry_instantiate(struct dentry *d, struct inode *inode)
     spin_unlock(&names_lock);
 }
 
-/* Whether the caller's reference is the only one; then D is out of its bucket's sight until the lock is released. */
-static bool only_ours(struct dentry *d) { return (load_relaxed(&d->refs) & ~(u32)DENTRY_CARE) == 1; }
+/* Whether the caller's reference is the only one; then it stays so until DYING is taken back. => the bucket's lock */
+static bool keep_others_off(struct dentry *d)
+{
+    u32 refs;
+
+    do {
+        refs = load_relaxed(&d->refs);
+        if ((refs & ~(u32)DENTRY_CARE) != 1)
+            return false;
+    } while (!refuse_references(d, refs));
+    return true;
+}
 
 void dentry_delete(struct dentry *d)
 {
@@ -294,10 +308,11 @@ void dentry_delete(struct dentry *d)
     spin_lock(&names_lock);
     b = bucket_of(d->hash);
     spin_lock(&b->lock);
-    if (only_ours(d) && !(d->flags & (DENTRY_UNHASHED | DENTRY_MOUNTED))) {
+    if (!(d->flags & (DENTRY_UNHASHED | DENTRY_MOUNTED)) && keep_others_off(d)) {
         inode = d->inode;
         list_remove(&d->alias_link);
         store_release(&d->inode, NULL);
+        atomic_and(&d->refs, ~(u32)DENTRY_DYING);
     }
     spin_unlock(&b->lock);
     if (inode == NULL)
@@ -321,7 +336,7 @@ static void rehash_as(struct dentry *d, struct dentry *parent, const char *name,
 {
     struct dentry_bucket *b = bucket_of(full);
 
-    d->name = name;
+    store_release(&d->name, name);
     d->length = length;
     d->parent = parent;
     d->hash = full;
@@ -365,12 +380,15 @@ void dentry_move(struct dentry *d, struct dentry *target)
         kfree((void *)name);
         return;
     }
+    name_move_begin();
     take_out(d);
     if (d->name != d->short_name)
         old_name = d->name;
     dentry_get(parent);
     rehash_as(d, parent, name, target->length, target->hash);
+    name_move_end();
     spin_unlock(&names_lock);
+    reading_wait();
     kfree((void *)old_name);
     dentry_put(old_parent);
 }
@@ -390,13 +408,16 @@ void dentry_exchange(struct dentry *a, struct dentry *b)
         kfree((void *)name_b);
         return;
     }
+    name_move_begin();
     take_out(a);
     take_out(b);
     old_a = a->name != a->short_name ? a->name : NULL;
     old_b = b->name != b->short_name ? b->name : NULL;
     rehash_as(a, b->parent, name_b, b->length, b->hash); /* the two references to parents change owners */
     rehash_as(b, parent_a, name_a, length_a, hash_a);
+    name_move_end();
     spin_unlock(&names_lock);
+    reading_wait();
     kfree((void *)old_a);
     kfree((void *)old_b);
 }
@@ -422,11 +443,11 @@ static bool unhash_unused(struct dentry *d)
     if (d->flags & (DENTRY_UNHASHED | DENTRY_ROOT | DENTRY_MOUNTED))
         return false;
     spin_lock(&b->lock);
-    unused = load_relaxed(&d->refs) == 0;
+    unused = refuse_references(d, 0);
     if (unused) {
         chain_remove(b, d);
         atomic_or(&d->flags, DENTRY_UNHASHED);
-        store_relaxed(&d->refs, DENTRY_CARE);
+        atomic_or(&d->refs, DENTRY_CARE);
     }
     spin_unlock(&b->lock);
     return unused;

@@ -10,6 +10,9 @@
  * dentry_exchange only, under super->rename_lock and the locks of the directories; readers without them hold names_lock
  * (dentry_lock_names).
  *
+ * A path is walked over names that are cached without locks and references (sched/reading.h). What moves meanwhile is
+ * told by name_moves; a reference that such a walk takes in the end is refused by a dentry that is DYING.
+ *
  * Locks (spin): names_lock (LRU, children, aliases, moves, the last reference) -> a bucket's lock (its chain; taking a
  * reference to a dentry that has none) -> super->lock.
  */
@@ -17,9 +20,10 @@
 #define FS_DENTRY_H
 
 #include "fs/vfs.h"
+#include "sched/reading.h"
 
 struct dentry {
-    u32 refs;              /* users | DENTRY_CARE */
+    u32 refs;              /* users | DENTRY_CARE | DENTRY_DYING */
     u32 hash;              /* of parent and name */
     struct dentry *parent; /* itself: a root */
     struct inode *inode;   /* NULL: negative */
@@ -35,6 +39,9 @@ static_assert(sizeof(struct dentry) % NAME_WORD == 0, "short_name begins with a 
 
 #define DENTRY_CARE \
     BIT(31) /* in refs: the last put must look closer (not on the LRU list, or not in the cache any more) */
+
+#define DENTRY_DYING \
+    BIT(30) /* in refs: it is being freed, or becomes negative: no references for who holds no lock of it */
 
 #define DENTRY_UNHASHED BIT(0)   /* nobody finds it any more: unlinked */
 #define DENTRY_MOUNTED BIT(1)    /* some mount covers it */
@@ -66,22 +73,45 @@ static inline bool dentry_has_name(const struct dentry *d, const struct dentry *
     return d->parent == parent && d->length == name.length && name_matches(d->name, name);
 }
 
-/* HASH of all functions: name_hash() of the name. Results come with a reference. */
-static inline struct dentry *dentry_find_key(struct dentry *parent, const struct name_key *key) /* NULL: not cached */
+/* Moves of names and of mounts, which make a walk that met them worth nothing. A walk looks at ENDED first, and in the
+ * end at whether as many have BEGUN. */
+struct name_moves {
+    u64 begun, ended;
+};
+extern struct name_moves name_moves;
+static inline void name_move_begin(void) { __atomic_add_fetch(&name_moves.begun, 1, __ATOMIC_SEQ_CST); }
+static inline void name_move_end(void) { atomic_add(&name_moves.ended, 1); }
+static inline u64 name_moves_ended(void) { return load_acquire(&name_moves.ended); }
+static inline bool name_moves_begun_since(u64 ended)
+{
+    memory_barrier();
+    return load_relaxed(&name_moves.begun) != ended;
+}
+
+/* The dentry, or NULL; to be believed only if no name moves meanwhile. => in a reading */
+static inline struct dentry *dentry_read_key(const struct dentry *parent, const struct name_key *key)
 {
     u32 full = dentry_full_hash(parent, key->hash);
-    struct dentry_bucket *b = &dentry_buckets[full & dentry_bucket_mask];
-    struct dentry *d;
+    struct dentry *d = load_relaxed(&dentry_buckets[full & dentry_bucket_mask].first);
 
-    spin_lock(&b->lock);
-    for (d = b->first; d != NULL; d = d->next_hashed)
-        if (d->hash == full && d->parent == parent && d->length == key->length && name_matches_key(d->name, key)) {
-            atomic_add_relaxed(&d->refs, 1);
-            break;
-        }
-    spin_unlock(&b->lock);
+    while (d != NULL && !(d->hash == full && d->parent == parent && d->length == key->length &&
+                          name_matches_key(load_relaxed(&d->name), key)))
+        d = load_relaxed(&d->next_hashed);
     return d;
 }
+
+/* A reference to what was found so; false: it is too late for one. => in a reading */
+static inline bool dentry_try_get(struct dentry *d)
+{
+    u32 refs = load_relaxed(&d->refs);
+
+    while (likely(!(refs & DENTRY_DYING)))
+        if (atomic_cas_acquire(&d->refs, &refs, refs + 1))
+            return true;
+    return false;
+}
+
+/* HASH of all functions: name_hash() of the name. Results come with a reference. */
 static inline struct dentry *dentry_find(struct dentry *parent, struct name name, u32 hash)
 {
     u32 full = dentry_full_hash(parent, hash);

@@ -204,11 +204,11 @@ bool fd_table_cloexec(struct fd_table *t, int fd)
 /* ---- giving and taking numbers ---- */
 
 /* The lowest number >= LOWEST that is not in use; may be the capacity. => lock */
-static unsigned lowest_free(const struct fd_table *t, unsigned lowest)
+static inline unsigned lowest_free(const struct fd_table *t, unsigned lowest)
 {
     unsigned start = MAX(lowest, t->first_free_hint);
 
-    if (start >= t->capacity)
+    if (start >= t->capacity || likely(!bitmap_test(t->open, start)))
         return start;
     for (unsigned word = start / 64; word < t->capacity / 64; word++) {
         u64 unused = ~t->open[word];
@@ -221,7 +221,7 @@ static unsigned lowest_free(const struct fd_table *t, unsigned lowest)
     return t->capacity;
 }
 
-static void set_entry(struct fd_table *t, unsigned fd, struct file *file, bool cloexec)
+static inline void set_entry(struct fd_table *t, unsigned fd, struct file *file, bool cloexec)
 {
     t->files[fd] = file;
     *bitmap_word(t->open, fd) |= bitmap_bit(fd);
@@ -231,7 +231,7 @@ static void set_entry(struct fd_table *t, unsigned fd, struct file *file, bool c
         *bitmap_word(t->cloexec, fd) &= ~bitmap_bit(fd);
 }
 
-static struct file *clear_entry(struct fd_table *t, unsigned fd)
+static inline struct file *clear_entry(struct fd_table *t, unsigned fd)
 {
     struct file *file = t->files[fd];
 
@@ -261,31 +261,38 @@ int fd_make_room(void)
     return error;
 }
 
+/* Makes room for the lowest free number >= LOWEST: that, or -EMFILE, -ENOMEM. => lock, which is released for a while */
+static noinline_fn int grow_for_lowest(struct fd_table *t, unsigned lowest, u64 max)
+{
+    unsigned fd = lowest_free(t, lowest);
+    int error = 0;
+
+    while (error == 0 && fd < max && fd >= t->capacity) {
+        error = grow(t, fd);
+        fd = lowest_free(t, lowest);
+    }
+    return error != 0 ? error : fd < max ? (int)fd : -EMFILE;
+}
+
 int fd_install_from(struct file *file, int lowest, bool cloexec)
 {
     struct fd_table *t = current->files;
     u64 max = MIN(limit(), (u64)FD_MAX);
-    unsigned fd;
-    int error = 0;
+    int fd;
 
     if (lowest < 0 || (u64)lowest >= max)
         return lowest > 0 || lowest < 0 ? -EINVAL : -EMFILE;
     spin_lock(&t->lock);
-    for (;;) {
-        fd = lowest_free(t, (unsigned)lowest);
-        if (fd >= max)
-            error = -EMFILE;
-        if (error != 0 || fd < t->capacity)
-            break;
-        error = grow(t, fd);
-    }
-    if (error == 0) {
-        set_entry(t, fd, file, cloexec);
+    fd = (int)lowest_free(t, (unsigned)lowest);
+    if (unlikely((unsigned)fd >= t->capacity || (u64)fd >= max))
+        fd = grow_for_lowest(t, (unsigned)lowest, max);
+    if (likely(fd >= 0)) {
+        set_entry(t, (unsigned)fd, file, cloexec);
         if ((unsigned)lowest <= t->first_free_hint)
-            t->first_free_hint = fd + 1;
+            t->first_free_hint = (unsigned)fd + 1;
     }
     spin_unlock(&t->lock);
-    return error != 0 ? error : (int)fd;
+    return fd;
 }
 
 int fd_install(struct file *file, bool cloexec) { return fd_install_from(file, 0, cloexec); }

@@ -16,15 +16,17 @@ u64 file_count(void) { return load_relaxed(&n_files); }
 
 struct file *file_alloc(u32 flags)
 {
-    struct file *file = kzalloc(sizeof(*file));
+    struct file *file = kmalloc(sizeof(*file));
     u32 access = flags & O_ACCMODE;
 
     if (file == NULL)
         return NULL;
-    file->refs = 1;
-    file->flags = flags & ~(u32)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
-    file->can_read = access != O_WRONLY && !(flags & O_PATH);
-    file->can_write = (access == O_WRONLY || access == O_RDWR) && !(flags & O_PATH);
+    *file = (struct file){
+        .refs = 1,
+        .flags = flags & ~(u32)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC),
+        .can_read = access != O_WRONLY && !(flags & O_PATH),
+        .can_write = (access == O_WRONLY || access == O_RDWR) && !(flags & O_PATH),
+    };
     mutex_init(&file->pos_lock);
     list_init(&file->epoll_links);
     atomic_add_relaxed(&n_files, 1);

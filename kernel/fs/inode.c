@@ -208,6 +208,7 @@ static void free_inode(struct inode *inode)
     list_remove(&inode->super_link);
     list_remove(&inode->dirty_link);
     spin_unlock(&super->lock);
+    reading_wait();
     if (super->ops->free_inode != NULL)
         super->ops->free_inode(inode);
     else

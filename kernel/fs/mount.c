@@ -14,30 +14,21 @@
 static struct spinlock mounts_lock;
 static struct mutex mounting = MUTEX_INIT(mounting);
 static struct list mounts = LIST_INIT(mounts);
-static struct list covers[64]; /* by `at`; made with the first mount */
+struct mount *mount_covers[MOUNT_COVERS];
 static unsigned last_id;
 
 /* ---- finding ---- */
 
-/* Those that cover PATH, among others. => mounts_lock */
-static struct list *covers_of(const struct path *path)
-{
-    return &covers[(((u64)path->dentry ^ (u64)path->mount) >> 6) % ARRAY_SIZE(covers)];
-}
-
 struct mount *mount_covering(const struct path *path)
 {
-    struct mount *m, *found = NULL;
+    struct mount *m;
 
     spin_lock(&mounts_lock);
-    list_for_each(m, covers_of(path), cover_link)
-        if (m->at.dentry == path->dentry && m->at.mount == path->mount) {
-            mount_get(m);
-            found = m;
-            break;
-        }
+    m = mount_read_covering(path->mount, path->dentry);
+    if (m != NULL)
+        mount_get(m);
     spin_unlock(&mounts_lock);
-    return found;
+    return m;
 }
 
 bool mount_ascend(struct path *path)
@@ -100,7 +91,6 @@ struct mount *mount_create(struct fs_type *type, struct block_device *device, un
     m->source = kstrndup(source, strlen(source));
     m->root = super_root_dentry(super);
     list_init(&m->link);
-    list_init(&m->cover_link);
     if (m->root != NULL && m->source != NULL)
         return m;
     if (m->root != NULL)
@@ -113,6 +103,7 @@ struct mount *mount_create(struct fs_type *type, struct block_device *device, un
 
 static void mount_destroy(struct mount *m)
 {
+    reading_wait();
     dentry_prune(m->root);
     dentry_put(m->root);
     super_unmount(m->super);
@@ -130,14 +121,12 @@ void mount_put(struct mount *m)
 static void attach(struct mount *m, const struct path *at)
 {
     spin_lock(&mounts_lock);
-    if (covers[0].next == NULL)
-        for (unsigned i = 0; i < ARRAY_SIZE(covers); i++)
-            list_init(&covers[i]);
     m->id = ++last_id;
     if (at != NULL) {
         m->at = *at;
         path_get(&m->at);
-        list_add(covers_of(at), &m->cover_link);
+        m->next_cover = *mount_covers_of(at->mount, at->dentry);
+        store_release(mount_covers_of(at->mount, at->dentry), m);
         at->mount->children++;
         atomic_or(&at->dentry->flags, DENTRY_MOUNTED);
     }
@@ -158,18 +147,20 @@ int mount_attach(struct mount *m, const struct path *at)
     return error;
 }
 
-/* Out of the tree: its reference is the caller's. => mounts_lock. *AT must be put. */
+/* Out of the tree: its reference is the caller's. => mounts_lock, in a name_move. *AT must be put. */
 static void detach(struct mount *m, struct path *at)
 {
-    struct mount *other;
+    struct mount *other, **link;
     bool covered = false;
 
     list_remove(&m->link);
-    list_remove(&m->cover_link);
     *at = m->at;
-    m->at = (struct path){NULL, NULL};
     if (at->dentry == NULL)
         return;
+    for (link = mount_covers_of(at->mount, at->dentry); *link != m;)
+        link = &(*link)->next_cover;
+    store_relaxed(link, m->next_cover);
+    m->at = (struct path){NULL, NULL};
     at->mount->children--;
     list_for_each(other, &mounts, link)
         covered |= other->at.dentry == at->dentry;
@@ -274,14 +265,17 @@ static int unmount(struct mount *m, unsigned flags)
     bool busy;
 
     spin_lock(&mounts_lock);
+    name_move_begin(); /* who gets a reference from now on sees that, and gives it back */
     /* Two references: the tree's and the caller's. */
     busy = !(flags & MNT_DETACH) && (load_relaxed(&m->refs) != 2 || m->children > 0);
     if (list_empty(&m->link) || m->at.mount == NULL || (m->children > 0 && (flags & MNT_DETACH))) {
+        name_move_end();
         spin_unlock(&mounts_lock);
         return m->children > 0 || m->at.mount == NULL ? -EBUSY : -EINVAL;
     }
     if (!busy)
         detach(m, &at);
+    name_move_end();
     spin_unlock(&mounts_lock);
     if (busy)
         return -EBUSY;
@@ -409,7 +403,9 @@ void vfs_shutdown(void)
         struct path at;
 
         spin_lock(&mounts_lock);
+        name_move_begin();
         detach(m, &at);
+        name_move_end();
         spin_unlock(&mounts_lock);
         if (load_relaxed(&m->refs) != 1 && m->super->ops->remount != NULL && !m->super->read_only) {
             super_sync(m->super, true);

@@ -36,10 +36,10 @@ struct mount {
     unsigned flags; /* MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, NODIRATIME, STRICTATIME */
     struct super *super;
     struct dentry *root;
-    struct path at;         /* what it covers, referenced; mount NULL: the root of all, or detached */
-    unsigned children;      /* mounts on it */
-    struct list link;       /* all attached mounts, in the order of mounting */
-    struct list cover_link; /* those that cover something, by what they cover */
+    struct path at;    /* what it covers, referenced; mount NULL: the root of all, or detached */
+    unsigned children; /* mounts on it */
+    struct list link;  /* all attached mounts, in the order of mounting */
+    struct mount *next_cover;
     char *source;
 };
 
@@ -47,7 +47,25 @@ static inline void mount_get(struct mount *mount) { atomic_add_relaxed(&mount->r
 void mount_put(struct mount *mount);
 /* The one root dentry that all mounts of SUPER share, referenced; NULL: no memory. */
 struct dentry *super_root_dentry(struct super *super);
-/* PATH's dentry is DENTRY_MOUNTED: if a mount covers it, that mount with a reference, else NULL. */
+/* Those that cover something, by what they cover; readers follow them without the lock. */
+#define MOUNT_COVERS 64
+extern struct mount *mount_covers[MOUNT_COVERS];
+
+static inline struct mount **mount_covers_of(const struct mount *mount, const struct dentry *dentry)
+{
+    return &mount_covers[(((u64)dentry ^ (u64)mount) >> 6) % MOUNT_COVERS];
+}
+/* (MOUNT, DENTRY) is DENTRY_MOUNTED: the mount that covers it, or NULL; to be believed only if no name moves meanwhile.
+ * => in a reading */
+static inline struct mount *mount_read_covering(const struct mount *mount, const struct dentry *dentry)
+{
+    struct mount *m = load_relaxed(mount_covers_of(mount, dentry));
+
+    while (m != NULL && !(m->at.dentry == dentry && m->at.mount == mount))
+        m = load_relaxed(&m->next_cover);
+    return m;
+}
+/* The same at any time, with a reference. */
 struct mount *mount_covering(const struct path *path);
 /* PATH is a mount's root: it becomes what the mount covers; false at the root of all. */
 bool mount_ascend(struct path *path);

@@ -111,13 +111,13 @@ static inline bool name_matches(const char *stored, struct name name)
 
 static inline bool name_matches_key(const char *stored, const struct name_key *key)
 {
-    const u64 *words = (const u64 *)stored, *wanted = key->words,
-              *end = (const u64 *)((const char *)wanted + key->length);
+    const u64 *words = (const u64 *)stored;
+    size_t n = 0;
 
     do
-        if (*words++ != *wanted++)
+        if (words[n] != key->words[n])
             return false;
-    while (wanted < end);
+    while (++n * NAME_WORD < key->length);
     return true;
 }
 

@@ -22,11 +22,9 @@ int may_create_in(struct inode *dir)
  * held. */
 static int create_begin(struct walk *w, int dirfd, const char *name, bool directory, struct dentry **d)
 {
-    int error = walk_start(w, dirfd, name, 0);
+    int error = walk_to_parent(w, dirfd, name);
     struct inode *dir;
 
-    if (error == 0)
-        error = walk_parent(w);
     if (error == 0 && w->last_kind != LAST_NORMAL)
         error = -EEXIST;
     if (error != 0) {
@@ -289,10 +287,8 @@ static int remove_last(struct walk *w, int (*remove)(struct walk *, struct dentr
 int names_unlink(int dirfd, const char *name)
 {
     struct walk w;
-    int error = walk_start(&w, dirfd, name, 0);
+    int error = walk_to_parent(&w, dirfd, name);
 
-    if (error == 0)
-        error = walk_parent(&w);
     if (error == 0)
         error = w.last_kind != LAST_NORMAL ? -EISDIR : remove_last(&w, unlink_locked);
     walk_end(&w);
@@ -303,10 +299,8 @@ int names_rmdir(int dirfd, const char *name)
 {
     static const int special[] = {[LAST_DOT] = -EINVAL, [LAST_DOT_DOT] = -ENOTEMPTY, [LAST_ROOT] = -EBUSY};
     struct walk w;
-    int error = walk_start(&w, dirfd, name, 0);
+    int error = walk_to_parent(&w, dirfd, name);
 
-    if (error == 0)
-        error = walk_parent(&w);
     if (error == 0)
         error = w.last_kind != LAST_NORMAL ? special[w.last_kind] : remove_last(&w, rmdir_locked);
     walk_end(&w);
@@ -470,16 +464,12 @@ int names_rename(int old_dirfd, const char *old_name, int new_dirfd, const char 
 
     if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
-    error = walk_start(&r.from, old_dirfd, old_name, 0);
-    if (error == 0)
-        error = walk_parent(&r.from);
+    error = walk_to_parent(&r.from, old_dirfd, old_name);
     if (error != 0) {
         walk_end(&r.from);
         return error;
     }
-    error = walk_start(&r.to, new_dirfd, new_name, 0);
-    if (error == 0)
-        error = walk_parent(&r.to);
+    error = walk_to_parent(&r.to, new_dirfd, new_name);
     if (error == 0 && r.from.path.mount != r.to.path.mount)
         error = -EXDEV;
     if (error == 0 && r.from.last_kind != LAST_NORMAL)

@@ -183,18 +183,15 @@ out:
     return d;
 }
 
-static struct file *open_create(struct file *fresh, int dirfd, const char *name, u32 flags, u32 mode)
+static noinline_fn struct file *open_create(struct file *fresh, int dirfd, const char *name, u32 flags, u32 mode)
 {
     struct file *file = NULL;
     struct dentry *d;
     struct walk w;
     bool created;
-    int error = walk_start(&w, dirfd, name, 0);
+    int error = walk_to_parent(&w, dirfd, name);
 
     while (error == 0 && file == NULL) {
-        error = walk_parent(&w);
-        if (error != 0)
-            break;
         if (w.last_kind != LAST_NORMAL && w.links > 0 && w.last_kind == LAST_ROOT) { /* a magic link's target */
             file = open_path(fresh, &w.path, flags, false);
             w.path.dentry = NULL;
@@ -213,6 +210,8 @@ static struct file *open_create(struct file *fresh, int dirfd, const char *name,
         } else if (S_ISLNK(d->inode->mode)) {
             error = flags & O_NOFOLLOW ? -ELOOP : walk_follow(&w, d);
             dentry_put(d);
+            if (error == 0)
+                error = walk_parent(&w);
         } else {
             walk_enter(&w, d);
             if (S_ISDIR(path_inode(&w.path)->mode)) {
@@ -231,7 +230,7 @@ static struct file *open_create(struct file *fresh, int dirfd, const char *name,
 
 /* O_TMPFILE: a file without a name in the file system of a directory. O_EXCL: linkat may not give it one (not
  * remembered). */
-static struct file *open_tmpfile(struct file *fresh, int dirfd, const char *name, u32 flags, u32 mode)
+static noinline_fn struct file *open_tmpfile(struct file *fresh, int dirfd, const char *name, u32 flags, u32 mode)
 {
     struct path path;
     struct inode *dir, *inode;

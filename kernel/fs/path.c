@@ -1,5 +1,11 @@
-/* Path walking. Contract in path.h. No lock is held between components: each step takes a reference to the next dentry,
- * then drops the last one. */
+/*
+ * Path walking. Contract in path.h. It comes in two ways, and goes from the first to the second where it must:
+ *
+ *   in a reading (sched/reading.h): over cached names and mounts, without locks or references. At the end W takes its
+ *     references, and sees whether any name or mount has moved meanwhile: then all begins again, the other way.
+ *   with references: each step takes one to the next dentry, then drops the last one; for links, "..", names that are
+ * not cached. No lock is held between components.
+ */
 #include "fs/path.h"
 #include "fs/fdtable.h"
 #include "fs/mount.h"
@@ -74,40 +80,6 @@ static void get_from_context(struct path *to, const struct path *from)
     spin_unlock(&fs->lock);
 }
 
-/* W begins at FROM, a path of the process. Nobody but this thread changes a context that it alone uses, so that its
- * references will do. */
-static inline void start_in_context(struct walk *w, const struct path *from)
-{
-    w->owns_dentry = w->owns_mount = load_relaxed(&current->fs->refs) != 1;
-    if (unlikely(w->owns_mount))
-        get_from_context(&w->path, from);
-    else
-        w->path = *from;
-}
-
-/* W's references become its own. */
-static inline void own(struct walk *w)
-{
-    if (!w->owns_dentry)
-        dentry_get(w->path.dentry);
-    if (!w->owns_mount && w->path.mount != NULL)
-        mount_get(w->path.mount);
-    w->owns_dentry = w->owns_mount = true;
-}
-
-/* W leaves where it is. */
-static inline void leave_dentry(struct walk *w)
-{
-    if (likely(w->owns_dentry))
-        dentry_put(w->path.dentry);
-}
-
-static inline void leave_mount(struct walk *w)
-{
-    if (w->owns_mount && w->path.mount != NULL)
-        mount_put(w->path.mount);
-}
-
 static const struct path *walk_root(struct walk *w)
 {
     if (w->root.dentry == NULL)
@@ -128,41 +100,36 @@ static int start_at_descriptor(struct walk *w, int dirfd, bool needs_directory)
         error = -ENOENT; /* nameless: callers that can do without a path ask first */
     if (error == 0) {
         w->path = use.file->path;
-        if (use.referenced) /* else the descriptor's own stay: this thread closes nothing now */
-            own(w);
+        path_get(&w->path);
     }
     fd_release(&use);
     return error;
 }
 
-/* A walk that has not begun: there is nothing to end. */
-static inline void prepare(struct walk *w)
+/* A walk that is not in a reading, and has nothing to end yet. */
+static inline void hold_nothing(struct walk *w)
 {
-    w->path.dentry = NULL;
-    w->owns_dentry = w->owns_mount = false;
-    w->root.dentry = NULL;
+    w->reading = false;
+    w->path.dentry = w->root.dentry = NULL;
     w->frames = w->used = NULL;
     w->links = 0;
 }
 
-static inline int start(struct walk *w, int dirfd, const char *name, unsigned lookup)
+/* Begins with references. */
+static noinline_fn int start(struct walk *w, int dirfd, const char *name)
 {
     int error = 0;
 
-    prepare(w);
+    hold_nothing(w);
     w->rest = name;
-    if (*name == '\0' && !(lookup & LOOKUP_EMPTY))
-        return -ENOENT;
     if (*name == '/')
-        start_in_context(w, &current->fs->root);
+        get_from_context(&w->path, &current->fs->root);
     else if (dirfd == AT_FDCWD)
-        start_in_context(w, &current->fs->cwd);
+        get_from_context(&w->path, &current->fs->cwd);
     else
         error = start_at_descriptor(w, dirfd, *name != '\0');
     return error;
 }
-
-int walk_start(struct walk *w, int dirfd, const char *name, unsigned lookup) { return start(w, dirfd, name, lookup); }
 
 static void free_frames(struct link_frame *frame)
 {
@@ -174,7 +141,7 @@ static void free_frames(struct link_frame *frame)
     }
 }
 
-void walk_end(struct walk *w)
+void walk_end_held(struct walk *w)
 {
     if (unlikely(w->links > 0)) {
         free_frames(w->frames);
@@ -182,10 +149,8 @@ void walk_end(struct walk *w)
     }
     if (unlikely(w->root.dentry != NULL))
         path_put(&w->root);
-    if (w->path.dentry == NULL)
-        return;
-    leave_mount(w);
-    leave_dentry(w);
+    if (w->path.dentry != NULL)
+        path_put(&w->path);
 }
 
 /* ---- steps ---- */
@@ -197,30 +162,26 @@ static inline int may_search(const struct inode *dir)
     return inode_permission(dir, current->cred, MAY_EXEC);
 }
 
-/* Goes on to the roots of the mounts that cover w->path. => owns its dentry */
+/* Goes on to the roots of the mounts that cover w->path. */
 static noinline_fn void enter_mounts(struct walk *w)
 {
     struct mount *m;
 
     while ((load_relaxed(&w->path.dentry->flags) & DENTRY_MOUNTED) && (m = mount_covering(&w->path)) != NULL) {
-        dentry_put(w->path.dentry);
-        leave_mount(w);
+        path_put(&w->path);
         w->path = (struct path){m, m->root};
-        w->owns_mount = true;
         dentry_get(m->root);
     }
 }
 
 void walk_enter(struct walk *w, struct dentry *dentry)
 {
-    leave_dentry(w);
+    dentry_put(w->path.dentry);
     w->path.dentry = dentry;
-    w->owns_dentry = true;
     if (unlikely(load_relaxed(&dentry->flags) & DENTRY_MOUNTED))
         enter_mounts(w);
 }
 
-/* => W owns its path, as in all that follows but walk_cached */
 static void step_up(struct walk *w)
 {
     const struct path *root = walk_root(w);
@@ -420,9 +381,55 @@ static int step(struct walk *w)
     return 0;
 }
 
-#define NOT_CACHED 1 /* walk_cached stopped in front of something that step() must deal with */
+/* ---- in a reading ---- */
 
-static inline bool may_be_dots(const char *s, size_t length) { return length <= 2 && (length == 0 || *s == '.'); }
+/* Begins W in a reading at the root, the current directory, or a descriptor's. False: not to be done so. */
+static inline_fn bool begin_reading(struct walk *w, int dirfd, const char *name)
+{
+    struct fs_context *fs = current->fs;
+    const struct path *from = *name == '/' ? &fs->root : &fs->cwd;
+    bool shared = load_relaxed(&fs->refs) != 1;
+    struct fd_use use;
+
+    if (unlikely(*name != '/' && dirfd != AT_FDCWD)) {
+        shared = false;
+        if (load_relaxed(&current->files->refs) != 1 || !fd_use(dirfd, true, &use) || use.file->path.dentry == NULL)
+            return false;
+        from = &use.file->path; /* which this thread does not close now */
+    }
+    if (unlikely(shared))
+        spin_lock(&fs->lock);
+    reading_begin();
+    w->path = *from;
+    if (unlikely(shared))
+        spin_unlock(&fs->lock);
+    w->moves_ended = name_moves_ended();
+    w->rest = name;
+    w->reading = true;
+    return true;
+}
+
+/* Ends W's reading, which comes to RESULT, with references to where it is. False: something was in the middle of a
+ * change, W has to begin again. */
+static bool end_reading(struct walk *w, int result)
+{
+    struct path at = w->path;
+    bool has_mount = result >= 0 && (at.mount == NULL || ref_get_unless_zero(&at.mount->refs));
+    bool has_dentry = has_mount && dentry_try_get(at.dentry);
+    bool valid = (has_dentry || result < 0) && !name_moves_begun_since(w->moves_ended);
+
+    reading_end();
+    hold_nothing(w);
+    if (likely(valid && has_dentry)) {
+        w->path.dentry = at.dentry;
+        return true;
+    }
+    if (has_dentry)
+        dentry_put(at.dentry);
+    if (has_mount && at.mount != NULL)
+        mount_put(at.mount);
+    return valid;
+}
 
 /* A directory that everybody may search. */
 static inline bool is_open_directory(const struct inode *inode)
@@ -430,60 +437,91 @@ static inline bool is_open_directory(const struct inode *inode)
     return (inode->mode & (S_IFMT | 0111)) == (S_IFDIR | 0111);
 }
 
-/*
- * The common case, kept short: goes on over components that need nothing but the caches of names and mounts, and stops
- * in front of whatever else there is. 0: it came to the last component, which is w->last, or with TO_END to the end of
- * it. NOT_CACHED; -ENOENT.
- */
-static int walk_cached(struct walk *w, bool to_end)
+static inline bool may_be_dots(const char *s, size_t length) { return length <= 2 && (length == 0 || *s == '.'); }
+
+#define NOT_CACHED 1 /* walk_cached stopped in front of something that needs references, or the file system */
+#define CLOSED 2     /* walk_open came to a directory that not everybody may search */
+
+/* walk_cached from a directory that may be searched, as long as those that come may be. Calls nothing, to be short. */
+static int walk_open(struct walk *w, bool to_end)
 {
-    const char *s = skip_slashes(w->rest), *end;
-    const struct inode *inode;
+    const char *s = w->rest, *end;
+    struct mount *mount = w->path.mount, *cover;
+    struct dentry *dentry = w->path.dentry, *next;
+    int result = NOT_CACHED;
+    struct inode *inode;
     struct name_key key;
-    struct dentry *next;
     u32 flags;
 
-    for (;; s = end) {
-        w->rest = s;
-        if (!is_open_directory(path_inode(&w->path)))
-            return NOT_CACHED;
+    do {
         end = name_scan(s, &key);
         if (may_be_dots(s, key.length) || unlikely(key.length > NAME_MAX))
-            return NOT_CACHED;
+            break;
         if (*end == '/') {
             end = skip_slashes(end);
             if (*end == '\0') /* the last one, with slashes behind */
-                return NOT_CACHED;
-        } else if (unlikely(w->frames != NULL)) {
-            return NOT_CACHED;
+                break;
         } else if (!to_end) {
+            w->last = (struct name){s, (unsigned)key.length};
+            w->last_hash = key.hash;
+            w->last_kind = LAST_NORMAL;
+            s = end;
+            result = 0;
             break;
         }
-        next = dentry_find_key(w->path.dentry, &key);
-        if (next == NULL)
-            return NOT_CACHED;
+        next = dentry_read_key(dentry, &key);
+        if (unlikely(next == NULL))
+            break;
         flags = load_relaxed(&next->flags);
-        inode = dentry_inode(next);
-        if (unlikely((flags & DENTRY_REVALIDATE) || inode == NULL || S_ISLNK(inode->mode))) {
-            dentry_put(next);
-            return (flags & DENTRY_REVALIDATE) || inode != NULL ? NOT_CACHED : -ENOENT;
+        inode = load_relaxed(&next->inode);
+        if (unlikely(flags & DENTRY_REVALIDATE))
+            break;
+        if (unlikely(inode == NULL)) {
+            result = -ENOENT;
+            break;
         }
-        leave_dentry(w);
-        w->path.dentry = next;
-        w->owns_dentry = true;
-        if (unlikely(flags & DENTRY_MOUNTED))
-            enter_mounts(w);
-        if (*end == '\0')
-            return 0;
-    }
-    w->rest = end;
-    w->last = (struct name){s, (unsigned)key.length};
-    w->last_hash = key.hash;
-    w->last_kind = LAST_NORMAL;
-    return 0;
+        if (unlikely(S_ISLNK(inode->mode)))
+            break;
+        s = end;
+        dentry = next;
+        while (unlikely(flags & DENTRY_MOUNTED) && (cover = mount_read_covering(mount, dentry)) != NULL) {
+            mount = cover;
+            dentry = cover->root;
+            inode = dentry->inode;
+            flags = load_relaxed(&dentry->flags);
+        }
+        w->inode = inode;
+        result = *s == '\0' ? 0 : is_open_directory(inode) ? NOT_CACHED : CLOSED;
+    } while (result == NOT_CACHED);
+    w->rest = s;
+    w->path = (struct path){mount, dentry};
+    return result;
 }
 
-/* walk_parent from where walk_cached stopped. => W owns its path */
+static inline bool may_search_quietly(const struct inode *inode)
+{
+    return likely(is_open_directory(inode)) ||
+           (S_ISDIR(inode->mode) && inode_permission(inode, current->cred, MAY_EXEC) == 0);
+}
+
+/*
+ * The common case: goes on over components that need nothing but the caches of names and mounts, and stops in front of
+ * whatever else there is. 0: it came to the last component, which is w->last, or with TO_END to the end of it, which is
+ * w->inode. NOT_CACHED; -ENOENT. => in a reading
+ */
+static inline int walk_cached(struct walk *w, bool to_end)
+{
+    int result = CLOSED;
+
+    w->inode = load_relaxed(&w->path.dentry->inode); /* NULL: another thread has left this directory, and removed it */
+    w->rest = skip_slashes(w->rest);
+    while (result == CLOSED)
+        result = likely(w->inode != NULL) && may_search_quietly(w->inode) ? walk_open(w, to_end) : NOT_CACHED;
+    return result;
+}
+
+/* ---- to the last component, and beyond ---- */
+
 static int walk_parent_slowly(struct walk *w)
 {
     int error;
@@ -513,18 +551,28 @@ static int walk_parent_slowly(struct walk *w)
     }
 }
 
-int walk_parent(struct walk *w)
-{
-    int error = walk_cached(w, false);
+int walk_parent(struct walk *w) { return walk_parent_slowly(w); }
 
-    own(w);
-    if (unlikely(error > 0))
-        return walk_parent_slowly(w);
-    w->must_be_directory = false;
-    return error;
+int walk_to_parent(struct walk *w, int dirfd, const char *name)
+{
+    int error;
+
+    if (unlikely(*name == '\0')) {
+        hold_nothing(w);
+        return -ENOENT;
+    }
+    if (likely(begin_reading(w, dirfd, name))) {
+        error = walk_cached(w, false);
+        if (likely(end_reading(w, error))) {
+            w->must_be_directory = false;
+            return likely(error <= 0) ? error : walk_parent_slowly(w);
+        }
+    }
+    error = start(w, dirfd, name);
+    return error != 0 ? error : walk_parent_slowly(w);
 }
 
-/* walk_to_end from where walk_cached stopped. => W owns its path */
+/* walk_to_end from where walk_cached stopped. */
 static noinline_fn int walk_to_end_slowly(struct walk *w, unsigned lookup)
 {
     bool must_be_directory = (lookup & LOOKUP_DIRECTORY) != 0;
@@ -562,24 +610,32 @@ static noinline_fn int walk_to_end_slowly(struct walk *w, unsigned lookup)
     return error;
 }
 
-static inline int walk_to_end(struct walk *w, unsigned lookup)
+/* Walks to the end of NAME, where W still reads if MAY_READ and all was cached. */
+static inline_fn int walk_to_end(struct walk *w, int dirfd, const char *name, unsigned lookup, bool may_read)
 {
-    int error = walk_cached(w, true);
+    int error;
 
-    if (unlikely(error > 0)) {
-        own(w);
-        return walk_to_end_slowly(w, lookup);
+    if (unlikely(*name == '\0') && !(lookup & LOOKUP_EMPTY)) {
+        hold_nothing(w);
+        return -ENOENT;
     }
-    if (error == 0 && unlikely(lookup & LOOKUP_DIRECTORY) && !S_ISDIR(path_inode(&w->path)->mode))
-        error = -ENOTDIR;
-    return error;
+    if (likely(begin_reading(w, dirfd, name))) {
+        error = walk_cached(w, true);
+        if (error == 0 && unlikely(lookup & LOOKUP_DIRECTORY) && !S_ISDIR(w->inode->mode))
+            error = -ENOTDIR;
+        if (may_read && likely(error == 0) && likely(!name_moves_begun_since(w->moves_ended)))
+            return 0;
+        if (likely(end_reading(w, error)))
+            return likely(error <= 0) ? error : walk_to_end_slowly(w, lookup);
+    }
+    error = start(w, dirfd, name);
+    return error != 0 ? error : walk_to_end_slowly(w, lookup);
 }
 
-/* W, at its end, gives its path with references, or has failed. */
+/* W, at its end, gives its path, or has failed. */
 static inline int give_path(struct walk *w, int error, struct path *path)
 {
     if (likely(error == 0)) {
-        own(w);
         *path = w->path;
         w->path.dentry = NULL;
     }
@@ -590,11 +646,8 @@ static inline int give_path(struct walk *w, int error, struct path *path)
 int path_lookup(int dirfd, const char *name, unsigned lookup, struct path *path)
 {
     struct walk w;
-    int error = start(&w, dirfd, name, lookup);
 
-    if (likely(error == 0))
-        error = walk_to_end(&w, lookup);
-    return give_path(&w, error, path);
+    return give_path(&w, walk_to_end(&w, dirfd, name, lookup, false), path);
 }
 
 int walk_user(struct walk *w, int dirfd, const char *user_name, unsigned lookup)
@@ -603,20 +656,22 @@ int walk_user(struct walk *w, int dirfd, const char *user_name, unsigned lookup)
     int error = get_path(&name, user_name);
 
     if (unlikely(error != 0)) {
-        prepare(w);
+        hold_nothing(w);
         return error;
     }
-    error = start(w, dirfd, name.s, lookup);
-    if (likely(error == 0))
-        error = walk_to_end(w, lookup);
+    error = walk_to_end(w, dirfd, name.s, lookup, true);
     user_path_put(&name);
     return error;
 }
 
 int path_lookup_user(int dirfd, const char *user_name, unsigned lookup, struct path *path)
 {
-    struct walk w;
-    int error = walk_user(&w, dirfd, user_name, lookup);
+    struct user_path name;
+    int error = get_path(&name, user_name);
 
-    return give_path(&w, error, path);
+    if (unlikely(error != 0))
+        return error;
+    error = path_lookup(dirfd, name.s, lookup, path);
+    user_path_put(&name);
+    return error;
 }

@@ -33,12 +33,14 @@ enum last_kind { LAST_NORMAL, LAST_DOT, LAST_DOT_DOT, LAST_ROOT };
 struct link_frame;
 
 struct walk {
-    struct path path;             /* where it is; references as told by: */
-    bool owns_dentry, owns_mount; /* or somebody else's references stay for the length of the call */
-    struct path root;             /* of the process; referenced once it was needed, else dentry NULL */
-    const char *rest;             /* what is left of the present string */
-    struct link_frame *frames;    /* strings to go on with afterwards */
-    struct link_frame *used;      /* those in which `last` may point */
+    struct path path;          /* where it is; referenced, but in a reading */
+    bool reading;              /* it holds nothing, and is in a reading (sched/reading.h) until walk_end */
+    struct inode *inode;       /* in a reading, at its end: what PATH is */
+    u64 moves_ended;           /* when the reading began */
+    struct path root;          /* of the process; referenced once it was needed, else dentry NULL */
+    const char *rest;          /* what is left of the present string */
+    struct link_frame *frames; /* strings to go on with afterwards */
+    struct link_frame *used;   /* those in which `last` may point */
     unsigned links;
     struct name last;
     u32 last_hash;
@@ -46,10 +48,18 @@ struct walk {
     bool must_be_directory; /* slashes follow the last component */
 };
 
-int walk_start(struct walk *w, int dirfd, const char *name, unsigned lookup);
-int walk_parent(struct walk *w);
+/* To the directory of NAME's last component, which is w->last then; walk_end in any case. */
+int walk_to_parent(struct walk *w, int dirfd, const char *name);
+int walk_parent(struct walk *w); /* the same again, after walk_follow */
 int walk_follow(struct walk *w, struct dentry *link);
-void walk_end(struct walk *w);
+void walk_end_held(struct walk *w);
+static inline void walk_end(struct walk *w)
+{
+    if (w->reading)
+        reading_end();
+    else
+        walk_end_held(w);
+}
 /* Steps to the last component, which is "." or "..", or the start itself. */
 int walk_step_special(struct walk *w);
 /* DENTRY, referenced and positive, in w->path's directory, becomes w->path, mounts on it included; takes the
@@ -61,7 +71,8 @@ int path_lookup(int dirfd, const char *name, unsigned lookup, struct path *path)
 /* From user memory: -EFAULT, -ENAMETOOLONG, -ENOENT for "" without LOOKUP_EMPTY. */
 int path_lookup_user(int dirfd, const char *user_name, unsigned lookup, struct path *path);
 
-/* The same for those who need it for a moment: in W->path until walk_end, which must be called in any case. */
+/* The same for those who need it for a moment: W->path until walk_end, which must be called in any case. If W is
+ * reading then, there is only W->inode, and nothing may sleep before. */
 int walk_user(struct walk *w, int dirfd, const char *user_name, unsigned lookup);
 
 /* A path copied from user memory, on the stack when it is short. */

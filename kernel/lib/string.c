@@ -131,21 +131,48 @@ void *memmove(void *dst, const void *src, size_t n)
     return dst;
 }
 
+#define FILL_STEP 128 /* words */
+
+/* A store for each word, and two more instructions for each step; entered as copy_aligned_words. */
+static inline void fill_aligned_words(word *d, u64 v, size_t words)
+{
+    const word *end = d + words;
+    size_t odd = words % FILL_STEP;
+    u64 at;
+
+    d += odd;
+    __asm__ volatile(".option push\n"
+                     ".option norvc\n"
+                     "la %[at], 2f\n"
+                     "sub %[at], %[at], %[code]\n"
+                     "jr %[at]\n"
+                     "1: addi %[d], %[d], 128 * 8\n"
+                     ".set offset, -128 * 8\n"
+                     ".rept 128\n"
+                     "sd %[v], offset(%[d])\n"
+                     ".set offset, offset + 8\n"
+                     ".endr\n"
+                     "2: bltu %[d], %[end], 1b\n"
+                     ".option pop\n"
+                     : [d] "+r"(d), [at] "=&r"(at)
+                     : [v] "r"(v), [end] "r"(end), [code] "r"(odd * 4)
+                     : "memory");
+}
+
 void *memset(void *dst, int c, size_t n)
 {
     u8 *d = dst;
-    u64 v = (u8)c * 0x0101010101010101ull;
 
     if (n >= 2 * WORD) {
-        for (; !is_word_aligned(d); n--)
-            *d++ = (u8)c;
-        for (; n >= 8 * WORD; n -= 8 * WORD, d += 8 * WORD) {
-            word *w = (word *)d;
+        u64 v = (u8)c * 0x0101010101010101ull;
+        size_t words;
 
-            w[0] = v, w[1] = v, w[2] = v, w[3] = v, w[4] = v, w[5] = v, w[6] = v, w[7] = v;
-        }
-        for (; n >= WORD; n -= WORD, d += WORD)
-            *(word *)d = v;
+        for (; unlikely(!is_word_aligned(d)); n--)
+            *d++ = (u8)c;
+        words = n / WORD;
+        fill_aligned_words((word *)d, v, words);
+        d += words * WORD;
+        n -= words * WORD;
     }
     while (n-- > 0)
         *d++ = (u8)c;

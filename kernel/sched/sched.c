@@ -359,7 +359,7 @@ void schedule(void)
     struct thread *prev = current, *next;
     struct hart *hart = prev->hart;
 
-    ASSERT(prev->spinlocks_held == 0);
+    ASSERT(prev->spinlocks_held == 0 && (hart->readings & 1) == 0);
     account(hart, prev, time_ns());
     spin_lock(&hart->queue.lock);
     if (load_relaxed(&prev->flags) & THREAD_RESCHED)

@@ -21,18 +21,19 @@ struct hart {
     u64 sbi_id;        /* mhartid */
     struct thread *current_thread, *idle;
     struct runqueue queue;
-    struct space *space;          /* whose page table satp holds */
-    struct thread *fp_owner;      /* whose FP state the registers hold */
+    struct space *space;     /* whose page table satp holds */
+    struct thread *fp_owner; /* whose FP state the registers hold */
     u64 timer_deadline;
-    u64 idle_ns;                  /* time spent idle */
-    u64 user_ns;                  /* time in user mode; the rest is the kernel's */
+    u64 idle_ns; /* time spent idle */
+    u64 user_ns; /* time in user mode; the rest is the kernel's */
     u64 interrupts, switches, ticks;
-    u64 stack_generation;         /* arch/: of the kernel-stack map that this hart's TLB knows */
-    u64 run_start;                /* when current_thread began to run, or was last accounted */
-    bool is_idle;                 /* waits for an interrupt */
-    bool in_interrupt;            /* DEBUG */
-    struct thread *emigrant;      /* leaves this hart for another: enqueued there once it is off its stack */
-    struct timer_queue *timers;   /* sched/timer.c */
+    u64 stack_generation;       /* arch/: of the kernel-stack map that this hart's TLB knows */
+    u64 readings;               /* sched/reading.h */
+    u64 run_start;              /* when current_thread began to run, or was last accounted */
+    bool is_idle;               /* waits for an interrupt */
+    bool in_interrupt;          /* DEBUG */
+    struct thread *emigrant;    /* leaves this hart for another: enqueued there once it is off its stack */
+    struct timer_queue *timers; /* sched/timer.c */
 };
 
 extern struct hart harts[MAX_HARTS];

@@ -103,23 +103,35 @@ static void fill_stat(struct user_stat *st, const struct inode *inode)
     st->unused[0] = st->unused[1] = 0;
 }
 
-/* A buffer in one page is filled where it is. */
-static int give_stat(struct inode *inode, u64 user)
+/* Fills a buffer that lies in one page where it is, if nothing has to be done for that. Never sleeps. */
+static inline bool fill_stat_in_place(struct inode *inode, u64 user)
 {
-    struct user_stat st, *in_place = NULL;
+    struct user_stat *st;
     u64 flags;
 
-    if (unlikely(inode->ops->getattr != NULL))
+    if (unlikely(inode->ops->getattr != NULL || !IS_ALIGNED(user, sizeof(u64)) || !user_is_in_page(user, sizeof(*st))))
+        return false;
+    st = user_pin_write_present(user, &flags);
+    if (unlikely(st == NULL))
+        return false;
+    fill_stat(st, inode);
+    user_unpin(flags);
+    return true;
+}
+
+static noinline_fn int give_stat_slowly(struct inode *inode, u64 user)
+{
+    struct user_stat st;
+
+    if (inode->ops->getattr != NULL)
         inode->ops->getattr(inode);
-    if (likely(IS_ALIGNED(user, sizeof(u64)) && user_is_in_page(user, sizeof(st))))
-        in_place = user_pin_write(user, &flags);
-    if (likely(in_place != NULL)) {
-        fill_stat(in_place, inode);
-        user_unpin(flags);
-        return 0;
-    }
     fill_stat(&st, inode);
     return copy_to_user((void *)user, &st, sizeof(st));
+}
+
+static inline int give_stat(struct inode *inode, u64 user)
+{
+    return likely(fill_stat_in_place(inode, user)) ? 0 : give_stat_slowly(inode, user);
 }
 
 static int stat_descriptor(int fd, u64 user)
@@ -136,15 +148,32 @@ static int stat_descriptor(int fd, u64 user)
 
 DEFINE_SYSCALL(sys_fstat) { return stat_descriptor((int)a0, a1); }
 
+static noinline_fn int stat_path_slowly(int dirfd, u64 user_name, unsigned lookup, u64 user)
+{
+    struct path path;
+    int error = path_lookup_user(dirfd, (const char *)user_name, lookup, &path);
+
+    if (error != 0)
+        return error;
+    error = give_stat(path_inode(&path), user);
+    path_put(&path);
+    return error;
+}
+
 static int stat_path(int dirfd, u64 user_name, unsigned lookup, u64 user)
 {
     struct walk w;
     int error = walk_user(&w, dirfd, (const char *)user_name, lookup);
+    bool done = true;
 
-    if (likely(error == 0))
-        error = give_stat(path_inode(&w.path), user);
+    if (likely(error == 0)) {
+        if (likely(w.reading))
+            done = fill_stat_in_place(w.inode, user);
+        else
+            error = give_stat(path_inode(&w.path), user);
+    }
     walk_end(&w);
-    return error;
+    return likely(done) ? error : stat_path_slowly(dirfd, user_name, lookup, user);
 }
 
 #define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)

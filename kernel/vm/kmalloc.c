@@ -45,10 +45,10 @@ static struct size_class classes[] = {
     CLASS(816, 12), CLASS(1008, 13), CLASS(1360, 14), CLASS(2048, 15),
 };
 
-#define KEPT_OBJECTS 6
+#define KEPT_OBJECTS 7
 #define REFILL 3 /* how many it gets when it has run out */
 struct kept {
-    unsigned n;
+    u64 n;
     void *objects[KEPT_OBJECTS];
 };
 static struct kept kept[MAX_HARTS][ARRAY_SIZE(classes)];
@@ -57,19 +57,23 @@ static u64 large_pages;
 
 static struct slab_state *slab_of(struct page *page) { return (struct slab_state *)&page->private; }
 
-static struct size_class *class_for(size_t size)
+static u8 class_by_unit[LARGEST / UNIT + 1]; /* filled at first use; 0 = not yet, else class + 1 */
+
+static noinline_fn struct size_class *find_class(size_t size)
 {
-    static u8 by_unit[LARGEST / UNIT + 1]; /* filled at first use; 0 = not yet, else class + 1 */
-    u8 *entry = &by_unit[DIV_ROUND_UP(size, UNIT)];
+    u8 i = 0;
 
-    if (unlikely(*entry == 0)) {
-        u8 i = 0;
+    while (classes[i].size < size)
+        i++;
+    class_by_unit[DIV_ROUND_UP(size, UNIT)] = i + 1;
+    return &classes[i];
+}
 
-        while (classes[i].size < size)
-            i++;
-        *entry = i + 1;
-    }
-    return &classes[*entry - 1];
+static inline struct size_class *class_for(size_t size)
+{
+    u8 class = class_by_unit[DIV_ROUND_UP(size, UNIT)];
+
+    return likely(class != 0) ? &classes[class - 1] : find_class(size);
 }
 
 /* A page cut into free objects. */
@@ -103,7 +107,7 @@ static inline void *take_from(struct page *page, struct slab_state *slab)
 static inline struct kept *my_kept(const struct size_class *c) { return &kept[current->hart->id][c - classes]; }
 
 /* One, and a few more for this hart to keep. */
-static void *slab_alloc(struct size_class *c, unsigned alloc_flags)
+static noinline_fn void *slab_alloc(struct size_class *c, unsigned alloc_flags)
 {
     u64 flags = spin_lock_irqsave(&c->lock);
     struct slab_state *slab;
@@ -191,27 +195,31 @@ static unsigned order_for(size_t size)
     return order;
 }
 
-static void *allocate(size_t size, unsigned alloc_flags)
+static noinline_fn void *allocate_large(size_t size, unsigned alloc_flags)
 {
-    struct page *page;
-    unsigned order;
+    unsigned order = order_for(size);
+    struct page *page = page_alloc_order(order, alloc_flags);
 
-    if (unlikely(injected_failure(alloc_flags)))
-        return NULL;
-    if (likely(size <= LARGEST)) {
-        struct size_class *c = class_for(size);
-        void *object = take_kept(c);
-
-        return likely(object != NULL) ? object : slab_alloc(c, alloc_flags);
-    }
-    order = order_for(size);
-    page = page_alloc_order(order, alloc_flags);
     if (page == NULL)
         return NULL;
     page->flags = PG_KERNEL;
     page->private = order;
     atomic_add_relaxed(&large_pages, 1ul << order);
     return page_address(page);
+}
+
+static inline void *allocate(size_t size, unsigned alloc_flags)
+{
+    struct size_class *c;
+    void *object;
+
+    if (unlikely(injected_failure(alloc_flags)))
+        return NULL;
+    if (unlikely(size > LARGEST))
+        return allocate_large(size, alloc_flags);
+    c = class_for(size);
+    object = take_kept(c);
+    return likely(object != NULL) ? object : slab_alloc(c, alloc_flags);
 }
 
 void *kmalloc(size_t size) { return allocate(size, 0); }

@@ -115,6 +115,7 @@ static inline void *pin_user(u64 va, pte_t need, u64 *flags)
 
 void *user_pin_read(u64 va, u64 *flags) { return pin_user(va, NEED_READ, flags); }
 void *user_pin_write(u64 va, u64 *flags) { return pin_user(va, NEED_WRITE, flags); }
+void *user_pin_write_present(u64 va, u64 *flags) { return pin_present(va, NEED_WRITE, flags); }
 
 /* Moves N bytes to (TO_USER) or from user memory at VA: bytes not moved. */
 static inline_fn size_t move_slowly(u64 va, char *kernel, size_t n, bool to_user)

@@ -38,6 +38,7 @@ int cmpxchg_user_u32_nofault(u32 *user, u32 expected, u32 value, u32 *previous) 
  * are off until user_unpin: whoever takes the page away waits for that. */
 void *user_pin_read(u64 va, u64 *flags) must_check;
 void *user_pin_write(u64 va, u64 *flags) must_check;
+void *user_pin_write_present(u64 va, u64 *flags) must_check; /* also NULL if it would have to be made so first */
 static inline void user_unpin(u64 flags) { irq_restore(flags); }
 static inline bool user_is_in_page(u64 va, size_t n) { return (va & PAGE_MASK) + n <= PAGE_SIZE; }
 

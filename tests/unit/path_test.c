@@ -32,7 +32,7 @@ char *host_memory;
 static struct cred root_cred = {.refs = 1, .cap_effective = UINT64_MAX},
                    user_cred = {.refs = 1, .uid = 7, .euid = 7, .fsuid = 7, .gid = 7, .fsgid = 7};
 static struct rlimits limits;
-static struct thread thread = {.cred = &root_cred, .limits = &limits};
+static struct thread thread = {.cred = &root_cred, .limits = &limits, .hart = &harts[0]};
 struct thread *current = &thread;
 static struct shrinker *shrinkers[4];
 static unsigned n_shrinkers;
