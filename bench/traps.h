@@ -16,6 +16,7 @@
 
 static char *pool;
 static int pool_order[POOL];
+static char *pool_pages[POOL]; /* in that order */
 static char *previous_page;
 static int trapped_pages;
 
@@ -56,6 +57,8 @@ static void new_pool(void)
     pool = map_small(POOL, RW);
     store_all(pool, POOL);
     shuffle(pool_order, POOL);
+    for (int i = 0; i < POOL; i++)
+        pool_pages[i] = pool + pool_order[i] * PAGE;
 }
 
 static void drop_pool(void)
@@ -67,7 +70,7 @@ static void drop_pool(void)
 static void load_pool(void)
 {
     for (int i = 0; i < POOL; i++)
-        (void)*(volatile char *)(pool + pool_order[i] * PAGE);
+        (void)*(volatile char *)pool_pages[i];
 }
 
 static double trap_by(int write)

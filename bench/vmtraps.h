@@ -9,103 +9,112 @@
 
 #include "libvm/include/quire/vmtrap.h"
 
-typedef uint64_t trap_function(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc);
-extern char trap_entry[];
+/* NAME(area, address, cause, pc), which returns what the resume gets; NAME_entry is where the kernel enters. */
 #ifdef __riscv
-__asm__(".pushsection .text\n"
-        "trap_entry:\n"
-        "    ld t0, 920(a0)\n"
-        "    jalr t0\n"
-        "    li a7, 1025\n"
-        "    ecall\n"
-        "    ebreak\n"
-        ".popsection\n");
+#define TRAP_STUB(name)                              \
+    __asm__(".pushsection .text\n" #name "_entry:\n" \
+            "    call " #name "\n"                   \
+            "    li a7, 1025\n"                      \
+            "    ecall\n"                            \
+            "    ebreak\n"                           \
+            ".popsection\n")
+#else
+#define TRAP_STUB(name) __asm__(".pushsection .text\n" #name "_entry:\n.popsection\n")
 #endif
+#define TRAP_HANDLER(name)                                                                                  \
+    extern char name##_entry[];                                                                             \
+    TRAP_STUB(name);                                                                                        \
+    __attribute__((used)) static uint64_t name(struct vmtrap_area *area, uintptr_t address, uint64_t cause, \
+                                               uintptr_t pc)
 
 static struct vmtrap_area trap_area __attribute__((aligned(VMTRAP_AREA_SIZE)));
 static char trap_stack[16384] __attribute__((aligned(16)));
-static uint64_t traps_seen;
 
 /* False: this kernel has no user traps. */
-static int trap_with(trap_function *function, char *at, size_t pages)
+static int trap_with(char *entry, char *at, size_t pages)
 {
-    trap_area.program[0] = (uintptr_t)function;
-    return syscall(VMTRAP_REGISTER, &trap_area, trap_entry, trap_stack + sizeof(trap_stack), 0) == 0 &&
+    return syscall(VMTRAP_REGISTER, &trap_area, entry, trap_stack + sizeof(trap_stack), 0) == 0 &&
            syscall(VMTRAP_ARM, at, pages * PAGE, VMTRAP_FAULTS) == 0;
 }
 
-static uint64_t trap_step_over(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+TRAP_HANDLER(trap_step_over)
 {
     (void)address, (void)cause;
     area->pc = pc + 4;
     return 0;
 }
 
-static uint64_t trap_open(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+TRAP_HANDLER(trap_open)
 {
-    (void)cause, (void)pc;
-    traps_seen++;
-    area->ranges[0] = (struct vmtrap_range){address & -PAGE, PAGE, RW};
-    return 1;
+    (void)area, (void)cause, (void)pc;
+    return VMTRAP_PAGE(address & -PAGE, RW);
 }
 
-static uint64_t trap_close_previous_open_this(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
+static uint64_t *const traps_seen = &trap_area.program[0];
+
+TRAP_HANDLER(trap_count_and_open)
+{
+    (void)cause, (void)pc;
+    area->program[0]++;
+    return VMTRAP_PAGE(address & -PAGE, RW);
+}
+
+TRAP_HANDLER(trap_close_previous_open_this)
 {
     char *page = (char *)(address & -PAGE);
 
     (void)cause, (void)pc;
-    traps_seen++;
+    area->program[0]++;
     area->ranges[0] = (struct vmtrap_range){(uintptr_t)previous_page, PAGE, PROT_NONE};
     area->ranges[1] = (struct vmtrap_range){(uintptr_t)page, PAGE, RW};
     previous_page = page;
     return 2;
 }
 
-static double vmtrap_by(int write)
-{
-    char *at = map_pages(1, write ? PROT_READ : PROT_NONE);
-    double result = NONE;
-
-    if (trap_with(trap_step_over, at, 1)) {
-        if (write)
-            (void)*(volatile char *)at;
-        result = TIMES(9, 200, {
-            if (write)
-                __asm__ volatile(".option push\n.option norvc\nsb zero, 0(%0)\n.option pop" ::"r"(at) : "memory");
-            else
-                __asm__ volatile(".option push\n.option norvc\nlb t0, 0(%0)\n.option pop" ::"r"(at) : "t0", "memory");
-        });
-    }
-    unmap_pages(at, 1);
-    return result;
-}
+/* One access by INSTRUCTION, which is four bytes long, for each trap. */
+#define TRAP_BY(instruction, before, prot)                                                                         \
+    __extension__({                                                                                                \
+        char *at = map_pages(1, prot);                                                                             \
+        double result_ = NONE;                                                                                     \
+        if (trap_with(trap_step_over_entry, at, 1)) {                                                              \
+            before;                                                                                                \
+            result_ = TIMES(9, 200,                                                                                \
+                            __asm__ volatile(".option push\n.option norvc\n" instruction "\n.option pop" ::"r"(at) \
+                                             : "t0", "memory"));                                                   \
+        }                                                                                                          \
+        unmap_pages(at, 1);                                                                                        \
+        result_;                                                                                                   \
+    })
 
 MEASURE(vmtrap_only, "trap", "user trap: load from a no-access page, handler steps over it, resume")
 {
-    return vmtrap_by(0);
+    return TRAP_BY("lb t0, 0(%0)", {}, PROT_NONE);
 }
 
-MEASURE(vmtrap_only_write, "trap", "the same, a store to a read-only page") { return vmtrap_by(1); }
+MEASURE(vmtrap_only_write, "trap", "the same, a store to a read-only page")
+{
+    return TRAP_BY("sb zero, 0(%0)", (void)*(volatile char *)at, PROT_READ);
+}
 
 /* Appel & Li's measures: BEFORE each pass over the pool. */
-static double pool_by_traps(trap_function *function, int (*before)(void))
+static double pool_by_traps(char *entry, int (*before)(void))
 {
     double result = NONE;
 
     new_pool();
-    if (trap_with(function, pool, POOL)) {
+    if (trap_with(entry, pool, POOL)) {
         mprotect(pool, POOL * PAGE, PROT_NONE);
         previous_page = pool + pool_order[POOL - 1] * PAGE;
-        if (function == trap_close_previous_open_this)
+        if (entry == trap_close_previous_open_this_entry)
             mprotect(previous_page, PAGE, RW);
-        traps_seen = 0;
+        *traps_seen = 0;
         result = REPEAT(15, POOL, {},
                         {
                             must(before() == 0, "protect");
                             load_pool();
                         },
                         {});
-        must(traps_seen == 16 * POOL, "each page traps");
+        must(*traps_seen == 16 * POOL, "each page traps");
     }
     drop_pool();
     return result;
@@ -125,7 +134,7 @@ MEASURE(vmtrap_unprot, "trap", "user trap: load from a no-access page, opened by
     double result = NONE;
 
     new_pool();
-    if (trap_with(trap_open, pool, POOL))
+    if (trap_with(trap_open_entry, pool, POOL))
         result = REPEAT(15, POOL, mprotect(pool, POOL * PAGE, PROT_NONE), load_pool(), {});
     drop_pool();
     return result;
@@ -133,12 +142,12 @@ MEASURE(vmtrap_unprot, "trap", "user trap: load from a no-access page, opened by
 
 MEASURE(appel1_vm, "trap", "Appel & Li prot1 + trap + unprot by user traps, random page of 100")
 {
-    return pool_by_traps(trap_close_previous_open_this, do_nothing);
+    return pool_by_traps(trap_close_previous_open_this_entry, do_nothing);
 }
 
 MEASURE(appel2_vm, "page", "Appel & Li prot100 + 100 x (trap + unprot) by user traps, per page")
 {
-    return pool_by_traps(trap_open, protect_pool);
+    return pool_by_traps(trap_count_and_open_entry, protect_pool);
 }
 
 static void vmtrap_dirty_round(struct vmtrap_range *found)
@@ -173,9 +182,9 @@ MEASURE(vmtrap_log, "page", "first store to each of 100 read-only pages, logged 
     long number = syscall(VMTRAP_LOG, 0, &log.ring, 128);
 
     new_pool();
-    if (number > 0 && trap_with(trap_open, pool, POOL)) {
+    if (number > 0 && trap_with(trap_count_and_open_entry, pool, POOL)) {
         must(syscall(VMTRAP_ARM, pool, POOL * PAGE, VMTRAP_FAULTS | VMTRAP_LOGGED(number)) == 0, "arm");
-        traps_seen = 0;
+        *traps_seen = 0;
         result = REPEAT(
             15, POOL,
             {
@@ -184,9 +193,9 @@ MEASURE(vmtrap_log, "page", "first store to each of 100 read-only pages, logged 
             },
             {
                 for (int i = 0; i < POOL; i++)
-                    *(volatile char *)(pool + pool_order[i] * PAGE) = 1;
+                    *(volatile char *)pool_pages[i] = 1;
             },
-            must(log.ring.head - log.ring.tail == POOL && traps_seen == 0, "each page is logged"));
+            must(log.ring.head - log.ring.tail == POOL && *traps_seen == 0, "each page is logged"));
     }
     drop_pool();
     return result;

@@ -85,12 +85,16 @@ bool vmtrap_enter(struct regs *regs, enum fault_access access)
     return true;
 }
 
-/* The ranges in the area. -errno: those before the one that failed are done. */
+/* The changes that a resume of N asks for. -errno: those before the one that failed are done. */
 static int protect(u64 area, u64 n)
 {
     struct vmtrap_range ranges[VMTRAP_RANGES];
     u64 at = area + offsetof(struct vmtrap_area, ranges), done;
 
+    if (n >= PAGE_SIZE) {
+        ranges[0] = (struct vmtrap_range){ALIGN_DOWN(n, PAGE_SIZE), PAGE_SIZE, n & PAGE_MASK};
+        return space_protect_ranges(current->space, ranges, 1, &done);
+    }
     if (n > VMTRAP_RANGES)
         return -EINVAL;
     if (copy_from_user(ranges, (const void *)at, n * sizeof(*ranges)) != 0)
@@ -123,7 +127,7 @@ void vmtrap_save_fp(void)
     if (copy_to_user((void *)(area + offsetof(struct vmtrap_area, f)), &fp, sizeof(fp)) != 0)
         return; /* the area is gone, and the handler with it */
     trap->fp_saved = true;
-    trap->generation = 0; /* the resume is a long one */
+    arch_trap_forget(trap); /* the resume is a long one */
 }
 
 static int restore_fp(struct trap_state *trap)

@@ -12,7 +12,7 @@
 #include "sched/order.h"
 
 struct spinlock {
-    u32 locked; /* 0, or 1. DEBUG: the holder's hart + 1, and from bit 16 on the number of its class (order.h) */
+    u32 locked; /* 0, or something else. DEBUG: the holder's hart + 1, and from bit 16 on the number of its class (order.h) */
 };
 
 #define SPINLOCK_INIT {0}

@@ -114,6 +114,7 @@ int thread_init(struct thread *t, const char *name)
     t->kernel_sp = kernel_stack_top(stack);
     t->hart = this_hart();
     t->state = THREAD_SLEEPING; /* until thread_start */
+    arch_trap_forget(&t->trap);
     list_init(&t->run_link);
     t->hart_mask = UINT64_MAX;
     copy_string(t->name, name, sizeof(t->name));

@@ -5,23 +5,33 @@
 
 #include "lib/types.h"
 
+struct page;
 struct trap_hint;
 struct vmtrap_area;
-struct trap_log_state {      /* the log of stores that was used last, vm/vmtrap_log.c; of generation `noted`, too */
-    u32 number, entries;     /* number 0: none */
-    u64 user_entries;        /* where they begin */
-    u64 *ring;               /* head and tail, by the kernel's address, as long as ... */
-    const u64 *ring_pte;     /* this entry is */
-    u64 ring_entry;          /* ... this */
-    u64 slots_page;          /* the same of one page with entries: its user address, */
-    u64 *slots;              /* the kernel's, */
-    const u64 *slots_pte;    /* and its entry */
+struct trap_log_state {   /* the log of stores that was used last, vm/vmtrap_log.c; of generation `noted`, too */
+    const u64 *ring_pte;  /* as long as this entry is */
+    u64 ring_entry;       /* ... this, */
+    u64 *ring;            /* head and tail are here, by the kernel's address */
+    u32 mask, number;     /* entries - 1, a power of two less one; number 0: none */
+    u64 user_entries;     /* where they begin */
+    u64 slots_page;       /* the same of one page with entries: its user address, */
+    u64 *slots;           /* the kernel's, */
+    const u64 *slots_pte; /* and its entry */
     u64 slots_entry;
+    bool in_one_page; /* all of the ring */
+};
+
+/* Where entry.S goes with a trap of user mode that is no call. */
+enum trap_way {
+    TRAP_WAY_LONG,
+    TRAP_WAY_FAULTS, /* looks whether it is the handler's */
+    TRAP_WAY_STORES, /* looks whether it is a store for the log, then that */
+    TRAP_WAYS,
 };
 
 struct trap_state {
     u64 generation;                /* 0: of what follows up to `area`, nothing is known */
-    const u64 *current_generation; /* the space's */
+    const u64 *current_generation; /* the space's; never NULL */
     const u64 *area_pte;           /* the page-table entry of the save area */
     u64 area_entry;                /* ... and what it was */
     struct vmtrap_area *area;      /* the kernel's address */
@@ -29,11 +39,15 @@ struct trap_state {
     u64 user_area;                 /* 0: the thread has no handler */
     u64 entry, stack;              /* of the handler */
     u64 status;                    /* FS of sstatus before the handler, while that is off and the hart has the state */
-    u64 noted;
+    u64 way;                       /* an enum trap_way's address */
+    u64 fault_sum, store_sum;      /* generation and cause in one: entry.S tells */
+    const struct page *pages;      /* page_array, at hand; */
+    u64 alone;                     /* refs_and_flags of pages that are; */
+    u64 asid;                      /* the space's */
     struct trap_log_state log;
-    unsigned asid;                 /* the space's */
-    bool must_flush;               /* harts may have too much in their TLBs: before user mode goes on */
-    bool fp_saved;                 /* the area has the interrupted code's floating point */
+    u64 noted;
+    bool must_flush; /* harts may have too much in their TLBs: before user mode goes on */
+    bool fp_saved;   /* the area has the interrupted code's floating point */
 };
 
 #endif

@@ -115,9 +115,10 @@ static inline void page_put(struct page *p)
 void page_put_many(struct page **pages, unsigned n);
 
 /* A private page to which nobody but one entry refers, and nothing more is to be said about it. */
+#define PAGE_ALONE ((u64)PG_ANON << 32 | 1)
 static inline bool page_is_alone(const struct page *p)
 {
-    return load_relaxed(&p->refs_and_flags) == ((u64)PG_ANON << 32 | 1);
+    return load_relaxed(&p->refs_and_flags) == PAGE_ALONE;
 }
 
 /* P, fresh, becomes a private page of user memory; page_free ends that. */

@@ -106,12 +106,13 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address
 /* ---- remembered leaves ---- */
 
 static u64 leaf_generations;
+#define GENERATION_STEP 16 /* room for a trap's cause: entry.S */
 
 void pt_forget_leaves(struct space *s)
 {
     for (unsigned i = 0; i < LEAF_HINTS; i++)
         store_release(&s->leaves[i], NULL);
-    store_release(&s->leaf_generation, atomic_add_relaxed(&leaf_generations, 1));
+    store_release(&s->leaf_generation, atomic_add_relaxed(&leaf_generations, GENERATION_STEP));
 }
 
 /* ---- tables shared since a fork ---- */

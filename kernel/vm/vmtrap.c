@@ -29,6 +29,7 @@ int vmtrap_set(u64 area, u64 entry, u64 stack)
     if (hints == NULL)
         return -ENOMEM;
     current->trap = (struct trap_state){.hints = hints, .user_area = area, .entry = entry, .stack = stack};
+    arch_trap_forget(&current->trap);
     return 0;
 }
 
@@ -36,6 +37,7 @@ void vmtrap_drop(struct thread *t)
 {
     kfree(t->trap.hints);
     t->trap = (struct trap_state){.hints = NULL};
+    arch_trap_forget(&t->trap);
 }
 
 void vmtrap_inherit(struct thread *child)
@@ -44,6 +46,7 @@ void vmtrap_inherit(struct thread *child)
 
     child->trap = (struct trap_state){
         .user_area = own->user_area, .entry = own->entry, .stack = own->stack, .fp_saved = own->fp_saved};
+    arch_trap_forget(&child->trap);
 }
 
 /* ---- what is forbidden ---- */
@@ -79,7 +82,7 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
         if (trap->hints == NULL)
             return;
         memset(trap->hints, 0, TRAP_HINTS * sizeof(*trap->hints));
-        trap->generation = 0;
+        arch_trap_forget(trap);
         trap->log.number = 0;
         trap->noted = generation;
     }
@@ -87,16 +90,17 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
     hint->start = start;
     hint->length = MIN(v->end, span + level_size(1)) - start;
     hint->entries = (u64 *)page_address(table) + pt_index(start, 0);
-    hint->absent = pte_mark(v->prot);
+    hint->absent = (u32)pte_mark(v->prot);
     hint->log = v->trap >> TRAP_LOG_SHIFT;
-    hint->faults = v->trap & VMTRAP_FAULTS;
-    hint->table = NULL;
+    hint->plain_length = 0;
     if (vma_is_plain(s, v) && !(table->flags & PG_HUGE)) {
         if (!(load_relaxed(&v->flags) & VMA_MARKED))
             atomic_or(&v->flags, VMA_MARKED);
-        hint->table = table;
-        hint->store = vma_store_bits(v);
+        hint->plain_length = hint->length;
+        hint->lock = &table->table_lock;
+        hint->open = pte_bits(PROT_READ | PROT_WRITE) | vma_store_bits(v);
     }
+    vmtrap_hint_log(trap, hint);
 }
 
 enum trap_kind vmtrap_look(struct space *s, u64 address, enum fault_access access, struct trap_log *log)
@@ -172,7 +176,7 @@ void vmtrap_note_area(struct space *s, void *area)
 
     if (trap->noted != generation || trap->fp_saved) /* then the resume is a long one */
         return;
-    trap->generation = 0;
+    arch_trap_forget(trap);
     pte = pt_find(s, trap->user_area, &table);
     if (pte == NULL)
         return;
@@ -184,7 +188,10 @@ void vmtrap_note_area(struct space *s, void *area)
         return;
     trap->current_generation = &s->leaf_generation;
     trap->asid = s->asid;
-    trap->generation = generation;
+    trap->pages = page_array;
+    trap->alone = PAGE_ALONE;
+    arch_trap_take(trap, generation,
+                   trap->log.number != 0 && trap->log.in_one_page ? TRAP_WAY_STORES : TRAP_WAY_FAULTS);
 }
 
 static bool is_open_log(const struct space *s, u64 log)

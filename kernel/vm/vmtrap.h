@@ -33,18 +33,30 @@ struct trap_log { /* of stores to logged pages: vm/vmtrap_log.c */
 
 #define TRAP_HINTS 32u
 struct trap_hint {
-    u64 start, length;  /* bytes; START is not 0 */
-    u64 *entries;       /* that of START */
-    u64 absent;         /* what stands for an entry that is 0 */
-    struct page *table; /* its lock is for changes; NULL: they take the long way (vm/vmtrap_quick.c) */
-    u64 store;          /* what an entry gets with W */
-    u32 log, faults;    /* of vma->trap */
-    u64 unused;
+    u64 start, length; /* bytes; START is not 0 */
+    u64 *entries;      /* that of START */
+    u64 plain_length;  /* LENGTH; 0: changes take the long way (vm/vmtrap_quick.c) */
+    u64 log_length;    /* the same, 0: stores need not be those of the log that the thread remembers */
+    u32 *lock;         /* of the entries' table, for changes */
+    u64 open;          /* what an entry gets with PROT_READ | PROT_WRITE, W too */
+    u32 absent;        /* what stands for an entry that is 0 */
+    u32 log;           /* of vma->trap */
 };
 static_assert(sizeof(struct trap_hint) == 64 && offsetof(struct trap_hint, length) == 8 &&
-                  offsetof(struct trap_hint, entries) == 16 && offsetof(struct trap_hint, absent) == 24 &&
-                  offsetof(struct trap_hint, log) == 48,
+                  offsetof(struct trap_hint, entries) == 16 && offsetof(struct trap_hint, plain_length) == 24 &&
+                  offsetof(struct trap_hint, log_length) == 32 && offsetof(struct trap_hint, lock) == 40 &&
+                  offsetof(struct trap_hint, open) == 48 && offsetof(struct trap_hint, absent) == 56 &&
+                  offsetof(struct trap_hint, log) == 60,
               "entry.S knows this");
+/* HINT is new, or the log. */
+static inline void vmtrap_hint_log(const struct trap_state *trap, struct trap_hint *hint)
+{
+    hint->log_length = hint->log != 0 && hint->log == trap->log.number ? hint->plain_length : 0;
+}
+static inline struct page *trap_hint_table(const struct trap_hint *hint)
+{
+    return container_of(hint->lock, struct page, table_lock);
+}
 
 /* What a forbidden access of the current thread in user mode is. */
 enum trap_kind {
@@ -76,8 +88,8 @@ void vmtrap_drop(struct thread *t);
 /* CHILD, which has not run, has a copy of the current thread's memory, and of its handler. */
 void vmtrap_inherit(struct thread *child);
 
-/* The N ranges of AREA, if all are plain single pages that the current thread remembers. False: some may be done, and
- * vmtrap_flush may be due.
+/* The changes that a resume of N asks for, if all are of plain single pages that the current thread remembers. False:
+ * some may be done, and vmtrap_flush may be due.
  * => what is remembered is right; interrupts off */
 bool vmtrap_protect_quickly(const struct vmtrap_area *area, u64 n);
 

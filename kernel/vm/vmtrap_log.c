@@ -101,6 +101,7 @@ static void note_log(struct space *s, const struct trap_log *log, u64 entry)
 {
     struct trap_log_state *l = &current->trap.log;
     u64 flags = irq_save(), generation = load_acquire(&s->leaf_generation);
+    u32 number = l->number;
 
     l->number = 0;
     if (current->trap.noted == generation && note_page(s, log->ring, &l->ring_pte, &l->ring_entry, &l->ring) &&
@@ -108,9 +109,12 @@ static void note_log(struct space *s, const struct trap_log *log, u64 entry)
         l->ring = (u64 *)((char *)l->ring + (log->ring & PAGE_MASK));
         l->slots_page = ALIGN_DOWN(entry, PAGE_SIZE);
         l->user_entries = log->ring + sizeof(struct vmtrap_log);
-        l->entries = log->entries;
+        l->mask = log->entries - 1;
         l->number = log->number;
+        l->in_one_page = (log->ring & PAGE_MASK) + VMTRAP_LOG_SIZE(log->entries) <= PAGE_SIZE;
     }
+    for (unsigned i = 0; number != l->number && i < TRAP_HINTS && current->trap.hints != NULL; i++)
+        vmtrap_hint_log(&current->trap, &current->trap.hints[i]);
     irq_restore(flags);
 }
 

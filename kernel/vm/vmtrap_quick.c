@@ -39,7 +39,7 @@ static inline_fn pte_t *find(const struct trap_state *trap, u64 start, u64 lengt
     u64 at = start - hint->start;
 
     *found = hint;
-    if (unlikely(length != PAGE_SIZE || (start & PAGE_MASK) != 0 || at >= hint->length || hint->table == NULL))
+    if (unlikely(length != PAGE_SIZE || (start & PAGE_MASK) != 0 || at >= hint->plain_length))
         return NULL;
     return (pte_t *)((char *)hint->entries + (at >> (PAGE_SHIFT - 3)));
 }
@@ -54,20 +54,22 @@ static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u
 {
     struct trap_hint *hint;
     pte_t *pte = find(trap, start, length, &hint), old, new, gone = 0;
+    struct page *table;
     bool done = false;
 
     if (pte == NULL || prot > (PROT_READ | PROT_WRITE) || prot_effective((unsigned)prot) != prot)
         return false;
-    table_lock(hint->table);
+    table = trap_hint_table(hint);
+    table_lock(table);
     old = *pte;
-    if (is_still_so(trap) && plain_entry(old, (unsigned)prot, hint->absent, hint->store, &new)) {
+    if (is_still_so(trap) && plain_entry(old, (unsigned)prot, hint->absent, hint->open, &new)) {
         gone = old & ~new &PTE_PERMITS;
         if (gone == 0 || tlb_is_alone(current->space))
-            done = plain_replace(hint->table, pte, old, new);
+            done = plain_replace(table, pte, old, new);
     }
-    table_unlock(hint->table);
+    table_unlock(table);
     if (!done || gone == 0) {
-        arch_flush_tlb_page(start, trap->asid);
+        arch_flush_tlb_page(start, (unsigned)trap->asid);
         return done;
     }
     trap->must_flush = !tlb_flush_alone(current->space, start);
@@ -81,38 +83,44 @@ static inline_fn pte_t plain_change(pte_t e, u64 prot, const struct trap_hint *h
     if (likely(prot == (PROT_READ | PROT_WRITE))) {
         bool is_plain = has_page_without_w(e) && page_is_alone(pte_page(e));
 
-        return likely(is_plain) ? (e & PTE_KEEPS) | pte_bits(PROT_READ | PROT_WRITE) | hint->store : 0;
+        return likely(is_plain) ? (e & PTE_KEEPS) | hint->open : 0;
     }
     if (prot > PROT_READ || machine.harts != 1 || (e & (PTE_V | PTE_D | PTE_UFFD_WP)) != (PTE_V | PTE_D))
         return 0;
     return (e & PTE_KEEPS) | (prot == PROT_NONE ? PTE_RESIDENT : pte_bits(PROT_READ));
 }
 
-static inline_fn bool change_quickly(struct trap_state *trap, const struct vmtrap_range *r)
+static inline_fn bool change_quickly(struct trap_state *trap, u64 start, u64 length, u64 prot)
 {
-    u64 start = load_relaxed(&r->start), length = load_relaxed(&r->length), prot = load_relaxed(&r->prot);
     struct trap_hint *hint;
     pte_t *pte = find(trap, start, length, &hint), new;
 
     if (unlikely(pte == NULL))
         return false;
-    if (unlikely(!spin_trylock((struct spinlock *)&hint->table->table_lock)))
+    if (unlikely(!spin_trylock((struct spinlock *)hint->lock)))
         return change(trap, start, length, prot);
     new = plain_change(*pte, prot, hint);
     if (unlikely(new == 0 || !is_still_so(trap))) {
-        table_unlock(hint->table);
+        spin_unlock((struct spinlock *)hint->lock);
         return change(trap, start, length, prot);
     }
     store_relaxed(pte, new);
-    table_unlock(hint->table);
-    arch_flush_tlb_page(start, trap->asid);
+    spin_unlock((struct spinlock *)hint->lock);
+    arch_flush_tlb_page(start, (unsigned)trap->asid);
     return true;
 }
 
-static noinline_fn bool protect_more(struct trap_state *trap, const struct vmtrap_area *area, u64 n)
+static inline_fn bool change_range(struct trap_state *trap, const struct vmtrap_range *r)
 {
+    return change_quickly(trap, load_relaxed(&r->start), load_relaxed(&r->length), load_relaxed(&r->prot));
+}
+
+static noinline_fn bool change_more(struct trap_state *trap, const struct vmtrap_area *area, u64 n)
+{
+    if (n > VMTRAP_RANGES)
+        return change_quickly(trap, ALIGN_DOWN(n, PAGE_SIZE), PAGE_SIZE, n & PAGE_MASK);
     for (u64 i = 0; i < n; i++)
-        if (n > VMTRAP_RANGES || !change_quickly(trap, &area->ranges[i]))
+        if (!change_range(trap, &area->ranges[i]))
             return false;
     return true;
 }
@@ -121,7 +129,7 @@ bool vmtrap_protect_quickly(const struct vmtrap_area *area, u64 n)
 {
     struct trap_state *trap = &current->trap;
 
-    return likely(n == 1) ? change_quickly(trap, &area->ranges[0]) : protect_more(trap, area, n);
+    return likely(n == 1) ? change_range(trap, &area->ranges[0]) : change_more(trap, area, n);
 }
 
 void vmtrap_flush(void)

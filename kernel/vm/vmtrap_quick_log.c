@@ -20,9 +20,9 @@ static inline_fn u64 *find_place(const struct trap_log_state *log, u32 *place)
         return NULL;
     both = load_acquire(log->ring);
     *place = (u32)both;
-    if (unlikely(*place - (u32)(both >> 32) >= log->entries))
+    if (unlikely(*place - (u32)(both >> 32) > log->mask))
         return NULL;
-    entry = log->user_entries + (*place & (log->entries - 1)) * sizeof(u64);
+    entry = log->user_entries + (*place & log->mask) * sizeof(u64);
     if (unlikely(entry - log->slots_page >= PAGE_SIZE || load_relaxed(log->slots_pte) != log->slots_entry))
         return NULL;
     return (u64 *)((char *)log->slots + (entry - log->slots_page));
@@ -37,21 +37,21 @@ u64 vmtrap_log_quickly(const struct trap_hint *hint, u64 address, u64 e)
     u64 *to, done = 0;
     u32 place;
 
-    if (unlikely((e & (wanted | without)) != wanted || hint->log != log->number || hint->table == NULL))
+    if (unlikely((e & (wanted | without)) != wanted || hint->log_length == 0))
         return 0;
     to = find_place(log, &place);
-    if (unlikely(to == NULL || !spin_trylock((struct spinlock *)&hint->table->table_lock)))
+    if (unlikely(to == NULL || !spin_trylock((struct spinlock *)hint->lock)))
         return 0;
     if (likely(load_relaxed(pte) == e && load_relaxed(trap->current_generation) == trap->generation &&
                page_is_alone(pte_page(e)) &&
                __atomic_compare_exchange_n((u32 *)log->ring, &place, place + 1, false, __ATOMIC_RELAXED,
                                            __ATOMIC_RELAXED))) {
         store_relaxed(to, ALIGN_DOWN(address, PAGE_SIZE));
-        store_relaxed(pte, e | PTE_SOFT_W | PTE_W | hint->store);
+        store_relaxed(pte, e | hint->open);
         done = 1;
     }
-    table_unlock(hint->table);
-    arch_flush_tlb_page(address, trap->asid);
+    spin_unlock((struct spinlock *)hint->lock);
+    arch_flush_tlb_page(address, (unsigned)trap->asid);
     return done;
 }
 #else

@@ -35,6 +35,12 @@ static uint64_t open_by_resume(struct vmtrap_area *area, uintptr_t address, uint
     return resume_with(area, (void *)page_of(address), PAGE, cause == VMTRAP_LOAD ? PROT_READ : RW);
 }
 
+static uint64_t open_page(struct vmtrap_area *area UNUSED, uintptr_t address, uint64_t cause, uintptr_t pc)
+{
+    note(address, cause, pc);
+    return VMTRAP_PAGE(page_of(address), cause == VMTRAP_LOAD ? PROT_READ : RW);
+}
+
 static uint64_t skip_it(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
 {
     note(address, cause, pc);
@@ -523,6 +529,59 @@ static void of_the_kernel(void)
     drop_pool();
 }
 
+/* ---- one page by its address alone ---- */
+
+static void store_to_all(char *at, const char *what)
+{
+    trap_register(open_page);
+    NEED(trap_arm(at, PAGES * PAGE));
+    for (int round = 0; round < 3; round++) {
+        seen.count = 0;
+        mprotect(at, PAGES * PAGE, round == 1 ? PROT_READ : PROT_NONE);
+        for (int i = 0; i < PAGES; i++)
+            store(at + i * PAGE, (char)(i + round));
+        IS(seen.count, PAGES, "pages of %s are opened one by one (round %d)", what, round);
+    }
+    for (int i = 0; i < PAGES; i++)
+        seen.count -= load(at + i * PAGE) == i + 2;
+    IS(seen.count, 0, "and hold what was stored");
+    trap_unregister();
+}
+
+static void by_page(void)
+{
+    char *at = anon(PAGES * PAGE, RW), *span = anon(4UL << 20, RW);
+    char *huge = (char *)(((uintptr_t)span + (2UL << 20) - 1) & -(2UL << 20));
+    int fd = (int)NEED(memfd_create("pages", 0)), status = -1;
+    pid_t child;
+
+    store_to_all(at, "fresh memory");
+    memset(at, 1, PAGES * PAGE);
+    child = fork();
+    if (child == 0) {
+        store_to_all(at, "memory shared with the parent");
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    IS(load(at + PAGE), 1, "what a child stored is its own");
+    child = fork();
+    if (child == 0)
+        _exit(pause());
+    store_to_all(at, "memory shared with a child");
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    munmap(at, PAGES * PAGE);
+    madvise(huge, 2UL << 20, MADV_HUGEPAGE);
+    memset(huge, 1, 2UL << 20);
+    store_to_all(huge, "a huge page");
+    munmap(span, 4UL << 20);
+    NEED(ftruncate(fd, PAGES * PAGE));
+    at = mmap(NULL, PAGES * PAGE, RW, MAP_SHARED, fd, 0);
+    store_to_all(at, "a file");
+    munmap(at, PAGES * PAGE);
+    close(fd);
+}
+
 /* ---- signals ---- */
 
 static volatile int signals_in_handler;
@@ -564,6 +623,11 @@ static void errors(void)
     FAILS(syscall(VMTRAP_ARM, at, -PAGE, VMTRAP_FAULTS), EINVAL, "and ends");
     FAILS(syscall(VMTRAP_ARM, at, PAGE, 99), EINVAL, "for something that is known");
     FAILS(syscall(VMTRAP_ARM, at, 4 * PAGE, VMTRAP_FAULTS), ENOMEM, "and is mapped");
+    trap_register(open_page);
+    FAILS(syscall(VMTRAP_RESUME, VMTRAP_RANGES + 1), EINVAL, "a resume has so many ranges");
+    FAILS(syscall(VMTRAP_RESUME, VMTRAP_PAGE(at, 16)), EINVAL, "or a page with a protection");
+    FAILS(syscall(VMTRAP_RESUME, VMTRAP_PAGE(at + 2 * PAGE, RW)), ENOMEM, "that is mapped");
+    FAILS(syscall(VMTRAP_RESUME, VMTRAP_PAGE(-PAGE, RW)), ENOMEM, "and the program's");
     trap_unregister();
     FAILS(syscall(VMTRAP_RESUME, 0), EINVAL, "who has no handler cannot resume");
     IS(syscall(VMTRAP_PROTECT, ranges, 3), 1, "ranges are protected until one fails");
@@ -579,6 +643,7 @@ static void vmtrap_test(void)
 {
     delivered(open_it, "mprotect");
     delivered(open_by_resume, "resume");
+    delivered(open_page, "resume with a page");
     trap_register(make_executable);
     IS(run_page(), 42, "a fetch from a page without X enters the handler");
     IS(seen.cause, VMTRAP_FETCH, "with its cause");
@@ -591,6 +656,7 @@ static void vmtrap_test(void)
     not_delivered();
     filled_as_ever();
     of_the_kernel();
+    by_page();
     signals();
     errors();
 }

@@ -7,6 +7,7 @@
 
 #include "arch/riscv/regs.h"
 #include "lib/types.h"
+#include "sched/trap_state.h"
 
 struct thread;
 struct hart;
@@ -128,6 +129,10 @@ void arch_fp_take(const struct fp_state *from);
  * there again. entry.S does the same by itself. */
 void arch_fp_withhold(void);
 void arch_fp_release(void);
+/* What TRAP remembers is of GENERATION, and traps of its thread's user mode take WAY from now on; or, nothing is
+ * remembered. */
+void arch_trap_take(struct trap_state *trap, u64 generation, enum trap_way way);
+void arch_trap_forget(struct trap_state *trap);
 /* An illegal instruction in user mode: true if it was the first FP instruction since the state left the registers;
  * it will work now. */
 bool arch_fp_trap(void);

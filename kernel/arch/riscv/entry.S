@@ -45,14 +45,28 @@
 #define TRAP_ENTRY THREAD_TRAP + 56
 #define TRAP_STACK THREAD_TRAP + 64
 #define TRAP_STATUS THREAD_TRAP + 72
+#define TRAP_WAY THREAD_TRAP + 80
+#define TRAP_FAULT_SUM THREAD_TRAP + 88
+#define TRAP_STORE_SUM THREAD_TRAP + 96
+#define TRAP_PAGES THREAD_TRAP + 104
+#define TRAP_ALONE THREAD_TRAP + 112
+#define TRAP_ASID THREAD_TRAP + 120
+#define LOG_RING_PTE THREAD_TRAP + 128 /* struct trap_log_state */
+#define LOG_RING_ENTRY THREAD_TRAP + 136
+#define LOG_RING THREAD_TRAP + 144
+#define LOG_MASK THREAD_TRAP + 152
 #define THREAD_WORK 7 /* THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED */
 
 /* struct trap_hint (vm/vmtrap.h), an array of 32 by address / 2 MiB */
 #define HINT_START 0
 #define HINT_LENGTH 8
 #define HINT_ENTRIES 16
-#define HINT_ABSENT 24
-#define HINT_LOG 48
+#define HINT_PLAIN_LENGTH 24
+#define HINT_LOG_LENGTH 32
+#define HINT_LOCK 40
+#define HINT_OPEN 48
+#define HINT_ABSENT 56
+#define HINT_LOG 60
 #define HINT_INDEX_SHIFT 15 /* 21 - 6: each has 64 bytes */
 #define HINT_INDEX_MASK 0x7c0
 
@@ -60,6 +74,11 @@
 #define AREA_BUSY 0
 #define AREA_PC 8
 #define AREA(n) 16 + X(n)
+
+/* struct vmtrap_log: the ring of a log */
+#define RING_HEAD 0
+#define RING_TAIL 4
+#define RING_ENTRIES 64
 
 /* struct regs: in a thread, and on the kernel's stack for traps of the kernel itself */
 #define REGS_SIZE 304
@@ -79,7 +98,16 @@
 #define STUB_USER_SATP 32
 #define HART_STUB 0
 
+/* Page-table entries: vm/pagetable.h */
 #define PTE_ANY_W 0x104 /* PTE_W | PTE_SOFT_W; W of an absent page, too */
+#define PTE_V_R 0x003
+#define PTE_V_RWX_WP 0x20f /* WP: UFFD_WP */
+#define PTE_V_RWX_WP_SOFT_W 0x30f
+#define PTE_V_KIND_WP 0x231
+#define PTE_RESIDENT 0x020
+#define PTE_TO_PAGE 5 /* pfn << 10, to an index of struct page, times 32 bytes */
+#define PAGE_STRUCTS -32
+#define PROT_READ_WRITE 3
 #define SYSCALL_COUNT 470
 #define STACK_BIT 14 /* of sp: set within a stack, clear in its guard (layout.h) */
 #define ENOSYS 38

@@ -124,8 +124,40 @@ static_assert(offsetof(struct trap_state, generation) == 0 && offsetof(struct tr
                   offsetof(struct trap_state, area_pte) == 16 && offsetof(struct trap_state, area_entry) == 24 &&
                   offsetof(struct trap_state, area) == 32 && offsetof(struct trap_state, hints) == 40 &&
                   offsetof(struct trap_state, user_area) == 48 && offsetof(struct trap_state, entry) == 56 &&
-                  offsetof(struct trap_state, stack) == 64 && offsetof(struct trap_state, status) == 72,
+                  offsetof(struct trap_state, stack) == 64 && offsetof(struct trap_state, status) == 72 &&
+                  offsetof(struct trap_state, way) == 80 && offsetof(struct trap_state, fault_sum) == 88 &&
+                  offsetof(struct trap_state, store_sum) == 96 && offsetof(struct trap_state, pages) == 104 &&
+                  offsetof(struct trap_state, alone) == 112 && offsetof(struct trap_state, asid) == 120 &&
+                  offsetof(struct trap_state, log) == 128,
               "entry.S: TRAP_*");
+static_assert(offsetof(struct trap_log_state, ring_pte) == 0 && offsetof(struct trap_log_state, ring_entry) == 8 &&
+                  offsetof(struct trap_log_state, ring) == 16 && offsetof(struct trap_log_state, mask) == 24,
+              "entry.S: LOG_*");
+
+/* entry.S */
+extern const char trap_or_interrupt[], perhaps_trap[], perhaps_log[];
+extern const char isolated_trap_or_interrupt[], isolated_perhaps_trap[], isolated_perhaps_log[];
+
+static const u64 no_generation = 1; /* a space's never is */
+
+void arch_trap_take(struct trap_state *trap, u64 generation, enum trap_way way)
+{
+    static const char *const ways[2][TRAP_WAYS] = {
+        {trap_or_interrupt, perhaps_trap, perhaps_log},
+        {isolated_trap_or_interrupt, isolated_perhaps_trap, isolated_perhaps_log},
+    };
+
+    trap->generation = generation;
+    trap->fault_sum = generation + 1; /* as entry.S sums up */
+    trap->store_sum = generation + CAUSE_STORE_FAULT - CAUSE_ECALL;
+    trap->way = (u64)ways[machine.isolated][way];
+}
+
+void arch_trap_forget(struct trap_state *trap)
+{
+    trap->current_generation = &no_generation;
+    arch_trap_take(trap, 0, TRAP_WAY_LONG);
+}
 static_assert(offsetof(struct hart, stub) == 0, "entry.S: HART_STUB");
 static_assert(THREAD_WORK == 7, "entry.S: THREAD_WORK");
 static_assert(offsetof(struct regs, pc) == 256 && offsetof(struct regs, orig_a0) == 288, "entry.S: REGS_*");

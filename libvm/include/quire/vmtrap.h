@@ -21,11 +21,13 @@ extern "C" {
 
 /* Numbers of the calls: a7; arguments, result and -errno as with all system calls. */
 #define VMTRAP_REGISTER 1024 /* (area, entry, stack, flags): this thread's; area NULL: none any more */
-#define VMTRAP_RESUME 1025   /* (n): area->ranges[0..n) are protected, then the registers are the area's again */
-#define VMTRAP_ARM 1026      /* (start, length, what): a sum of the following, or 0 */
-#define VMTRAP_PROTECT 1027  /* (ranges, n): how many were done */
-#define VMTRAP_DIRTY 1028    /* (struct vmtrap_dirty *): how many runs were found */
-#define VMTRAP_LOG 1029      /* (number, struct vmtrap_log *, entries): 0: a new log's number; entries 0: closes it */
+#define VMTRAP_RESUME                                                                                               \
+    1025                    /* (n): area->ranges[0..n) are protected, or one page (VMTRAP_PAGE), then the registers \
+                               are the area's again */
+#define VMTRAP_ARM 1026     /* (start, length, what): a sum of the following, or 0 */
+#define VMTRAP_PROTECT 1027 /* (ranges, n): how many were done */
+#define VMTRAP_DIRTY 1028   /* (struct vmtrap_dirty *): how many runs were found */
+#define VMTRAP_LOG 1029     /* (number, struct vmtrap_log *, entries): 0: a new log's number; entries 0: closes it */
 #define VMTRAP_CALLS 6
 
 /* What VMTRAP_ARM makes of a range; 0: memory like any other. */
@@ -48,6 +50,10 @@ struct vmtrap_range {
 };
 
 #define VMTRAP_RANGES 16
+
+/* What VMTRAP_RESUME is given instead of a number when all there is to change is the page at START: this is quicker. */
+#define VMTRAP_PAGE(start, prot) ((uint64_t)(start) | (uint64_t)(prot))
+
 #define VMTRAP_AREA_SIZE 1024 /* and its alignment */
 
 /*

@@ -3,6 +3,7 @@
 #define ARCH_RISCV_ARCH_H
 
 #include "lib/types.h"
+#include "sched/trap_state.h"
 
 struct thread;
 struct hart;
@@ -23,6 +24,12 @@ u64 time_realtime_offset(void);
 static inline u64 arch_root(void) { return 0; }
 static inline u64 arch_image_pfn(const void *p) { return (u64)p >> PAGE_SHIFT; }
 static inline void arch_set_root(u64 root_pfn, unsigned asid) { (void)root_pfn, (void)asid; }
+static inline void arch_trap_take(struct trap_state *trap, u64 generation, enum trap_way way)
+{
+    trap->generation = generation;
+    trap->way = (u64)way;
+}
+static inline void arch_trap_forget(struct trap_state *trap) { arch_trap_take(trap, 0, TRAP_WAY_LONG); }
 static inline void arch_flush_tlb_page(u64 va, unsigned asid) { (void)va, (void)asid; }
 static inline void arch_flush_tlb_asid(unsigned asid) { (void)asid; }
 static inline void arch_init_root(u64 *root) { (void)root; }
