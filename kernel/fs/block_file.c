@@ -6,6 +6,7 @@
  * `open_lock` guards the count of open files.
  */
 #include "dev/block.h"
+#include "fs/file.h"
 #include "fs/page_io.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -114,7 +115,7 @@ static ssize_t write_device(struct file *file, struct uio *u, u64 *pos)
 
     if (u->left == 0)
         return 0;
-    if (file->flags & O_APPEND)
+    if (file_appends(file, u))
         *pos = o->size;
     if (*pos >= o->size)
         return -ENOSPC;

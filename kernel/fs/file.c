@@ -24,7 +24,7 @@ struct file *file_alloc(u32 flags)
     *file = (struct file){
         .refs = 1,
         .flags = flags & ~(u32)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC),
-        .can_read = access != O_WRONLY && !(flags & O_PATH),
+        .can_read = (access == O_RDONLY || access == O_RDWR) && !(flags & O_PATH), /* 3: neither */
         .can_write = (access == O_WRONLY || access == O_RDWR) && !(flags & O_PATH),
     };
     mutex_init(&file->pos_lock);

@@ -65,6 +65,10 @@ static inline int inode_strip_privileges(struct inode *inode)
 }
 
 /* read_write.c */
+static inline bool file_appends(const struct file *file, const struct uio *uio)
+{
+    return unlikely(uio->append != UIO_AS_OPENED) ? uio->append == UIO_APPEND : (file->flags & O_APPEND) != 0;
+}
 ssize_t file_read_uio(struct file *file, struct uio *uio, u64 *pos);
 ssize_t file_write_uio(struct file *file, struct uio *uio, u64 *pos);
 int file_fsync(struct file *file, u64 from, u64 to, bool data_only);

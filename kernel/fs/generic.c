@@ -60,7 +60,7 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
     if (uio->left == 0)
         return 0;
     write_lock(&inode->lock);
-    if (file->flags & O_APPEND)
+    if (file_appends(file, uio))
         *pos = inode_size(inode);
     from = *pos;
     done = inode->super->read_only ? -EROFS : keep_to_limits(inode, uio, from);

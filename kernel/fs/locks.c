@@ -279,10 +279,11 @@ int lock_range_set(struct file *file, const struct flock_range *range, bool ofd,
 int lock_range_test(struct file *file, struct flock_range *range, bool ofd)
 {
     struct lock wanted, *l = NULL;
-    int error = describe(file, range, ofd, &wanted);
+    int error;
 
-    if (error == 0 && wanted.type == F_UNLCK && !ofd)
-        error = -EINVAL;
+    if (!ofd && range->type != F_RDLCK && range->type != F_WRLCK)
+        return -EINVAL;
+    error = describe(file, range, ofd, &wanted);
     if (error != 0)
         return error;
     mutex_lock(&locks_mutex);
@@ -328,8 +329,6 @@ int lock_whole(struct file *file, unsigned operation)
     int error = 0;
 
     operation &= ~(unsigned)LOCK_NB;
-    if (operation != LOCK_SH && operation != LOCK_EX && operation != LOCK_UN)
-        return -EINVAL;
     wanted.type = operation == LOCK_SH ? F_RDLCK : operation == LOCK_EX ? F_WRLCK : F_UNLCK;
     mutex_lock(&locks_mutex);
     l = list_of(file->inode);

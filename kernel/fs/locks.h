@@ -23,6 +23,11 @@ struct flock_range {
  * else the process. */
 int lock_range_set(struct file *file, const struct flock_range *range, bool ofd, bool wait);
 int lock_range_test(struct file *file, struct flock_range *range, bool ofd);
+static inline bool is_lock_operation(unsigned operation)
+{
+    operation &= ~(unsigned)LOCK_NB;
+    return operation == LOCK_SH || operation == LOCK_EX || operation == LOCK_UN;
+}
 int lock_whole(struct file *file, unsigned operation);
 
 /* close(2): the current process's POSIX locks on FILE's inode go. */

@@ -462,8 +462,6 @@ int names_rename(int old_dirfd, const char *old_name, int new_dirfd, const char 
     struct rename r = {.flags = flags};
     int error;
 
-    if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
-        return -EINVAL;
     error = walk_to_parent(&r.from, old_dirfd, old_name);
     if (error != 0) {
         walk_end(&r.from);

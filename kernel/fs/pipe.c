@@ -89,13 +89,17 @@ static ssize_t take(struct pipe *p, struct uio *uio)
         size_t n = MIN(uio->left, (size_t)s->length),
                done = uio_copy_out(uio, (char *)page_address(s->page) + s->offset, n);
 
+        bool is_packet = s->packet;
+
         s->offset += (unsigned)done;
         s->length -= (unsigned)done;
         total += done;
-        if (s->length == 0)
+        if (s->length == 0 || (is_packet && done == n))
             pipe_drop_slot(p);
         if (done < n)
             return total > 0 ? (ssize_t)total : -EFAULT;
+        if (is_packet)
+            break;
     }
     return (ssize_t)total;
 }
@@ -145,7 +149,7 @@ static size_t room_in_last(struct pipe *p)
 {
     const struct slot *s = p->used > 0 ? slot_at(p, p->used - 1) : NULL;
 
-    return s != NULL ? PAGE_SIZE - s->offset - s->length : 0;
+    return s != NULL && !s->packet ? PAGE_SIZE - s->offset - s->length : 0;
 }
 
 /* Bytes that can be written without waiting. => lock */
@@ -162,7 +166,7 @@ static size_t append_to_last(struct pipe *p, struct uio *uio, size_t n)
 }
 
 /* A new page with up to N bytes: how many came, or -ENOMEM. => lock */
-static ssize_t append_page(struct pipe *p, struct uio *uio, size_t n)
+static ssize_t append_page(struct pipe *p, struct uio *uio, size_t n, bool packet)
 {
     struct page *page = fresh_page(p);
     size_t done;
@@ -174,18 +178,19 @@ static ssize_t append_page(struct pipe *p, struct uio *uio, size_t n)
         drop_page(p, page);
         return 0;
     }
-    *slot_at(p, p->used) = (struct slot){page, 0, (unsigned)done};
+    *slot_at(p, p->used) = (struct slot){page, 0, (unsigned)done, packet};
     store_relaxed(&p->used, p->used + 1);
     return (ssize_t)done;
 }
 
-/* As much as there is room for; with WHOLE all or nothing (0). -EFAULT, -ENOMEM when nothing came. => lock */
-static ssize_t put(struct pipe *p, struct uio *uio, bool whole)
+/* As much as there is room for, as PACKETs of up to a page or not; with WHOLE all or nothing (0). -EFAULT, -ENOMEM when
+ * nothing came. => lock */
+static ssize_t put(struct pipe *p, struct uio *uio, bool whole, bool packet)
 {
-    size_t total = 0, n = MIN(uio->left, room_in_last(p));
+    size_t total = 0, n = packet ? 0 : MIN(uio->left, room_in_last(p));
     ssize_t done = 0;
 
-    if (whole && room(p) < uio->left)
+    if (whole && !packet && room(p) < uio->left)
         return 0;
     if (n > 0)
         total = append_to_last(p, uio, n);
@@ -193,7 +198,7 @@ static ssize_t put(struct pipe *p, struct uio *uio, bool whole)
         return total > 0 ? (ssize_t)total : -EFAULT;
     while (uio->left > 0 && p->used < p->capacity) {
         n = MIN(uio->left, PAGE_SIZE);
-        done = append_page(p, uio, n);
+        done = append_page(p, uio, n, packet);
         if (done > 0)
             total += (size_t)done;
         if (done < (ssize_t)n)
@@ -227,7 +232,7 @@ static ssize_t pipe_write(struct file *file, struct uio *uio, u64 *pos)
             return total > 0 ? total : pipe_broken();
         }
         was_empty = p->used == 0;
-        done = put(p, uio, whole);
+        done = put(p, uio, whole, (file->flags & O_DIRECT) != 0);
         mutex_unlock(&p->lock);
         if (done > 0) {
             total += done;
@@ -393,6 +398,8 @@ int fifo_open(struct inode *inode, struct file *file)
     struct pipe *p;
     int error = 0;
 
+    if (!file->can_read && !file->can_write) /* access mode 3 */
+        return -EINVAL;
     mutex_lock(&fifo_lock);
     p = fifo_pipe(inode);
     if (p == NULL) {

@@ -12,6 +12,7 @@
 struct slot {
     struct page *page;
     unsigned offset, length; /* unread bytes */
+    bool packet;             /* of O_DIRECT: read by itself, and what a read leaves of it is gone */
 };
 
 struct pipe {

@@ -58,7 +58,7 @@ static int lock_free(struct file *file, struct pipe *p, unsigned flags)
 /* PAGE becomes the last slot. => lock, a free slot */
 static void append(struct pipe *p, struct page *page, unsigned offset, unsigned length)
 {
-    *pipe_slot(p, p->used) = (struct slot){page, offset, length};
+    *pipe_slot(p, p->used) = (struct slot){page, offset, length, false};
     store_relaxed(&p->used, p->used + 1);
 }
 

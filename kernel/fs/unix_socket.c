@@ -566,16 +566,19 @@ static unsigned socket_poll(struct file *file, struct poll_table *table)
     if (both_shut || (s->type != SOCK_DGRAM && s->state == UNIX_IDLE))
         events |= POLLHUP;
     if (s->state != UNIX_LISTENING && is_writable(s))
-        events |= POLLOUT | POLLWRNORM;
+        events |= POLLOUT | POLLWRNORM | (s->family == AF_UNIX ? POLLWRBAND : 0);
     return events;
 }
 
 static ssize_t socket_read(struct file *file, struct uio *uio, u64 *pos)
 {
     struct unix_receive receive = {.wait = !(file->flags & O_NONBLOCK)};
-    ssize_t n = unix_receive(file->private, uio, &receive);
+    ssize_t n;
 
     (void)pos;
+    if (uio->left == 0) /* read(2); recv(2) waits, and takes an empty datagram */
+        return 0;
+    n = unix_receive(file->private, uio, &receive);
     for (unsigned i = 0; i < receive.n_files; i++)
         file_put(receive.files[i]);
     kfree(receive.files);

@@ -18,6 +18,7 @@
 #define AF_INET 2
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
+#define SOCK_RAW 3
 #define SOCK_SEQPACKET 5
 #define UNIX_PATH_MAX 108
 #define SOCKET_BUFFER 212992 /* bytes that may wait in one socket */

@@ -123,6 +123,7 @@ struct inode {
     u32 exec_opens;
     const char *link; /* symlinks held in memory: the target; else ops->read_link */
     u64 dirty_since;  /* time_ns() of the first change since it was clean */
+    u8 write_hint;    /* fcntl F_SET_RW_HINT: told again, not acted upon */
 };
 #define INODE_NEW BIT(0)         /* being filled in; look-ups wait */
 #define INODE_DIRTY BIT(1)       /* super_ops.write_inode is due (attributes) */

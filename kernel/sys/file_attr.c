@@ -490,7 +490,7 @@ DEFINE_SYSCALL(sys_utimensat)
     if (flags & ~(unsigned)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
     if (a1 == 0 && (int)a0 != AT_FDCWD) {
-        if (flags & AT_SYMLINK_NOFOLLOW)
+        if (flags != 0)
             return -EINVAL;
         error = is_open_path((int)a0) ? target_of_file(&t, (int)a0) : -EBADF;
     } else {
@@ -535,12 +535,39 @@ DEFINE_SYSCALL(sys_ftruncate)
     return error;
 }
 
+#define FALLOC_FL_KEEP_SIZE 0x01
+#define FALLOC_FL_PUNCH_HOLE 0x02
+#define FALLOC_FL_COLLAPSE_RANGE 0x08
+#define FALLOC_FL_ZERO_RANGE 0x10
+#define FALLOC_FL_INSERT_RANGE 0x20
+#define FALLOC_FL_UNSHARE_RANGE 0x40
+
+/* Whether there is such a mode at all; what a file system makes of it is another matter. */
+static bool is_fallocate_mode(unsigned mode)
+{
+    switch (mode & ~(unsigned)FALLOC_FL_KEEP_SIZE) {
+    case 0:
+    case FALLOC_FL_ZERO_RANGE:
+    case FALLOC_FL_UNSHARE_RANGE:
+        return true;
+    case FALLOC_FL_PUNCH_HOLE:
+        return mode & FALLOC_FL_KEEP_SIZE;
+    case FALLOC_FL_COLLAPSE_RANGE:
+    case FALLOC_FL_INSERT_RANGE:
+        return !(mode & FALLOC_FL_KEEP_SIZE);
+    default:
+        return false;
+    }
+}
+
 static int allocate(struct file *file, int mode, s64 offset, s64 length)
 {
     struct inode *inode = file->inode;
 
     if (offset < 0 || length <= 0)
         return -EINVAL;
+    if (!is_fallocate_mode((unsigned)mode))
+        return -EOPNOTSUPP;
     if (!file->can_write)
         return -EBADF;
     if (S_ISFIFO(inode->mode))
@@ -551,8 +578,6 @@ static int allocate(struct file *file, int mode, s64 offset, s64 length)
         return -ENODEV;
     if ((u64)offset + (u64)length > inode->super->max_size)
         return -EFBIG;
-    if ((mode & 2 /* PUNCH_HOLE */) && !(mode & 1 /* KEEP_SIZE */))
-        return -EOPNOTSUPP;
     return file->ops->fallocate != NULL ? file->ops->fallocate(file, mode, (u64)offset, (u64)length) : -EOPNOTSUPP;
 }
 

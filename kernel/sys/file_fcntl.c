@@ -102,6 +102,22 @@ static long fcntl_lock(struct file *file, unsigned command, u64 user)
     return copy_to_user((void *)user, &range, sizeof(range));
 }
 
+#define RWH_WRITE_LIFE_EXTREME 5
+
+static long set_write_hint(struct inode *inode, u64 user)
+{
+    u64 hint;
+
+    if (current->cred->fsuid != inode->uid && !capable(current->cred, CAP_FOWNER))
+        return -EPERM;
+    if (get_user_u64(&hint, (u64 *)user) != 0)
+        return -EFAULT;
+    if (hint > RWH_WRITE_LIFE_EXTREME)
+        return -EINVAL;
+    inode->write_hint = (u8)hint;
+    return 0;
+}
+
 static long fcntl_file(struct file *file, unsigned command, u64 argument)
 {
     switch (command) {
@@ -133,6 +149,10 @@ static long fcntl_file(struct file *file, unsigned command, u64 argument)
         return tmpfs_get_seals(file);
     case F_GETLEASE:
         return F_UNLCK;
+    case F_GET_RW_HINT:
+        return put_user_u64(file->inode->write_hint, (u64 *)argument);
+    case F_SET_RW_HINT:
+        return set_write_hint(file->inode, argument);
     default:
         return -EINVAL;
     }
@@ -169,9 +189,12 @@ DEFINE_SYSCALL(sys_fcntl)
 
 DEFINE_SYSCALL(sys_flock)
 {
-    struct file *file = fd_get((int)a0);
+    struct file *file;
     long result;
 
+    if (!is_lock_operation((unsigned)a1)) /* even if the descriptor is bad, too */
+        return -EINVAL;
+    file = fd_get((int)a0);
     if (file == NULL)
         return -EBADF;
     result = lock_whole(file, (unsigned)a1);
@@ -186,6 +209,7 @@ DEFINE_SYSCALL(sys_flock)
 #define FIONBIO 0x5421
 #define FIONREAD 0x541B
 #define FIGETBSZ 2
+#define FIOQSIZE 0x5460
 
 static long set_nonblocking(struct file *file, u64 user)
 {
@@ -213,6 +237,10 @@ static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument
     case FIGETBSZ:
         if (S_ISREG(inode->mode) || S_ISDIR(inode->mode))
             return put_user_u32(inode->super->block_size, (u32 *)argument);
+        break;
+    case FIOQSIZE:
+        if (S_ISREG(inode->mode) || S_ISDIR(inode->mode) || S_ISLNK(inode->mode))
+            return put_user_u64(inode_size(inode), (u64 *)argument);
         break;
     case FIONREAD:
         if (S_ISREG(inode->mode))
@@ -247,9 +275,7 @@ DEFINE_SYSCALL(sys_pipe2)
 
     if (flags & ~(u32)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
-    if (flags & O_DIRECT)
-        return -EINVAL; /* no packets */
-    error = pipe_create(ends, flags & O_NONBLOCK);
+    error = pipe_create(ends, flags & (O_NONBLOCK | O_DIRECT));
     if (error != 0)
         return error;
     fds[0] = fd_install(ends[0], cloexec);

@@ -42,18 +42,28 @@ static inline ssize_t move_at_position(struct file *file, struct uio *uio, move_
     return done;
 }
 
+/* => it has a position, and OFFSET is none below 0 */
 static inline ssize_t move_at(struct file *file, struct uio *uio, s64 offset, move_fn move)
 {
     u64 pos = (u64)offset;
 
-    if (offset < 0)
-        return -EINVAL;
-    if (!has_position(file))
-        return -ESPIPE;
+    if (unlikely((s64)(pos + uio->left) < 0))
+        return (move == file_read_uio ? file->can_read : file->can_write) ? -EINVAL : -EBADF;
     return move(file, uio, &pos);
 }
 
 /* ---- one buffer ---- */
+
+/* Whether [address, address + N) can be user memory: what is longer than any transfer is looked at as a whole. */
+static inline bool is_possible(u64 address, u64 n)
+{
+    return likely(n <= RW_MAX) || (n <= arch_user_address_limit() && address <= arch_user_address_limit() - n);
+}
+
+static noinline_fn ssize_t refuse_buffer(const struct file *file, bool write)
+{
+    return (write ? file->can_write : file->can_read) ? -EFAULT : -EBADF;
+}
 
 DEFINE_SYSCALL(sys_read)
 {
@@ -64,7 +74,7 @@ DEFINE_SYSCALL(sys_read)
     if (!fd_use((int)a0, false, &use))
         return -EBADF;
     uio_init_user(&uio, (void *)a1, a2);
-    done = (ssize_t)a2 < 0 ? -EINVAL : move_at_position(use.file, &uio, file_read_uio);
+    done = is_possible(a1, a2) ? move_at_position(use.file, &uio, file_read_uio) : refuse_buffer(use.file, false);
     fd_release(&use);
     return done;
 }
@@ -78,7 +88,7 @@ DEFINE_SYSCALL(sys_write)
     if (!fd_use((int)a0, false, &use))
         return -EBADF;
     uio_init_user(&uio, (void *)a1, a2);
-    done = (ssize_t)a2 < 0 ? -EINVAL : move_at_position(use.file, &uio, file_write_uio);
+    done = is_possible(a1, a2) ? move_at_position(use.file, &uio, file_write_uio) : refuse_buffer(use.file, true);
     fd_release(&use);
     return done;
 }
@@ -94,7 +104,12 @@ static inline_fn long positioned(int fd, u64 buffer, u64 n, s64 offset, move_fn 
     if (!fd_use(fd, false, &use))
         return -EBADF;
     uio_init_user(&uio, (void *)buffer, n);
-    done = (ssize_t)n < 0 ? -EINVAL : move_at(use.file, &uio, offset, move);
+    if (unlikely(!has_position(use.file)))
+        done = -ESPIPE;
+    else if (likely(is_possible(buffer, n)))
+        done = move_at(use.file, &uio, offset, move);
+    else
+        done = refuse_buffer(use.file, move == file_write_uio);
     fd_release(&use);
     return done;
 }
@@ -136,42 +151,6 @@ static void vector_put(struct vector *v)
         kfree(v->vec);
 }
 
-/* OFFSET -1: at the file's position. */
-static long vectored(int fd, u64 user_vec, u64 count, s64 offset, move_fn move)
-{
-    struct fd_use use;
-    struct vector v;
-    ssize_t done;
-
-    if (offset < -1)
-        return -EINVAL;
-    if (!fd_use(fd, false, &use))
-        return -EBADF;
-    done = vector_get(&v, user_vec, count);
-    if (done == 0) {
-        done = offset == -1 ? move_at_position(use.file, &v.uio, move) : move_at(use.file, &v.uio, offset, move);
-        vector_put(&v);
-    }
-    fd_release(&use);
-    return done;
-}
-
-DEFINE_SYSCALL(sys_readv) { return vectored((int)a0, a1, a2, -1, file_read_uio); }
-
-DEFINE_SYSCALL(sys_writev) { return vectored((int)a0, a1, a2, -1, file_write_uio); }
-
-DEFINE_SYSCALL(sys_preadv) { return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, file_read_uio); }
-
-DEFINE_SYSCALL(sys_pwritev) { return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, file_write_uio); }
-
-/* Flags that are not needed for a correct result are ignored; those whose promise is not kept are refused. */
-DEFINE_SYSCALL(sys_preadv2)
-{
-    if (a5 & ~(u64)RWF_HIPRI)
-        return -EOPNOTSUPP;
-    return vectored((int)a0, a1, a2, (s64)a3, file_read_uio);
-}
-
 static ssize_t write_synced(struct file *file, struct uio *uio, u64 *pos)
 {
     ssize_t done = file_write_uio(file, uio, pos);
@@ -183,12 +162,58 @@ static ssize_t write_synced(struct file *file, struct uio *uio, u64 *pos)
     return error != 0 ? error : done;
 }
 
-DEFINE_SYSCALL(sys_pwritev2)
+/* RWF_ flags: those that are not needed for a correct result are ignored;
+ * those whose promise is not kept are refused. */
+static int check_flags(unsigned flags)
 {
-    if (a5 & ~(u64)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+    if (flags & ~(unsigned)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOAPPEND))
         return -EOPNOTSUPP;
-    return vectored((int)a0, a1, a2, (s64)a3, a5 & (RWF_DSYNC | RWF_SYNC) ? write_synced : file_write_uio);
+    return (flags & RWF_APPEND) && (flags & RWF_NOAPPEND) ? -EINVAL : 0;
 }
+
+static bool may_move(const struct file *file, bool write) { return write ? file->can_write : file->can_read; }
+
+/* OFFSET -1: at the file's position. */
+static long vectored(int fd, u64 user_vec, u64 count, s64 offset, unsigned flags, bool write)
+{
+    move_fn move = !write ? file_read_uio : flags & (RWF_DSYNC | RWF_SYNC) ? write_synced : file_write_uio;
+    struct fd_use use;
+    struct vector v;
+    ssize_t done;
+
+    if (offset < -1)
+        return -EINVAL;
+    if (!fd_use(fd, false, &use))
+        return -EBADF;
+    if (offset != -1 && !has_position(use.file))
+        done = -ESPIPE;
+    else if (!may_move(use.file, write))
+        done = -EBADF;
+    else
+        done = vector_get(&v, user_vec, count);
+    if (done == 0) {
+        if (unlikely(flags != 0) && v.uio.left > 0)
+            done = check_flags(flags);
+        v.uio.append = flags & RWF_APPEND ? UIO_APPEND : flags & RWF_NOAPPEND ? UIO_NOAPPEND : UIO_AS_OPENED;
+        if (done == 0 && v.uio.left > 0)
+            done = offset == -1 ? move_at_position(use.file, &v.uio, move) : move_at(use.file, &v.uio, offset, move);
+        vector_put(&v);
+    }
+    fd_release(&use);
+    return done;
+}
+
+DEFINE_SYSCALL(sys_readv) { return vectored((int)a0, a1, a2, -1, 0, false); }
+
+DEFINE_SYSCALL(sys_writev) { return vectored((int)a0, a1, a2, -1, 0, true); }
+
+DEFINE_SYSCALL(sys_preadv) { return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, 0, false); }
+
+DEFINE_SYSCALL(sys_pwritev) { return (s64)a3 < 0 ? -EINVAL : vectored((int)a0, a1, a2, (s64)a3, 0, true); }
+
+DEFINE_SYSCALL(sys_preadv2) { return vectored((int)a0, a1, a2, (s64)a3, (unsigned)a5, false); }
+
+DEFINE_SYSCALL(sys_pwritev2) { return vectored((int)a0, a1, a2, (s64)a3, (unsigned)a5, true); }
 
 /* ---- lseek ---- */
 
@@ -277,21 +302,27 @@ static int position_put(const struct position *p, struct file *file)
     return 0;
 }
 
+/* OUT may be NULL: Linux looks at IN first. */
 static ssize_t send_file(struct file *out, struct file *in, u64 user_offset, u64 n)
 {
     struct position from, to;
     ssize_t done;
     int error;
 
-    if (!in->can_read || !out->can_write)
+    if (!in->can_read)
         return -EBADF;
-    if (!S_ISREG(in->inode->mode) && !S_ISBLK(in->inode->mode) && in->ops->seek == NULL)
+    error = (s64)n < 0 ? -EINVAL : 0;
+    if (error == 0)
+        error = position_get(&from, in, user_offset);
+    if (error != 0)
+        return error;
+    if (out == NULL || !out->can_write)
+        return -EBADF;
+    if (S_ISDIR(in->inode->mode) || (!S_ISREG(in->inode->mode) && !S_ISBLK(in->inode->mode) && in->ops->seek == NULL))
         return -EINVAL;
     if (out->flags & O_APPEND)
         return -EINVAL;
-    error = position_get(&from, in, user_offset);
-    if (error == 0)
-        error = position_get(&to, out, 0);
+    error = position_get(&to, out, 0);
     if (error != 0)
         return error;
     done = copy_through(in, &from.value, out, &to.value, MIN(n, RW_MAX));
@@ -307,7 +338,7 @@ DEFINE_SYSCALL(sys_sendfile)
     struct file *out = fd_get((int)a0), *in = fd_get((int)a1);
     ssize_t result = -EBADF;
 
-    if (out != NULL && in != NULL)
+    if (in != NULL)
         result = send_file(out, in, a2, a3);
     if (out != NULL)
         file_put(out);
@@ -324,20 +355,23 @@ static ssize_t copy_range(struct file *in, u64 user_in, struct file *out, u64 us
     ssize_t done;
     int error;
 
-    if (!in->can_read || !out->can_write || (out->flags & O_APPEND))
-        return -EBADF;
     if (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))
         return -EISDIR;
     if (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode))
         return -EINVAL;
+    if (!in->can_read || !out->can_write || (out->flags & O_APPEND))
+        return -EBADF;
+    if (in->inode->super != out->inode->super)
+        return -EXDEV;
     error = position_get(&from, in, user_in);
     if (error == 0)
         error = position_get(&to, out, user_out);
     if (error != 0)
         return error;
-    n = MIN(n, RW_MAX);
     if (from.value + n < n || to.value + n < n)
         return -EOVERFLOW;
+    n = from.value < inode_size(in->inode) ? MIN(n, inode_size(in->inode) - from.value) : 0;
+    n = MIN(n, RW_MAX);
     if (in->inode == out->inode && ranges_overlap(from.value, to.value, n))
         return -EINVAL;
     done = copy_through(in, &from.value, out, &to.value, n);

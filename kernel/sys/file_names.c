@@ -105,6 +105,8 @@ DEFINE_SYSCALL(sys_symlinkat)
 
 static long rename_names(int old_dirfd, u64 old_name, int new_dirfd, u64 new_name, unsigned flags)
 {
+    if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return -EINVAL;
     return WITH_NAME(old_name, from, WITH_NAME(new_name, to, names_rename(old_dirfd, from, new_dirfd, to, flags)));
 }
 

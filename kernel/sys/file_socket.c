@@ -158,6 +158,8 @@ static int check_inet(int kind, int protocol)
 {
     int usual = kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
 
+    if (kind == SOCK_RAW)
+        return -EPROTONOSUPPORT;
     if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
         return -ESOCKTNOSUPPORT;
     return protocol == 0 || protocol == usual ? 0 : -EPROTONOSUPPORT;
@@ -175,8 +177,12 @@ static int check_kind(int family, int type, int protocol)
         return -EAFNOSUPPORT;
     if (protocol != 0 && protocol != AF_UNIX)
         return -EPROTONOSUPPORT;
-    return kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET ? 0 : -ESOCKTNOSUPPORT;
+    return kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET || kind == SOCK_RAW ? 0
+                                                                                                   : -ESOCKTNOSUPPORT;
 }
+
+/* unix(7): raw sockets are datagram sockets. */
+static unsigned kind_of(u64 type) { return (type & TYPE_MASK) == SOCK_RAW ? SOCK_DGRAM : type & TYPE_MASK; }
 
 static long install(struct file *file, bool cloexec)
 {
@@ -196,7 +202,7 @@ DEFINE_SYSCALL(sys_socket)
 
     if (error != 0)
         return error;
-    return install(unix_create((unsigned)a0, a1 & TYPE_MASK, (u32)a1 & O_NONBLOCK), (a1 & O_CLOEXEC) != 0);
+    return install(unix_create((unsigned)a0, kind_of(a1), (u32)a1 & O_NONBLOCK), (a1 & O_CLOEXEC) != 0);
 }
 
 DEFINE_SYSCALL(sys_socketpair)
@@ -208,7 +214,7 @@ DEFINE_SYSCALL(sys_socketpair)
     if (error == 0 && a0 != AF_UNIX)
         error = -EOPNOTSUPP;
     if (error == 0)
-        error = unix_pair(a1 & TYPE_MASK, (u32)a1 & O_NONBLOCK, files);
+        error = unix_pair(kind_of(a1), (u32)a1 & O_NONBLOCK, files);
     if (error != 0)
         return error;
     fds[0] = (int)install(files[0], cloexec);

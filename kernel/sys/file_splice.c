@@ -19,8 +19,6 @@ static int place_get(struct place *place, struct file *file, u64 user)
     *place = (struct place){(u64 *)user, file->pos};
     if (user == 0)
         return 0;
-    if (file_pipe(file) != NULL)
-        return -ESPIPE;
     if (get_user_u64(&place->pos, place->user) != 0)
         return -EFAULT;
     return file->ops->seek == NULL || (s64)place->pos < 0 ? -EINVAL : 0;
@@ -42,6 +40,8 @@ static ssize_t splice(struct file *in, u64 user_in, struct file *out, u64 user_o
     ssize_t done;
     int error;
 
+    if ((user_in != 0 && from != NULL) || (user_out != 0 && to != NULL))
+        return -ESPIPE;
     if (!in->can_read || !out->can_write)
         return -EBADF;
     error = place_get(&source, in, user_in);

@@ -49,13 +49,14 @@ static struct object *pages_of(struct file *file)
 
 static long sync_range(struct file *file, s64 offset, s64 length, unsigned flags)
 {
+    s64 sum;
     u64 end;
 
-    if (offset < 0 || length < 0 || offset + length < offset || (flags & ~7u))
+    if (offset < 0 || length < 0 || __builtin_add_overflow(offset, length, &sum) || (flags & ~7u))
         return -EINVAL;
     if (S_ISFIFO(file->inode->mode) || S_ISCHR(file->inode->mode) || S_ISSOCK(file->inode->mode))
         return -ESPIPE;
-    end = length == 0 ? OBJECT_END : (u64)(offset + length) - 1;
+    end = length == 0 ? OBJECT_END : (u64)sum - 1;
     if (flags == 0)
         return 0;
     return object_writeback(pages_of(file), (u64)offset, end,

@@ -17,6 +17,7 @@ int uio_init_vector(struct uio *u, const struct iovec *vec, unsigned count)
     u->offset = 0;
     u->left = sum;
     u->kernel = false;
+    u->append = UIO_AS_OPENED;
     return 0;
 }
 

@@ -13,8 +13,12 @@ struct uio {
     size_t offset;           /* consumed of it */
     size_t left;             /* in all pieces */
     bool kernel;             /* pieces are kernel addresses */
+    u8 append;               /* UIO_*: what pwritev2 says of O_APPEND */
     struct iovec one;        /* storage for the common case */
 };
+
+/* A write goes to the position, or to the end if the file was opened so; to the end; to the position. */
+enum { UIO_AS_OPENED, UIO_APPEND, UIO_NOAPPEND };
 
 /* Checks nothing but the sum; the copies find bad pointers. */
 static inline void uio_init_one(struct uio *u, void *buffer, size_t n, bool kernel)
@@ -24,6 +28,7 @@ static inline void uio_init_one(struct uio *u, void *buffer, size_t n, bool kern
     u->offset = 0;
     u->left = n;
     u->kernel = kernel;
+    u->append = UIO_AS_OPENED;
 }
 static inline void uio_init_user(struct uio *u, void *user_buffer, size_t n) { uio_init_one(u, user_buffer, n, false); }
 static inline void uio_init_kernel(struct uio *u, void *buffer, size_t n) { uio_init_one(u, buffer, n, true); }

@@ -91,7 +91,7 @@ static ssize_t write(struct file *file, struct uio *uio, u64 *pos)
 {
     struct inode *inode = file->inode;
     unsigned seals = tmpfs_inode(inode)->seals;
-    u64 at = file->flags & O_APPEND ? inode_size(inode) : *pos;
+    u64 at = file_appends(file, uio) ? inode_size(inode) : *pos;
 
     if (uio->left > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
         return -EPERM;
