@@ -3,6 +3,7 @@
  * what a path means open.c's.
  */
 #include "fs/file.h"
+#include "fs/async.h"
 #include "fs/fdtable.h"
 #include "fs/locks.h"
 #include "fs/mount.h"
@@ -57,6 +58,8 @@ static void file_release(struct file *file)
 
     if (unlikely(!list_empty(&file->epoll_links)))
         epoll_forget_file(file);
+    if (unlikely(file->async != NULL))
+        async_release(file);
     if (unlikely(inode->locks != NULL))
         locks_release(file);
     if (file->ops->release != NULL)

@@ -215,6 +215,7 @@ struct file {
     void *private;
     bool counts_write, denies_write; /* part of inode->write_opens, inode->exec_opens until the last reference goes */
     struct list epoll_links;         /* fs/epoll.c */
+    struct async *async;             /* fs/async.c: whom to signal; NULL: never asked for */
     /* "pipe:[12]", "anon_inode:[eventfd]"...: what /proc/PID/fd shows without a dentry; the owner's memory. */
     const char *anon_name;
 };

@@ -151,6 +151,16 @@ int signal_send_process(struct process *process, int sig);
 /* With INFO, whose signo counts. TASK: that thread, NULL: any of PROCESS. 0, -EAGAIN (no room in the queue, real-time
  * ones). */
 int signal_send(struct process *process, struct task *task, const struct siginfo *info);
+/* signal_target.c: whom to signal later, zeroed at first. Kinds are fcntl's F_OWNER_*. */
+enum signal_target_kind { TARGET_THREAD, TARGET_PROCESS, TARGET_GROUP };
+struct signal_target {
+    enum signal_target_kind kind;
+    struct pid *pid; /* NULL: nobody */
+    u32 uid, euid;   /* of who set it */
+};
+int signal_target_set(struct signal_target *target, enum signal_target_kind kind, int number); /* 0, -ESRCH */
+int signal_target_get(const struct signal_target *target, enum signal_target_kind *kind);      /* 0: nobody */
+void signal_target_send(const struct signal_target *target, const struct siginfo *info); /* => not under task_lock */
 /* => not under task_lock */
 int signal_send_group(int pgid, int sig); /* the tty's; 0, -ESRCH */
 int signal_send_current(int sig);         /* SIGPIPE, SIGXFSZ: to the current thread */

@@ -1,5 +1,6 @@
 /* System calls on descriptors and open files: dup(2), fcntl(2), flock(2), ioctl(2), pipe2(2), getdents64(2),
  * memfd_create(2). */
+#include "fs/async.h"
 #include "fs/fdtable.h"
 #include "fs/file.h"
 #include "fs/locks.h"
@@ -75,15 +76,62 @@ DEFINE_SYSCALL(sys_dup3)
 
 #define CHANGEABLE_FLAGS (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
-static long set_flags(struct file *file, u32 flags)
+static long set_flags(int fd, struct file *file, u32 flags)
 {
-    if ((flags & O_ASYNC) && !(file->flags & O_ASYNC))
-        return -EINVAL; /* no SIGIO here */
+    int error;
+
     if ((flags & O_NOATIME) && !(file->flags & O_NOATIME) && current->cred->fsuid != file->inode->uid &&
         !capable(current->cred, CAP_FOWNER))
         return -EPERM;
+    if ((flags ^ file->flags) & O_ASYNC) {
+        error = async_switch(file, fd, (flags & O_ASYNC) != 0);
+        if (error != 0)
+            return error;
+    }
     file->flags = (file->flags & ~(u32)CHANGEABLE_FLAGS) | (flags & CHANGEABLE_FLAGS);
     return 0;
+}
+
+/* ---- whom signals for input and output go to ---- */
+
+struct f_owner_ex { /* the ABI's */
+    s32 type, pid;
+};
+
+/* Below 0: a group. */
+static long set_owner(struct file *file, int who)
+{
+    if (who == INT32_MIN)
+        return -EINVAL;
+    return async_set_owner(file, who < 0 ? TARGET_GROUP : TARGET_PROCESS, who < 0 ? -who : who);
+}
+
+static long get_owner(struct file *file)
+{
+    enum signal_target_kind kind;
+    int number = async_get_owner(file, &kind);
+
+    return kind == TARGET_GROUP ? -number : number;
+}
+
+static long set_owner_ex(struct file *file, u64 user)
+{
+    struct f_owner_ex owner;
+
+    if (copy_from_user(&owner, (void *)user, sizeof(owner)) != 0)
+        return -EFAULT;
+    if (owner.type < TARGET_THREAD || owner.type > TARGET_GROUP)
+        return -EINVAL;
+    return async_set_owner(file, (enum signal_target_kind)owner.type, owner.pid);
+}
+
+static long get_owner_ex(struct file *file, u64 user)
+{
+    enum signal_target_kind kind;
+    int number = async_get_owner(file, &kind);
+    struct f_owner_ex owner = {(s32)kind, number};
+
+    return copy_to_user((void *)user, &owner, sizeof(owner));
 }
 
 static long fcntl_lock(struct file *file, unsigned command, u64 user)
@@ -118,13 +166,13 @@ static long set_write_hint(struct inode *inode, u64 user)
     return 0;
 }
 
-static long fcntl_file(struct file *file, unsigned command, u64 argument)
+static long fcntl_file(int fd, struct file *file, unsigned command, u64 argument)
 {
     switch (command) {
     case F_GETFL:
         return (long)file->flags;
     case F_SETFL:
-        return set_flags(file, (u32)argument);
+        return set_flags(fd, file, (u32)argument);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -133,12 +181,17 @@ static long fcntl_file(struct file *file, unsigned command, u64 argument)
     case F_OFD_SETLKW:
         return fcntl_lock(file, command, argument);
     case F_GETOWN:
+        return get_owner(file);
+    case F_SETOWN:
+        return set_owner(file, (int)argument);
+    case F_GETOWN_EX:
+        return get_owner_ex(file, argument);
+    case F_SETOWN_EX:
+        return set_owner_ex(file, argument);
     case F_GETSIG:
-        return 0;
-    case F_SETOWN: /* whom SIGIO and SIGURG would go to: there are none */
-        return 0;
+        return async_get_signal(file);
     case F_SETSIG:
-        return argument > 64 ? -EINVAL : 0;
+        return argument > SIGNAL_MAX ? -EINVAL : async_set_signal(file, (int)argument);
     case F_GETPIPE_SZ:
         return pipe_get_size(file);
     case F_SETPIPE_SZ:
@@ -182,7 +235,7 @@ DEFINE_SYSCALL(sys_fcntl)
     file = allowed_for_path_only(command) ? fd_get_any((int)a0) : fd_get((int)a0);
     if (file == NULL)
         return -EBADF;
-    result = fcntl_file(file, command, a2);
+    result = fcntl_file((int)a0, file, command, a2);
     file_put(file);
     return result;
 }
@@ -208,6 +261,7 @@ DEFINE_SYSCALL(sys_flock)
 #define FIONCLEX 0x5450
 #define FIONBIO 0x5421
 #define FIONREAD 0x541B
+#define FIOASYNC 0x5452
 #define FIGETBSZ 2
 #define FIOQSIZE 0x5460
 
@@ -224,6 +278,17 @@ static long set_nonblocking(struct file *file, u64 user)
     return 0;
 }
 
+static long set_async(int fd, struct file *file, u64 user)
+{
+    u32 on;
+
+    if (get_user_u32(&on, (u32 *)user) != 0)
+        return -EFAULT;
+    if (!on == !(file->flags & O_ASYNC))
+        return 0;
+    return async_is_possible(file) ? async_switch(file, fd, on != 0) : -ENOTTY;
+}
+
 static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument)
 {
     struct inode *inode = file->inode;
@@ -234,6 +299,8 @@ static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument
         return fd_set_cloexec(fd, command == FIOCLEX);
     case FIONBIO:
         return set_nonblocking(file, argument);
+    case FIOASYNC:
+        return set_async(fd, file, argument);
     case FIGETBSZ:
         if (S_ISREG(inode->mode) || S_ISDIR(inode->mode))
             return put_user_u32(inode->super->block_size, (u32 *)argument);
