@@ -93,14 +93,19 @@ static void copy_task_state(struct task *child, const struct clone_args *a)
         child->clear_child_tid = (u32 *)a->child_tid;
 }
 
-static int copy_space(struct task *child, u64 flags)
+/* => the child has its registers */
+static int copy_space(struct task *child, const struct clone_args *a)
 {
+    const u64 stored[FORK_STORED] = {
+        thread_regs(&child->thread)->x[REG_SP],
+        a->flags & CLONE_CHILD_SETTID ? a->child_tid : UINT64_MAX,
+    };
     struct space *s = current->space;
 
-    if (flags & CLONE_VM)
+    if (a->flags & CLONE_VM)
         space_get(s);
     else
-        s = space_fork(s);
+        s = space_fork(s, stored);
     if (IS_ERR(s))
         return (int)PTR_ERR(s);
     child->thread.space = s;
@@ -278,7 +283,7 @@ static struct task *create(const struct clone_args *a, int *error)
         return NULL;
     copy_task_state(child, a);
     copy_registers(child, a);
-    *error = copy_space(child, a->flags);
+    *error = copy_space(child, a);
     if (*error == 0)
         *error = copy_files(child, a->flags);
     if (*error == 0)

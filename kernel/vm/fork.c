@@ -6,6 +6,10 @@
  * Leaf tables with many entries that serve nothing but plain private memory are not even copied: both spaces refer to
  * them until one of them wants to use an entry (vm/pagetable.h draws it). What else has few entries is copied at once.
  *
+ * The pages that both sides store to as soon as they run - the stack's, and where the child's id is written - would be
+ * copied by a fault at once: a process with one thread gets the child's copies of those made here, and keeps W. With
+ * more threads a copy made before the others' W is gone could be of another moment than the rest.
+ *
  * Cost: one step per leaf table that can be shared, one per live entry elsewhere; tables tell how many they have. A
  * table that was used since the last fork has its pages counted once.
  */
@@ -19,10 +23,11 @@ struct fork {
     struct space *parent, *child;
     struct page *upper; /* the parent's level-1 table that was used last, for addresses of UPPER_SPAN */
     u64 upper_span;
-    u64 shared_to;          /* tables below this address are shared, whatever vma they serve */
-    u64 private_pages;      /* anonymous ones that the child has got */
-    pte_t dropped;          /* bits of entries that the child does not get, of the vma at hand */
-    struct list userfaults; /* contexts of the child's own */
+    u64 shared_to;           /* tables below this address are shared, whatever vma they serve */
+    u64 private_pages;       /* anonymous ones that the child has got */
+    u64 stored[FORK_STORED]; /* pages at these addresses are copied */
+    pte_t dropped;           /* bits of entries that the child does not get, of the vma at hand */
+    struct list userfaults;  /* contexts of the child's own */
     struct tlb_batch batch;
 };
 
@@ -43,37 +48,81 @@ static unsigned copy_protections(const struct vma *v, const pte_t *from, pte_t *
     return copied;
 }
 
-/* The same of private memory at VA; LIVE: as many at most. */
+static bool is_stored_soon(const struct fork *f, u64 va)
+{
+    for (unsigned i = 0; i < FORK_STORED; i++)
+        if ((va ^ f->stored[i]) < PAGE_SIZE)
+            return true;
+    return false;
+}
+
+/* The entry of a copy for the child, where E is the parent's only one of its page; 0: they shall share it.
+ * => both tables locked */
+static pte_t copy_stored(pte_t e)
+{
+    struct page *copy;
+
+    if ((e & (PTE_V | PTE_W | PTE_UFFD_WP)) != (PTE_V | PTE_W) || !page_is_alone(pte_page(e)))
+        return 0;
+    copy = page_alloc(ALLOC_USER | ALLOC_NO_WAIT);
+    if (copy == NULL)
+        return 0;
+    page_make_anonymous(copy);
+    copy_page(page_address(copy), page_address(pte_page(e)));
+    return pte_make(page_pfn(copy), e & (BIT(PTE_PPN_SHIFT) - 1));
+}
+
+/* What the child gets of the parent's entry *PTE, which is not 0; AT is where the entry is. Its page has one reference
+ * more; *PRIVATE and *PAGES count those that are worth counting. */
+static pte_t share_page(struct fork *f, pte_t *pte, const pte_t *from, u64 va, unsigned *private, unsigned *pages)
+{
+    u64 at = va + (u64)(pte - from) * PAGE_SIZE;
+    pte_t e = *pte, copied;
+
+    if (unlikely(is_stored_soon(f, at)) && (copied = copy_stored(e)) != 0) {
+        ++*private;
+        ++*pages;
+        return copied;
+    }
+    if (pte_has_page(e)) {
+        struct page *page = pte_page(e);
+
+        if ((e & (PTE_V | PTE_W)) == (PTE_V | PTE_W)) {
+            tlb_note(&f->batch, at);
+            e = pte_write_protect(pte);
+        }
+        if (!(page->flags & PG_RESERVED)) {
+            page_get(page);
+            *private += page->flags / PG_ANON % 2;
+            ++*pages;
+        }
+    } else if (pte_is_swap(e)) {
+        swap_get(pte_slot(e));
+        tlb_note(&f->batch, at); /* swapout.c may not have flushed it yet */
+    }
+    return e;
+}
+
+/* The same of private memory at VA; LIVE: as many at most. Most are pages of a program's file, and only read. */
 static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pte_t *to, unsigned n, unsigned live,
                             u64 va)
 {
+    struct page *array = page_array;
     unsigned missing = live, pages = 0, private = 0;
 
-    for (pte_t *pte = from, *end = from + n; pte < end; pte++) {
+    for (pte_t *pte = from, *end = from + n; pte < end && missing > 0; pte++, to++) {
         pte_t e = *pte;
 
         if (e == 0)
             continue;
-        if (pte_has_page(e)) {
-            struct page *page = pte_page(e);
-            u32 flags = page->flags;
-
-            if ((e & (PTE_V | PTE_W)) == (PTE_V | PTE_W)) {
-                tlb_note(&f->batch, va + (u64)(pte - from) * PAGE_SIZE);
-                e = pte_write_protect(pte);
-            }
-            if (!(flags & PG_RESERVED)) {
-                page_get(page);
-                private += flags / PG_ANON % 2;
-                pages++;
-            }
-        } else if (pte_is_swap(e)) {
-            swap_get(pte_slot(e));
-            tlb_note(&f->batch, va + (u64)(pte - from) * PAGE_SIZE); /* swapout.c may not have flushed it yet */
+        missing--;
+        if ((e & (PTE_V | PTE_W)) == PTE_V && !(array[pte_pfn(e)].flags & (PG_RESERVED | PG_ANON))) {
+            page_get(&array[pte_pfn(e)]);
+            pages++;
+            *to = e;
+        } else {
+            *to = share_page(f, pte, from, va, &private, &pages);
         }
-        to[pte - from] = e;
-        if (--missing == 0)
-            break;
     }
     f->private_pages += private;
     if (pages > private)
@@ -279,7 +328,7 @@ static int copy_all(struct fork *f)
     return error;
 }
 
-static struct space *try_fork(struct space *parent)
+static struct space *try_fork(struct space *parent, const u64 *stored)
 {
     struct fork f;
     int error;
@@ -290,6 +339,8 @@ static struct space *try_fork(struct space *parent)
     f.parent = parent;
     f.shared_to = f.private_pages = 0;
     f.upper_span = UINT64_MAX;
+    for (unsigned i = 0; i < FORK_STORED; i++)
+        f.stored[i] = load_relaxed(&parent->users) == 1 ? ALIGN_DOWN(stored[i], PAGE_SIZE) : UINT64_MAX;
     list_init(&f.userfaults);
     tlb_begin(&f.batch, parent);
     write_lock(&parent->lock);
@@ -318,14 +369,14 @@ static struct space *try_fork(struct space *parent)
 
 /* While tables are copied the clock must leave the parent's pages alone. If all memory is the parent's, reclaim has its
  * turn between two tries. */
-struct space *space_fork(struct space *parent)
+struct space *space_fork(struct space *parent, const u64 stored[FORK_STORED])
 {
-    struct space *child = try_fork(parent);
+    struct space *child = try_fork(parent, stored);
 
     for (unsigned round = 0; round < FORK_TRIES && IS_ERR(child) && PTR_ERR(child) == -ENOMEM; round++) {
         if (page_free_count() > page_total_count() / 128 || fatal_signal_pending() || !reclaim_wait(round))
             break;
-        child = try_fork(parent);
+        child = try_fork(parent, stored);
     }
     return child;
 }

@@ -135,12 +135,14 @@ static pte_t share_entry(pte_t *pte)
 }
 
 /* What an entry refers to has one entry less. */
-static void release_entry(pte_t e)
+static inline void release_entry(pte_t e)
 {
-    if (pte_is_swap(e))
+    if (likely(pte_is_present(e)) || pte_is_resident(e)) {
+        if (likely(!(pte_page(e)->flags & PG_RESERVED)))
+            page_put(pte_page(e));
+    } else if (pte_is_swap(e)) {
         swap_put(pte_slot(e));
-    else if (pte_has_page(e) && !(pte_page(e)->flags & PG_RESERVED))
-        page_put(pte_page(e));
+    }
 }
 
 /* ---- huge pages ---- */
@@ -263,15 +265,16 @@ struct page *pt_drop_huge(struct space *s, struct page *upper, pte_t *entry)
 /* Empties entries of a leaf table, N at most. Returns how many of LIVE are left. */
 static unsigned destroy_leaves(pte_t *pte, unsigned n, unsigned live)
 {
-    for (pte_t *end = pte + n; pte < end; pte++) {
-        pte_t e = *pte;
+    for (const pte_t *end = pte + n; live > 0; live--) {
+        pte_t e;
 
-        if (e == 0)
-            continue;
-        *pte = 0;
+        do {
+            if (pte == end)
+                return live;
+            e = *pte++;
+        } while (e == 0);
+        pte[-1] = 0;
         release_entry(e);
-        if (--live == 0)
-            break;
     }
     return live;
 }

@@ -75,8 +75,10 @@ int space_set_exec_gain(struct space *space, unsigned bits);
 void space_inherit_exec_gain(struct space *child, const struct space *parent);
 
 struct space *space_create(void); /* one user; NULL = no memory */
-struct space *
-space_fork(struct space *parent); /* a copy-on-write copy; ERR_PTR(-ENOMEM). Called by a thread of PARENT. */
+/* A copy-on-write copy; ERR_PTR(-ENOMEM). Called by a thread of PARENT. STORED: addresses that one of the two, or both,
+ * will store to at once (only to be quick; UINT64_MAX: none). */
+#define FORK_STORED 2
+struct space *space_fork(struct space *parent, const u64 stored[FORK_STORED]);
 void space_get(struct space *space);
 void space_put(struct space *space); /* the last one unmaps everything */
 /* A hold keeps the struct, not its life: who has one may try to become a user, and fails once the last user is gone. */

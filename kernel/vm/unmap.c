@@ -17,15 +17,13 @@ static void count_gone(struct space *s, const u64 *gone)
 /* A private page, not the object's. */
 static bool is_copy(pte_t e) { return pte_is_swap(e) || (pte_has_page(e) && (pte_page(e)->flags & PG_ANON)); }
 
-/* How many of the next N entries surely say nothing, in eights: most of a table that is nearly empty. */
-static inline unsigned empty_eights(const pte_t *pte, unsigned n)
+/* The first entry from PTE on, before END, that perhaps says something; whole eights are looked at: most of a table
+ * that is nearly empty. */
+static inline const pte_t *skip_empty(const pte_t *pte, const pte_t *end)
 {
-    unsigned i = 0;
-
-    while (i + 8 <= n &&
-           (pte[i] | pte[i + 1] | pte[i + 2] | pte[i + 3] | pte[i + 4] | pte[i + 5] | pte[i + 6] | pte[i + 7]) == 0)
-        i += 8;
-    return i;
+    while (end - pte >= 8 && (pte[0] | pte[1] | pte[2] | pte[3] | pte[4] | pte[5] | pte[6] | pte[7]) == 0)
+        pte += 8;
+    return pte;
 }
 
 /* Entries of one leaf table. Returns how many are done. */
@@ -40,7 +38,7 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
         pte_t e = w->pte[i], rest = 0;
 
         if (e == 0) {
-            i += empty_eights(w->pte + i + 1, n - i - 1);
+            i = (unsigned)(skip_empty(w->pte + i + 1, w->pte + n) - w->pte) - 1;
             continue;
         }
         if (keep != NULL && batch->spares_copies && is_copy(e))

@@ -357,6 +357,7 @@ static void do_mremap(struct model *m, unsigned first, unsigned n, unsigned to)
 static void do_fork(struct model *m)
 {
     struct model *child = &models[rand() % SPACES];
+    u64 stored[FORK_STORED] = {UINT64_MAX, UINT64_MAX};
 
     if (child == m)
         return;
@@ -365,7 +366,9 @@ static void do_fork(struct model *m)
         space_put(child->space);
     }
     *child = *m;
-    child->space = space_fork(m->space);
+    for (unsigned i = 0; i < FORK_STORED && rand() % 2; i++)
+        stored[i] = FIRST + (u64)rand() % window_pages * PAGE_SIZE;
+    child->space = space_fork(m->space, stored);
     if (IS_ERR(child->space))
         panic("fork failed");
 }
