@@ -49,73 +49,92 @@ static int install_copy(struct fault *f, struct page *page)
     return FAULT_MAPPED;
 }
 
-/* The pages of the window that are cached, in FOUND by place, each with a reference. */
-static void gather_around(struct object *o, u64 index, unsigned n, struct page **found)
+/* The pages of a window that are cached, by place, each with a reference. */
+struct around {
+    struct page *pages[AROUND_PAGES];
+    unsigned n;     /* pages of the window that are within the object's size */
+    unsigned found; /* of these, cached */
+    u32 flags;      /* that all of them have */
+};
+
+static void gather_around(struct object *o, u64 index, unsigned n, struct around *a)
 {
     u64 flags = spin_lock_irqsave(&o->lock), below_end = object_pages(o) - MIN(object_pages(o), index);
+    unsigned found = 0;
+    u32 common = ~0u;
 
-    radix_get_run(&o->pages, index, n, (void **)found);
-    for (unsigned i = 0; i < n; i++) {
-        struct page *page = found[i];
+    n = (unsigned)MIN(n, below_end);
+    radix_get_run(&o->pages, index, n, (void **)a->pages);
+    for (struct page **at = a->pages, **end = at + n; at < end; at++) {
+        struct page *page = *at;
+        u32 its;
 
         if (page == NULL)
             continue;
-        if (likely(!is_marker(page) && (page->flags & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE && i < below_end))
-            page_get(page);
-        else
-            found[i] = NULL;
+        if (is_marker(page) || ((its = page->flags) & (PG_UPTODATE | PG_LOADING)) != PG_UPTODATE) {
+            *at = NULL;
+            continue;
+        }
+        page_get(page);
+        common &= its;
+        found++;
     }
     spin_unlock_irqrestore(&o->lock, flags);
+    a->n = n;
+    a->found = found;
+    a->flags = common;
 }
 
 /* Instruction fetch must see the bytes that were loaded as data (RISC-V: fence.i on every hart, once per page). */
-static void make_fetchable(struct page **found, unsigned n)
+static noinline_fn void make_fetchable(const struct around *a)
 {
-    bool synced = false;
-
-    for (unsigned i = 0; i < n; i++) {
-        if (found[i] == NULL || (load_relaxed(&found[i]->flags) & PG_FETCHABLE))
-            continue;
-        if (!synced)
-            arch_sync_icache((1ull << machine.harts) - 1);
-        synced = true;
-        atomic_or(&found[i]->flags, PG_FETCHABLE);
-    }
+    arch_sync_icache((1ull << machine.harts) - 1);
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->pages[i] != NULL && !(load_relaxed(&a->pages[i]->flags) & PG_FETCHABLE))
+            atomic_or(&a->pages[i]->flags, PG_FETCHABLE);
 }
 
-/* Maps FOUND[0..n) at entries from PTE on where nothing is mapped yet and the protection is the faulting page's; W only
- * if a store needs no preparation any more. */
-static unsigned install_around(struct fault *f, pte_t *pte, struct page **found, unsigned n)
+/* Maps the pages of A at entries from PTE on where nothing is mapped yet and the protection is the faulting page's; W
+ * only if a store needs no preparation any more. */
+static unsigned install_around(struct fault *f, pte_t *pte, struct around *a)
 {
-    const pte_t plain = page_entry(0, f->prot, f->old & PTE_UFFD_WP);
-    const pte_t store = !vma_is_shared(f->vma) || !(f->prot & PROT_WRITE) || (f->old & PTE_UFFD_WP)
+    const pte_t plain = page_entry(0, f->prot, f->old & PTE_UFFD_WP), old = f->old;
+    const pte_t store = !vma_is_shared(f->vma) || !(f->prot & PROT_WRITE) || (old & PTE_UFFD_WP)
                             ? 0
                             : vma_store_bits(f->vma) | (is_write(f) ? PTE_D : 0);
+    const struct object *o = f->object;
+    const struct page *array = page_array;
     unsigned mapped = 0;
 
     table_lock(f->table);
-    for (unsigned i = 0; i < n; i++) {
-        struct page *page = found[i];
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* what is in the pages, before the entries */
+    for (struct page **at = a->pages, **end = at + a->n; at < end; at++, pte++) {
+        const struct page *page = *at;
+        pte_t e;
 
-        if (page == NULL || pte[i] != f->old || load_relaxed(&page->object) != f->object)
+        if (page == NULL || *pte != old || load_relaxed(&page->object) != o)
             continue;
-        store_release(&pte[i], plain | pte_make(page_pfn(page), page_takes_stores(page) ? store : 0));
-        found[i] = NULL; /* the entry's reference now */
+        e = plain | pte_make((u64)(page - array), 0);
+        if (store != 0 && page_takes_stores(page))
+            e |= store;
+        store_relaxed(pte, e);
+        *at = NULL; /* the entry's reference now */
         mapped++;
     }
-    if (f->old == 0)
+    if (old == 0)
         f->table->table_live += (u16)mapped;
     table_unlock(f->table);
-    for (unsigned i = 0; i < n; i++)
-        if (found[i] != NULL)
-            page_put(found[i]);
+    for (unsigned i = 0; mapped < a->found && i < a->n; i++)
+        if (a->pages[i] != NULL)
+            page_put(a->pages[i]);
     return mapped;
 }
 
 /* Maps the cache's pages around the faulting one; there is at least that one, or it is loaded first. */
 static int map_cached(struct fault *f)
 {
-    struct page *found[AROUND_PAGES], *page;
+    struct around around;
+    struct page *page;
     u64 window = AROUND_PAGES * PAGE_SIZE;
     u64 start = MAX(ALIGN_DOWN(f->va, window), f->vma->start),
         end = MIN(ALIGN_DOWN(f->va, window) + window, f->vma->end);
@@ -127,8 +146,8 @@ static int map_cached(struct fault *f)
     }
     at = (f->va - start) >> PAGE_SHIFT;
     n = (end - start) >> PAGE_SHIFT;
-    gather_around(f->object, vma_index(f->vma, start), n, found);
-    page = found[at];
+    gather_around(f->object, vma_index(f->vma, start), n, &around);
+    page = at < around.n ? around.pages[at] : NULL;
     if (page != NULL && is_write(f) && !page_takes_stores(page) && !page_prepare_now(f->object, page)) {
         f->page = page;
         return with_file(f, FAULT_PREPARE);
@@ -136,10 +155,10 @@ static int map_cached(struct fault *f)
     if (page != NULL) {
         if (!(page->flags & PG_REFERENCED))
             atomic_or(&page->flags, PG_REFERENCED);
-        if (f->prot & PROT_EXEC)
-            make_fetchable(found, n);
+        if ((f->prot & PROT_EXEC) && !(around.flags & PG_FETCHABLE))
+            make_fetchable(&around);
     }
-    mapped = install_around(f, f->pte - at, found, n);
+    mapped = install_around(f, f->pte - at, &around);
     if (mapped != 0)
         atomic_add_relaxed(&f->space->rss[object_rss_kind(f->object)], mapped);
     return page != NULL ? FAULT_MAPPED : with_file(f, FAULT_LOAD);
