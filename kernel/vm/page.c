@@ -28,10 +28,13 @@
 #define DEPOT_BATCHES 64
 #define ZEROED_KEEP 32 /* how many an idle hart prepares */
 
+struct page_stack {
+    u64 n;
+    struct page *pages[HART_STACK];
+};
+
 struct hart_pages {
-    unsigned n_free, n_zeroed;
-    struct page *free[HART_STACK];
-    struct page *zeroed[HART_STACK];
+    struct page_stack free, zeroed;
 };
 
 struct page *page_array;
@@ -127,7 +130,7 @@ u64 page_free_count(void)
     u64 n = load_relaxed(&buddy.n_free);
 
     for (unsigned i = 0; i < machine.harts; i++)
-        n += load_relaxed(&hart_pages[i].n_free) + load_relaxed(&hart_pages[i].n_zeroed);
+        n += load_relaxed(&hart_pages[i].free.n) + load_relaxed(&hart_pages[i].zeroed.n);
     return n;
 }
 
@@ -139,12 +142,12 @@ static struct page *next_in_batch(const struct page *p)
 }
 
 /* Sixteen pages off the stack go to the depot. => buddy.lock held, room in the depot */
-static void depot_put(struct page **stack, unsigned *n)
+static void depot_put(struct page_stack *s)
 {
     struct list *next = NULL;
 
     for (unsigned i = 0; i < HART_BATCH; i++) {
-        struct page *p = stack[--*n];
+        struct page *p = s->pages[--s->n];
 
         p->free_link.next = next;
         next = &p->free_link;
@@ -154,10 +157,10 @@ static void depot_put(struct page **stack, unsigned *n)
 }
 
 /* => buddy.lock held, the depot is not empty */
-static void depot_take(struct page **stack, unsigned *n)
+static void depot_take(struct page_stack *s)
 {
     for (struct page *p = buddy.depot[--buddy.n_depot]; p != NULL; p = next_in_batch(p))
-        stack[(*n)++] = p;
+        s->pages[s->n++] = p;
     buddy.n_free -= HART_BATCH;
 }
 
@@ -188,16 +191,16 @@ static bool refill(struct hart_pages *h, unsigned alloc_flags)
         struct page *block, *p;
 
         if (buddy.n_depot > 0)
-            depot_take(h->free, &h->n_free);
+            depot_take(&h->free);
         else if ((block = buddy_alloc(HART_BATCH_ORDER)) != NULL)
             for (unsigned i = HART_BATCH; i-- > 0;) /* the lowest on top: a fresh run of pages is used in order */
-                h->free[h->n_free++] = block + i;
+                h->free.pages[h->free.n++] = block + i;
         else if ((p = buddy_alloc(0)) != NULL)
-            h->free[h->n_free++] = p;
+            h->free.pages[h->free.n++] = p;
     }
     spin_unlock(&buddy.lock);
     reclaim_kick();
-    return h->n_free > 0;
+    return h->free.n > 0;
 }
 
 void page_make_anonymous(struct page *p)
@@ -244,21 +247,29 @@ bool page_free_huge(struct page *head)
 
 static inline struct hart_pages *my_pages(void) { return &hart_pages[current->hart->id]; }
 
-/* One page off this hart's stacks, or NULL. */
-static inline struct page *take(unsigned alloc_flags, bool *zeroed)
+static inline struct page *pop(struct page_stack *s) { return s->pages[--s->n]; }
+
+/* One page off this hart's stacks, which may be filled up for it, or NULL. */
+static struct page *take(unsigned alloc_flags, bool *zeroed)
 {
     u64 flags = irq_save();
     struct hart_pages *h = my_pages();
     struct page *p = NULL;
 
-    *zeroed = (alloc_flags & ALLOC_ZERO) && h->n_zeroed > 0;
-    if (!*zeroed && unlikely(h->n_free == 0) && !refill(h, alloc_flags))
-        *zeroed = h->n_zeroed > 0;
+    *zeroed = (alloc_flags & ALLOC_ZERO) && h->zeroed.n > 0;
+    if (!*zeroed && h->free.n == 0 && !refill(h, alloc_flags))
+        *zeroed = h->zeroed.n > 0;
     if (*zeroed)
-        p = h->zeroed[--h->n_zeroed];
-    else if (h->n_free > 0)
-        p = h->free[--h->n_free];
+        p = pop(&h->zeroed);
+    else if (h->free.n > 0)
+        p = pop(&h->free);
     irq_restore(flags);
+    return p;
+}
+
+static noinline_fn struct page *cleared(struct page *p)
+{
+    clear_page(page_address(p));
     return p;
 }
 
@@ -269,34 +280,45 @@ static inline struct page *make_ready(struct page *p, unsigned alloc_flags, bool
     p->object = NULL;
     p->index = 0;
     p->private = 0;
-    if ((alloc_flags & ALLOC_ZERO) && !zeroed)
-        clear_page(page_address(p));
-    return p;
+    return (alloc_flags & ALLOC_ZERO) && !zeroed ? cleared(p) : p;
 }
 
-/* Waits for reclaim until there is a page, or no hope. */
-static __attribute__((noinline)) struct page *take_later(unsigned alloc_flags, bool *zeroed)
+/* This hart has none left. Waits for reclaim until there is a page, or no hope. */
+static noinline_fn struct page *alloc_slowly(unsigned alloc_flags)
 {
-    struct page *p = NULL;
+    bool zeroed;
+    struct page *p = take(alloc_flags, &zeroed);
 
     for (unsigned round = 0; p == NULL; round++) {
         if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round))
             return NULL;
-        p = take(alloc_flags, zeroed);
+        p = take(alloc_flags, &zeroed);
     }
-    return p;
+    return make_ready(p, alloc_flags, zeroed);
 }
 
+/* The usual way is short enough to need no stack. */
 struct page *page_alloc(unsigned alloc_flags)
 {
-    bool zeroed;
+    bool zeroed = false;
+    struct hart_pages *h;
     struct page *p;
+    u64 flags;
 
     if (unlikely(injected_failure(alloc_flags)))
         return NULL;
-    p = take(alloc_flags, &zeroed);
-    if (unlikely(p == NULL) && (p = take_later(alloc_flags, &zeroed)) == NULL)
-        return NULL;
+    flags = irq_save();
+    h = my_pages();
+    if ((alloc_flags & ALLOC_ZERO) && h->zeroed.n > 0) {
+        p = pop(&h->zeroed);
+        zeroed = true;
+    } else if (likely(h->free.n > 0)) {
+        p = pop(&h->free);
+    } else {
+        irq_restore(flags);
+        return alloc_slowly(alloc_flags);
+    }
+    irq_restore(flags);
     return make_ready(p, alloc_flags, zeroed);
 }
 
@@ -336,41 +358,54 @@ struct page *page_alloc_order(unsigned order, unsigned alloc_flags)
 }
 
 /* => interrupts off */
-static void spill(struct page **stack, unsigned *n)
+static noinline_fn void spill(struct page_stack *s)
 {
     spin_lock(&buddy.lock);
     if (buddy.n_depot == DEPOT_BATCHES)
         depot_drain(DEPOT_BATCHES / 2);
-    depot_put(stack, n);
+    depot_put(s);
     spin_unlock(&buddy.lock);
 }
 
-/* Nobody refers to P any more. => interrupts off */
-static inline void put_on_stack(struct hart_pages *h, struct page *p)
+static inline struct page_stack *stack_for(struct hart_pages *h, const struct page *p)
 {
-    struct page **stack = p->flags & PG_ZEROED ? h->zeroed : h->free;
-    unsigned *n = p->flags & PG_ZEROED ? &h->n_zeroed : &h->n_free;
+    return p->flags & PG_ZEROED ? &h->zeroed : &h->free;
+}
 
+/* Nobody refers to P any more, S has room. => interrupts off */
+static inline void push(struct page_stack *s, struct page *p)
+{
     ASSERT(!(p->flags & (PG_RESERVED | PG_FREE)));
 #ifdef DEBUG
     if (!(p->flags & PG_ZEROED))
         memset(page_address(p), 0xa5, PAGE_SIZE); /* poison: a reader of freed memory shall notice */
 #endif
-    if (unlikely(*n == HART_STACK))
-        spill(stack, n);
-    stack[(*n)++] = p;
+    s->pages[s->n++] = p;
     p->refs = 0;
     p->flags = 0;
 }
 
+static noinline_fn void spill_and_push(struct page_stack *s, struct page *p, u64 irq_flags)
+{
+    spill(s);
+    push(s, p);
+    irq_restore(irq_flags);
+}
+
 void page_free(struct page *p)
 {
+    struct page_stack *s;
     u64 flags;
 
     if (p->flags & PG_ANON)
         atomic_add_relaxed(&nr_anon_pages, -1ul);
     flags = irq_save();
-    put_on_stack(my_pages(), p);
+    s = stack_for(my_pages(), p);
+    if (unlikely(s->n == HART_STACK)) {
+        spill_and_push(s, p, flags);
+        return;
+    }
+    push(s, p);
     irq_restore(flags);
 }
 
@@ -378,6 +413,7 @@ void page_put_many(struct page **pages, unsigned n)
 {
     u64 n_anon = 0, flags = irq_save();
     struct hart_pages *h = my_pages();
+    struct page_stack *s;
 
     for (unsigned i = 0; i < n; i++) {
         struct page *p = pages[i];
@@ -385,7 +421,10 @@ void page_put_many(struct page **pages, unsigned n)
         if (atomic_sub(&p->refs, 1) != 0)
             continue;
         n_anon += (p->flags & PG_ANON) != 0;
-        put_on_stack(h, p);
+        s = stack_for(h, p);
+        if (unlikely(s->n == HART_STACK))
+            spill(s);
+        push(s, p);
     }
     irq_restore(flags);
     if (n_anon != 0)
@@ -411,11 +450,11 @@ bool page_zero_one(void)
     struct hart_pages *h = &hart_pages[current->hart->id];
     struct page *p;
 
-    if (h->n_zeroed >= ZEROED_KEEP || (h->n_free == 0 && !refill(h, ALLOC_USER)))
+    if (h->zeroed.n >= ZEROED_KEEP || (h->free.n == 0 && !refill(h, ALLOC_USER)))
         return false;
-    p = h->free[--h->n_free];
+    p = pop(&h->free);
     clear_page(page_address(p));
-    h->zeroed[h->n_zeroed++] = p;
+    h->zeroed.pages[h->zeroed.n++] = p;
     return true;
 }
 
