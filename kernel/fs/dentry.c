@@ -191,7 +191,7 @@ struct dentry *dentry_add(struct dentry *parent, struct name name, u32 hash, str
     d->hash = dentry_full_hash(parent, hash);
     d->parent = parent;
     d->inode = inode;
-    if (parent->inode->ops->revalidate != NULL)
+    if (parent->inode->ops->revalidate != NULL && !(inode != NULL && (inode->state & INODE_LASTING)))
         d->flags = DENTRY_REVALIDATE;
     b = bucket_of(d->hash);
     spin_lock(&names_lock);

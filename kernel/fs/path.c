@@ -212,11 +212,29 @@ int walk_step_special(struct walk *w)
     return 0;
 }
 
+#define SHORT_LINK 128
+
+/* What the file system says the target is, which may have cut it at SIZE - 1; then ERR_PTR(-ENAMETOOLONG). */
+static struct link_frame *ask_for_link(struct inode *inode, size_t size)
+{
+    struct link_frame *frame = kmalloc(sizeof(*frame) + size);
+    ssize_t n;
+
+    if (frame == NULL)
+        return ERR_PTR(-ENOMEM);
+    n = inode->ops->read_link(inode, frame->target, size);
+    if (n < 0 || (size_t)n >= size - 1) {
+        kfree(frame);
+        return ERR_PTR(n < 0 ? n : -ENAMETOOLONG);
+    }
+    frame->target[n] = '\0';
+    return frame;
+}
+
 /* The target of LINK as a frame; the rest of the present string goes on after it. ERR_PTR. */
 static struct link_frame *read_link(struct inode *inode)
 {
     struct link_frame *frame;
-    ssize_t n;
 
     if (inode->link != NULL) {
         size_t length = strlen(inode->link);
@@ -229,16 +247,8 @@ static struct link_frame *read_link(struct inode *inode)
     }
     if (inode->ops->read_link == NULL)
         return ERR_PTR(-EINVAL);
-    frame = kmalloc(sizeof(*frame) + PATH_MAX + 1);
-    if (frame == NULL)
-        return ERR_PTR(-ENOMEM);
-    n = inode->ops->read_link(inode, frame->target, PATH_MAX);
-    if (n < 0) {
-        kfree(frame);
-        return ERR_PTR(n);
-    }
-    frame->target[n] = '\0';
-    return frame;
+    frame = ask_for_link(inode, SHORT_LINK);
+    return IS_ERR(frame) && PTR_ERR(frame) == -ENAMETOOLONG ? ask_for_link(inode, PATH_MAX + 1) : frame;
 }
 
 static void jump(struct walk *w, const struct path *to)

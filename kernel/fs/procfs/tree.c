@@ -189,17 +189,23 @@ static int proc_setattr(struct inode *inode, const struct attributes *attr)
 
 static bool name_is(struct name name, const char *s)
 {
-    return strlen(s) == name.length && memcmp(name.s, s, name.length) == 0;
+    return *s == *name.s && strlen(s) == name.length && memcmp(name.s, s, name.length) == 0;
 }
 
 static struct inode *lookup_child(struct inode *dir, struct name name)
 {
     const struct proc_entry *e = proc_inode(dir)->entry->children;
 
-    for (; e != NULL && e->name != NULL; e++)
-        if (name_is(name, e->name))
-            return proc_inode_create(dir, e, NULL);
-    return ERR_PTR(-ENOENT);
+    struct inode *inode;
+
+    while (e != NULL && e->name != NULL && !name_is(name, e->name))
+        e++;
+    if (e == NULL || e->name == NULL)
+        return ERR_PTR(-ENOENT);
+    inode = proc_inode_create(dir, e, NULL);
+    if (!IS_ERR(inode) && proc_inode(inode)->tid == 0 && proc_inode(inode)->fd < 0)
+        inode->state |= INODE_LASTING; /* about no process, thread, descriptor, ... */
+    return inode;
 }
 
 static struct inode *proc_lookup(struct inode *dir, struct name name)
