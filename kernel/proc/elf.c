@@ -57,19 +57,24 @@ static const struct elf_segment *find_segment(const struct elf *e, u32 type)
     return NULL;
 }
 
-int elf_interpreter(const struct elf *e, char *buf)
+char *elf_interpreter(const struct elf *e)
 {
     const struct elf_segment *s = find_segment(e, PT_INTERP);
+    char *path;
     ssize_t n;
 
     if (s == NULL)
-        return 0;
+        return NULL;
     if (s->filesz < 2 || s->filesz > PATH_MAX)
-        return -ENOEXEC;
-    n = file_read(e->file, buf, s->filesz, s->offset);
-    if (n < 0)
-        return (int)n;
-    return n != (ssize_t)s->filesz || buf[n - 1] != '\0' ? -ENOEXEC : (int)n - 1;
+        return ERR_PTR(-ENOEXEC);
+    path = kmalloc(s->filesz);
+    if (path == NULL)
+        return ERR_PTR(-ENOMEM);
+    n = file_read(e->file, path, s->filesz, s->offset);
+    if (n == (ssize_t)s->filesz && path[n - 1] == '\0')
+        return path;
+    kfree(path);
+    return ERR_PTR(n < 0 ? n : -ENOEXEC);
 }
 
 bool elf_wants_executable_stack(const struct elf *e)

@@ -50,8 +50,8 @@ struct elf_placement {
  * frees. */
 int elf_read(struct elf *elf, struct file *file, const void *head);
 void elf_done(struct elf *elf);
-/* The interpreter's path into BUF (PATH_MAX bytes): its length, 0 = none, -ENOEXEC. */
-int elf_interpreter(const struct elf *elf, char *buf);
+/* The interpreter's path, kmalloc'ed; NULL: there is none. ERR_PTR(-ENOEXEC), ... */
+char *elf_interpreter(const struct elf *elf);
 bool elf_wants_executable_stack(const struct elf *elf);
 /* Maps the segments; a position-independent one at about PREFERRED (0: anywhere). */
 int elf_load(const struct elf *elf, struct space *space, u64 preferred, struct elf_placement *placement);

@@ -8,6 +8,7 @@
  * The new space is written to from outside (space_write) while the old one is still the current one, so arguments are
  * copied straight from old to new.
  */
+#include "fs/path.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "proc/exec.h"
@@ -38,6 +39,7 @@ void exec_discard(struct exec *x)
     kfree(x->name);
     kfree(x->page);
     kfree(x->addresses);
+    elf_done(&x->elf);
     kfree(x);
 }
 
@@ -62,13 +64,9 @@ static void fill_layout(struct exec *x)
     file_get(x->file);
 }
 
-static bool wants_executable_stack(struct exec *x)
+static bool wants_executable_stack(const struct exec *x)
 {
-    struct elf elf;
-    bool wants = elf_read(&elf, x->file, x->head) == 0 && elf_wants_executable_stack(&elf);
-
-    elf_done(&elf);
-    return wants;
+    return x->elf_error == 0 && elf_wants_executable_stack(&x->elf);
 }
 
 int exec_prepare(struct exec *x, int dirfd, const char *name, int at_flags, bool no_new_privs)
@@ -81,6 +79,7 @@ int exec_prepare(struct exec *x, int dirfd, const char *name, int at_flags, bool
         error = prepare_cred(x, no_new_privs);
     if (error != 0)
         return error;
+    x->elf_error = elf_read(&x->elf, x->file, x->head);
     x->space = space_create();
     if (x->space != NULL && current->space != NULL) {
         space_set_no_huge_pages(x->space, space_has_no_huge_pages(current->space));
@@ -271,24 +270,27 @@ static int commit(struct exec *x)
 static long exec(int dirfd, u64 user_path, u64 user_argv, u64 user_envp, int at_flags)
 {
     struct task *t = current_task();
-    struct exec *x = kzalloc(sizeof(*x));
-    char *path = kmalloc(PATH_MAX);
-    long error = -ENOMEM;
+    struct user_path path;
+    long error = user_path_get(&path, (const char *)user_path);
+    struct exec *x;
 
-    if (x != NULL && path != NULL) {
+    if (error != 0)
+        return error;
+    x = kzalloc(sizeof(*x));
+    if (x == NULL) {
+        error = -ENOMEM;
+    } else if (path.s[0] == '\0' && !(at_flags & AT_EMPTY_PATH)) {
+        error = -ENOENT;
+    } else {
         x->args.user = user_argv;
         x->environment.user = user_envp;
         x->limits = current->limits;
         x->personality = t->process->personality;
-        error = strncpy_from_user(path, (const char *)user_path, PATH_MAX);
-        if (error == 0 && !(at_flags & AT_EMPTY_PATH))
-            error = -ENOENT;
-        if (error >= 0)
-            error = exec_prepare(x, dirfd, path, at_flags, t->no_new_privs);
+        error = exec_prepare(x, dirfd, path.s, at_flags, t->no_new_privs);
         if (error == 0)
             error = commit(x);
     }
-    kfree(path);
+    user_path_put(&path);
     if (x != NULL)
         exec_discard(x);
     return error;

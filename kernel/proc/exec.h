@@ -20,9 +20,11 @@ struct exec_strings {
 };
 
 struct exec {
-    char *name;                          /* what was asked for: AT_EXECFN, and comm comes from it */
-    struct file *file;                   /* what is run, a script's interpreter: from file_open_exec */
-    u8 head[EXEC_HEAD_SIZE];             /* its first bytes; zeros after its end */
+    char *name;              /* what was asked for: AT_EXECFN, and comm comes from it */
+    struct file *file;       /* what is run, a script's interpreter: from file_open_exec */
+    u8 head[EXEC_HEAD_SIZE]; /* its first bytes; zeros after its end */
+    struct elf elf;          /* its headers, or why there are none, which exec_load tells: */
+    int elf_error;
     char *prefix[2 * SCRIPT_LEVELS + 1]; /* scripts: what comes instead of argv[0], last one first; kmalloc'ed */
     unsigned n_prefix;
     bool set_uid, set_gid; /* by the file's mode; FILE_UID, FILE_GID then */

@@ -174,32 +174,24 @@ static int load_interpreter(struct exec *x, const char *path)
     return 0;
 }
 
-static int load_program(struct exec *x, const struct elf *elf, char *interpreter)
-{
-    int error = elf_interpreter(elf, interpreter);
-    bool is_dynamic = error > 0;
-
-    if (error >= 0)
-        error = elf_load(elf, x->space, x->random.pie_base, &x->program);
-    if (error != 0)
-        return error;
-    x->entry = x->program.entry;
-    x->phnum = elf->header.phnum;
-    space_set_brk_start(x->space, x->program.end + x->random.brk_gap);
-    return is_dynamic ? load_interpreter(x, interpreter) : 0;
-}
-
 int exec_load(struct exec *x)
 {
+    const struct elf *elf = &x->elf;
     char *interpreter;
-    struct elf elf;
-    int error = elf_read(&elf, x->file, x->head);
+    int error;
 
-    if (error != 0)
-        return error;
-    interpreter = kmalloc(PATH_MAX);
-    error = interpreter == NULL ? -ENOMEM : load_program(x, &elf, interpreter);
+    if (x->elf_error != 0)
+        return x->elf_error;
+    interpreter = elf_interpreter(elf);
+    if (IS_ERR(interpreter))
+        return (int)PTR_ERR(interpreter);
+    error = elf_load(elf, x->space, x->random.pie_base, &x->program);
+    x->entry = x->program.entry;
+    x->phnum = elf->header.phnum;
+    if (error == 0) {
+        space_set_brk_start(x->space, x->program.end + x->random.brk_gap);
+        error = interpreter != NULL ? load_interpreter(x, interpreter) : 0;
+    }
     kfree(interpreter);
-    elf_done(&elf);
     return error != 0 ? error : space_map_vdso(x->space, &x->vdso_base);
 }

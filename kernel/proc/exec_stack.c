@@ -7,6 +7,7 @@
  * It is built from the top down in one page of the kernel's at a time, which is written to the new space when the next
  * one begins.
  */
+#include "fs/name.h"
 #include "fs/vfs.h"
 #include "lib/random.h"
 #include "lib/string.h"
@@ -147,14 +148,15 @@ int exec_count_strings(struct exec *x)
     return 0;
 }
 
-/* Length of a user string with its NUL: -E2BIG, -EFAULT. */
-static ssize_t user_length(u64 user)
+#define SHORT_STRING 240
+
+/* Length of a user string with its NUL, of which the first DONE bytes are not that: -E2BIG, -EFAULT. */
+static ssize_t user_length(u64 user, size_t done)
 {
-    char buf[128];
-    size_t done = 0;
+    char buf[SHORT_STRING];
 
     while (done < STRING_MAX) {
-        ssize_t n = strncpy_from_user(buf, (const char *)user + done, sizeof(buf));
+        ssize_t n = strncpy_from_user(buf, (const char *)user + done, MIN(sizeof(buf), STRING_MAX - done));
 
         if (n >= 0)
             return (ssize_t)done + n + 1;
@@ -175,19 +177,28 @@ static bool is_within_limit(const struct exec *x)
 
 static int push_kernel_string(struct exec *x, const char *s) { return push(x, s, strlen(s) + 1, false); }
 
+static noinline_fn int push_long_string(struct exec *x, u64 user)
+{
+    ssize_t length = user_length(user, SHORT_STRING);
+
+    return length < 0 ? (int)length : push(x, (const void *)user, (size_t)length, true);
+}
+
 static int push_string(struct exec *x, const struct exec_strings *s, u32 i)
 {
-    u64 user;
+    char buf[SHORT_STRING + NAME_WORD] __attribute__((aligned(NAME_WORD))), *string;
     ssize_t length;
+    u64 user;
 
     if (s->kernel != NULL)
         return push_kernel_string(x, s->kernel[i]);
     if (get_string(s, i, &user) != 0)
         return -EFAULT;
-    length = user_length(user);
-    if (length < 0)
-        return (int)length;
-    return push(x, (const void *)user, (size_t)length, true);
+    string = buf + user % NAME_WORD; /* aligned as its source is, it is copied by words */
+    length = strncpy_from_user(string, (const char *)user, SHORT_STRING);
+    if (unlikely(length < 0))
+        return length == -ENAMETOOLONG ? push_long_string(x, user) : (int)length;
+    return push(x, string, (size_t)length + 1, false);
 }
 
 /* Strings FIRST.. of S, the last one first, their addresses at TO[FIRST].. */

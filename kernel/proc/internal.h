@@ -76,7 +76,8 @@ void sigqueue_free(
     struct sigqueue *q); /* takes it out of its queue; one that was not allocated stays. => signal_lock */
 u64 signal_handler(struct process *process, int sig); /* => signal_lock */
 extern u64 n_sigqueues;
-bool signal_default_is_ignore(int sig);
+#define SIGNALS_IGNORED (SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | SIGNAL_BIT(SIGCONT))
+static inline bool signal_default_is_ignore(int sig) { return (SIGNAL_BIT(sig) & SIGNALS_IGNORED) != 0; }
 bool signal_default_is_stop(int sig);
 #define SIGNALS_STOP (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))

@@ -92,7 +92,6 @@ static struct sigqueue *entry_alloc(struct process *p, const struct siginfo *inf
 
 /* ---- actions ---- */
 
-bool signal_default_is_ignore(int sig) { return sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT; }
 bool signal_default_is_stop(int sig) { return sig < SIGRTMIN && (SIGNAL_BIT(sig) & SIGNALS_STOP); }
 
 u64 signal_handler(struct process *p, int sig) { return load_relaxed(&p->sighand->action[sig - 1].handler); }

@@ -28,27 +28,48 @@ static void forget_pending(struct process *p, int sig)
         sigpending_remove(&t->pending, SIGNAL_BIT(sig));
 }
 
-static void set_action(struct process *p, int sig, const struct sigaction *new, struct sigaction *old)
+static bool is_ignored_by(int sig, const struct sigaction *a)
+{
+    return a->handler == SIG_IGN || (a->handler == SIG_DFL && signal_default_is_ignore(sig));
+}
+
+static noinline_fn void ignore_signal(struct process *p, int sig)
 {
     u64 flags = spin_lock_irqsave(&p->signal_lock);
-    struct sigaction *action = &p->sighand->action[sig - 1];
 
     spin_lock(&p->sighand->lock);
-    *old = *action;
-    *action = *new;
-    if (new->handler == SIG_IGN || (new->handler == SIG_DFL &&signal_default_is_ignore(sig)))
+    if (is_ignored_by(sig, &p->sighand->action[sig - 1]))
         forget_pending(p, sig);
     spin_unlock(&p->sighand->lock);
     spin_unlock_irqrestore(&p->signal_lock, flags);
 }
 
-/* Only asked for. The actions of the own process are replaced by execve alone, when it has no other thread. */
-static inline_fn long get_action(int sig, u64 user)
+/* P is the own process: its actions are replaced by execve alone, when it has no other thread. OLD: NULL if nobody
+ * wants to know. */
+static inline void set_action(struct process *p, int sig, const struct sigaction *new, struct sigaction *old)
+{
+    struct sighand *s = p->sighand;
+    struct sigaction *action = &s->action[sig - 1];
+    u64 flags = spin_lock_irqsave(&s->lock);
+
+    if (old != NULL)
+        *old = *action;
+    *action = *new;
+    spin_unlock_irqrestore(&s->lock, flags);
+    if (is_ignored_by(sig, new))
+        ignore_signal(p, sig);
+}
+
+/* Only asked for. */
+static noinline_fn long get_action(int sig, u64 user)
 {
     struct sighand *s = current_process()->sighand;
     struct sigaction old;
-    u64 flags = spin_lock_irqsave(&s->lock);
+    u64 flags;
 
+    if (!is_signal(sig))
+        return -EINVAL;
+    flags = spin_lock_irqsave(&s->lock);
     old = s->action[sig - 1];
     spin_unlock_irqrestore(&s->lock, flags);
     return user != 0 ? put_user_words(user, &old, sizeof(old)) : 0;
@@ -65,7 +86,7 @@ static noinline_fn long replace_action(int sig, u64 user_new, u64 user_old)
     new.mask &= ~SIGNALS_UNBLOCKABLE;
     new.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |
                  SA_EXPOSE_TAGBITS;
-    set_action(current_process(), sig, &new, &old);
+    set_action(current_process(), sig, &new, user_old != 0 ? &old : NULL);
     return user_old != 0 ? put_user_words(user_old, &old, sizeof(old)) : 0;
 }
 
@@ -75,7 +96,7 @@ DEFINE_SYSCALL(sys_rt_sigaction)
         return -EINVAL;
     if (a1 != 0)
         return replace_action((int)a0, a1, a2);
-    return is_signal((int)a0) ? get_action((int)a0, a2) : -EINVAL;
+    return get_action((int)a0, a2);
 }
 
 DEFINE_SYSCALL(sys_rt_sigprocmask)
