@@ -22,6 +22,7 @@
 #include "proc/vdso/vdso.h"
 #include "sched/sched.h"
 #include "selftest.h"
+#include "sys/sysvipc.h"
 #include "vm/reclaim.h"
 #include "vm/vm.h"
 
@@ -95,6 +96,7 @@ static void start_system(void *unused)
     virtio_init();
     proc_init();
     terminal_init();
+    sysvipc_init();
     mount_root();
     start_first_program();
 }

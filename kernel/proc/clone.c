@@ -166,6 +166,12 @@ static int copy_process(struct task *child, const struct clone_args *a)
     p->is_undumpable = parent->is_undumpable;
     user_hold(parent->user);
     p->user = parent->user;
+    if (a->flags & CLONE_SYSVSEM) {
+        p->end_work = process_end_work(parent, NULL);
+        if (p->end_work == NULL)
+            return -ENOMEM;
+        atomic_add_relaxed(&p->end_work->refs, 1);
+    }
     if (a->flags & CLONE_SIGHAND) {
         atomic_add_relaxed(&parent->sighand->refs, 1);
         p->sighand = parent->sighand;
@@ -430,6 +436,10 @@ DEFINE_SYSCALL(sys_unshare)
         files = fd_table_copy(current->files);
     if (IS_ERR(files))
         return PTR_ERR(files);
+    if ((a0 & CLONE_SYSVSEM) && t->process->n_threads == 1) {
+        end_work_put(t->process->end_work);
+        t->process->end_work = NULL;
+    }
     if (a0 & CLONE_FS) {
         fs = fs_context_copy(current->fs);
         if (fs == NULL || IS_ERR(fs)) {

@@ -280,6 +280,10 @@ void task_exit(int code)
         record_space_usage(t);
     }
     leave_space(t);
+    if (is_last) {
+        end_work_put(p->end_work);
+        p->end_work = NULL;
+    }
     leave_files(t);
     if (is_last)
         session_leader_exits(p);

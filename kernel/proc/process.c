@@ -49,8 +49,40 @@ void process_put(struct process *p)
         sighand_put(p->sighand);
     if (p->user != NULL)
         user_put(p->user);
+    end_work_put(p->end_work); /* of a child that could not be made: it never ran */
     kfree(p);
     atomic_sub(&n_processes, 1);
+}
+
+/* ---- what is left to do at the end ---- */
+
+struct end_work *process_end_work(struct process *p, void (*end)(struct end_work *))
+{
+    struct end_work *work = load_acquire(&p->end_work), *none = NULL;
+
+    if (work == NULL) {
+        work = kzalloc(sizeof(*work));
+        if (work == NULL)
+            return NULL;
+        work->refs = 1;
+        list_init(&work->items);
+        if (!atomic_cas(&p->end_work, &none, work)) { /* another thread was faster */
+            kfree(work);
+            work = none;
+        }
+    }
+    if (end != NULL)
+        store_relaxed(&work->end, end);
+    return work;
+}
+
+void end_work_put(struct end_work *work)
+{
+    if (work == NULL || atomic_sub(&work->refs, 1) > 0)
+        return;
+    if (work->end != NULL)
+        work->end(work);
+    kfree(work);
 }
 
 /* ---- ids: those of the current process are stable, but group and session may be changed by others ---- */

@@ -158,7 +158,15 @@ struct process {
     unsigned personality;
     int oom_score_adj;
     u64 sigreturn;   /* user address of the vDSO's __vdso_rt_sigreturn */
+    struct end_work *end_work; /* NULL until there is some */
     u32 membarriers; /* membarrier(2): what was registered for; atomic */
+};
+
+/* What is to be done once all processes that share it have ended: semop(2)'s SEM_UNDO. ITEMS are END's. */
+struct end_work {
+    u32 refs;
+    struct list items;
+    void (*end)(struct end_work *work); /* NULL: nothing yet */
 };
 
 static inline struct task *current_task(void) { return (struct task *)current; } /* => a user thread */
@@ -180,6 +188,9 @@ void task_put(struct task *task);                     /* may free: process conte
 static inline void task_get(struct task *task) { atomic_add_relaxed(&task->refs, 1); }
 struct process *process_find(int pid); /* referenced, or NULL (also for the ids of other threads); process_put */
 void process_put(struct process *process);
+/* P's, made if there is none; END (may be NULL) is what it is for. NULL: no memory. => process context */
+struct end_work *process_end_work(struct process *p, void (*end)(struct end_work *));
+void end_work_put(struct end_work *work); /* NULL: nothing */
 static inline void process_get(struct process *process) { atomic_add_relaxed(&process->refs, 1); }
 struct pid *pid_lookup(int number); /* => task_lock */
 /* The process with the lowest pid >= *PID, referenced, *PID set to it; NULL at the end. So for the threads of one. */

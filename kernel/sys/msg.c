@@ -8,10 +8,12 @@
  * Lock: msg.lock guards the list, all queues and their messages. Sleepers hold a reference to their queue: it may be
  * removed meanwhile.
  */
+#include "lib/print.h"
 #include "lib/string.h"
 #include "proc/task.h"
 #include "sys/ipc.h"
 #include "sys/syscall.h"
+#include "sys/sysvipc.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
@@ -78,6 +80,16 @@ static struct queue *find_key(s32 key)
 
     list_for_each(q, &msg.queues, link)
         if (q->ds.perm.key == key)
+            return q;
+    return NULL;
+}
+
+static struct queue *find_index(int index)
+{
+    struct queue *q;
+
+    list_for_each(q, &msg.queues, link)
+        if (index-- == 0)
             return q;
     return NULL;
 }
@@ -317,14 +329,8 @@ DEFINE_SYSCALL(sys_msgrcv)
 /* => msg.lock, as for the next. 0, or for the commands that look by index, the id. */
 static long stat_locked(int id, int command, struct msqid_ds *ds)
 {
-    struct queue *q = command == IPC_STAT ? find_id(id) : NULL;
-    struct queue *other;
-    int i = 0;
+    struct queue *q = command == IPC_STAT ? find_id(id) : find_index(id);
 
-    if (command != IPC_STAT)
-        list_for_each(other, &msg.queues, link)
-            if (i++ == id)
-                q = other;
     if (q == NULL)
         return -EINVAL;
     if (command != MSG_STAT_ANY && !ipc_may_access(&q->ds.perm, 0444))
@@ -438,4 +444,21 @@ DEFINE_SYSCALL(sys_msgctl)
         copy_to_user((void *)a2, &ds, sizeof(ds)) != 0)
         return -EFAULT;
     return result;
+}
+
+/* ---- /proc/sysvipc/msg ---- */
+
+bool msg_show(unsigned index, char *line, size_t size)
+{
+    const struct queue *q;
+
+    mutex_lock(&msg.lock);
+    q = find_index((int)index);
+    if (q != NULL)
+        snprintf(line, size, "%10d %10d  %4o  %10lu %10lu %5u %5u %5u %5u %5u %5u %10ld %10ld %10ld\n", q->ds.perm.key,
+                 q->id, q->ds.perm.mode, q->ds.bytes, q->ds.messages, (u32)q->ds.last_sender, (u32)q->ds.last_receiver,
+                 q->ds.perm.uid, q->ds.perm.gid, q->ds.perm.cuid, q->ds.perm.cgid, q->ds.sent_at, q->ds.received_at,
+                 q->ds.changed_at);
+    mutex_unlock(&msg.lock);
+    return q != NULL;
 }

@@ -12,9 +12,11 @@
 #include "proc/task.h"
 #include "sys/ipc.h"
 #include "sys/syscall.h"
+#include "sys/sysvipc.h"
 #include "vm/kmalloc.h"
 #include "vm/limits.h"
 #include "vm/space.h"
+#include "vm/swapobj.h"
 #include "vm/uaccess.h"
 
 #define SHM_LOCK 11
@@ -64,6 +66,16 @@ static struct segment *find_id(int id)
 
     list_for_each(s, &shm.segments, link)
         if (s->id == id)
+            return s;
+    return NULL;
+}
+
+static struct segment *find_index(int index)
+{
+    struct segment *s;
+
+    list_for_each(s, &shm.segments, link)
+        if (index-- == 0)
             return s;
     return NULL;
 }
@@ -292,21 +304,10 @@ DEFINE_SYSCALL(sys_shmget)
 static long stat_locked(int id, int command, struct shmid_ds *ds)
 {
     bool by_index = command != IPC_STAT;
-    struct segment *s;
+    struct segment *s = by_index ? find_index(id) : find_id(id);
 
-    if (by_index) {
-        int i = 0;
-
-        list_for_each(s, &shm.segments, link)
-            if (i++ == id)
-                break;
-        if (&s->link == &shm.segments)
-            return -EINVAL;
-    } else {
-        s = find_id(id);
-        if (s == NULL)
-            return -EINVAL;
-    }
+    if (s == NULL)
+        return -EINVAL;
     if (command != SHM_STAT_ANY && !may_access(s, 0444))
         return -EACCES;
     *ds = s->ds;
@@ -433,4 +434,27 @@ DEFINE_SYSCALL(sys_shmctl)
     default:
         return -EINVAL;
     }
+}
+
+/* ---- /proc/sysvipc/shm ---- */
+
+bool shm_show(unsigned index, char *line, size_t size)
+{
+    const struct shmid_ds *ds;
+    struct segment *s;
+    u64 swapped;
+
+    mutex_lock(&shm.lock);
+    s = find_index((int)index);
+    if (s != NULL) {
+        ds = &s->ds;
+        swapped = object_count_swapped(&s->inode->object);
+        snprintf(line, size, "%10d %10d  %4o %21lu %5u %5u  %5lu %5u %5u %5u %5u %10ld %10ld %10ld %21lu %21lu\n",
+                 ds->perm.key, s->id, ds->perm.mode | (s->doomed ? SHM_DEST : 0), ds->size, (u32)ds->creator,
+                 (u32)ds->last, object_mapping_count(&s->inode->object), ds->perm.uid, ds->perm.gid, ds->perm.cuid,
+                 ds->perm.cgid, ds->atime, ds->dtime, ds->ctime, (s->inode->object.nr_pages - swapped) * PAGE_SIZE,
+                 swapped * PAGE_SIZE);
+    }
+    mutex_unlock(&shm.lock);
+    return s != NULL;
 }

@@ -68,3 +68,14 @@ void object_forget_marker(struct object *o, u64 index, void *item)
     atomic_sub(&nr_memory_swapped, 1);
     swap_put(marker_slot(item));
 }
+
+u64 object_count_swapped(struct object *o)
+{
+    u64 n = 0, index = 0, flags = spin_lock_irqsave(&o->lock);
+    void *item;
+
+    for (; (item = radix_next(&o->pages, &index)) != NULL; index++)
+        n += is_marker(item);
+    spin_unlock_irqrestore(&o->lock, flags);
+    return n;
+}

@@ -8,6 +8,9 @@ struct task;
 
 /* Whether the current thread may look at TASK's memory (ptrace(2), PTRACE_MODE_READ_FSCREDS). */
 bool may_trace(struct task *task);
+enum sysvipc { SYSVIPC_MSG, SYSVIPC_SEM, SYSVIPC_SHM, SYSVIPC_KINDS };
+/* What /proc/sysvipc/KIND shows: SHOW writes the line of object INDEX, false when there is none. */
+void procfs_set_sysvipc(enum sysvipc kind, bool (*show)(unsigned index, char *line, size_t size));
 void procfs_init(void); /* boot: before it is mounted */
 
 #endif

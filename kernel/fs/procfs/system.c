@@ -324,6 +324,7 @@ const struct proc_entry system_entries[] = {
     PROC_FILE("stat", 0444, show_stat),
     PROC_FILE("swaps", 0444, show_swaps),
     PROC_DIRECTORY("sys", sys_entries),
+    PROC_DIRECTORY("sysvipc", sysvipc_entries),
     {.name = "thread-self", .mode = S_IFLNK | 0777, .read_link = read_thread_self},
     PROC_FILE("uptime", 0444, show_uptime),
     PROC_FILE("version", 0444, show_version),
