@@ -34,7 +34,7 @@ enum { PAGES = 100, ROUNDS = 15 };
 #define RW (PROT_READ | PROT_WRITE)
 
 static char *pool, *previous;
-static int order[PAGES];
+static char *order[PAGES]; /* the pages */
 
 static void fail(const char *what)
 {
@@ -47,9 +47,10 @@ static void shuffle(void)
     uint32_t seed = 12345;
 
     for (int i = 0; i < PAGES; i++)
-        order[i] = i;
+        order[i] = pool + i * PAGE;
     for (int i = PAGES - 1; i > 0; i--) {
-        int k, swap = order[i];
+        char *swap = order[i];
+        int k;
 
         seed = seed * 1664525 + 1013904223;
         k = (int)((seed >> 8) % (uint32_t)(i + 1));
@@ -77,8 +78,7 @@ static int by_size(const void *left, const void *right)
 static void touch(int count)
 {
     for (int i = 0; i < count; i++)
-        __asm__ volatile(".option push\n.option norvc\nsb zero, 0(%0)\n.option pop" ::"r"(pool + order[i] * PAGE)
-                         : "memory");
+        __asm__ volatile(".option push\n.option norvc\nsb zero, 0(%0)\n.option pop" ::"r"(order[i]) : "memory");
 }
 
 /* --- Two ways to handle a fault --------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ static double clock_cost(void)
 static void start_moving(void)
 {
     protect_all(PROT_READ);
-    previous = pool + order[PAGES - 1] * PAGE;
+    previous = order[PAGES - 1];
 }
 
 static void measure_traps(void)

@@ -20,6 +20,8 @@ struct areas_table {
     struct area areas[];
 };
 
+atomic_ulong vm_generation;
+
 void areas_enter(struct areas *areas) { atomic_fetch_add(&areas->readers, 1); }
 
 void areas_leave(struct areas *areas) { atomic_fetch_sub(&areas->readers, 1); }
@@ -148,7 +150,7 @@ int areas_change(struct areas *areas, const struct area *area)
         }
     }
     atomic_store(&areas->current, new);
-    atomic_fetch_add(&areas->generation, 1);
+    atomic_fetch_add(&vm_generation, 1);
     retire(areas, old);
     pthread_mutex_unlock(&areas->lock);
     return 0;

@@ -51,9 +51,21 @@ bool vm_call_handler(struct vm_fault *fault)
     return true;
 }
 
+/* All that is to be changed is among the ranges; how many they are. */
+static uint64_t as_ranges(struct fault_state *state)
+{
+    if (state->resume >= PAGE_BYTES) {
+        state->changes[0] = (struct vmtrap_range){state->resume & -PAGE_BYTES, PAGE_BYTES, state->resume % PAGE_BYTES};
+        state->resume = 1;
+    }
+    return state->resume;
+}
+
 void vm_apply_changes(struct fault_state *state)
 {
-    for (int i = 0; i < state->changes_count; i++) {
+    uint64_t count = as_ranges(state);
+
+    for (uint64_t i = 0; i < count; i++) {
         const struct vmtrap_range *range = &state->changes[i];
 
         if (vm_protect((void *)range->start, range->length, (int)range->prot))
@@ -61,16 +73,29 @@ void vm_apply_changes(struct fault_state *state)
     }
 }
 
-int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot)
+static int protect_range(struct fault_state *state, void *start, size_t length, int prot)
 {
-    struct fault_state *state = fault->state;
     size_t bytes = vm_whole_pages(start, length);
+    uint64_t count = as_ranges(state);
 
     if (bytes == 0 || !vm_is_protection(prot))
         return vm_fail(EINVAL);
-    if (state->changes_count == VM_FAULT_RANGES)
+    if (count == VM_FAULT_RANGES)
         return vm_fail(ENOSPC);
-    state->changes[state->changes_count++] = (struct vmtrap_range){(uintptr_t)start, bytes, (uint64_t)prot};
+    state->changes[count] = (struct vmtrap_range){(uintptr_t)start, bytes, (uint64_t)prot};
+    state->resume = count + 1;
+    return 0;
+}
+
+/* Most often one page is all. */
+int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot)
+{
+    struct fault_state *state = fault->state;
+
+    if (length != PAGE_BYTES || (uintptr_t)start % PAGE_BYTES != 0 || start == NULL || !vm_is_protection(prot) ||
+        state->resume != 0)
+        return protect_range(state, start, length, prot);
+    state->resume = VMTRAP_PAGE(start, prot);
     return 0;
 }
 

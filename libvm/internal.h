@@ -68,7 +68,6 @@ struct areas {
     _Atomic(struct areas_table *) current;
     struct areas_table *retired; /* under lock */
     atomic_int readers;
-    atomic_ulong generation; /* counts publications */
     pthread_mutex_t lock;    /* of those who change it */
 };
 
@@ -84,10 +83,11 @@ static inline bool areas_empty(struct areas *areas)
 {
     return atomic_load_explicit(&areas->current, memory_order_acquire) == NULL;
 }
-/* What was found is as it was while this is. Read it first, then search. */
-static inline unsigned long areas_generation(struct areas *areas)
+/* Counts publications of all tables: what was found is as it was while this is. Read it first, then search. */
+extern atomic_ulong vm_generation;
+static inline unsigned long areas_generation(void)
 {
-    return atomic_load_explicit(&areas->generation, memory_order_acquire);
+    return atomic_load_explicit(&vm_generation, memory_order_acquire);
 }
 /* The first area that ends above ADDRESS, copied; false when there is none. Takes no lock: for handlers. */
 bool areas_next(struct areas *areas, uintptr_t address, struct area *found);
@@ -105,12 +105,13 @@ extern struct areas vm_logs;    /* the kernel's; argument: struct vm_log */
 /* --- Faults ----------------------------------------------------------------------------------------------------------
  */
 
-/* Behind vm_fault.state. */
+/* Behind vm_fault.state. What the resume shall change is as VMTRAP_RESUME has it: 0, a number of `changes`, or a page
+ * with its protection. */
 struct fault_state {
-    uintptr_t *registers; /* of the interrupted code */
-    int register_count;
-    int changes_count;
+    uintptr_t *registers;         /* of the interrupted code */
     struct vmtrap_range *changes; /* room for VM_FAULT_RANGES */
+    uint64_t resume;
+    int register_count;
 };
 
 /* Calls the handler of the fault's range. False: there is none. The caller applies state's changes and fault->pc. */

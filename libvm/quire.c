@@ -2,12 +2,19 @@
  * Faults as Quire's user traps: the kernel enters vm_upcall_entry (upcall.S) on the thread's handler stack, that calls
  * vm_upcall here, and the value it returns is the number of changes that the resume shall make.
  *
- *     a thread's memory:  [nobody's page][ handler stack  <-- sp ][ save area ]
+ *     a thread's memory:  [nobody's page][ handler stack  <-- sp ][ save area ][ struct beside ]
  *
- * The save area's own words remember which range the last fault was in, so that most faults search no table:
+ * The save area's own words remember which range the last fault was in: upcall.S calls the handler by them, most often,
+ * and this file only when the fault is in another range or may concern the library itself.
  *
- *     program[0] generation of vm_traps, [1] start, [2] end, [3] handler, [4] argument; [5] where the thread's errno
- * is, [6] its struct fault_state
+ *     program[0] generation of the tables, [1] start and [2] length of the range, [3] handler, [4] argument, [5] where
+ *     the thread's errno is
+ *
+ * A struct vm_fault needs no place of its own: it lies across the area's begin, so that the kernel has filled in half
+ * of it, and a handler's new pc is where the resume looks for it.
+ *
+ *     stack's last word  busy             pc  x[0], which no register uses
+ *     address            access, cause    pc  state
  *
  * Threads that have not registered get SIGSEGV, as on any kernel, and so does a fault while a handler runs; signals.c
  * has it.
@@ -47,7 +54,25 @@ const char *vm_backend(void) { return vm_way() == WAY_QUIRE ? "quire" : "signals
 
 #ifdef __riscv
 
-enum { GENERATION, START, END, HANDLER, ARGUMENT, ERRNO, STATE };
+enum { GENERATION, START, LENGTH, HANDLER, ARGUMENT, ERRNO };
+
+/* Behind the save area. */
+struct beside {
+    struct fault_state state;
+    uint64_t kinds[4]; /* access and cause of a struct vm_fault, by VMTRAP_FETCH and so on */
+    int saved_errno;
+};
+
+#define FAULT_BEFORE offsetof(struct vm_fault, access) /* the area */
+
+_Static_assert(offsetof(struct vmtrap_area, program) == 920 && offsetof(struct beside, kinds) == 32 &&
+                   offsetof(struct fault_state, resume) == 16 && offsetof(struct beside, saved_errno) == 64,
+               "upcall.S knows this");
+_Static_assert(offsetof(struct vm_fault, address) == 0 && FAULT_BEFORE == 8 &&
+                   offsetof(struct vm_fault, cause) == FAULT_BEFORE + 4 &&
+                   offsetof(struct vm_fault, pc) == FAULT_BEFORE + offsetof(struct vmtrap_area, pc) &&
+                   offsetof(struct vm_fault, state) == FAULT_BEFORE + offsetof(struct vmtrap_area, x),
+               "a fault is a save area");
 
 static THREAD_LOCAL struct {
     struct vmtrap_area *area; /* NULL: has not registered */
@@ -61,84 +86,67 @@ extern const char vm_wants_registers __attribute__((weak));
 extern char vm_upcall_entry[], vm_upcall_entry_registers[]; /* upcall.S */
 unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc);
 
-/* Fills the words that remember. False: nobody traps ADDRESS. */
+static struct beside *beside(struct vmtrap_area *area) { return (struct beside *)((char *)area + VMTRAP_AREA_SIZE); }
+
+/* Some of AREAS are in WHERE. */
+static bool has_some(struct areas *areas, const struct area *where)
+{
+    struct area other;
+
+    return !areas_empty(areas) && areas_next(areas, where->start, &other) && other.start < where->end;
+}
+
+/* Stores in WHERE may be of interest to the library itself. */
+static bool takes_stores(const struct area *where) { return has_some(&vm_shadows, where) || has_some(&vm_logs, where); }
+
+/* Fills the words that remember; handlers are called by them alone unless takes_stores. False: nobody traps ADDRESS. */
 static bool remember(struct vmtrap_area *area, uintptr_t address)
 {
-    unsigned long generation = areas_generation(&vm_traps);
+    unsigned long generation = areas_generation();
     struct area found;
 
     if (!areas_find(&vm_traps, address, &found))
         return false;
     area->program[GENERATION] = generation;
     area->program[START] = found.start;
-    area->program[END] = found.end;
+    area->program[LENGTH] = takes_stores(&found) ? 0 : found.end - found.start;
     area->program[HANDLER] = (uintptr_t)found.handler;
     area->program[ARGUMENT] = (uintptr_t)found.argument;
     return true;
 }
 
-static bool is_remembered(const struct vmtrap_area *area, uintptr_t address)
-{
-    return address - area->program[START] < area->program[END] - area->program[START] &&
-           area->program[GENERATION] == areas_generation(&vm_traps);
-}
-
 /* In memory that is armed and that nobody traps any more: the next time it shall be a signal. */
 static void nobodys(uintptr_t address) { syscall(VMTRAP_ARM, address & -PAGE_BYTES, PAGE_BYTES, 0); }
 
-/* Stores may be of interest to the library itself. */
-static bool takes_stores(void) { return !areas_empty(&vm_shadows) || !areas_empty(&vm_logs); }
-
-static int *errno_of(const struct vmtrap_area *area) { return (int *)area->program[ERRNO]; }
-
-static struct fault_state *state_of(const struct vmtrap_area *area)
-{
-    return (struct fault_state *)area->program[STATE];
-}
-
-/* How many changes the resume shall make. */
+/* What is given to the resume. */
 static unsigned long changes(struct fault_state *state)
 {
-    int count = state->changes_count;
-
-    if (count == 0 || areas_empty(&vm_shadows))
-        return (unsigned long)count;
+    if (state->resume == 0 || areas_empty(&vm_shadows))
+        return state->resume;
     vm_apply_changes(state); /* protections in shadowed memory are more than the page table's */
     return 0;
 }
 
-/* The library's own faults, and those in another range than the last. False: let the access be tried again. */
-__attribute__((noinline)) static bool is_for_handler(struct vmtrap_area *area, const struct vm_fault *fault)
-{
-    uintptr_t address = (uintptr_t)fault->address;
-
-    if (takes_stores() && (shadow_fault(fault) || log_fault(fault)))
-        return false;
-    if (is_remembered(area, address) || remember(area, address))
-        return true;
-    nobodys(address);
-    return false;
-}
-
 unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t cause, uintptr_t pc)
 {
-    struct fault_state *state = state_of(area);
-    struct vm_fault fault;
-    int saved = *errno_of(area);
+    struct vm_fault *fault = (struct vm_fault *)((char *)area - FAULT_BEFORE);
+    struct fault_state *state = &beside(area)->state;
+    int *here = (int *)area->program[ERRNO], saved = *here;
     unsigned long count = 0;
 
-    fault.address = (void *)address;
-    fault.access = cause == VMTRAP_STORE ? VM_WRITE : cause == VMTRAP_LOAD ? VM_READ : VM_EXEC;
-    fault.cause = VM_PROTECTION;
-    fault.pc = (void *)pc;
-    fault.state = state;
-    state->changes_count = 0;
-    if ((is_remembered(area, address) && !takes_stores()) || is_for_handler(area, &fault)) {
-        ((vm_handler *)area->program[HANDLER])(&fault, (void *)area->program[ARGUMENT]);
-        area->pc = (uintptr_t)fault.pc;
-        count = changes(state_of(area));
+    (void)pc;
+    fault->address = (void *)address;
+    area->busy = beside(area)->kinds[cause - VMTRAP_FETCH];
+    state->resume = 0;
+    if (shadow_fault(fault) || log_fault(fault)) {
+        ; /* let the store be tried again */
+    } else if (remember(area, address)) {
+        ((vm_handler *)area->program[HANDLER])(fault, (void *)area->program[ARGUMENT]);
+        count = changes(state);
+    } else {
+        nobodys(address);
     }
-    *errno_of(area) = saved;
+    *here = saved;
     return count;
 }
 
@@ -202,10 +210,11 @@ ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t
     return count;
 }
 
+#define KIND(access) ((uint64_t)(access) | (uint64_t)VM_PROTECTION << 32)
+
 int quire_enter(void)
 {
     size_t stack = vm_stack_bytes(), bytes = stack + 2 * PAGE_BYTES;
-    struct fault_state *state;
     char *memory, *entry = &vm_wants_registers ? vm_upcall_entry_registers : vm_upcall_entry;
     struct vmtrap_area *area;
 
@@ -216,11 +225,13 @@ int quire_enter(void)
         return -1;
     mprotect(memory, PAGE_BYTES, PROT_NONE);
     area = (struct vmtrap_area *)(memory + PAGE_BYTES + stack);
-    state = (struct fault_state *)((char *)area + VMTRAP_AREA_SIZE);
-    *state = (struct fault_state){(uintptr_t *)area->x, 32, 0, area->ranges};
+    *beside(area) = (struct beside){
+        .state = {(uintptr_t *)area->x, area->ranges, 0, 32},
+        .kinds = {KIND(VM_EXEC), KIND(VM_READ), 0, KIND(VM_WRITE)},
+    };
+    area->x[0] = (uintptr_t)&beside(area)->state;
     area->program[ERRNO] = (uintptr_t)&errno;
-    area->program[STATE] = (uintptr_t)state;
-    if (syscall(VMTRAP_REGISTER, area, entry, (char *)area, 0) != 0) {
+    if (syscall(VMTRAP_REGISTER, area, entry, (char *)area - 16, 0) != 0) {
         vm_pages_free(memory, bytes);
         return -1;
     }

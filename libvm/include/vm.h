@@ -185,7 +185,8 @@ int vm_protect_ranges(const struct vm_range *ranges, size_t count);
 /*
  * From now on stores to [START, START + LENGTH) are noticed; all its pages are clean. Private anonymous memory or one view of
  * vm_map2; only stores through this view count. While it lasts, change protections in the range with the functions here, not
- * with mprotect(2), and do not call fork for a child that goes on using the range. EINVAL, ENOMEM, EBUSY: overlaps with
+ * with mprotect(2), and do not call fork for a child that goes on using the range. A handler that runs while this is called must not
+ * open pages of the range by vm_fault_protect: stores that follow could be missed. EINVAL, ENOMEM, EBUSY: overlaps with
  * another tracked range or log.
  */
 int vm_track(void *start, size_t length);
