@@ -40,6 +40,7 @@ struct pty {
     struct tty slave; /* first */
     unsigned number;
     bool in_use;
+    unsigned arrivals; /* slaves that are being opened; pairs_lock */
     bool master_open, locked, packet_mode;
     bool slave_was_open; /* the master sees a hang-up only after somebody was there */
     struct wait_queue master_readers, master_writers;
@@ -86,11 +87,17 @@ static void slave_room_for_input(struct tty *tty) { wake_all(&slave_pty(tty)->ma
 
 static void slave_opened(struct tty *tty) { slave_pty(tty)->slave_was_open = true; }
 
+/* => pairs_lock */
+static void end_use_if_unused(struct pty *p)
+{
+    if (!p->master_open && p->arrivals == 0 && p->slave.opens == 0)
+        p->in_use = false;
+}
+
 static void release_pair_if_unused(struct pty *p)
 {
     mutex_lock(&pairs_lock);
-    if (!p->master_open && p->slave.opens == 0)
-        p->in_use = false;
+    end_use_if_unused(p);
     mutex_unlock(&pairs_lock);
 }
 
@@ -116,11 +123,23 @@ static const struct tty_driver slave_driver = {
 static int slave_open(struct inode *inode, struct file *file)
 {
     struct pty *p = file->private;
+    int error = 0;
 
+    mutex_lock(&pairs_lock);
     if (!p->master_open || p->locked || inode->nlink == 0) /* the name of an earlier pair, and its owner */
-        return -EIO;
+        error = -EIO;
+    else
+        p->arrivals++;
+    mutex_unlock(&pairs_lock);
+    if (error != 0)
+        return error;
     file->private = &p->slave;
-    return tty_file_ops.open(inode, file);
+    error = tty_file_ops.open(inode, file);
+    mutex_lock(&pairs_lock);
+    p->arrivals--;
+    end_use_if_unused(p);
+    mutex_unlock(&pairs_lock);
+    return error;
 }
 static const struct file_ops slave_file_ops = {.open = slave_open};
 
@@ -144,28 +163,30 @@ static size_t take_output(struct pty *p, u8 *bytes, size_t max)
 static ssize_t master_read(struct file *file, struct uio *uio, u64 *pos)
 {
     struct pty *p = file->private;
+    bool packet = p->packet_mode;
     u8 chunk[CHUNK];
     size_t done = 0, n;
-    const u8 packet_type = TIOCPKT_DATA;
 
-    while (ring_used(p) == 0) {
-        if (slave_is_gone(p))
+    if (uio->left == 0)
+        return 0;
+    chunk[0] = TIOCPKT_DATA;
+    /* Another reader may take what we have waited for. */
+    while ((n = take_output(p, chunk + packet, MIN(uio->left, sizeof(chunk)) - packet)) == 0) {
+        if (packet && uio->left == 1 && ring_used(p) > 0)
+            break; /* room for the type only */
+        if (slave_is_gone(p) && ring_used(p) == 0)
             return -EIO;
         if (file->flags & O_NONBLOCK)
             return -EAGAIN;
         if (wait_event_interruptible(&p->master_readers, ring_used(p) > 0 || slave_is_gone(p)) != 0)
             return -ERESTARTSYS;
     }
-    if (p->packet_mode && uio->left > 0) {
-        if (uio_copy_out(uio, &packet_type, 1) != 1)
-            return -EFAULT;
-        done = 1;
-    }
-    while (uio->left > 0 && (n = take_output(p, chunk, MIN(uio->left, sizeof(chunk)))) > 0) {
+    n += packet;
+    do {
         if (uio_copy_out(uio, chunk, n) != n)
             return done > 0 ? (ssize_t)done : -EFAULT;
         done += n;
-    }
+    } while (uio->left > 0 && (n = take_output(p, chunk, MIN(uio->left, sizeof(chunk)))) > 0);
     tty_output_possible(&p->slave);
     return (ssize_t)done;
 }
@@ -292,8 +313,7 @@ static void master_release(struct file *file)
     tty_hangup(&p->slave);
     mutex_lock(&pairs_lock);
     p->master_open = false;
-    if (p->slave.opens == 0)
-        p->in_use = false;
+    end_use_if_unused(p);
     mutex_unlock(&pairs_lock);
 }
 

@@ -15,7 +15,7 @@
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
-#define MAX_NESTING 5
+#define MAX_NESTING 4 /* times that a set may lie in another */
 #define PRIVATE_BITS (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP)
 
 struct epoll {
@@ -25,6 +25,9 @@ struct epoll {
     struct list ready;
     struct wait_queue waiters;
     struct file *file; /* whose private we are */
+    /* What a search that visits each set once has found here; control. */
+    u64 seen_by;
+    unsigned levels;
 };
 
 struct item_waiter {
@@ -143,29 +146,91 @@ void epoll_forget_file(struct file *file)
     mutex_unlock(&control);
 }
 
+/* ---- sets of sets: how deep, and how wide (each search visits a set once, or a bounded number of paths) ---- */
+
+static u64 last_search; /* control */
+
 /* How many sets watch each other up to one that watches EP: asking and waking recurse along them. => control */
-static unsigned levels_above(const struct epoll *ep)
+static unsigned levels_above(struct epoll *ep, u64 search)
 {
     unsigned levels = 0;
     struct item *item;
 
+    if (ep->seen_by == search)
+        return ep->levels;
     list_for_each(item, &ep->file->epoll_links, file_link)
-        levels = MAX(levels, levels_above(item->epoll) + 1);
+        levels = MAX(levels, levels_above(item->epoll, search) + 1);
+    ep->seen_by = search;
+    ep->levels = levels;
     return levels;
 }
 
-/* Whether FROM, DEPTH levels below the outermost set, watches TARGET, itself or through others; too deep counts as yes.
- * => control */
-static bool leads_to(const struct epoll *from, const struct epoll *target, unsigned depth)
+/* How many sets lie below EP, one in the other; more than MAX_NESTING if TARGET is among them, or is EP. => control */
+static unsigned levels_below(struct epoll *ep, const struct epoll *target, u64 search)
 {
+    unsigned levels = 0;
     struct item *item;
 
-    if (from == target || depth > MAX_NESTING)
-        return true;
-    list_for_each(item, &from->items, link)
-        if (file_is_epoll(item->file) && leads_to(item->file->private, target, depth + 1))
+    if (ep == target)
+        return MAX_NESTING + 1;
+    if (ep->seen_by == search)
+        return ep->levels;
+    list_for_each(item, &ep->items, link)
+        if (file_is_epoll(item->file))
+            levels = MAX(levels, levels_below(item->file->private, target, search) + 1);
+    ep->seen_by = search;
+    ep->levels = levels;
+    return levels;
+}
+
+/* Whether EP may not watch INNER: that would be a circle, or too deep. => control */
+static bool is_too_deep(struct epoll *ep, struct epoll *inner)
+{
+    unsigned above = levels_above(ep, ++last_search);
+
+    return above + 1 + levels_below(inner, ep, ++last_search) > MAX_NESTING;
+}
+
+/* Whether the ways up from FILE, DEPTH sets below the outermost, are more than may be woken along. A way is counted by
+ * its length. => control */
+static bool has_too_many_ways_up(const struct file *file, unsigned depth, unsigned *ways)
+{
+    static const unsigned limits[MAX_NESTING + 1] = {UINT32_MAX, 500, 100, 50, 10}; /* Linux's */
+    struct item *item;
+
+    list_for_each(item, &file->epoll_links, file_link) {
+        const struct file *above = item->epoll->file;
+
+        if (list_empty(&above->epoll_links) ? ++ways[depth] > limits[depth]
+                                            : depth == MAX_NESTING || has_too_many_ways_up(above, depth + 1, ways))
+            return true;
+    }
+    return false;
+}
+
+/* The same of FILE itself, or of all files that lie below it. => control */
+static bool is_too_wide(const struct file *file, u64 search)
+{
+    unsigned ways[MAX_NESTING + 1] = {0};
+    struct epoll *ep = file->private;
+    struct item *item;
+
+    if (!file_is_epoll(file))
+        return has_too_many_ways_up(file, 0, ways);
+    if (ep->seen_by == search)
+        return false;
+    ep->seen_by = search;
+    list_for_each(item, &ep->items, link)
+        if (is_too_wide(item->file, search))
             return true;
     return false;
+}
+
+/* A file that one set watches which nobody watches has one way up: nothing to count. => control */
+static bool needs_width_check(const struct epoll *ep, const struct file *file)
+{
+    return file_is_epoll(file) || !list_empty(&ep->file->epoll_links) ||
+           file->epoll_links.next->next != &file->epoll_links;
 }
 
 /* => control, ep->lock */
@@ -187,6 +252,8 @@ static int add(struct epoll *ep, int fd, struct file *file, const struct epoll_e
     if (file_poll(file, &item->table) & (event->events | POLLERR | POLLHUP))
         make_ready(item);
     error = item->error;
+    if (error == 0 && needs_width_check(ep, file) && is_too_wide(file, ++last_search))
+        error = -EINVAL;
     if (error != 0)
         item_destroy(item);
     return error;
@@ -210,7 +277,7 @@ int epoll_control(struct file *epoll, int operation, int fd, struct file *file, 
     int error = 0;
 
     mutex_lock(&control);
-    if (operation == EPOLL_CTL_ADD && file_is_epoll(file) && leads_to(file->private, ep, levels_above(ep))) {
+    if (operation == EPOLL_CTL_ADD && file_is_epoll(file) && is_too_deep(ep, file->private)) {
         mutex_unlock(&control);
         return -ELOOP;
     }

@@ -115,7 +115,7 @@ static ssize_t pipe_read(struct file *file, struct uio *uio, u64 *pos)
         return 0;
     for (;;) {
         mutex_lock(&p->lock);
-        was_full = p->used == p->capacity;
+        was_full = pipe_free_slots(p) == 0;
         done = take(p, uio);
         if (done == 0 && load_relaxed(&p->writers) == 0) {
             mutex_unlock(&p->lock);
@@ -153,7 +153,7 @@ static size_t room_in_last(struct pipe *p)
 }
 
 /* Bytes that can be written without waiting. => lock */
-static size_t room(struct pipe *p) { return (size_t)(p->capacity - p->used) * PAGE_SIZE + room_in_last(p); }
+static size_t room(struct pipe *p) { return (size_t)pipe_free_slots(p) * PAGE_SIZE + room_in_last(p); }
 
 /* The last page takes N more bytes: how many came. => lock */
 static size_t append_to_last(struct pipe *p, struct uio *uio, size_t n)
@@ -196,7 +196,7 @@ static ssize_t put(struct pipe *p, struct uio *uio, bool whole, bool packet)
         total = append_to_last(p, uio, n);
     if (total < n)
         return total > 0 ? (ssize_t)total : -EFAULT;
-    while (uio->left > 0 && p->used < p->capacity) {
+    while (uio->left > 0 && pipe_free_slots(p) > 0) {
         n = MIN(uio->left, PAGE_SIZE);
         done = append_page(p, uio, n, packet);
         if (done > 0)
@@ -470,7 +470,7 @@ long pipe_set_size(struct file *file, u64 bytes)
     if (slots == NULL)
         return -ENOMEM;
     mutex_lock(&p->lock);
-    if (p->used > capacity) {
+    if (p->used + p->promised > capacity) {
         mutex_unlock(&p->lock);
         kfree(slots);
         return -EBUSY;

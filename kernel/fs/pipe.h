@@ -20,8 +20,9 @@ struct pipe {
     struct slot *slots;
     unsigned capacity; /* slots; a power of two */
     unsigned first, used;
-    struct page *spare;                  /* one page kept from the last read */
-    unsigned readers, writers;           /* open ends */
+    unsigned promised;         /* free slots that a splice fills, or gives back to, when it has waited for its file */
+    struct page *spare;        /* one page kept from the last read */
+    unsigned readers, writers; /* open ends */
     unsigned reader_opens, writer_opens; /* how often an end was ever opened: FIFO openers wait for a change */
     unsigned files;
     struct wait_queue can_read, can_write, opened;
@@ -33,9 +34,13 @@ static inline struct slot *pipe_slot(struct pipe *p, unsigned i)
 {
     return &p->slots[(p->first + i) & (p->capacity - 1)];
 }
+static inline unsigned pipe_free_slots(const struct pipe *p) /* => lock */
+{
+    return p->capacity - p->used - p->promised;
+}
 static inline bool pipe_has_free_slot(const struct pipe *p)
 {
-    return load_relaxed(&p->used) < load_relaxed(&p->capacity);
+    return load_relaxed(&p->used) + load_relaxed(&p->promised) < load_relaxed(&p->capacity);
 }
 void pipe_drop_slot(struct pipe *p); /* the first, read to its end. => lock */
 ssize_t pipe_broken(void);           /* nobody reads: SIGPIPE and -EPIPE */

@@ -4,7 +4,9 @@
  * From a file, a page is filled by the file's read and becomes a slot of the pipe; to a file, its write takes the bytes
  * out of the slots; between pipes, whole slots change hands. User memory is copied: a program may change it afterwards.
  * The pipe's lock is held meanwhile, so bytes keep their order and what a file does not take stays in the pipe. Of two
- * pipes, the one at the lower address is locked first.
+ * pipes, the one at the lower address is locked first. A file that may make us wait for somebody else (a socket, a
+ * terminal) is read and written without the lock: the slot that will be filled is promised, and the one that is written
+ * is out of the pipe, with a promised slot to go back to.
  *
  * Each operation waits once, until it can move something, and returns what it moved then.
  */
@@ -75,21 +77,40 @@ static void consume(struct pipe *p, size_t n)
 
 /* ---- files ---- */
 
-/* One page read from IN and appended: bytes, 0 at the end of the file, -errno. => lock of P, a free slot */
-static ssize_t fill_slot(struct file *in, u64 *pos, struct pipe *p, size_t n)
+/* A page read from IN, of up to N bytes, which are all that it may hold then: NULL with *DONE 0 at the end of the file,
+ * or -errno. */
+static struct page *read_page(struct file *in, u64 *pos, size_t n, ssize_t *done)
 {
     struct page *page = page_alloc(0);
     struct uio uio;
+
+    *done = -ENOMEM;
+    if (page == NULL)
+        return NULL;
+    uio_init_kernel(&uio, page_address(page), MIN(n, PAGE_SIZE));
+    *done = file_read_uio(in, &uio, pos);
+    if (*done > 0)
+        return page;
+    page_put(page);
+    return NULL;
+}
+
+/* Whether nobody else can make a read or write of FILE wait for long. */
+static bool is_prompt(const struct file *file) { return S_ISREG(file->inode->mode) || S_ISBLK(file->inode->mode); }
+
+/* One read of IN without P's lock, into a slot that is promised until then. => lock, a free slot */
+static ssize_t fill_promised_slot(struct file *in, u64 *pos, struct pipe *p, size_t n)
+{
+    struct page *page;
     ssize_t done;
 
-    if (page == NULL)
-        return -ENOMEM;
-    uio_init_kernel(&uio, page_address(page), MIN(n, PAGE_SIZE));
-    done = file_read_uio(in, &uio, pos);
-    if (done > 0)
+    store_relaxed(&p->promised, p->promised + 1);
+    mutex_unlock(&p->lock);
+    page = read_page(in, pos, n, &done);
+    mutex_lock(&p->lock);
+    store_relaxed(&p->promised, p->promised - 1);
+    if (page != NULL)
         append(p, page, 0, (unsigned)done);
-    else
-        page_put(page);
     return done;
 }
 
@@ -102,15 +123,55 @@ ssize_t splice_file_to_pipe(struct file *in, u64 *pos, struct file *out, size_t 
 
     if (error != 0)
         return error;
-    do {
-        done = fill_slot(in, pos, p, n - total);
-        total += done > 0 ? (size_t)done : 0;
-        /* What is not a regular file may have no more now: it is not waited for. */
-    } while (done == (ssize_t)PAGE_SIZE && total < n && pipe_has_free_slot(p) && S_ISREG(in->inode->mode));
+    if (!is_prompt(in)) { /* it may have no more now, and that is not waited for */
+        done = fill_promised_slot(in, pos, p, n);
+        total = done > 0 ? (size_t)done : 0;
+    } else {
+        do {
+            struct page *page = read_page(in, pos, n - total, &done);
+
+            if (page == NULL)
+                break;
+            append(p, page, 0, (unsigned)done);
+            total += (size_t)done;
+        } while (done == (ssize_t)PAGE_SIZE && total < n && pipe_has_free_slot(p));
+    }
     mutex_unlock(&p->lock);
     if (total > 0)
         wake_all(&p->can_read);
+    else
+        wake_all(&p->can_write); /* the promised slot is free again */
     return total > 0 ? (ssize_t)total : done;
+}
+
+static ssize_t write_slot(struct file *out, u64 *pos, const struct slot *s, size_t n)
+{
+    struct uio uio;
+
+    uio_init_kernel(&uio, (char *)page_address(s->page) + s->offset, n);
+    return file_write_uio(out, &uio, pos);
+}
+
+/* Writes N bytes of P's first slot without P's lock. What OUT does not take comes back as the first slot. => lock,
+ * something in P */
+static ssize_t write_taken_slot(struct pipe *p, struct file *out, u64 *pos, size_t n)
+{
+    struct slot s = *pipe_slot(p, 0);
+    ssize_t done;
+
+    p->first = (p->first + 1) & (p->capacity - 1);
+    store_relaxed(&p->used, p->used - 1);
+    store_relaxed(&p->promised, p->promised + 1);
+    mutex_unlock(&p->lock);
+    done = write_slot(out, pos, &s, n);
+    mutex_lock(&p->lock);
+    store_relaxed(&p->promised, p->promised - 1);
+    p->first = (p->first - 1) & (p->capacity - 1);
+    store_relaxed(&p->used, p->used + 1);
+    *pipe_slot(p, 0) = s;
+    if (done > 0)
+        consume(p, (size_t)done);
+    return done;
 }
 
 ssize_t splice_pipe_to_file(struct file *in, struct file *out, u64 *pos, size_t n, unsigned flags)
@@ -125,18 +186,22 @@ ssize_t splice_pipe_to_file(struct file *in, struct file *out, u64 *pos, size_t 
     while (total < n && p->used > 0) {
         struct slot *s = pipe_slot(p, 0);
         size_t part = MIN(n - total, (size_t)s->length);
-        struct uio uio;
 
-        uio_init_kernel(&uio, (char *)page_address(s->page) + s->offset, part);
-        done = file_write_uio(out, &uio, pos);
+        if (is_prompt(out)) {
+            done = write_slot(out, pos, s, part);
+            if (done > 0)
+                consume(p, (size_t)done);
+        } else {
+            done = write_taken_slot(p, out, pos, part);
+        }
         if (done <= 0)
             break;
-        consume(p, (size_t)done);
         total += (size_t)done;
         if ((size_t)done < part)
             break;
     }
     mutex_unlock(&p->lock);
+    wake_all(&p->can_read); /* what came back */
     if (total > 0)
         wake_all(&p->can_write);
     return total > 0 ? (ssize_t)total : done;

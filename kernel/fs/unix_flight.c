@@ -6,15 +6,16 @@
  *     holder --message--> socket in flight        an edge for each socket that a message carries
  *
  * A socket is reachable when its file has more references than messages carry it, or when a reachable socket holds a
- * message that carries it. What is in flight and not reachable is emptied, and so goes. The collector runs when as many
- * sockets are in flight as twice those that it left the last time, so it costs little for each; what it has not looked
- * at yet is bounded. A reference moves between a message and a descriptor under the lock, or is counted twice
- * meanwhile.
+ * message that carries it. One that waits for accept(2) has no file: it is reachable if its listener is. What is in
+ * flight and not reachable is emptied, and so goes. The collector runs when as many sockets are in flight as twice
+ * those that it left the last time, so it costs little for each; what it has not looked at yet is bounded. A reference
+ * moves between a message and a descriptor under the lock, or is counted twice meanwhile.
  *
  * Lock: flight_lock (spin), below socket->lock.
  */
 #include "fs/file.h"
 #include "fs/unix_socket.h"
+#include "lib/rlimit.h"
 #include "vm/kmalloc.h"
 
 #define COLLECT_AT_LEAST 1u
@@ -77,10 +78,38 @@ void flight_copy(struct message *m, struct file **files)
     spin_unlock(&flight_lock);
 }
 
+void flight_set_listener(struct unix_socket *s, struct unix_socket *listener)
+{
+    spin_lock(&flight_lock);
+    s->listener = listener;
+    spin_unlock(&flight_lock);
+}
+
+/* Looks at all messages, of which there are few: what an unprivileged user may have under way is bounded here. */
+int flight_admit(void)
+{
+    u64 limit = current->limits->limit[RLIMIT_NOFILE].soft, n = 0;
+    struct message *m;
+
+    if (capable(current->cred, CAP_SYS_RESOURCE) || capable(current->cred, CAP_SYS_ADMIN))
+        return 0;
+    spin_lock(&flight_lock);
+    list_for_each(m, &carriers, carrier_link)
+        if (m->cred.uid == current->cred->uid)
+            n += m->n_files;
+    spin_unlock(&flight_lock);
+    return n > limit ? -ETOOMANYREFS : 0;
+}
+
 /* ---- collecting ---- */
 
 /* A holder that no message carries has a descriptor, or waits for accept(2). */
-static bool is_reachable(const struct unix_socket *s) { return s->in_flight == 0 || s->is_reachable; }
+static bool is_reachable(const struct unix_socket *s)
+{
+    if (s->listener != NULL)
+        s = s->listener;
+    return s->in_flight == 0 || s->is_reachable;
+}
 
 /* What M carries is reachable if its holder is: whether that was news. */
 static bool spread(struct message *m)
@@ -146,6 +175,8 @@ void flight_collect(void)
     found = files != NULL ? find_garbage(files, n) : 0;
     for (unsigned i = 0; i < found; i++)
         unix_drop_messages(file_socket(files[i]));
+    for (unsigned i = 0; i < found; i++)
+        unix_drop_backlog_messages(file_socket(files[i]));
     for (unsigned i = 0; i < found; i++)
         file_put(files[i]);
     kfree(files);

@@ -290,6 +290,8 @@ static ssize_t receive_stream(struct unix_socket *s, struct uio *uio, struct uni
         done = uio_copy_out(uio, m->data + m->offset, n);
         if (total == 0) {
             r->cred = m->cred;
+            if (s->family == AF_UNIX)
+                r->from = m->from;
             if (done > 0 && give_files(m, r) != 0)
                 return -ENOMEM;
         }

@@ -46,22 +46,46 @@ static struct unix_socket *socket_alloc(unsigned family, unsigned type)
     return s;
 }
 
+/* Moves what waits in S to MESSAGES. */
+static void take_messages(struct unix_socket *s, struct list *messages)
+{
+    mutex_lock(&s->lock);
+    list_splice_tail(messages, &s->messages);
+    s->queued = 0;
+    s->n_messages = 0;
+    mutex_unlock(&s->lock);
+}
+
+static void free_messages(struct list *messages)
+{
+    while (!list_empty(messages)) {
+        struct message *m = list_first(messages, struct message, link);
+
+        list_remove(&m->link);
+        message_free(m);
+    }
+}
+
 void unix_drop_messages(struct unix_socket *s)
 {
     struct list dropped;
 
     list_init(&dropped);
-    mutex_lock(&s->lock);
-    list_splice_tail(&dropped, &s->messages);
-    s->queued = 0;
-    s->n_messages = 0;
-    mutex_unlock(&s->lock);
-    while (!list_empty(&dropped)) {
-        struct message *m = list_first(&dropped, struct message, link);
+    take_messages(s, &dropped);
+    free_messages(&dropped);
+}
 
-        list_remove(&m->link);
-        message_free(m);
-    }
+void unix_drop_backlog_messages(struct unix_socket *s)
+{
+    struct unix_socket *waiting;
+    struct list dropped;
+
+    list_init(&dropped);
+    mutex_lock(&unix_lock);
+    list_for_each(waiting, &s->backlog, backlog_link)
+        take_messages(waiting, &dropped);
+    mutex_unlock(&unix_lock);
+    free_messages(&dropped);
 }
 
 void unix_put(struct unix_socket *s)
@@ -110,6 +134,7 @@ static void socket_close(struct unix_socket *s)
         struct unix_socket *waiting = list_first(&s->backlog, struct unix_socket, backlog_link);
 
         list_remove(&waiting->backlog_link);
+        flight_set_listener(waiting, NULL);
         mutex_unlock(&unix_lock);
         reset_peer(waiting);
         socket_close(waiting); /* not a listener: no deeper */
@@ -387,6 +412,7 @@ static int enqueue(struct unix_socket *s, struct unix_socket *l, struct unix_soc
         fresh->name = *name;
         join(s, fresh);
         list_add_tail(&l->backlog, &fresh->backlog_link);
+        flight_set_listener(fresh, l);
         store_relaxed(&l->backlog_count, l->backlog_count + 1);
     }
     mutex_unlock(&unix_lock);
@@ -459,6 +485,7 @@ static struct unix_socket *take_connection(struct unix_socket *s)
     } else if (!list_empty(&s->backlog)) {
         fresh = list_first(&s->backlog, struct unix_socket, backlog_link);
         list_remove(&fresh->backlog_link);
+        flight_set_listener(fresh, NULL);
         store_relaxed(&s->backlog_count, s->backlog_count - 1);
     } else if (s->shut & SHUT_READ) {
         fresh = ERR_PTR(-EINVAL);

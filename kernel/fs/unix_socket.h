@@ -82,11 +82,12 @@ struct unix_socket {
     s32 error; /* a positive errno that the next call reports: the peer closed with data unread, nobody listens */
     u64 receive_timeout, send_timeout; /* ns; 0: none */
     struct socket_options options;
-    struct file *file;          /* its own; NULL before accept(2) */
-    u32 in_flight;              /* messages that carry FILE; flight lock, as the next two */
-    struct list flight_link;    /* while there are such */
-    bool is_reachable;          /* the collector's */
-    struct unix_name peer_name; /* UDP: whom it is connected to; unix_lock */
+    struct file *file;            /* its own; NULL before accept(2) */
+    struct unix_socket *listener; /* in whose backlog it waits; flight lock, as the next three */
+    u32 in_flight;                /* messages that carry FILE */
+    struct list flight_link;      /* while there are such */
+    bool is_reachable;            /* the collector's */
+    struct unix_name peer_name;   /* UDP: whom it is connected to; unix_lock */
     struct unix_cred cred, peer_cred;
     struct unix_name name;
     struct inode *inode; /* of a bound path, referenced */
@@ -153,12 +154,18 @@ struct unix_receive {
 ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive *receive);
 void message_free(struct message *m);
 void unix_drop_messages(struct unix_socket *s);
+/* The same of all that wait in its backlog. */
+void unix_drop_backlog_messages(struct unix_socket *s);
 
 /* unix_flight.c: files on their way. M, with files, has been put into HOLDER's list; is being taken out of it. */
 void flight_begin(struct message *m, struct unix_socket *holder);
 void flight_end(struct message *m);
 /* Further references to the files that M carries, as if they came out: no collection sees one half of that. */
 void flight_copy(struct message *m, struct file **files);
+/* S waits in LISTENER's backlog (NULL: no longer). */
+void flight_set_listener(struct unix_socket *s, struct unix_socket *listener);
+/* Whether the caller's user may send more: -ETOOMANYREFS when more files of his are under way than he may have open. */
+int flight_admit(void);
 /* Closes sockets that only messages in sockets of their own kind refer to. => no locks */
 void flight_collect(void);
 

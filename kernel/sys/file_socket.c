@@ -146,7 +146,7 @@ static int name_to_user(const struct unix_socket *s, const struct unix_name *nam
 /* Where a message came from; TCP does not say. */
 static int source_to_user(const struct unix_socket *s, const struct unix_name *from, u64 user, u64 user_length)
 {
-    if (s->family == AF_INET && from->length == 0)
+    if (from->length == 0)
         return put_user_u32(0, (u32 *)user_length);
     return name_to_user(s, from, user, user_length);
 }
@@ -526,6 +526,8 @@ static ssize_t send_message(struct file *file, const struct msghdr *header, unsi
     }
     if (result == 0)
         result = read_control(&send, header);
+    if (result == 0 && send.n_files > 0)
+        result = flight_admit();
     if (result == 0)
         result = unix_send(file_socket(file), &uio, &send);
     for (unsigned i = 0; i < send.n_files; i++) /* those that were not sent */
@@ -579,18 +581,19 @@ DEFINE_SYSCALL(sys_sendmsg)
     return result;
 }
 
-/* One control message into what is left of the buffer: false when it does not fit. */
+/* One control message into what is left of the buffer, cut where that ends: false if it was. */
 static bool put_control(struct msghdr *header, u64 *used, int type, const void *data, size_t n)
 {
-    struct cmsghdr c = {sizeof(c) + n, SOL_SOCKET, type};
+    u64 room = header->control != 0 ? header->control_length - *used : 0;
+    struct cmsghdr c = {MIN(sizeof(c) + n, room), SOL_SOCKET, type};
 
-    if (header->control_length < *used + c.length)
+    if (room < sizeof(c))
         return false;
     if (copy_to_user((void *)(header->control + *used), &c, sizeof(c)) != 0 ||
-        copy_to_user((void *)(header->control + *used + sizeof(c)), data, n) != 0)
+        copy_to_user((void *)(header->control + *used + sizeof(c)), data, c.length - sizeof(c)) != 0)
         return false;
-    *used = MIN(*used + ALIGN_UP(c.length, sizeof(u64)), header->control_length);
-    return true;
+    *used += MIN(ALIGN_UP(sizeof(c) + n, sizeof(u64)), room);
+    return c.length == sizeof(c) + n;
 }
 
 /* The received files become descriptors, as many as fit. */
@@ -639,7 +642,7 @@ static ssize_t receive_message(struct file *file, u64 user_header, struct msghdr
     if (result != 0)
         return result;
     result = receive(file, &uio, &r, flags);
-    header->flags = 0;
+    header->flags = (s32)(flags & MSG_CMSG_CLOEXEC); /* as on Linux */
     if (result >= 0) {
         if (s->type != SOCK_STREAM && r.full_length > (size_t)result) {
             header->flags |= MSG_TRUNC;

@@ -349,8 +349,115 @@ static void buffers(void)
     close(s[1]);
 }
 
+/* A listener that waits in a message in its own backlog: nobody can accept that connection any more. */
+static void own_backlog(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0own backlog"};
+    int made = 0, listener, client;
+
+    for (; made < 3000; made++) {
+        listener = socket(AF_UNIX, SOCK_STREAM, 0);
+        client = socket(AF_UNIX, SOCK_STREAM, 0);
+        if (listener < 0 || client < 0 || bind(listener, (struct sockaddr *)&name, sizeof(name)) < 0 ||
+            listen(listener, 1) < 0 || connect(client, (struct sockaddr *)&name, sizeof(name)) < 0 ||
+            send_descriptor(client, listener) != 1)
+            break;
+        close(listener);
+        close(client);
+        name.sun_path[20] = (char)(made + 1); /* on Linux the collector comes a little later */
+        name.sun_path[21] = (char)((made + 1) >> 8);
+    }
+    IS(made, 3000, "listeners sent into their own backlogs go");
+}
+
+/* unix(7), ETOOMANYREFS: as many descriptors may be on their way as a process may have open, and one message more. */
+static int sends_too_many(void *unused UNUSED)
+{
+    struct rlimit limit = {16, 16};
+    int ends[2], sent = 0;
+
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || setgid(1000) < 0 || setuid(1000) < 0)
+        return 100;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        return 101;
+    while (sent < 50 && send_descriptor(ends[0], 0) == 1)
+        sent++;
+    if (errno != ETOOMANYREFS)
+        return 102;
+    if (read(ends[1], buffer, 1) != 1 || send_descriptor(ends[0], 0) != 1)
+        return 103;
+    return sent;
+}
+
+/* What recvmsg(2) says besides the bytes. */
+static void told(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0told"}, from;
+    char bytes[4], control[CMSG_SPACE(sizeof(int)) + 8] __attribute__((aligned(8)));
+    struct iovec vec = {bytes, sizeof(bytes)};
+    struct msghdr m = {.msg_iov = &vec, .msg_iovlen = 1};
+    struct cmsghdr *c = (struct cmsghdr *)control;
+    int s[2], listener = socket(AF_UNIX, SOCK_STREAM, 0), on = 1;
+    struct ucred *cred = (struct ucred *)CMSG_DATA(c);
+
+    NEED(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
+    NEED(write(s[0], "longer", 6));
+    m.msg_name = &from;
+    m.msg_namelen = 77;
+    m.msg_flags = 12345;
+    IS(recvmsg(s[1], &m, MSG_PEEK | MSG_TRUNC), 6, "MSG_TRUNC: the datagram's full length");
+    CHECK(m.msg_flags == MSG_TRUNC && m.msg_namelen == 0, "it was cut, and its sender has no name (%#x, %u)",
+          m.msg_flags, m.msg_namelen);
+    m.msg_name = NULL;
+    m.msg_namelen = 77;
+    IS(recvmsg(s[1], &m, MSG_CMSG_CLOEXEC), 4, "without MSG_TRUNC: what fits");
+    CHECK(m.msg_flags == (int)(MSG_TRUNC | MSG_CMSG_CLOEXEC) && m.msg_namelen == 77,
+          "the flags, and a length that nobody asked for (%#x, %u)", m.msg_flags, m.msg_namelen);
+
+    NEED(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    NEED(write(s[0], "x", 1));
+    IS(recvmsg(s[1], &m, 0), 1, "credentials that nobody takes");
+    CHECK(m.msg_flags == MSG_CTRUNC && m.msg_controllen == 0, "MSG_CTRUNC (%#x)", m.msg_flags);
+    NEED(write(s[0], "x", 1));
+    memset(control, 0x55, sizeof(control));
+    m.msg_control = control;
+    m.msg_controllen = CMSG_LEN(sizeof(pid_t));
+    IS(recvmsg(s[1], &m, 0), 1, "credentials that do not fit");
+    CHECK(m.msg_flags == MSG_CTRUNC && c->cmsg_len == CMSG_LEN(sizeof(pid_t)) && cred->pid == getpid() &&
+              m.msg_controllen == CMSG_LEN(sizeof(pid_t)),
+          "are cut (%#x, %zu, %zu)", m.msg_flags, c->cmsg_len, m.msg_controllen);
+    CHECK(control[CMSG_LEN(sizeof(pid_t))] == 0x55, "where the buffer ends");
+    on = 0;
+    NEED(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    send_descriptor(s[0], 0);
+    m.msg_controllen = sizeof(*c);
+    IS(recvmsg(s[1], &m, 0), 1, "a descriptor for which there is no room");
+    CHECK(m.msg_flags == MSG_CTRUNC && m.msg_controllen == 0, "is dropped (%#x, %zu)", m.msg_flags, m.msg_controllen);
+    close(s[0]);
+    close(s[1]);
+
+    s[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+    NEED(bind(listener, (struct sockaddr *)&name, sizeof(sa_family_t) + 5));
+    NEED(listen(listener, 1));
+    NEED(connect(s[0], (struct sockaddr *)&name, sizeof(sa_family_t) + 5));
+    s[1] = accept(listener, NULL, NULL);
+    NEED(write(s[1], "named", 5));
+    m = (struct msghdr){.msg_iov = &vec, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof(from)};
+    IS(recvmsg(s[0], &m, 0), 4, "a piece of a stream");
+    CHECK(m.msg_flags == 0 && m.msg_namelen == sizeof(sa_family_t) + 5 && memcmp(from.sun_path, "\0told", 5) == 0,
+          "comes from the name that its sender has (%#x, %u)", m.msg_flags, m.msg_namelen);
+    close(s[0]);
+    close(s[1]);
+    close(listener);
+}
+
 static void body(void)
 {
+    struct ending end = in_child(sends_too_many, NULL);
+
+    CHECK(end.status == 17, "more descriptors on their way than may be open: ETOOMANYREFS (%d)", end.status);
+    told();
+    own_backlog();
     buffers();
     kinds();
     pairs();

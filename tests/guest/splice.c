@@ -157,8 +157,63 @@ static void test_waiting(void)
     close(pair[1]);
 }
 
+struct waiting_splice {
+    int from, to;
+    ssize_t moved;
+};
+
+static void *splice_it(void *arg)
+{
+    struct waiting_splice *w = arg;
+
+    w->moved = splice(w->from, NULL, w->to, NULL, 100, 0);
+    return NULL;
+}
+
+/* While a splice waits for a socket, others may use its pipe. */
+static void test_waiting_for_others(void)
+{
+    int a[2], pair[2];
+    struct waiting_splice w;
+    ssize_t n, filled = 0;
+    pthread_t thread;
+
+    if (access("/proc/quire", F_OK) != 0) {
+        skip("a pipe whose splice waits", "Linux keeps the pipe locked meanwhile");
+        return;
+    }
+    if (pipe(a) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+        return;
+    w = (struct waiting_splice){pair[0], a[1], 0};
+    pthread_create(&thread, NULL, splice_it, &w);
+    usleep(50000);
+    CHECK(write(a[1], "mine", 4) == 4 && read(a[0], got, 9) == 4, "a pipe that waits for a socket's bytes can be used");
+    CHECK(write(pair[1], "theirs", 6) == 6, "the bytes come");
+    pthread_join(thread, NULL);
+    CHECK(w.moved == 6 && read(a[0], got, 9) == 6 && memcmp(got, "theirs", 6) == 0, "and go into the pipe");
+
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    while ((n = write(pair[0], got, 4096 < sizeof(got) ? 4096 : sizeof(got))) > 0)
+        filled += n;
+    fcntl(pair[0], F_SETFL, 0);
+    CHECK(write(a[1], "first", 5) == 5, "bytes for a socket that is full");
+    w = (struct waiting_splice){a[0], pair[0], 0};
+    pthread_create(&thread, NULL, splice_it, &w);
+    usleep(50000);
+    CHECK(write(a[1], "second", 6) == 6, "a pipe whose bytes wait for a socket's room can be used");
+    while (filled > 0 && (n = read(pair[1], got, sizeof(got))) > 0)
+        filled -= n;
+    pthread_join(thread, NULL);
+    CHECK(w.moved > 0 && read(pair[1], got, 5) == 5 && memcmp(got, "first", 5) == 0, "and they go in order");
+    for (int i = 0; i < 2; i++) {
+        close(a[i]);
+        close(pair[i]);
+    }
+}
+
 static void body(void)
 {
+    test_waiting_for_others();
     test_file_through_pipe();
     test_pipes();
     test_vmsplice();

@@ -397,12 +397,93 @@ static void old_names(void)
     close(second);
 }
 
+static int master_reads(void *unused UNUSED)
+{
+    char bytes[3];
+
+    for (int i = 0; i < 200;) {
+        ssize_t n = read(master, bytes, sizeof(bytes));
+
+        if (n <= 0)
+            return n == 0 ? 1 : errno == EIO ? 0 : 2;
+        i++;
+    }
+    return 0;
+}
+
+/* Readers of one master that are all woken by each byte: who comes late waits on, and reads no end. */
+static void many_readers(void)
+{
+    pid_t pids[4];
+    int status, wrong = 0;
+
+    open_pair();
+    for (int i = 0; i < 4; i++)
+        if ((pids[i] = fork()) == 0)
+            _exit(master_reads(NULL));
+    for (int i = 0; i < 600; i++) {
+        (void)!write(slave, "x", 1);
+        if (i % 4 == 0)
+            sched_yield();
+    }
+    close(slave);
+    for (int i = 0; i < 4; i++) {
+        waitpid(pids[i], &status, 0);
+        wrong |= status;
+    }
+    IS(wrong, 0, "nobody of many readers of a master reads 0 bytes");
+    close(master);
+}
+
+/* Slaves that are opened while their master closes get EIO, or a terminal of this master, which hangs up. */
+static void open_races(void)
+{
+    int ready[2], status, wrong = 0;
+    pid_t pid;
+
+    for (int i = 0; i < 60 && wrong == 0; i++) {
+        char path[32];
+
+        open_pair();
+        NEED(ptsname_r(master, path, sizeof(path)));
+        NEED(pipe(ready));
+        pid = fork();
+        if (pid == 0) {
+            int fd;
+
+            close(master);
+            close(slave);
+            (void)!write(ready[1], "x", 1);
+            for (int tries = 0; tries < 20; tries++) {
+                fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK);
+                if (fd < 0 && errno != EIO && errno != ENOENT)
+                    _exit(1);
+                close(fd);
+            }
+            _exit(0);
+        }
+        (void)!read(ready[0], path, 1);
+        close_pair();
+        waitpid(pid, &status, 0);
+        wrong |= status;
+        close(ready[0]);
+        close(ready[1]);
+    }
+    IS(wrong, 0, "slaves opened while the master closes");
+    open_pair();
+    type("a\n");
+    CHECK(brings(slave, "a\n"), "the pair that comes next is its own");
+    close_pair();
+}
+
 static void body(void)
 {
     if (access("/dev/ptmx", R_OK) != 0) {
         skip("terminals", "no pseudo-terminals");
         return;
     }
+    many_readers();
+    open_races();
     lines();
     raw_reads();
     output();

@@ -45,6 +45,56 @@ static void event_descriptors(void)
     close(fd);
 }
 
+/* Sets that watch sets: no circles, no more than five levels, and no more ways up from a file than can be woken along.
+ */
+static void epoll_graphs(void)
+{
+    struct epoll_event event = {.events = EPOLLIN}, got;
+    int wrong = 0;
+    int fds[2], outer = epoll_create1(0), sets[520], levels[6], n, error;
+
+    if (!is_there(outer, "epoll"))
+        return;
+    for (int i = 0; i < 6; i++)
+        levels[i] = epoll_create1(0);
+    for (n = 0; n < 5 && epoll_ctl(levels[n], EPOLL_CTL_ADD, levels[n + 1], &event) == 0; n++)
+        ;
+    error = errno;
+    CHECK(n == 4 && error == ELOOP, "epoll: sets in sets in sets (%d, %s)", n, errno_name(error));
+    FAILS(epoll_ctl(levels[3], EPOLL_CTL_ADD, levels[0], &event), ELOOP, "epoll: in a circle");
+    for (int i = 0; i < 6; i++)
+        close(levels[i]);
+
+    OKAY(pipe(fds), "a pipe");
+    for (n = 0; n < 520; n++) {
+        sets[n] = epoll_create1(0);
+        if (sets[n] < 0 || epoll_ctl(sets[n], EPOLL_CTL_ADD, fds[0], &event) != 0)
+            break;
+    }
+    IS(n, 520, "epoll: one file in many sets");
+    for (n = 0; n < 520 && epoll_ctl(outer, EPOLL_CTL_ADD, sets[n], &event) == 0; n++)
+        ;
+    error = errno;
+    CHECK(n == 500 && error == EINVAL, "epoll: too many ways to one set above them (%d, %s)", n, errno_name(error));
+    IS(write(fds[1], "x", 1), 1, "a byte");
+    IS(epoll_wait(outer, &got, 1, 1000), 1, "epoll: goes all the ways up");
+    for (n = 0; n < 520; n++)
+        close(sets[n]);
+    close(outer);
+    close(fds[0]);
+    close(fds[1]);
+
+    /* Sets without files, each level watching all of the next: 10^4 ways, looked through once a set. */
+    for (n = 0; n < 40; n++)
+        sets[n] = epoll_create1(0);
+    for (int from = 0; from < 30; from++)
+        for (int to = from / 10 * 10 + 10; to < from / 10 * 10 + 20; to++)
+            wrong |= epoll_ctl(sets[from], EPOLL_CTL_ADD, sets[to], &event);
+    IS(wrong, 0, "epoll: four levels of ten");
+    for (n = 0; n < 40; n++)
+        close(sets[n]);
+}
+
 static void epolls(void)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = 42}, got[4];
@@ -214,6 +264,7 @@ static void body(void)
 {
     event_descriptors();
     epolls();
+    epoll_graphs();
     copying();
     sockets();
     memory_files();
