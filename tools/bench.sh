@@ -10,6 +10,10 @@ if [ "${1:-}" = appel ]; then
     shift
     exec "$ROOT/tools/appel.sh" "$@"
 fi
+if [ "${1:-}" = apps ]; then
+    shift
+    exec "$ROOT/tools/bench_apps.sh" "$@"
+fi
 
 OUT=$BUILD/bench
 IDLE_SECONDS=300    # a machine that reports no measure for so long hangs
@@ -23,6 +27,7 @@ usage()
     cat <<'END'
 usage: ./quire bench [OPTION...] [NAME...]
        ./quire bench appel [OPTION...]    Appel & Li's table, see ./quire bench appel --help
+       ./quire bench apps [OPTION...] [APP...]   the programs of apps/, see ./quire bench apps --help
 
 Runs bench/vmbench in the guest and prints what each measure costs: instructions of all privilege levels per operation,
 the time in which a hart waits left out, the median of several rounds. NAME picks one measure, or all that begin so.
@@ -93,21 +98,6 @@ fi
 for file in "$tsv" "$svg" "$md"; do
     [ -z "$file" ] || (: >"$file") 2>/dev/null || die "cannot write to $file: no such folder, permission or space"
 done
-
-# Which of the two versions of the plugin this QEMU takes; none: the clock counts, waiting included.
-choose_counter()
-{
-    counter=
-    for version in 1 3; do
-        file=$BUILD/tools/counter-$version.so
-        if echo quit | qemu-system-riscv64 -machine none -nodefaults -display none -monitor stdio \
-            -plugin "$file,log=/dev/null" >/dev/null 2>&1; then
-            counter=$file
-            return 0
-        fi
-    done
-    note "this QEMU takes no plugins: what waits for the disk includes the wait"
-}
 
 # What the guest runs: its files are on a disk of their own. Linux may have named the disks in another order.
 guest_script()

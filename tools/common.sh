@@ -30,6 +30,21 @@ have()
     command -v "$1" >/dev/null 2>&1
 }
 
+# $counter: which of the two versions of the plugin (bench/counter.c) this QEMU takes; none: the clock counts, waiting included.
+choose_counter()
+{
+    counter=
+    for version in 1 3; do
+        file=$BUILD/tools/counter-$version.so
+        if echo quit | qemu-system-riscv64 -machine none -nodefaults -display none -monitor stdio \
+            -plugin "$file,log=/dev/null" >/dev/null 2>&1; then
+            counter=$file
+            return 0
+        fi
+    done
+    note "this QEMU takes no plugins: what waits for the disk includes the wait"
+}
+
 # e2fsprogs lives in sbin, which is not in an ordinary user's PATH on Debian.
 PATH=$PATH:/usr/sbin:/sbin
 export PATH

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <vm.h>
 
+#include "../../bench/mark.h"
 #include "address.h"
 
 static const char usage_text[] =
@@ -253,7 +254,9 @@ int main(int argc, char **argv)
     if (store == NULL)
         die(folder);
     began = now();
+    mark_begin();
     result = strcmp(argv[1], "add") == 0 ? add_many(count) : strcmp(argv[1], "find") == 0 ? find_all(count) : walk();
+    mark_end();
     print_stats(now() - began);
     if (address_close(store) < 0)
         die(folder);

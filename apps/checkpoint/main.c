@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../bench/mark.h"
 #include "checkpoint.h"
 #include "life.h"
 
@@ -294,15 +295,17 @@ int main(int argc, char **argv)
     read_options(argv);
     get_world();
     if (!options.show) {
+        mark_begin();
         run();
         took = now() - began;
         if (failed == 0 && saver != NULL && checkpoint_wait(saver) < 0)
             failed = errno;
+        while (options.method == FORK && wait(NULL) > 0)
+            ;
+        mark_end();
         if (failed != 0)
             die(options.file, failed);
     }
-    while (options.method == FORK && wait(NULL) > 0)
-        ;
     print_stats(took);
     if (saver != NULL)
         checkpoint_close(saver);

@@ -85,6 +85,7 @@ static void end_cycle(void)
     size_t latest = heap.free_pages / 8 * 7;
     heap.trigger = expected + room < latest ? expected + room : latest;
     stats_collection();
+    copier.closes = heap.collector == CONCURRENT; /* a minor collection that follows does not */
     atomic_store(&active, false);
 }
 
@@ -158,9 +159,13 @@ static void help(struct thread *thread)
     stats_pause(thread, PAUSE_HELP, stats_now() - start);
 }
 
+bool concurrent_is_active(void) { return atomic_load(&active); }
+
 void concurrent_finish(struct thread *thread)
 {
     uint64_t start = stats_now();
+    if (!atomic_load(&active))
+        return;
     lock_as_mutator();
     if (atomic_load(&active)) {
         while (scan_batch(BATCH, false))
@@ -171,28 +176,42 @@ void concurrent_finish(struct thread *thread)
     stats_pause(thread, PAUSE_FULL, stats_now() - start);
 }
 
-static void flip(struct thread *thread)
+void concurrent_flip(void)
 {
-    uint64_t start = stats_now();
-    if (!world_stop(thread))
-        return;
     pthread_mutex_lock(&heap.collect_lock);
+    copier.closes = true;
     collect_begin();
     free_at_flip = heap.free_pages;
     forward_roots();
     atomic_store(&active, true);
     pthread_mutex_unlock(&heap.collect_lock);
+}
+
+/* The collector may take this hart at once. */
+void concurrent_wake(void) { pthread_cond_signal(&begun); }
+
+static void flip(struct thread *thread)
+{
+    uint64_t start = stats_now();
+    if (!world_stop(thread))
+        return;
+    concurrent_flip();
     world_start(thread);
     stats_pause(thread, PAUSE_FLIP, stats_now() - start);
-    pthread_cond_signal(&begun); /* the collector may take this hart at once */
+    concurrent_wake();
+}
+
+void concurrent_help(struct thread *thread)
+{
+    help(thread);
+    if (paranoia(thread))
+        concurrent_finish(thread);
 }
 
 void concurrent_need(struct thread *thread)
 {
     if (atomic_load(&active)) {
-        help(thread);
-        if (paranoia(thread))
-            concurrent_finish(thread);
+        concurrent_help(thread);
     } else if (paranoia(thread) || heap.free_pages <= heap.trigger + thread->wanted_pages) {
         flip(thread);
     }
@@ -207,7 +226,7 @@ void concurrent_fully(struct thread *thread)
 
 void concurrent_open(void)
 {
-    copier.closes = true;
+    copier.closes = heap.collector == CONCURRENT;
     /* Nothing is known yet of how much lives. */
     expected = heap.page_count * 3 / 8;
     heap.trigger = heap.page_count - expected;

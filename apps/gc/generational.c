@@ -21,7 +21,11 @@
  * mutators allocate outside the nursery, for a large object or when collections are held off, is written to by that,
  * and so found in the same way.
  *
- * When old pages run low, everything is copied from one space to the other, in one stop.
+ * When old pages run low, everything is copied from one space to the other: with `dirty` by the concurrent collector
+ * (concurrent.c). A minor collection empties the nursery, and in the same stop the spaces flip; while that cycle runs,
+ * new objects go to old pages, so there is nothing young that an old one could refer to, and closed pages trap. When it
+ * has ended, one more short stop forgets which pages were written to, and the nursery is used again. With `log` and
+ * `protect`, which want the pages' protection for themselves, all of it is one stop.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +38,8 @@
 #include "trap.h"
 #include "vm.h"
 
-static size_t nursery_next; /* pages_lock */
+static size_t nursery_next;    /* pages_lock */
+static bool nursery_is_closed; /* since a cycle began; changes with the world stopped */
 static struct vm_log *log_of_writes;
 static uint32_t *written; /* pages, for `protect` */
 static _Atomic size_t written_count;
@@ -70,6 +75,17 @@ static void scan_dirty(void)
         if (n < 0)
             heap_exhausted();
     }
+}
+
+/* Nothing is young, so nothing that was written refers to it. */
+static void forget_writes(void)
+{
+    struct vm_range ranges[64];
+    void *end = (char *)old_start() + old_bytes();
+
+    for (void *at = old_start(); at != end;)
+        if (vm_dirty(at, (char *)end - (char *)at, ranges, 64, VM_REARM, &at) < 0)
+            heap_exhausted();
 }
 
 static void scan_log(void)
@@ -137,6 +153,7 @@ static void retire_all(void)
 static void minor(struct thread *thread)
 {
     uint64_t begun = stats_now();
+    pthread_mutex_lock(&heap.collect_lock); /* after what the collector's thread did last */
     retire_all();
     copier_reset();
     scan_remembered();
@@ -145,9 +162,11 @@ static void minor(struct thread *thread)
     copier_end();
     nursery_next = 0;
     stats_collection();
+    pthread_mutex_unlock(&heap.collect_lock);
     stats_pause(thread, PAUSE_MINOR, stats_now() - begun);
 }
 
+/* A full collection, in one stop. */
 static void major(struct thread *thread)
 {
     uint64_t begun = stats_now();
@@ -178,15 +197,62 @@ static ptrdiff_t take_nursery(size_t *count)
     return *count ? first : -1;
 }
 
+static bool is_major_concurrent(void) { return heap.barrier == BARRIER_DIRTY; }
+
+/* The beginning of a full collection; or all of it. */
+static void begin_major(struct thread *thread)
+{
+    uint64_t begun = stats_now();
+    if (!is_major_concurrent()) {
+        major(thread);
+        return;
+    }
+    minor(thread);
+    concurrent_flip();
+    nursery_is_closed = true;
+    stats_pause(thread, PAUSE_FLIP, stats_now() - begun);
+}
+
 ptrdiff_t generational_chunk(struct thread *thread, size_t *count)
 {
     (void)thread;
-    ptrdiff_t first = take_nursery(count);
+    ptrdiff_t first = nursery_is_closed ? -1 : take_nursery(count);
     return first >= 0 ? first : take_chunk(count, heap.to_space, heap.barrier == BARRIER_PROTECT);
+}
+
+/* For tests: each fourth collection is a full one. */
+static bool paranoid_major(void)
+{
+    static _Atomic unsigned turn;
+
+    return heap.paranoid && atomic_fetch_add(&turn, 1) % 4 == 3;
+}
+
+/* The cycle has ended. */
+static void open_nursery(struct thread *thread)
+{
+    uint64_t begun = stats_now();
+    if (!world_stop(thread))
+        return;
+    if (nursery_is_closed && !concurrent_is_active()) {
+        retire_all();
+        forget_writes();
+        nursery_is_closed = false;
+    }
+    world_start(thread);
+    stats_pause(thread, PAUSE_FLIP, stats_now() - begun);
 }
 
 void generational_need(struct thread *thread)
 {
+    if (concurrent_is_active()) {
+        concurrent_help(thread);
+        return;
+    }
+    if (nursery_is_closed) {
+        open_nursery(thread);
+        return;
+    }
     bool old_is_low = heap.free_pages <= heap.trigger + heap.nursery_pages + thread->wanted_pages;
     bool nursery_is_full = !thread->chunk_pages && nursery_next >= heap.nursery_pages;
 
@@ -194,19 +260,25 @@ void generational_need(struct thread *thread)
         return;
     if (!world_stop(thread))
         return;
-    if (old_is_low)
-        major(thread);
+    if (concurrent_is_active())
+        ; /* another mutator was first */
+    else if (old_is_low || paranoid_major())
+        begin_major(thread);
     else
         minor(thread);
     world_start(thread);
+    concurrent_wake();
 }
 
 void generational_fully(struct thread *thread)
 {
+    concurrent_finish(thread);
     if (!world_stop(thread))
         return;
-    major(thread);
+    if (!concurrent_is_active())
+        begin_major(thread);
     world_start(thread);
+    concurrent_finish(thread);
 }
 
 void generational_open(void)
@@ -221,9 +293,9 @@ void generational_open(void)
     for (size_t i = 0; i < heap.nursery_pages / CHUNK_PAGES; i++)
         heap.chunk_free[i] = 0;
     heap.free_pages -= heap.nursery_pages;
-    heap.closed_prot = PROT_READ;
     switch (heap.barrier) {
     case BARRIER_DIRTY:
+        concurrent_open();
         failed = vm_track(old_start(), old_bytes());
         break;
     case BARRIER_LOG:
@@ -231,6 +303,7 @@ void generational_open(void)
         failed = !log_of_writes;
         break;
     case BARRIER_PROTECT:
+        heap.closed_prot = PROT_READ;
         copier.closes = true;
         written = malloc(heap.page_count * sizeof(*written));
         failed = !written || trap_open(note_write);

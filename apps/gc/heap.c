@@ -87,7 +87,8 @@ static void set_closed(size_t first, size_t count, bool closed)
 
 /*
  * Gives a chunk its memory at its first use, in both views at once: otherwise every page would cost two more faults,
- * many of them within a stop. It is only a hint; errors do not matter.
+ * many of them within a stop. It is only a hint; errors do not matter. Old pages of the generational collector are not
+ * made writable in the mutators' view: that would count as written to.
  */
 static void touch(size_t chunk)
 {
@@ -96,7 +97,8 @@ static void touch(size_t chunk)
     heap.chunk_touched[chunk] = true;
     size_t offset = chunk * CHUNK_PAGES * PAGE_BYTES;
     madvise(heap.view + offset, CHUNK_PAGES * PAGE_BYTES, MADV_POPULATE_WRITE);
-    madvise(heap.base + offset, CHUNK_PAGES * PAGE_BYTES, MADV_POPULATE_WRITE);
+    madvise(heap.base + offset, CHUNK_PAGES * PAGE_BYTES,
+            heap.collector == GENERATIONAL ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
 }
 
 static void claim(size_t first, size_t count, uint8_t space)
@@ -239,18 +241,23 @@ static void next_page(struct thread *thread)
     thread->chunk_pages--;
 }
 
-static ptrdiff_t find_pages(struct thread *thread, size_t *count)
+static ptrdiff_t try_pages(struct thread *thread, size_t *count)
 {
     if (heap.collector == GENERATIONAL)
         return generational_chunk(thread, count);
-    ptrdiff_t first = take_chunk(count, heap.to_space, false);
-    if (first < 0 && heap.collector == CONCURRENT) {
+    return take_chunk(count, heap.to_space, false);
+}
+
+static ptrdiff_t find_pages(struct thread *thread, size_t *count)
+{
+    ptrdiff_t first = try_pages(thread, count);
+    if (first < 0 && heap.collector != STOP) {
         concurrent_finish(thread);
-        first = take_chunk(count, heap.to_space, false);
+        first = try_pages(thread, count);
     }
     if (first < 0 && !thread->hold) {
         collect_fully(thread);
-        first = take_chunk(count, heap.to_space, false);
+        first = try_pages(thread, count);
     }
     return first;
 }

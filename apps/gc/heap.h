@@ -140,8 +140,15 @@ void collect_fully(struct thread *thread);
 void concurrent_open(void);
 void concurrent_need(struct thread *thread);
 void concurrent_fully(struct thread *thread);
-/* Ends the collection that is under way; flips nothing. */
+/* Ends the collection that is under way, if there is one; flips nothing. */
 void concurrent_finish(struct thread *thread);
+
+/* For the generational collector, whose full collections are cycles like these: one begins, with the world stopped, and
+ * concurrent_wake when it runs again; a mutator that takes a page during it helps. */
+bool concurrent_is_active(void);
+void concurrent_flip(void);
+void concurrent_wake(void);
+void concurrent_help(struct thread *thread);
 
 void generational_open(void);
 void generational_need(struct thread *thread);

@@ -6,7 +6,7 @@
 /* Words are loaded and stored where they are: bytes one by one, as the compiler would have it, take several times as
  * long. */
 #define LZ4_FORCE_MEMORY_ACCESS 2
-#define LZ4_memcpy(to, from, size)                                                                                     \
+#define LZ4_memcpy(to, from, size) \
     (__builtin_constant_p(size) && (size) <= 32 ? copy_few(to, from, size) : (void)memcpy(to, from, size))
 #define LZ4_FORCE_SW_BITCOUNT /* without Zbb, the compiler calls a function to count zeros */
 

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <vm.h>
 
+#include "../../bench/mark.h"
 #include "pager.h"
 #include "work.h"
 
@@ -21,6 +23,7 @@ static const char usage_text[] =
     "  --threads N         that many compute (1)\n"
     "  --method pager|plain\n"
     "                      with our pager; or on ordinary memory, for which the kernel may have to swap, to compare\n"
+    "  --leave BYTES       with plain, as root: locks the machine's other memory away, so that only so much is left\n"
     "  --help              this text\n"
     "\n"
     "matrix multiplies two matrices of doubles, by blocks; sort sorts numbers of 8 bytes. Both check their result.\n"
@@ -28,7 +31,7 @@ static const char usage_text[] =
     "why.\n";
 
 static struct {
-    size_t size, budget, compressed;
+    size_t size, budget, compressed, leave;
     unsigned long threads;
     const char *folder, *work;
     int plain;
@@ -86,6 +89,8 @@ static void read_options(char **argv)
             options.budget = bytes(o, *argv);
         else if (strcmp(o, "--compressed") == 0)
             options.compressed = bytes(o, *argv);
+        else if (strcmp(o, "--leave") == 0)
+            options.leave = bytes(o, *argv);
         else if (strcmp(o, "--folder") == 0)
             options.folder = *argv;
         else if (strcmp(o, "--threads") == 0)
@@ -103,6 +108,8 @@ static void read_options(char **argv)
         misuse("matrix or sort is wanted");
     if (options.threads < 1 || options.threads > 64)
         misuse("--threads: 1 to 64 are possible");
+    if (options.leave != 0 && !options.plain)
+        misuse("--leave goes with --method plain");
     if (options.budget == 0)
         options.budget = options.size / 10;
     if (options.budget / 4096 < 4 * options.threads + 4)
@@ -115,6 +122,35 @@ static unsigned long long now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (unsigned long long)t.tv_sec * 1000000000u + (unsigned long long)t.tv_nsec;
+}
+
+/* What the kernel says that programs can still have. */
+static size_t memory_left(void)
+{
+    FILE *f = fopen("/proc/meminfo", "r");
+    unsigned long kib = 0;
+    char line[200];
+
+    if (f == NULL)
+        die("/proc/meminfo");
+    while (fgets(line, sizeof(line), f) != NULL)
+        if (sscanf(line, "MemAvailable: %lu", &kib) == 1)
+            break;
+    fclose(f);
+    return kib << 10;
+}
+
+/* All but LEAVE bytes of memory are locked, until we end. */
+static void lock_away(size_t leave)
+{
+    const size_t piece = 256 << 10;
+
+    while (memory_left() > leave + piece) {
+        void *at = mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (at == MAP_FAILED || mlock(at, piece) < 0)
+            die("--leave");
+    }
 }
 
 static void print_stats(struct pager *p)
@@ -142,6 +178,8 @@ int main(int argc, char **argv)
     read_options(argv);
     how = (struct pager_options){.compressed = options.compressed, .folder = options.folder};
     if (options.plain) {
+        if (options.leave != 0)
+            lock_away(options.leave);
         memory = mmap(NULL, options.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED)
             die("memory");
@@ -154,11 +192,20 @@ int main(int argc, char **argv)
         work_thread_leave = vm_thread_leave;
     }
     began = now();
+    mark_begin();
     if (strcmp(options.work, "matrix") == 0)
         wrong = matrix_work(memory, matrix_size(options.size), (unsigned)options.threads);
     else
         wrong = sort_work(memory, sort_size(options.size, (unsigned)options.threads), (unsigned)options.threads);
+    mark_end();
     printf("result %s\nnanoseconds %llu\nsize %zu\n", wrong ? "wrong" : "right", now() - began, options.size);
+    if (options.plain) {
+        struct rusage use;
+
+        getrusage(RUSAGE_SELF, &use);
+        printf("faults %ld\nfaults_with_io %ld\nmost_resident %ld\n", use.ru_minflt + use.ru_majflt, use.ru_majflt,
+               use.ru_maxrss << 10);
+    }
     if (p != NULL) {
         print_stats(p);
         pager_close(p);

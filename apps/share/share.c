@@ -273,7 +273,7 @@ static int run(const struct program *program)
         return 1;
     printf("%-16s%d processes, %zu pages, size %d, %d rounds\n", program->name, processes, program->pages(), size,
            rounds);
-    printf("seconds         %.3f\n", report->seconds);
+    printf("seconds         %.6f\n", report->seconds);
     printf("load faults     %llu\nstore faults    %llu\npages moved     %llu\ninvalidations   %llu\nmessages        "
            "%llu\n",
            (unsigned long long)sum.read_faults, (unsigned long long)sum.write_faults,

@@ -1,8 +1,24 @@
-#!/bin/sh
-# apps/store/bench.sh [N]: store beside LMDB and SQLite on Quire, in instructions for each operation (and nanoseconds of waiting
-# for the disk in "durable"); what the three do is in bench/compare.c.
-set -eu
-cd "$(dirname "$0")/../.."
-make -s store-bench
-./quire run --icount --mem 1G --packages libsqlite3-0,liblmdb0,bash,coreutils --add build/apps-bench/compare:/root/compare -- \
-    sh -c 'for e in store lmdb sqlite; do mkdir -p /root/$e; /root/compare $e /root/$e '"${1:-20000}"'; done'
+# store, LMDB and SQLite at the same work (bench/compare.c).
+# machine: --mem 1G --packages libsqlite3-0,liblmdb0,bash,coreutils
+# needs: store-bench
+# files: build/apps-bench/compare:/apps/compare
+# count: yes
+. /bench/bench.sh
+
+n=20000
+[ -z "$QUICK" ] || n=1000
+for engine in store lmdb sqlite; do
+    [ "$SIDE-$engine" = signals-store ] || [ "$SIDE" != signals ] || continue
+    mkdir -p $engine
+    runs compare $engine $engine $n || continue
+    while read -r name work count nanoseconds; do
+        case $work in
+        load) what="1000 in a transaction, without syncs" ;;
+        get) what="random keys, one transaction" ;;
+        scan) what="all keys in order" ;;
+        put) what="a transaction each, without syncs" ;;
+        durable) what="a transaction each, synced" ;;
+        esac
+        row "$work: $name" "$(counted "$count" "$nanoseconds")" instructions "$what"
+    done <out
+done

@@ -14,18 +14,18 @@
 #define PAGES 600
 #define BUDGET 40
 #define WORDS (PAGES * 512ul)
-#define STEPS 60000
+#define SHORT 8000 /* steps of each thread; an argument says another number */
 
 static uint64_t *memory;
 static uint64_t *expected; /* of each word; a word belongs to thread number % THREADS */
-static int wrong[THREADS];
+static int wrong[THREADS], steps = SHORT;
 
 static void *worker(void *argument)
 {
     uint64_t me = (uint64_t)(uintptr_t)argument, state = me + 1;
 
     vm_thread_enter();
-    for (int i = 0; i < STEPS; i++) {
+    for (int i = 0; i < steps; i++) {
         uint64_t at;
 
         state = state * 6364136223846793005ull + 1442695040888963407ull;
@@ -115,6 +115,8 @@ static void body(void)
     struct pager_options plenty = {.compressed = PAGES * 4096 * 2, .folder = "."};
     struct pager_options little = {.compressed = 1 << 17, .folder = "."};
 
+    if (tap_arguments[0] != NULL)
+        steps = atoi(tap_arguments[0]);
     test_pool();
     run(&plenty, "mostly in memory");
     run(&little, "mostly in the file");

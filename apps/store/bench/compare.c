@@ -1,6 +1,6 @@
 /*
- * compare ENGINE FOLDER [N]: the same work on store, SQLite and LMDB. One line for each piece of work: its name, and
- * instructions for each operation under `-icount shift=0` (nanoseconds of the clock; elsewhere nanoseconds).
+ * compare ENGINE FOLDER [N]: the same work on store, SQLite and LMDB. One line for each piece of work: the engine, its
+ * name, how many operations, and nanoseconds for all of them; bench/counter.c counts their instructions.
  *
  *     load      N keys in a random order, 1000 in a transaction, without syncs
  *     get       N random keys, in one read transaction
@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "../../../bench/mark.h"
 #include "kv.h"
 
 #define BATCH 1000
@@ -277,9 +278,18 @@ static unsigned long long now(void)
     return (unsigned long long)t.tv_sec * 1000000000u + (unsigned long long)t.tv_nsec;
 }
 
+static unsigned long long start(void)
+{
+    unsigned long long began = now();
+
+    mark_begin();
+    return began;
+}
+
 static void report(const struct engine *e, const char *work, unsigned long long began, unsigned long operations)
 {
-    printf("%s\t%s\t%llu\n", e->name, work, (now() - began) / operations);
+    mark_end();
+    printf("%s\t%s\t%lu\t%llu\n", e->name, work, operations, now() - began);
     fflush(stdout);
 }
 
@@ -299,7 +309,7 @@ static void run(const struct engine *e, const char *folder)
     size_t sum = 0;
 
     e->open(folder, false);
-    began = now();
+    began = start();
     for (unsigned long i = 0; i < n; i++) {
         if (i % BATCH == 0)
             e->begin(true);
@@ -308,26 +318,26 @@ static void run(const struct engine *e, const char *folder)
             e->commit(true);
     }
     report(e, "load", began, n);
-    began = now();
+    began = start();
     e->begin(false);
     for (unsigned long i = 0; i < n; i++)
         sum += e->get(key_of(i * 13 + 5));
     e->commit(false);
     report(e, "get", began, n);
     must(sum == n * VALUE_SIZE, "getting all");
-    began = now();
+    began = start();
     e->begin(false);
     sum = e->scan();
     e->commit(false);
     report(e, "scan", began, n);
     must(sum == n * VALUE_SIZE, "scanning all");
-    began = now();
+    began = start();
     put_singly(e, n / 10);
     report(e, "put", began, n / 10);
     e->close();
     e->open(folder, true);
     put_singly(e, 1);
-    began = now();
+    began = start();
     put_singly(e, DURABLE);
     report(e, "durable", began, DURABLE);
     e->close();

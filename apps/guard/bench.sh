@@ -1,0 +1,16 @@
+# malloc of 100 bytes, a store, free, with few and many blocks alive.
+# machine: --packages bash,coreutils
+. /bench/bench.sh
+
+for with in guard plain; do
+    [ "$SIDE-$with" != signals-plain ] || continue
+    export GUARD_STATISTICS=1
+    case $with in
+    guard) runs guard /apps/guard-errors bench ;;
+    plain) runs /apps/guard-errors bench ;;
+    esac || continue
+    for live in 0 20000 40000; do
+        what=$(awk '/without guards/ { print; exit }' err)
+        row "$with, $live live" "$(awk -v live="$live" '$2 == live { print $4 }' out)" instructions "$what"
+    done
+done
