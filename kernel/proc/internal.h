@@ -33,6 +33,7 @@ struct user {
     u32 uid;
     u32 processes; /* threads, as RLIMIT_NPROC counts them; atomic */
     u32 signals;   /* queued; atomic */
+    u64 mq_bytes;  /* of POSIX message queues; atomic */
 };
 struct user *user_get(u32 uid); /* NULL = no memory */
 void user_hold(struct user *user);

@@ -254,6 +254,32 @@ static int write_unprivileged_userfaultfd(const struct proc_target *t, char *tex
     return 0;
 }
 
+/* ---- POSIX message queues ---- */
+
+struct mqueue_settings mqueue_settings = {
+    .msg_default = 10, .msg_max = 10, .msgsize_default = 8192, .msgsize_max = 8192, .queues_max = 256};
+
+#define MQUEUE_SETTING(name, min, max)                                                \
+    static int show_mqueue_##name(struct seq *s, const struct proc_target *t)         \
+    {                                                                                 \
+        return show_number(s, load_relaxed(&mqueue_settings.name));                   \
+    }                                                                                 \
+    static int write_mqueue_##name(const struct proc_target *t, char *text, size_t n) \
+    {                                                                                 \
+        long value;                                                                   \
+        int error = parse_limited(text, max, &value);                                 \
+                                                                                      \
+        if (error != 0 || value < (min))                                              \
+            return -EINVAL;                                                           \
+        store_relaxed(&mqueue_settings.name, (unsigned)value);                        \
+        return 0;                                                                     \
+    }
+MQUEUE_SETTING(msg_default, 1, 65536)
+MQUEUE_SETTING(msg_max, 1, 65536)
+MQUEUE_SETTING(msgsize_default, 128, 16777216)
+MQUEUE_SETTING(msgsize_max, 128, 16777216)
+MQUEUE_SETTING(queues_max, 0, INT32_MAX)
+
 static const struct proc_entry random_entries[] = {
     PROC_FILE("boot_id", 0444, show_boot_id),
     PROC_FILE("entropy_avail", 0444, show_entropy),
@@ -313,11 +339,22 @@ static const struct proc_entry vm_entries[] = {
     {0},
 };
 
+#define MQUEUE_ENTRY(name_)                                                                                \
+    {                                                                                                      \
+        .name = #name_, .mode = S_IFREG | 0644, .show = show_mqueue_##name_, .write = write_mqueue_##name_ \
+    }
+
+static const struct proc_entry mqueue_entries[] = {
+    MQUEUE_ENTRY(msg_default), MQUEUE_ENTRY(msg_max),    MQUEUE_ENTRY(msgsize_default),
+    MQUEUE_ENTRY(msgsize_max), MQUEUE_ENTRY(queues_max), {0},
+};
+
 static const struct proc_entry fs_entries[] = {
     PROC_FILE("aio-max-nr", 0444, show_aio_max),
     PROC_FILE("file-max", 0444, show_file_max),
     PROC_FILE("file-nr", 0444, show_file_nr),
     PROC_FILE("inode-nr", 0444, show_inode_nr),
+    PROC_DIRECTORY("mqueue", mqueue_entries),
     PROC_FILE("nr_open", 0444, show_nr_open),
     PROC_FILE("pipe-max-size", 0444, show_pipe_max_size),
     PROC_FILE("protected_hardlinks", 0444, show_zero),
