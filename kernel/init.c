@@ -4,7 +4,7 @@
  *   kernel_main (boot hart, its idle thread): memory, scheduler, interrupts, the other harts
  *   start_system (a thread, since it sleeps): caches, drivers, file systems, the root, pid 1
  *
- * Options: root=/dev/vda, rootfstype=ext3, ro, init=PATH, and selftest instead of all that.
+ * Options: root=/dev/vda, rootfstype=ext3, rootflags=MOUNT-OPTIONS, ro, init=PATH, and selftest instead of all that.
  */
 #include "arch/riscv/boot.h"
 #include "dev/block.h"
@@ -54,7 +54,7 @@ static const char *option(const char *name, const char *default_value)
 static void mount_root(void)
 {
     const char *device = option("root", "/dev/vda"), *type = option("rootfstype", "ext3");
-    int err = vfs_mount_root(device, type, cmdline_has("ro"));
+    int err = vfs_mount_root(device, type, cmdline_has("ro"), option("rootflags", ""));
 
     if (err != 0)
         panic("cannot mount root %s as %s: error %d", device, type, -err);

@@ -4,7 +4,7 @@
 # The kernel's file system and journal run on the host, with several threads and a disk that completes writes in any order
 # (tests/crash/crash.c). Each run is cut at many moments; of what no flush covered, any part may be lost, in units of 512
 # bytes. Every state is recovered by the kernel's code, some by e2fsck too, and compared with what programs were promised
-# (docs/journal.md). Then the journal is broken on purpose, in five ways, and must be caught.
+# (docs/journal.md). Then the journal is broken on purpose, in six ways, and must be caught.
 #
 # By default about 100,000 states; --quick: some thousands, in two minutes. Prints TAP.
 
@@ -49,8 +49,12 @@ check()
 
 check "every sequence of two operations, then fsync, fdatasync or sync" --small --seed "$seed" --states "$small_states" --fsck $((every * 5))
 check "three programs at once" --seed "$seed" --runs "$runs" --states "$states" --fsck "$every"
+for mode in journal writeback; do
+    check "three programs at once, data=$mode" --data "$mode" --seed "$seed" --runs $((runs / 3)) --states "$states" --fsck "$every"
+done
 for fault in no-flush no-revoke early-commit no-order no-escape; do
     check "a journal with the fault $fault is caught" --fault "$fault" --runs 400 --states "$states" --fsck 0
 done
+check "data=journal without the data in the journal is caught" --data journal --fault no-data --runs 20 --states "$states" --fsck 0
 echo "1..$n"
 exit "$failed"

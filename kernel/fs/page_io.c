@@ -170,6 +170,11 @@ void page_io_zero(struct page_io *io, unsigned i, unsigned offset, unsigned leng
     memset((char *)page_address(io->pages[i]) + offset, 0, length);
 }
 
+void page_io_copy(struct page_io *io, unsigned i, unsigned offset, const void *data, unsigned length)
+{
+    memcpy((char *)page_address(io->pages[i]) + offset, data, length);
+}
+
 void page_io_fail(struct page_io *io, unsigned i, int error) { store_relaxed(&io->errors[i], error); }
 
 void page_io_end(struct page_io *io)

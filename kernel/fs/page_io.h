@@ -20,6 +20,8 @@ struct page_io *page_io_begin(struct block_device *device, enum block_op op, str
 void page_io_add(struct page_io *io, unsigned i, unsigned offset, unsigned length, u64 sector);
 /* Reading: these bytes have no place and are zeros. */
 void page_io_zero(struct page_io *io, unsigned i, unsigned offset, unsigned length);
+/* Reading: they are at DATA. */
+void page_io_copy(struct page_io *io, unsigned i, unsigned offset, const void *data, unsigned length);
 /* Page number I fails. */
 void page_io_fail(struct page_io *io, unsigned i, int error);
 /* Starts what is left; reports the pages that wait for nothing. IO belongs to the requests then. */

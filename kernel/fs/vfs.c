@@ -73,7 +73,7 @@ static void mount_standard(const char *target, const char *type, unsigned flags,
     path_put(&at);
 }
 
-int vfs_mount_root(const char *device, const char *fs_type, bool read_only)
+int vfs_mount_root(const char *device, const char *fs_type, bool read_only, const char *options)
 {
     struct fs_type *type = fs_type_find(fs_type);
     struct block_device *block = NULL;
@@ -87,7 +87,7 @@ int vfs_mount_root(const char *device, const char *fs_type, bool read_only)
         if (block == NULL)
             return -ENXIO;
     }
-    m = mount_create(type, block, read_only ? MS_RDONLY : 0, device, "");
+    m = mount_create(type, block, read_only ? MS_RDONLY : 0, device, options);
     if (IS_ERR(m))
         return (int)PTR_ERR(m);
     error = mount_attach(m, NULL);

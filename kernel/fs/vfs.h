@@ -431,8 +431,8 @@ const struct fs_type *fs_type_nth(unsigned number);
 
 /* ---- boot ---- */
 void vfs_init(void); /* caches, tmpfs, devfs, pipefs */
-/* "/dev/vda", "ext3"; and /dev, /proc, /sys, /tmp, /dev/shm where the directories exist. */
-int vfs_mount_root(const char *device, const char *fs_type, bool read_only);
+/* "/dev/vda", "ext3", ..., "data=journal"; and /dev, /proc, /sys, /tmp, /dev/shm where the directories exist. */
+int vfs_mount_root(const char *device, const char *fs_type, bool read_only, const char *options);
 void vfs_shutdown(void); /* sync, unmount everything; called once nothing runs any more */
 
 #endif

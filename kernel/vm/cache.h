@@ -7,6 +7,7 @@
 #define MAX_IO_PAGES 128 /* pages of one read_pages or write_pages call */
 
 static inline bool object_is_memory(const struct object *o) { return o->ops->read_pages == NULL; }
+static inline bool object_is_journalled(const struct object *o) { return o->ops->write_range != NULL; }
 static inline u64 size_in_pages(u64 size) { return DIV_ROUND_UP(size, PAGE_SIZE); }
 
 /* Sleeps while PAGE, which is referenced, has BIT (PG_LOADING, PG_WRITEBACK). */

@@ -40,12 +40,17 @@ struct object_ops {
      * that they have a place (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks.
      * 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
     int (*prepare_write)(struct object *o, u64 index, unsigned from, unsigned to);
-    /* write(2) on file systems whose sizes and blocks change in transactions: bytes [from, to) of page INDEX get a
-     * place, PUBLISH(arg, 0) makes them and the new size visible, and both are recorded, in one transaction. On failure
-     * PUBLISH(arg, error), which leaves a page whose blocks may be new dirty. PUBLISH is called once and does not
-     * sleep. NULL: prepare_write. */
-    int (*store)(struct object *o, u64 index, unsigned from, unsigned to, void (*publish)(void *arg, int error),
+    /* write(2) on file systems whose sizes and blocks change in transactions: bytes [from, to) of PAGE, which is in the
+     * cache, get a place, PUBLISH(arg, 0) makes them and the new size visible, and both are recorded, in one
+     * transaction. On failure PUBLISH(arg, error), which leaves a page whose blocks may be new dirty. PUBLISH is called
+     * once and does not sleep. NULL: prepare_write. */
+    int (*store)(struct object *o, struct page *page, unsigned from, unsigned to, void (*publish)(void *arg, int error),
                  void *arg);
+    /* Objects whose bytes are a part of transactions, too (ext3's data=journal): instead of write_pages, writes the
+     * dirty pages of [first, last], which it gets from object_take_dirty; WAIT: also those that others are writing.
+     * Each write(2) goes to `store`, which records its bytes and leaves the page as clean as it was. NULL: write_pages.
+     */
+    void (*write_range)(struct object *o, u64 first, u64 last, bool wait);
     /* With `store`: whether bytes [from, to) have a place already and are below the size: then no transaction is
      * needed. */
     bool (*is_placed)(struct object *o, u64 index, unsigned from, unsigned to);
@@ -115,6 +120,10 @@ int object_unplace(struct object *o, u64 from, u64 to);
 /* Writes dirty pages of [from, to] bytes; WAIT: until they are on the disk (its cache). 0 or the first error. */
 int object_writeback(struct object *o, u64 from, u64 to, bool wait);
 #define OBJECT_END UINT64_MAX
+/* For write_range: the next run of at most MOST dirty pages in [*INDEX, last] becomes PG_WRITEBACK, with references,
+ * and mappings cannot store to them: how many. Each ends in page_write_done. A page that is still being written is
+ * waited for if WAIT, else passed by. */
+unsigned object_take_dirty(struct object *o, u64 *index, u64 last, bool wait, struct page **batch, unsigned most);
 /* Drops clean, unmapped, unused pages (invalidate, drop_caches): how many. */
 u64 object_drop_clean(struct object *o);
 /* Whether some shared mapping may be, or become, writable. */

@@ -166,14 +166,15 @@ static void publish(void *arg, int error)
         clear_page(page_address(p->page));
     if (p->from == NULL)
         page_read_done(p->page, 0);
-    page_set_dirty(p->page);
+    if (error != 0 || !object_is_journalled(p->o))
+        page_set_dirty(p->page);
 }
 
 static int store(struct object *o, struct page *page, u64 index, unsigned at, size_t n, const void *from)
 {
     struct stored_piece piece = {o, page, index, at, n, from};
 
-    return o->ops->store(o, index, at, at + (unsigned)n, publish, &piece);
+    return o->ops->store(o, page, at, at + (unsigned)n, publish, &piece);
 }
 
 /* Bytes that need blocks or make the file longer, into a page of the cache. They are copied twice, for in a transaction
@@ -204,11 +205,14 @@ static noinline_fn bool has_no_place(struct object *o, struct page *page, u64 in
     return !o->ops->is_placed(o, index, at, at + (unsigned)n);
 }
 
-/* Whether bytes [at, at + n) of PAGE lack blocks, or lie past the end. => the file's write lock */
+/* Whether bytes [at, at + n) of PAGE lack blocks, or lie past the end, or are to be recorded themselves. => the file's
+ * write lock */
 static inline bool needs_store(struct object *o, struct page *page, u64 index, unsigned at, size_t n)
 {
     if (o->ops->store == NULL)
         return false;
+    if (unlikely(object_is_journalled(o)))
+        return true;
     if (likely((load_acquire(&page->flags) & PG_PLACED) && (index << PAGE_SHIFT) + at + n <= load_relaxed(&o->size)))
         return false;
     return has_no_place(o, page, index, at, n);
@@ -389,7 +393,7 @@ ssize_t object_write(struct object *o, struct uio *u, u64 *pos)
 
     if (likely(u->left - 1 < PAGE_SIZE - (at & PAGE_MASK)) && at + u->left <= load_relaxed(&o->size))
         page = object_find_page(o, index);
-    if (page != NULL && likely(load_acquire(&page->flags) & PG_PLACED)) {
+    if (page != NULL && likely((load_acquire(&page->flags) & PG_PLACED) && !object_is_journalled(o))) {
         done = overwrite(u, page, pos);
         if (unlikely(writers_must_wait()))
             throttle_writer(o);

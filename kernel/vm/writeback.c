@@ -20,15 +20,15 @@ static void note_writeback(struct object *o, u64 index, unsigned n)
     o->writeback += n;
 }
 
-/* Takes the next run of dirty pages in [*INDEX, last] for writing: how many. A page that is still being written from
- * the last time stops the run; alone at the front it is waited for if WAIT, else passed by. */
-static unsigned take_run(struct object *o, u64 *index, u64 last, bool wait, struct page **batch)
+/* Takes the next run of at most MOST dirty pages in [*INDEX, last] for writing: how many. A page that is still being
+ * written from the last time stops the run; alone at the front it is waited for if WAIT, else passed by. */
+static unsigned take_run(struct object *o, u64 *index, u64 last, bool wait, struct page **batch, unsigned most)
 {
     u64 flags = spin_lock_irqsave(&o->lock);
     struct page *page;
     unsigned n = 0;
 
-    while (n < MAX_IO_PAGES && (page = radix_next_tagged(&o->pages, index)) != NULL && *index <= last) {
+    while (n < most && (page = radix_next_tagged(&o->pages, index)) != NULL && *index <= last) {
         if (n > 0 && *index != batch[n - 1]->index + 1)
             break;
         if (page->flags & PG_WRITEBACK) {
@@ -118,6 +118,18 @@ static void wait_for_writes(struct object *o, u64 first, u64 last)
     spin_unlock_irqrestore(&o->lock, flags);
 }
 
+unsigned object_take_dirty(struct object *o, u64 *index, u64 last, bool wait, struct page **batch, unsigned most)
+{
+    unsigned n = load_relaxed(&o->nr_dirty) > 0 ? take_run(o, index, last, wait, batch, most) : 0;
+
+    if (n == 0)
+        return 0;
+    if (load_relaxed(&o->mappings.root) != NULL)
+        rmap_write_protect(o, batch[0]->index, batch[n - 1]->index);
+    clear_past_size(o, batch[n - 1]);
+    return n;
+}
+
 int object_writeback(struct object *o, u64 from, u64 to, bool wait)
 {
     struct page *batch[MAX_IO_PAGES];
@@ -127,13 +139,13 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait)
 
     if (o->ops->write_pages == NULL)
         return 0;
-    while (load_relaxed(&o->nr_dirty) > 0 && (n = take_run(o, &index, last, wait, batch)) > 0) {
-        if (load_relaxed(&o->mappings.root) != NULL)
-            rmap_write_protect(o, batch[0]->index, batch[n - 1]->index);
-        clear_past_size(o, batch[n - 1]);
-        o->ops->write_pages(o, batch, n);
-        cond_resched();
-    }
+    if (o->ops->write_range != NULL)
+        o->ops->write_range(o, index, last, wait);
+    else
+        while ((n = object_take_dirty(o, &index, last, wait, batch, MAX_IO_PAGES)) > 0) {
+            o->ops->write_pages(o, batch, n);
+            cond_resched();
+        }
     if (wait)
         wait_for_writes(o, from >> PAGE_SHIFT, last);
     return load_relaxed(&o->error_sequence) != errors ? o->error : 0;

@@ -3,14 +3,14 @@
  * in any order and loses what no flush covers. After each cut: recovery by the same code, by e2fsck, and the promises
  * of docs/journal.md.
  *
- *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--fault NAME] [--small] [--verbose]
+ *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--data MODE] [--fault NAME] [--small] [--verbose]
  *   crash --script FOLDER --seed N --operations N
  *   crash --recorded IMAGE LOG --seed N --operations N [--states N] [--fsck N] [--save N FOLDER]
  *
  * --states: cuts of one run; --fsck: every Nth state is also given to e2fsck; --small: all sequences of one or two
- * operations instead of long random runs; --fault: break the journal, and expect to be caught. --script: writes what
- * the processes of a guest shall do; --recorded: checks what QEMU recorded of it (recorded.c); --save: so many of its
- * states, and what they must show, for machines to boot with.
+ * operations instead of long random runs; --data: journal, ordered (as without it) or writeback; --fault: break the
+ * journal, and expect to be caught. --script: writes what the processes of a guest shall do; --recorded: checks what
+ * QEMU recorded of it (recorded.c); --save: so many of its states, and what they must show, for machines to boot with.
  */
 #include "tests/unit/ext3host/host.c"
 
@@ -449,9 +449,24 @@ static void set_fault(const char *name)
     static const char *const names[] = {"none", "no-flush", "no-revoke", "early-commit", "no-order", "no-escape"};
 
     options.fault = name;
+    if (strcmp(name, "no-data") == 0) /* after --data journal: its promises, without its doing */
+        host_options = "data=ordered";
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
         if (strcmp(names[i], name) == 0)
             journal_fault = i;
+}
+
+static void set_data_mode(const char *name)
+{
+    static const char *const options_of_mode[] = {"data=ordered", "data=writeback", "data=journal"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(options_of_mode); i++)
+        if (strcmp(options_of_mode[i] + strlen("data="), name) == 0) {
+            data_mode = i;
+            host_options = options_of_mode[i];
+            return;
+        }
+    panic("--data journal, ordered or writeback");
 }
 
 int main(int argc, char **argv)
@@ -479,6 +494,8 @@ int main(int argc, char **argv)
             options.image = value, options.log = argv[i + 2], i += 2;
         else if (strcmp(argv[i], "--save") == 0 && i + 2 < argc)
             options.saved = (unsigned)atoi(value), options.save_to = argv[i + 2], i += 2;
+        else if (strcmp(argv[i], "--data") == 0)
+            set_data_mode(value), i++;
         else if (strcmp(argv[i], "--fault") == 0)
             set_fault(value), i++;
     }

@@ -4,6 +4,10 @@
  * Each process works in a directory of its own. After each operation (for write(2), after each page of it) it appends a
  * snapshot of all names, sizes, links and targets below; each file keeps every content that it ever had. A promise says
  * which snapshot of which process, and which content of which file, has to survive from some time on.
+ *
+ * What is demanded of bytes depends on the mode (docs/journal.md): ordered: each is one that the file held there since
+ * it was last durable. journal: together they are the content at the moment of the snapshot. writeback: as ordered, but
+ * for bytes that have been past the end or in a hole since then.
  */
 #define N_PROCESSES 3
 #define N_SLOTS 7
@@ -12,12 +16,15 @@
 #define MAX_OBJECTS 2000
 #define MAX_VERSIONS 400
 
+static enum { DATA_ORDERED, DATA_WRITEBACK, DATA_JOURNAL } data_mode;
+
 static const char *const slot_names[N_SLOTS] = {"a", "b", "c", "l", "d", "d/a", "d/b"};
 enum { SLOT_DIR = 4, SLOT_IN_DIR = 5 };
 
 struct version {
     u64 started;
     u32 size;
+    bool mapped; /* by stores, which count one by one */
     u8 *data;
 };
 
@@ -35,6 +42,7 @@ struct snapshot {
     u64 ended;   /* ... was over */
     char *text;
     int objects[N_SLOTS];
+    unsigned versions[N_SLOTS]; /* of those */
 };
 
 struct process {
@@ -106,6 +114,9 @@ static void take_snapshot(struct process *p, u64 started)
     s->ended = NEVER;
     s->text = strdup(text);
     memcpy(s->objects, p->slots, sizeof(s->objects));
+    for (unsigned i = 0; i < N_SLOTS; i++)
+        if (p->slots[i] >= 0 && p->objects[p->slots[i]].n_versions > 0)
+            s->versions[i] = p->objects[p->slots[i]].n_versions - 1;
     p->n_snapshots++;
 }
 
@@ -197,10 +208,27 @@ static void describe(struct super *fs, struct process *p, char *text, size_t roo
     }
 }
 
-/* Every byte of the file is one that it had there since it was last durable. */
-static bool check_bytes(struct super *fs, struct process *p, unsigned slot, int object, u64 t)
+/* In one of these versions there was nothing at AT, so its block may be one that was not written yet. */
+static bool may_be_stale(const struct thing *o, unsigned first, unsigned last, u32 at)
+{
+    for (unsigned v = first; v <= last; v++)
+        if (at >= o->versions[v].size || o->versions[v].data[at] == 0)
+            return data_mode == DATA_WRITEBACK;
+    return false;
+}
+
+static bool is_same(const struct thing *o, unsigned a, unsigned b)
+{
+    const struct version *x = &o->versions[a], *y = &o->versions[b];
+
+    return x->size == y->size && (x->size == 0 || memcmp(x->data, y->data, x->size) == 0);
+}
+
+/* The bytes of the file in SLOT, as of SNAPSHOT, are what the mode demands. */
+static bool check_bytes(struct super *fs, struct process *p, unsigned slot, const struct snapshot *snapshot, u64 t)
 {
     static u8 found[MAX_FILE];
+    int object = snapshot->objects[slot];
     struct thing *o = &p->objects[object];
     unsigned first = 0, last = 0;
     bool has_size = false;
@@ -213,6 +241,14 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, int 
             first = MAX(first, promises[i].version);
     while (last + 1 < o->n_versions && o->versions[last + 1].started <= t)
         last++;
+    if (data_mode == DATA_JOURNAL) {
+        if (snapshot->versions[slot] < first && !is_same(o, snapshot->versions[slot], first))
+            return complain("%s/%s: version %u was promised", p->dir_name, slot_names[slot], first);
+        for (first = snapshot->versions[slot]; first < last && o->versions[first + 1].mapped;)
+            first++; /* stores of the next operation may be in it */
+        last = first;
+        first = snapshot->versions[slot];
+    }
     snprintf(path, sizeof(path), "%s/%s", p->dir_name, slot_names[slot]);
     inode = host_path(fs, path);
     n = host_read(inode, 0, found, sizeof(found));
@@ -224,7 +260,7 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, int 
     if (!has_size)
         return complain("%s: its size is %ld, which it never was in versions %u to %u", path, (long)n, first, last);
     for (ssize_t at = 0; at < n; at++) {
-        bool allowed = false;
+        bool allowed = may_be_stale(o, first, last, (u32)at);
 
         for (unsigned v = first; v <= last && !allowed; v++)
             allowed = (u32)at < o->versions[v].size && o->versions[v].data[at] == found[at];
@@ -259,7 +295,7 @@ static bool check_process(struct super *fs, struct process *p, u64 t, unsigned *
         match = k;
         for (unsigned s = 0; s < N_SLOTS && good; s++)
             if (p->snapshots[k].objects[s] >= 0 && p->objects[p->snapshots[k].objects[s]].type == 'f')
-                good = check_bytes(fs, p, s, p->snapshots[k].objects[s], t);
+                good = check_bytes(fs, p, s, &p->snapshots[k], t);
         if (!good)
             continue;
         *first = MIN(*first, k);

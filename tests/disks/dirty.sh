@@ -27,19 +27,19 @@ kill_at_work()
     wait "$run"
 }
 
-# leave_dirty KERNEL BLOCK-SIZE: $disk. A kill that comes too late, on a machine that stood still meanwhile, is tried again.
+# leave_dirty KERNEL BLOCK-SIZE MOUNT-OPTIONS: $disk. A kill that comes too late, on a machine that stood still meanwhile, is tried again.
 leave_dirty()
 {
     for lines in 300 200 100 50 1; do
         new_disk "dirty" 20M -b "$2" -d "$tmp/root" -E root_owner=0:0
         truncate -s 21M "$disk"
         ./quire "$1" --timeout 300 --smp 2 --qemu "-pidfile $tmp/pid" --add build/disks/workload:/root/workload --add "$tmp/script:/root/script" \
-            --drive "$disk" -- /root/workload /dev/vdb $((20 << 20)) /root/script/p0 /root/script/p1 /root/script/p2 >"$tmp/out" 2>&1 </dev/null &
+            --drive "$disk" -- env "OPTIONS=$3" /root/workload /dev/vdb $((20 << 20)) /root/script/p0 /root/script/p1 /root/script/p2 >"$tmp/out" 2>&1 </dev/null &
         run=$!
         kill_at_work "$lines"
         ! is_dirty || break
     done
-    ok "$1 was killed at work, blocks of $2" is_dirty
+    ok "$1 was killed at work, blocks of $2, $3" is_dirty
 }
 
 # tree_by KERNEL: what it finds on the disk
@@ -52,14 +52,14 @@ tree_by()
     echo "$out" >"$tmp/tree-$1"
 }
 
-# recovered_alike KERNEL BLOCK-SIZE
+# recovered_alike KERNEL BLOCK-SIZE MOUNT-OPTIONS
 recovered_alike()
 {
     if [ "$1" = linux ] && [ ! -f build/linux/vmlinux ]; then
         echo "ok $((count += 1)) - a disk that Linux left # SKIP build/linux is not built (make linux)"
         return
     fi
-    leave_dirty "$1" "$2"
+    leave_dirty "$1" "$2" "$3"
     tree_by run
     ok "... Quire recovers it, and leaves it clean" e2fsck -fn "$tmp/copy"
     [ ! -f build/linux/vmlinux ] || { tree_by linux && ok "... Linux finds the same" diff "$tmp/tree-run" "$tmp/tree-linux"; }
@@ -69,6 +69,8 @@ recovered_alike()
     ok "... e2fsck too: $(grep -c . "$tmp/tree") names" diff "$tmp/tree" "$tmp/tree-run"
 }
 
-recovered_alike run 1024
-recovered_alike linux 4096
+recovered_alike run 1024 data=ordered
+recovered_alike linux 4096 data=ordered
+recovered_alike run 4096 data=journal
+recovered_alike linux 1024 data=journal
 finish

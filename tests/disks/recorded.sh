@@ -2,7 +2,7 @@
 # state is recovered on the host, by e2fsck too, and compared with what had been promised; some are booted, by Quire and by Linux.
 . tests/disks/disks.sh
 
-SEEDS=${SEEDS:-"1 2"} OPERATIONS=${OPERATIONS:-150} STATES=${STATES:-300} EVERY=${EVERY:-20} BOOTED=${BOOTED:-4}
+SEEDS=${SEEDS:-"1 2 3-journal"} OPERATIONS=${OPERATIONS:-150} STATES=${STATES:-300} EVERY=${EVERY:-20} BOOTED=${BOOTED:-4}
 make -s -f tests/crash/Makefile >"$tmp/build" 2>&1 || { sed 's/^/# /' "$tmp/build" | tail -n5; }
 
 # record SEED BLOCK-SIZE SIZE OPTION...: $tmp/before is the disk as it was, $tmp/log what happened to it.
@@ -25,8 +25,8 @@ record()
         -blockdev driver=raw,file=log-file,node-name=log
         -blockdev driver=blklogwrites,file=after,log=log,log-sector-size=512,node-name=recorded
         -device virtio-blk-device,drive=recorded,serial=recorded" -- \
-        /root/workload /dev/vdb $((size * 1024)) /root/script/p0 /root/script/p1 /root/script/p2
-    is "$status:$out" "0:done" "seed $seed, blocks of $2: three processes perform $OPERATIONS operations each on a recorded disk"
+        env "OPTIONS=data=$data" /root/workload /dev/vdb $((size * 1024)) /root/script/p0 /root/script/p1 /root/script/p2
+    is "$status:$out" "0:done" "seed $seed, blocks of $2, data=$data: three processes perform $OPERATIONS operations each on a recorded disk"
 }
 
 # boot KERNEL: the saved states' trees as it recovers them, in $tmp/trees.
@@ -50,6 +50,9 @@ boot()
 }
 
 for seed in $SEEDS; do
+    data=${seed#*-}
+    seed=${seed%%-*}
+    [ "$data" != "$seed" ] || data=ordered
     case $((seed % 3)) in
     0) record "$seed" 1024 4096 ;;
     1) record "$seed" 2048 6144 ;;
@@ -58,7 +61,7 @@ for seed in $SEEDS; do
     [ "$status" = 0 ] || continue
     mkdir -p "$tmp/states"
     ok "... every state of the disk is recovered to what was promised" build/crash/crash --recorded "$tmp/before" "$tmp/log" --seed "$seed" \
-        --operations "$OPERATIONS" --states "$STATES" --fsck "$EVERY" --save "$BOOTED" "$tmp/states"
+        --operations "$OPERATIONS" --data "$data" --states "$STATES" --fsck "$EVERY" --save "$BOOTED" "$tmp/states"
     sed 's/^/# /' "$tmp/output" | tail -n2
     for i in $(seq 0 $((BOOTED - 1))); do
         echo "disk $i"

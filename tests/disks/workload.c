@@ -32,6 +32,8 @@ static _Noreturn void fail(const char *line)
 
 static unsigned char byte_at(unsigned stamp, unsigned at)
 {
+    if (stamp % 4 == 0 && at % 1024 < 4)
+        return (unsigned char)"\xC0\x3B\x39\x98"[at % 4]; /* looks like a block of the journal */
     return (unsigned char)((stamp + at * 7 + at / 256 + process * 53) % 255 + 1);
 }
 

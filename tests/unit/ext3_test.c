@@ -580,14 +580,14 @@ static void test_damage(unsigned images)
 }
 
 /* The disk stops working in the middle: errors, and nothing that stays locked. */
-static void test_broken_disk(unsigned rounds)
+static void test_broken_disk(unsigned rounds, bool always_journal)
 {
     for (unsigned round = 0; round < rounds; round++) {
         int error;
 
         random_state = round + 77;
-        make_image(round % 2 ? 1024 : 4096, 256, round % 4 < 2 ? "4M" : "12M",
-                   round % 4 < 2 ? "-N 64 -O ^has_journal" : "-N 64");
+        make_image(round % 2 ? 1024 : 4096, 256, round % 4 < 2 && !always_journal ? "4M" : "12M",
+                   round % 4 < 2 && !always_journal ? "-N 64 -O ^has_journal" : "-N 64");
         model_reset();
         super = mount_it();
         host_fail_after = random_below(400);
@@ -605,6 +605,31 @@ static void test_broken_disk(unsigned rounds)
             break;
     }
     CHECK(host_io_errors() == 0, "a disk that fails in the middle, %u times: errors, no more", rounds);
+}
+
+/* Options that need a journal; then what files do, when their data go through it. */
+static void test_data_modes(unsigned effort)
+{
+    static const char *const options[] = {"data=journal", "data=writeback", "commit=7"};
+
+    make_image(1024, 256, "4M", "-N 64 -O ^has_journal");
+    for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+        int error;
+
+        host_options = options[i];
+        CHECK(host_mount(image, false, &error) == NULL && error == -EINVAL, "%s without a journal: EINVAL", options[i]);
+    }
+    host_options = "data=journal";
+    test_random(1024, 128, "-J size=1", 2 * effort, 600);
+    test_random(2048, 256, "", effort, 600);
+    test_random(4096, 256, "", 2 * effort, 600);
+    test_sparse(1024);
+    test_sparse(4096);
+    test_full_disk(1024);
+    test_hole_in_page();
+    test_orphans();
+    test_broken_disk(10 * effort, true);
+    host_options = "";
 }
 
 int main(int argc, char **argv)
@@ -643,7 +668,8 @@ int main(int argc, char **argv)
     test_read_populated(4096, "tea");
     test_read_populated(2048, "legacy");
     test_damage(60 * effort);
-    test_broken_disk(20 * effort);
+    test_broken_disk(20 * effort, false);
+    test_data_modes(effort);
     model_reset();
     CHECK(host_io_errors() == 0, "no lock is held at the end");
     run("rm -rf %s", folder);

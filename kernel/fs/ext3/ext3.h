@@ -4,6 +4,7 @@
  *   namei.c  file.c  symlink.c  xattr.c          operations that the VFS calls
  *      |        |        |         |
  *   dir.c, htree.c    map.c, truncate.c          names in directories; logical to physical blocks
+ *      |              jdata.c                    data that go through the journal
  *      |                 |
  *   inode.c, orphan.c  balloc.c, ialloc.c        disk inodes; bitmaps
  *      |                 |
@@ -14,8 +15,8 @@
  * ext3_dirty after the change, ext3_end. Blocks that were metadata are freed through ext3_forget. The journal
  * (fs/journal) makes what happens within a handle one change, and handles durable in their order.
  *
- * Locks (sleeping), after the VFS's inode.lock: handle -> xattr_lock -> ext3_inode.map_lock -> orphan_lock ->
- * inode_lock -> alloc_lock. Spin: window_lock.
+ * Locks (sleeping), after the VFS's inode.lock: handle -> xattr_lock -> ext3_inode.data_lock -> map_lock -> orphan_lock
+ * -> inode_lock -> alloc_lock. Spin: window_lock.
  *
  * Numbers from the disk are checked where they are read: block numbers by ext3_block_is_sane, inode numbers by
  * ext3_ino_is_sane, directory entries by ext3_dirent_is_sane. What is wrong is told in one line (ext3_corrupt) and
@@ -85,6 +86,7 @@ struct ext3 {
 struct ext3_inode {
     struct inode vfs;
     struct rwlock map_lock;    /* block[], indirect blocks, vfs.blocks */
+    struct mutex data_lock;    /* jdata.c: pages and what the journal has of them */
     struct spinlock disk_lock; /* copying to the disk inode: the last copy has the newest values */
     le32 block[EXT3_N_BLOCKS];
     u32 flags, file_acl, dtime;
@@ -234,6 +236,7 @@ static inline u32 ext3_sectors_per_block(const struct ext3 *fs) { return fs->blo
  * a hole when that is 0. */
 int ext3_find_pages(struct inode *inode, u64 index, unsigned *n, u64 *sector); /* inode_ops.find_pages */
 int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count);
+int ext3_map_locked(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count); /* => map_lock */
 /* Makes sure that [logical, logical + max) starts with blocks, allocating if it is a hole. *FRESH: they were just
  * allocated. => inode dirty afterwards */
 int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count,
@@ -258,6 +261,18 @@ void ext3_chain_put(struct ext3_chain *chain);
 u32 ext3_chain_hole(const struct ext3 *fs, const struct ext3_chain *chain);
 /* How many slots there are from the last level's on. */
 u32 ext3_chain_slots(const struct ext3 *fs, const struct ext3_chain *chain);
+
+/* ---- jdata.c ---- */
+/* The file's data go through the journal. */
+bool ext3_journals_data(const struct inode *inode);
+/* Blocks [at, end) of the file, as far as they exist, are logged with the contents of PAGE (NULL: zeros), in which they
+ * lie: a credit each. 0, -EIO, -EUCLEAN: they were not found. */
+int ext3_log_data(struct ext3_handle *h, struct inode *inode, struct page *page, u64 at, u64 end);
+int ext3_log_page(struct ext3_handle *h, struct inode *inode, struct page *page); /* all of it */
+/* Calls PUBLISH(ARG, ERROR), which changes PAGE, and logs as above. */
+void ext3_publish_data(struct ext3_handle *h, struct page *page, u64 at, u64 end, int error,
+                       void (*publish)(void *arg, int error), void *arg);
+void ext3_write_range(struct object *o, u64 first, u64 last, bool wait); /* object_ops.write_range */
 
 /* ---- truncate.c ---- */
 /* Frees the blocks of logical [first, end) and indirect blocks that get empty, in pieces of one handle each. H may be
@@ -345,7 +360,7 @@ void ext3_release_xattrs(struct ext3_handle *h, struct inode *inode);
 /* ---- the rest ---- */
 extern const struct inode_ops ext3_dir_inode_ops, ext3_file_inode_ops, ext3_symlink_inode_ops, ext3_special_inode_ops;
 extern const struct file_ops ext3_file_ops;
-extern const struct object_ops ext3_object_ops;
+extern const struct object_ops ext3_object_ops, ext3_journalled_object_ops;
 int ext3_symlink_write(struct ext3_handle *h, struct inode *inode, const char *target);
 
 #endif

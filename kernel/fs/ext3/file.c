@@ -10,6 +10,31 @@
 
 /* ---- pages ---- */
 
+/* What the buffer of block PHYSICAL has, if there is one, into the page: the disk may not have it yet. */
+static bool copy_from_buffer(struct ext3 *fs, struct page_io *io, unsigned page, unsigned offset, u32 physical)
+{
+    struct buffer *b = buffer_find(fs->device, physical);
+    bool has = b != NULL && buffer_is_uptodate(b);
+
+    if (has)
+        page_io_copy(io, page, offset, b->data, fs->block_size);
+    buffer_put(b);
+    return has;
+}
+
+/* Reading blocks [logical, logical + count) of a file whose data go through the journal. */
+static void add_journalled_run(struct ext3 *fs, struct page_io *io, u32 first, u32 logical, u32 count, u32 physical)
+{
+    u32 per_page = (u32)PAGE_SIZE >> fs->block_bits;
+
+    for (u32 i = 0; i < count; i++) {
+        u32 at = logical - first + i, offset = at % per_page << fs->block_bits;
+
+        if (!copy_from_buffer(fs, io, at / per_page, offset, physical + i))
+            page_io_add(io, at / per_page, offset, fs->block_size, (u64)(physical + i) * ext3_sectors_per_block(fs));
+    }
+}
+
 /* Blocks [logical, logical + count) of the batch that begins with block FIRST; PHYSICAL 0: a hole. */
 static void add_run(struct ext3 *fs, struct page_io *io, enum block_op op, u32 first, u32 logical, u32 count,
                     u32 physical)
@@ -59,7 +84,9 @@ static void transfer(struct object *o, enum block_op op, struct page **batch, un
             count = (u32)(MIN(end, size_end) - at);
             error = ext3_map(inode, (u32)at, count, &physical, &count);
         }
-        if (error == 0) {
+        if (error == 0 && physical != 0 && ext3_journals_data(inode)) {
+            add_journalled_run(fs, io, (u32)first, (u32)at, count, physical);
+        } else if (error == 0) {
             add_run(fs, io, op, (u32)first, (u32)at, count, physical);
         } else {
             count = 1;
@@ -72,11 +99,16 @@ static void transfer(struct object *o, enum block_op op, struct page **batch, un
 static void read_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_READ, batch, n); }
 static void write_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_WRITE, batch, n); }
 
-/* Fresh blocks hold another file's past: the page must reach them before the transaction is durable. */
-static void keep_page_dirty(struct object *o, u64 index)
+/* Fresh blocks among [at, end) of page INDEX hold another file's past: the page must reach them before the transaction
+ * is durable. */
+static void fill_fresh(struct ext3_handle *h, struct inode *inode, u64 index, u64 at, u64 end)
 {
-    struct page *page = object_find_page(o, index);
+    struct page *page = object_find_page(&inode->object, index);
 
+    if (ext3_journals_data(inode))
+        ext3_log_data(h, inode, page, at, end);
+    else
+        ext3_order(h, inode);
     if (page == NULL)
         return;
     page_set_dirty(page);
@@ -109,8 +141,8 @@ static int have_blocks(struct inode *inode, u64 at, u64 end)
     return 1;
 }
 
-/* One page may have up to four blocks, on two branches of the map. */
-#define PLACE_CREDITS (2 * EXT3_MAP_CREDITS + 4 * EXT3_ALLOC_CREDITS + 2 * EXT3_INODE_CREDITS)
+/* One page may have up to four blocks, on two branches of the map; their data may be logged. */
+#define PLACE_CREDITS (2 * EXT3_MAP_CREDITS + 4 * EXT3_ALLOC_CREDITS + 2 * EXT3_INODE_CREDITS + 4)
 
 /* Blocks [at, end) get what they lack. *FRESH: some are new. */
 static int allocate(struct ext3_handle *h, struct inode *inode, u64 at, u64 end, bool *fresh)
@@ -152,8 +184,7 @@ static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to
         error = allocate(&h, inode, at, end, &fresh);
         if (fresh) {
             ext3_write_inode(&h, inode);
-            ext3_order(&h, inode);
-            keep_page_dirty(o, index);
+            fill_fresh(&h, inode, index, at, end);
         }
         ext3_end(&h);
     } while (ext3_retry(ext3_of(inode), error, &attempts));
@@ -170,15 +201,15 @@ static bool is_placed(struct object *o, u64 index, unsigned from, unsigned to)
 }
 
 /* Blocks, contents and size appear in one transaction, so a crash leaves all or none of them. */
-static int store(struct object *o, u64 index, unsigned from, unsigned to, void (*publish)(void *arg, int error),
+static int store(struct object *o, struct page *page, unsigned from, unsigned to, void (*publish)(void *arg, int error),
                  void *arg)
 {
     struct inode *inode = object_inode(o);
     struct ext3_handle h;
     unsigned attempts = 0;
-    bool fresh = false, again;
+    bool fresh = false, again, logged = ext3_journals_data(inode);
     u64 at, end, old_size = inode_size(inode);
-    int error = blocks_of(inode, index, from, to, &at, &end);
+    int error = blocks_of(inode, page->index, from, to, &at, &end);
 
     if (error != 0) {
         publish(arg, error);
@@ -192,7 +223,9 @@ static int store(struct object *o, u64 index, unsigned from, unsigned to, void (
         }
         error = allocate(&h, inode, at, end, &fresh);
         again = error == -ENOSPC && !fresh && attempts < 3 && load_relaxed(&ext3_of(inode)->n_pending) > 0;
-        if (!again)
+        if (!again && logged)
+            ext3_publish_data(&h, page, at, end, error, publish, arg);
+        else if (!again)
             publish(arg, error);
         if (fresh && inode_size(inode) == old_size) /* else writing the inode does */
             ext3_order(&h, inode);
@@ -218,6 +251,17 @@ static int mapping_stored(struct object *o)
 const struct object_ops ext3_object_ops = {
     .read_pages = read_pages,
     .write_pages = write_pages,
+    .prepare_write = prepare_write,
+    .store = store,
+    .is_placed = is_placed,
+    .mapping_stored = mapping_stored,
+    .dirtied = inode_dirty_pages,
+};
+
+const struct object_ops ext3_journalled_object_ops = {
+    .read_pages = read_pages,
+    .write_pages = write_pages, /* never called, but a disk's object has it */
+    .write_range = ext3_write_range,
     .prepare_write = prepare_write,
     .store = store,
     .is_placed = is_placed,
@@ -294,6 +338,25 @@ static s64 seek(struct file *file, s64 offset, int whence)
 #define FALLOC_FL_KEEP_SIZE 1
 #define FALLOC_FL_PUNCH_HOLE 2
 
+/* What object_punch has made zeros at the edges of [offset, end) reaches the disk before blocks there are free. */
+static int write_edges(struct ext3_handle *h, struct inode *inode, u64 offset, u64 end)
+{
+    u64 edges[2] = {offset >> PAGE_SHIFT, (end - 1) >> PAGE_SHIFT};
+    int error = 0;
+
+    if (!ext3_journals_data(inode))
+        return object_writeback(&inode->object, offset, end - 1, true);
+    for (unsigned i = 0; i < 2 && error == 0; i++) {
+        struct page *page = object_find_page(&inode->object, edges[i]);
+
+        if (page == NULL)
+            continue;
+        error = ext3_log_page(h, inode, page);
+        page_put(page);
+    }
+    return error;
+}
+
 /* Blocks that are allocated but not written cannot be told on this disk format: only holes can be made. */
 static int fallocate(struct file *file, int mode, u64 offset, u64 length)
 {
@@ -309,15 +372,14 @@ static int fallocate(struct file *file, int mode, u64 offset, u64 length)
     end = MIN(end, inode_size(inode));
     if (offset >= end)
         return 0;
-    error = ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS);
+    error = ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS + 2 * (PAGE_SIZE / EXT3_MIN_BLOCK_SIZE));
     if (error != 0)
         return error;
     if (fs->journal != NULL)
         journal_data_wait(fs->journal, &ext3_i(inode)->data);
     error = object_punch(&inode->object, offset, end);
     if (error == 0)
-        error = object_writeback(&inode->object, offset, end - 1,
-                                 true); /* pages at the edges: before their blocks are free */
+        error = write_edges(&h, inode, offset, end);
     if (error != 0) {
         ext3_end(&h);
         return error;

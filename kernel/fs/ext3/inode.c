@@ -136,7 +136,8 @@ void ext3_set_ops(struct inode *inode)
     if (S_ISREG(inode->mode)) {
         inode->ops = &ext3_file_inode_ops;
         inode->file_ops = &ext3_file_ops;
-        inode->object.ops = &ext3_object_ops;
+        inode->object.ops =
+            ext3_of(inode)->options.data == EXT3_DATA_JOURNAL ? &ext3_journalled_object_ops : &ext3_object_ops;
     } else if (S_ISDIR(inode->mode)) {
         inode->ops = &ext3_dir_inode_ops;
         inode->file_ops = &ext3_dir_file_ops;
@@ -355,7 +356,7 @@ int ext3_write_inode_now(struct ext3_handle *h, struct inode *inode)
 
 void ext3_order(struct ext3_handle *h, struct inode *inode)
 {
-    if (h->journal.transaction != NULL && h->fs->options.data == EXT3_DATA_ORDERED)
+    if (h->journal.transaction != NULL && h->fs->options.data == EXT3_DATA_ORDERED && !ext3_journals_data(inode))
         journal_order(&h->journal, &ext3_i(inode)->data);
 }
 
@@ -373,13 +374,13 @@ int ext3_write_inode_op(struct inode *inode, bool wait)
 
 /* ---- attributes ---- */
 
-#define SHRINK_CREDITS (2 * EXT3_ALLOC_CREDITS + 4 * EXT3_INODE_CREDITS + 4)
+#define SHRINK_CREDITS (2 * EXT3_ALLOC_CREDITS + 4 * EXT3_INODE_CREDITS + 4 + PAGE_SIZE / EXT3_MIN_BLOCK_SIZE)
 
 /* The block in which the file will end keeps its bytes until the transaction is durable: what lies behind the new end
  * becomes zeros in a block of its own. Without room for one, in place. */
 static void replace_tail(struct ext3_handle *h, struct inode *inode, struct page *page, u64 size)
 {
-    if (h->journal.transaction == NULL || h->fs->options.data == EXT3_DATA_WRITEBACK ||
+    if (h->journal.transaction == NULL || h->fs->options.data != EXT3_DATA_ORDERED || ext3_journals_data(inode) ||
         (size & (h->fs->block_size - 1)) == 0 || ext3_map_replace(h, inode, (u32)(size >> h->fs->block_bits)) <= 0)
         return;
     ext3_order(h, inode);
@@ -416,6 +417,8 @@ static int shrink(struct inode *inode, u64 size)
             replace_tail(&h, inode, page, size);
         if (error == 0)
             error = cut(inode, page, size);
+        if (error == 0 && page != NULL && ext3_journals_data(inode))
+            error = ext3_log_page(&h, inode, page);
         ext3_write_inode(&h, inode);
         ext3_end(&h);
     }
@@ -439,7 +442,7 @@ static int set_size(struct inode *inode, u64 size)
         return error;
     }
     /* The last page may be on its way to blocks that are about to be free. */
-    if (ext3_of(inode)->block_size < PAGE_SIZE && (size & PAGE_MASK) != 0)
+    if (ext3_of(inode)->block_size < PAGE_SIZE && (size & PAGE_MASK) != 0 && !ext3_journals_data(inode))
         object_writeback(&inode->object, size, size, true);
     return ext3_truncate(inode);
 }

@@ -139,18 +139,25 @@ int ext3_find_pages(struct inode *inode, u64 index, unsigned *n, u64 *sector)
     return 0;
 }
 
-int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count)
+int ext3_map_locked(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count)
 {
-    struct ext3_inode *ei = ext3_i(inode);
     struct ext3_chain chain;
-    int error;
+    int error = ext3_walk(inode, logical, &chain);
 
-    read_lock(&ei->map_lock);
-    error = ext3_walk(inode, logical, &chain);
     if (error == 0) {
         error = result_of(inode, &chain, max, physical, count);
         ext3_chain_put(&chain);
     }
+    return error;
+}
+
+int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count)
+{
+    struct ext3_inode *ei = ext3_i(inode);
+    int error;
+
+    read_lock(&ei->map_lock);
+    error = ext3_map_locked(inode, logical, max, physical, count);
     read_unlock(&ei->map_lock);
     return error;
 }

@@ -45,6 +45,8 @@ static bool parse_one(const char *text, size_t length, struct ext3_options *o)
         o->data = EXT3_DATA_ORDERED;
     else if (equals(text, length, "data=writeback"))
         o->data = EXT3_DATA_WRITEBACK;
+    else if (equals(text, length, "data=journal"))
+        o->data = EXT3_DATA_JOURNAL;
     else if (equals(text, length, "barrier=1") || equals(text, length, "barrier"))
         o->barrier = true;
     else if (equals(text, length, "barrier=0") || equals(text, length, "nobarrier"))

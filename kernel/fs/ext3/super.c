@@ -292,6 +292,15 @@ static int after_recovery(struct ext3 *fs)
     return write_super(fs);
 }
 
+/* Some options need a journal that is in use. */
+static int check_options(const struct ext3 *fs)
+{
+    if (fs->journal != NULL || (fs->options.data == EXT3_DATA_ORDERED && fs->options.commit_seconds == 5))
+        return 0;
+    kprintf("ext3 %s: not mounted, without a journal there is no data= and no commit=", fs->device->name);
+    return -EINVAL;
+}
+
 static int apply_options(struct ext3 *fs)
 {
     u32 on_error = from_le16(fs->disk->errors);
@@ -340,6 +349,8 @@ static int fill(struct ext3 *fs)
 
     if (error == 0)
         error = open_journal(fs);
+    if (error == 0)
+        error = check_options(fs);
     if (error == 0)
         error = after_recovery(fs);
     if (error == 0)
@@ -404,6 +415,7 @@ static struct inode *alloc_inode(struct super *super)
     if (ei == NULL)
         return NULL;
     rwlock_init(&ei->map_lock);
+    mutex_init(&ei->data_lock);
     spin_init(&ei->disk_lock);
     list_init(&ei->orphan_link);
     list_init(&ei->window_link);
@@ -522,11 +534,10 @@ static void show_options(struct super *super, char *buf, size_t size)
     struct ext3 *fs = super->private;
     const struct ext3_options *o = &fs->options;
     static const char *const on_error[] = {"", ",errors=continue", ",errors=remount-ro", ",errors=panic"};
+    static const char *const data[] = {",data=ordered", ",data=writeback", ",data=journal"};
 
     snprintf(buf, size, "%s%s%s%s", on_error[o->on_error], o->barrier ? "" : ",barrier=0", o->no_load ? ",noload" : "",
-             fs->journal == NULL              ? ""
-             : o->data == EXT3_DATA_WRITEBACK ? ",data=writeback"
-                                              : ",data=ordered");
+             fs->journal == NULL ? "" : data[o->data]);
     if (o->commit_seconds != 5 && o->commit_seconds != 0)
         snprintf(buf + strlen(buf), size - strlen(buf), ",commit=%u", o->commit_seconds);
 }

@@ -26,7 +26,7 @@ static void uncount(struct inode *inode, u32 blocks)
 /* Frees what the N slots from SLOT on point to, in runs, as far as the handle's credits reach: how many slots. */
 static u32 free_slots(struct ext3_handle *h, struct inode *inode, le32 *slot, u32 n)
 {
-    bool was_metadata = !S_ISREG(inode->mode);
+    bool was_metadata = !S_ISREG(inode->mode) || ext3_journals_data(inode);
     u32 i, run;
 
     for (i = 0; i < n; i += run) {

@@ -161,8 +161,9 @@ void journal_dirty(struct handle *h, struct buffer *b)
         dirty_slowly(h, b);
 }
 
-/* Adds BLOCK to those that are not to be replayed: 0, -EEXIST, -ENOMEM at this moment. */
-static int try_to_revoke(struct handle *h, u64 block)
+/* Adds BLOCK to those that are not to be replayed: 0, -EEXIST, -ENOMEM at this moment. A buffer that the transaction
+ * has will not be logged, which leaves room for its number; without one, the number takes a credit. */
+static int try_to_revoke(struct handle *h, u64 block, bool has_buffer)
 {
     struct journal *j = h->journal;
     int error;
@@ -172,6 +173,8 @@ static int try_to_revoke(struct handle *h, u64 block)
     if (error == 0) {
         h->transaction->n_revoked++;
         h->transaction->changed = true;
+        if (!has_buffer && h->credits-- > 0)
+            h->transaction->reserved--;
         j->stats.revokes++;
     }
     spin_unlock(&j->lock);
@@ -179,9 +182,9 @@ static int try_to_revoke(struct handle *h, u64 block)
 }
 
 /* A block that is not revoked cannot be freed, and nobody would find it again: so there is memory for it. */
-static void revoke(struct handle *h, u64 block)
+static void revoke(struct handle *h, u64 block, bool has_buffer)
 {
-    while (try_to_revoke(h, block) == -ENOMEM) {
+    while (try_to_revoke(h, block, has_buffer) == -ENOMEM) {
         kfree(kmalloc(RADIX_NODE_SIZE)); /* waits for memory, which try_to_revoke must not */
         sched_yield();
     }
@@ -217,7 +220,7 @@ int journal_forget(struct handle *h, u64 block)
     b = buffer_find(h->journal->device, block);
     error = b != NULL ? journal_access(h, b) : 0;
     if (error == 0 && (b == NULL || !is_fresh(h, b)))
-        revoke(h, block);
+        revoke(h, block, b != NULL);
     if (error == 0 && b != NULL)
         forget(h, b);
     buffer_put(b);

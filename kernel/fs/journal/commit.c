@@ -132,15 +132,13 @@ static bool looks_like_header(const u8 *data)
  * they are escaped. */
 static bool hold_still(struct journal *j, struct buffer *b)
 {
-    bool is_escaped;
     u8 *copy = NULL;
 
     spin_lock(&j->lock);
     if (b->journal.frozen == NULL)
         atomic_or(&b->journal.flags, (u32)JB_SHADOW);
     spin_unlock(&j->lock);
-    is_escaped = looks_like_header(log_data(b)) && !has_fault(FAULT_NO_ESCAPE);
-    if (!is_escaped)
+    if (!looks_like_header(log_data(b)))
         return false;
     while (b->journal.frozen == NULL && (copy = kmalloc(b->size)) == NULL)
         sched_yield(); /* rare enough to wait for memory; nobody waits for us who holds any */
@@ -201,6 +199,8 @@ static struct buffer *write_some(struct log_commit_state *s, struct buffer *b)
     while (b != NULL && at + j->tag_size + (last == NULL ? TAG_UUID_SIZE : 0) <= end) {
         u32 flags = (hold_still(j, b) ? TAG_ESCAPED : 0) | (last != NULL ? TAG_SAME_UUID : 0);
 
+        if (has_fault(FAULT_NO_ESCAPE))
+            flags &= ~(u32)TAG_ESCAPED;
         last = data + at;
         write_tag(j, last, b, flags, s->t->tid);
         at += j->tag_size;
@@ -418,7 +418,7 @@ static void finish(struct transaction *t, int error)
         list_add_tail(&j->committed, &t->link);
         store_release(&j->durable_tid, t->tid);
     }
-    if (j->free_blocks < (j->length - j->first) / 2)
+    if (j->free_blocks < j->usable / 2)
         j->wants_checkpoint = true;
     spin_unlock(&j->lock);
     if (error != 0)

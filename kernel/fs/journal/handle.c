@@ -9,12 +9,19 @@
 
 /* ---- room ---- */
 
+/* Revoke blocks for N numbers. */
+static unsigned revoke_blocks(const struct journal *j, unsigned n)
+{
+    unsigned numbers = (j->block_size - (unsigned)sizeof(struct log_revoke) - j->tail_size) / j->number_size;
+
+    return DIV_ROUND_UP(n, numbers);
+}
+
 unsigned log_blocks_for(const struct journal *j, unsigned n, unsigned revoked)
 {
     unsigned tags = (j->block_size - sizeof(struct log_header) - TAG_UUID_SIZE - j->tail_size) / j->tag_size;
-    unsigned numbers = (j->block_size - (unsigned)sizeof(struct log_revoke) - j->tail_size) / j->number_size;
 
-    return n + DIV_ROUND_UP(n, tags) + DIV_ROUND_UP(revoked, numbers) + 1;
+    return n + DIV_ROUND_UP(n, tags) + revoke_blocks(j, revoked) + 1;
 }
 
 unsigned journal_max_credits(const struct journal *j) { return j->max_transaction / 2; }
@@ -23,7 +30,7 @@ unsigned journal_max_credits(const struct journal *j) { return j->max_transactio
  * may still take. => lock */
 static unsigned room_to_begin(const struct journal *j)
 {
-    unsigned n = log_blocks_for(j, j->max_transaction, 4 * j->max_transaction) + j->max_transaction / 8;
+    unsigned n = log_blocks_for(j, j->max_transaction, 0) + j->max_transaction / 8;
 
     if (j->committing != NULL)
         n += log_blocks_for(j, j->committing->n_buffers, j->committing->n_revoked);
@@ -85,9 +92,11 @@ static int await_next(struct journal *j, struct transaction *t, u32 tid)
 
 /* ---- handles ---- */
 
+/* What is reserved may become buffers, or numbers to revoke, of which many go into a block. */
 static bool fits(const struct journal *j, const struct transaction *t, unsigned credits)
 {
-    return t->n_buffers + t->reserved + credits <= j->max_transaction;
+    return t->n_buffers + t->reserved + credits + (t->n_revoked > 0 ? revoke_blocks(j, t->n_revoked) : 0) <=
+           j->max_transaction;
 }
 
 /* GOES_ON: with a change that began in the last transaction. => lock */

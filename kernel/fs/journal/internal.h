@@ -57,6 +57,7 @@ struct journal {
     struct log_super *super; /* a block's memory; under commit_mutex or checkpoint_mutex: super_mutex */
     struct mutex super_mutex;
     u32 first, length; /* the ring is blocks [first, length) */
+    u32 usable;        /* how many of them at a time */
     u32 incompat;
     unsigned tag_size, tail_size, number_size; /* bytes: of a tag, of a block's checksum, of a block number to revoke */
     u32 seed;                                  /* of CRC-32C */
@@ -76,7 +77,7 @@ struct journal {
     u32 head;                  /* the next block of the log to be written: commit_mutex */
     u32 tail, tail_tid;        /* where recovery would start: the disk's super block says so */
     bool empty;                /* the super block says so */
-    unsigned free_blocks;      /* of the log, from head to tail */
+    unsigned free_blocks;      /* of the log: those that may be written now */
     bool super_is_due;         /* its features have changed: before the next commit block */
     struct wait_queue changed; /* states of transactions, JB_SHADOW, room */
     struct wait_queue work;    /* the thread's */

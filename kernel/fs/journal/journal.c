@@ -3,6 +3,7 @@
  * statistics.
  */
 #include "fs/journal/internal.h"
+#include "vm/reclaim.h"
 
 #define DEFAULT_INTERVAL (5 * NSEC_PER_SEC)
 
@@ -137,7 +138,7 @@ static void journal_thread(void *arg)
         wait_event_state(&j->work, is_called(j, due == NO_DEADLINE), THREAD_SLEEPING, due);
         commit_old(j);
         if (atomic_swap(&j->wants_checkpoint, false) && j->aborted == 0)
-            checkpoint(j, (j->length - j->first) / 4 * 3, false);
+            checkpoint(j, j->usable / 4 * 3, false);
     }
     store_release(&j->thread_runs, false);
     wake_all(&j->changed);
@@ -153,6 +154,12 @@ static void stop_thread(struct journal *j)
 
 /* ---- running ---- */
 
+/* Until its checkpoint, what is in the log is in memory, too, which others want a part of. */
+static u32 most_in_memory(const struct journal *j)
+{
+    return (u32)MIN(MAX(page_total_count() / 4 * (PAGE_SIZE / j->block_size), 1024ul), (unsigned long)UINT32_MAX);
+}
+
 int journal_run(struct journal *j)
 {
     struct thread *thread;
@@ -164,10 +171,11 @@ int journal_run(struct journal *j)
         return -ENOMEM;
     j->request_is_free = true;
     j->head = j->tail = j->first;
-    j->free_blocks = j->length - j->first - 1;
+    j->usable = MIN(j->length - j->first, most_in_memory(j));
+    j->free_blocks = j->usable - 1;
     j->empty = true;
     j->durable_tid = j->next_tid - 1;
-    j->max_transaction = (j->length - j->first) / 4 - (j->length - j->first) / 32;
+    j->max_transaction = j->usable / 4 - j->usable / 32;
     thread = kernel_thread("journal", journal_thread, j);
     if (IS_ERR(thread))
         return (int)PTR_ERR(thread);
@@ -210,7 +218,7 @@ int journal_empty(struct journal *j)
         error = log_write_super(j, true);
         j->empty = error == 0;
         j->tail = j->head;
-        j->free_blocks = j->length - j->first - 1;
+        j->free_blocks = j->usable - 1;
         mutex_unlock(&j->super_mutex);
     }
     return j->aborted != 0 ? -EIO : error;
@@ -334,7 +342,7 @@ size_t journal_describe(struct journal *j, char *buf, size_t size)
         (unsigned long)(s.waited_ns / ms), (unsigned long)(s.ran_ns / ms), (unsigned long)(s.locked_ns / ms),
         (unsigned long)(s.flushing_ns / ms), (unsigned long)(s.logging_ns / ms),
         (unsigned long)(s.commit_ns / n / 1000), (unsigned long)(s.handles / n), (unsigned long)(s.blocks / n),
-        (unsigned long)(s.logged / n), j->length - j->first, free_blocks, (unsigned long)s.logged,
-        (unsigned long)s.revokes, (unsigned long)s.frozen, (unsigned long)s.checkpointed, (unsigned long)s.tail_moves,
+        (unsigned long)(s.logged / n), j->usable, free_blocks, (unsigned long)s.logged, (unsigned long)s.revokes,
+        (unsigned long)s.frozen, (unsigned long)s.checkpointed, (unsigned long)s.tail_moves,
         (unsigned long)s.waits_log);
 }

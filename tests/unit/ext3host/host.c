@@ -29,6 +29,7 @@ struct thread *current = &host_thread;
 char *host_memory;
 char host_messages[65536];
 bool host_quiet = true;
+const char *host_options = ""; /* of mounts */
 u64 host_fail_after = UINT64_MAX;
 static u64 host_clock = 1700000000ull * NSEC_PER_SEC;
 
@@ -160,7 +161,7 @@ static void submit(struct block_request *r)
 
 static struct super *mount_open_disk(bool read_only, int *error)
 {
-    struct super *super = super_mount(fs_type_find("ext3"), &disk, read_only, "");
+    struct super *super = super_mount(fs_type_find("ext3"), &disk, read_only, host_options);
 
     *error = IS_ERR(super) ? (int)PTR_ERR(super) : 0;
     if (IS_ERR(super)) {
