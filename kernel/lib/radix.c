@@ -174,6 +174,27 @@ no_memory:
     return -ENOMEM;
 }
 
+int radix_insert_run(struct radix *r, u64 index, unsigned n, void *first, size_t step)
+{
+    char *item = first;
+    unsigned done = 0;
+
+    while (done < n) {
+        struct radix_node *leaf;
+        int error = radix_insert(r, index + done, item); /* makes the leaf; the rest of it follows */
+
+        if (error != 0) {
+            while (done > 0)
+                radix_remove(r, index + --done);
+            return error;
+        }
+        leaf = find_leaf(r, index + done, NULL);
+        for (done++, item += step; done < n && slot_of(index + done, 0) != 0; done++, item += step)
+            leaf->slot[slot_of(index + done, 0)] = item, leaf->present |= BIT(slot_of(index + done, 0));
+    }
+    return 0;
+}
+
 /* Makes the `tagged` bits above agree after the lowest node's changed. */
 static void propagate_tag(struct radix *r, u64 index, struct radix_node **path)
 {

@@ -36,6 +36,9 @@ static inline void *radix_get(struct radix *r, u64 index)
 void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items);
 /* 0, -ENOMEM, or -EEXIST when there is an entry already. ITEM is not NULL. Allocates, never sleeps. */
 int radix_insert(struct radix *r, u64 index, void *item);
+/* N entries at once from INDEX on, where there is none: FIRST and what lies STEP bytes behind each other. -ENOMEM: none
+ * is entered. */
+int radix_insert_run(struct radix *r, u64 index, unsigned n, void *first, size_t step);
 /* What there is at INDEX becomes ITEM, its tag stays. => there is something */
 void radix_replace(struct radix *r, u64 index, void *item);
 /* Takes the entry out and returns it (NULL if none); frees nodes that became empty. */

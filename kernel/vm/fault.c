@@ -28,6 +28,7 @@
 #include "vm/swap.h"
 #include "vm/swapobj.h"
 #include "vm/inject.h"
+#include "vm/run.h"
 #include "vm/tlb.h"
 #include "vm/userfaults.h"
 
@@ -319,11 +320,15 @@ static bool fault_huge(struct fault *f)
     prot = old == 0 ? f->vma->prot : pte_prot(old);
     if (!(prot & PROT_WRITE) || (old & (PTE_UFFD_WP | PTE_POISON)))
         return false;
-    head = huge_alloc();
-    if (head == NULL)
+    head = huge_alloc(PG_ANON);
+    if (head == NULL) {
+        atomic_add_relaxed(&huge_counts.fault_fallback, 1);
         return false;
-    if (pt_install_huge(f->space, start, head, pte_bits(prot) | PTE_W | PTE_D, old))
+    }
+    if (pt_install_huge(f->space, start, head, pte_bits(prot) | PTE_W | PTE_D, old, NULL)) {
+        atomic_add_relaxed(&huge_counts.fault_alloc, 1);
         return true;
+    }
     page_free_huge(head);
     return false;
 }
@@ -387,8 +392,14 @@ static int fault_locked(struct fault *f)
     }
     f->pte = pt_in_known_leaf(f->space, f->va, &f->table);
     if (unlikely(f->pte == NULL)) {
-        if (is_write(f) && huge_may_begin(f->space, f->vma, f->va) && fault_huge(f))
+        if (f->vma->object != NULL) {
+            int next = run_may_be_at(f->vma) ? run_fault(f) : NOT_OURS;
+
+            if (next != NOT_OURS)
+                return next;
+        } else if (is_write(f) && huge_may_begin(f->space, f->vma, f->va) && fault_huge(f)) {
             return FAULT_MAPPED;
+        }
         f->pte = pt_reach(f->space, f->va, &f->table);
         if (f->pte == NULL)
             return FAULT_NO_MEMORY;

@@ -2,6 +2,7 @@
 #ifndef VM_FAULT_H
 #define VM_FAULT_H
 
+#include "vm/run.h"
 #include "vm/vma.h"
 
 /* Whose fault it is: user mode's; the kernel's, for a system call or to fill memory in; or somebody's who looks at a
@@ -24,7 +25,7 @@ static inline pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
 }
 
 /* object.c: as object_get_page, but NULL instead of a page that begins at or past the object's size. */
-struct page *object_get_page_in_size(struct object *o, u64 index);
+struct page *object_get_page_in_size(struct object *o, u64 index, enum run_wish wish);
 /* Stores to a cache page need no preparation any more. */
 static inline bool page_takes_stores(const struct page *page)
 {

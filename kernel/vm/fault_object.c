@@ -16,13 +16,14 @@
 #define AROUND_PAGES 16 /* a read fault maps cached neighbours in this aligned window */
 
 /* Asks space_fault to do something with the object while the lock is given up. */
-static int with_file(struct fault *f, int request)
+int fault_with_file(struct fault *f, int request)
 {
     vm_file_ops->get(f->vma->file);
     f->file = f->vma->file;
     f->object = f->vma->object;
     f->index = vma_index(f->vma, f->va);
     f->prepare = is_write(f) && vma_is_shared(f->vma);
+    f->wish = fault_run_wish(f);
     return request;
 }
 
@@ -150,7 +151,7 @@ static int map_cached(struct fault *f)
     page = at < around.n ? around.pages[at] : NULL;
     if (page != NULL && is_write(f) && !page_takes_stores(page) && !page_prepare_now(f->object, page)) {
         f->page = page;
-        return with_file(f, FAULT_PREPARE);
+        return fault_with_file(f, FAULT_PREPARE);
     }
     if (page != NULL) {
         if (!(page->flags & PG_REFERENCED))
@@ -161,7 +162,7 @@ static int map_cached(struct fault *f)
     mapped = install_around(f, f->pte - at, &around);
     if (mapped != 0)
         atomic_add_relaxed(&f->space->rss[object_rss_kind(f->object)], mapped);
-    return page != NULL ? FAULT_MAPPED : with_file(f, FAULT_LOAD);
+    return page != NULL ? FAULT_MAPPED : fault_with_file(f, FAULT_LOAD);
 }
 
 int fault_object(struct fault *f)
@@ -175,7 +176,7 @@ int fault_object(struct fault *f)
     if (!is_write(f) || vma_is_shared(f->vma))
         return map_cached(f);
     page = object_find_page(f->object, f->index);
-    return page != NULL ? install_copy(f, page) : with_file(f, FAULT_LOAD);
+    return page != NULL ? install_copy(f, page) : fault_with_file(f, FAULT_LOAD);
 }
 
 int fault_shared_store(struct fault *f)
@@ -199,14 +200,14 @@ int fault_shared_store(struct fault *f)
         return FAULT_MAPPED;
     }
     f->page = page;
-    return with_file(f, FAULT_PREPARE);
+    return fault_with_file(f, FAULT_PREPARE);
 }
 
 /* ---- what is done with the lock given up ---- */
 
 enum fault_result fault_load_page(struct fault *f)
 {
-    struct page *page = object_get_page_in_size(f->object, f->index);
+    struct page *page = object_get_page_in_size(f->object, f->index, f->wish);
     long error = IS_ERR(page) ? PTR_ERR(page) : 0;
 
     if (page != NULL && error == 0) {

@@ -28,7 +28,8 @@ struct fault {
     struct file *file;
     struct object *object;
     u64 index;
-    bool prepare;      /* the page is wanted for stores */
+    bool prepare; /* the page is wanted for stores */
+    enum run_wish wish;
     struct page *page; /* referenced; FAULT_PREPARE */
     u64 slot;          /* pinned; FAULT_SWAP_IN */
     /* for FAULT_ASK: in the line of this context, which is referenced */
@@ -49,6 +50,14 @@ struct page *fault_copy_of(const struct page *from);
 
 /* fault_object.c. => space->lock for reading */
 static inline u64 object_pages(const struct object *o) { return DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE); }
+/* Asks for FAULT_LOAD or FAULT_PREPARE, which is REQUEST. */
+int fault_with_file(struct fault *f, int request);
+static inline enum run_wish fault_run_wish(const struct fault *f)
+{
+    if (f->space->no_huge_pages || (f->vma->flags & VMA_NOHUGEPAGE))
+        return RUN_FORBIDDEN;
+    return f->vma->flags & VMA_HUGEPAGE ? RUN_ADVISED : RUN_PLAIN;
+}
 /* The page is not there, and the vma has an object. */
 int fault_object(struct fault *f);
 /* A store to a present page of a shared mapping: once the page is prepared, W is added. */

@@ -200,7 +200,7 @@ static bool is_worth_sharing(pte_t e) { return !pte_is_table(e) || pte_page(e)->
 /* Both spaces refer to the leaf table from now on. */
 static int share_table(struct fork *f, const struct pt_walk *w)
 {
-    struct page *upper, *table = pte_leaf_table(*w->pte);
+    struct page *upper, *table = pt_leaf_table(w->pte, *w->pte);
     pte_t *to = pt_make(f->child, w->va, 1, &upper), e;
 
     if (to == NULL)

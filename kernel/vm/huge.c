@@ -16,6 +16,8 @@
 #include "vm/tlb.h"
 
 enum huge_policy huge_policy = HUGE_ALWAYS;
+enum huge_shared_policy huge_shared_policy = HUGE_SHARED_NEVER;
+struct huge_counts huge_counts;
 
 /* No block of the size was there: so many wishes are not even tried. */
 #define FAILED_WAIT 64
@@ -27,6 +29,7 @@ static u32 failed_wait;
 #define SMALL_MEMORY (128 * MIB / PAGE_SIZE)
 
 const char *const huge_policy_names[3] = {"always", "madvise", "never"};
+const char *const huge_shared_policy_names[6] = {"always", "within_size", "advise", "never", "deny", "force"};
 
 void huge_init(void)
 {
@@ -69,7 +72,7 @@ bool huge_is_wanted(struct space *s, const struct vma *v, u64 address)
     return IS_ALIGNED(address, level_size(1)) && address > v->start && is_resident(s, address - PAGE_SIZE);
 }
 
-struct page *huge_alloc(void)
+struct page *huge_alloc(u32 page_flags)
 {
     u32 wait = load_relaxed(&failed_wait);
     struct page *head;
@@ -80,7 +83,7 @@ struct page *huge_alloc(void)
     }
     if (page_free_count() < page_total_count() / 4 + HUGE_PAGES)
         return NULL;
-    head = page_alloc_huge(true);
+    head = page_alloc_huge(true, page_flags);
     if (head == NULL)
         store_relaxed(&failed_wait, FAILED_WAIT);
     return head;
@@ -97,12 +100,27 @@ bool huge_is_at(struct space *s, u64 address)
     return is_huge;
 }
 
-bool huge_is_eligible(u64 start, u64 end, bool has_file, u32 flags)
+/* In a vma that clear_refs tracks, D tells of stores to single pages. */
+#define NOT_RUN ((NOT_HUGE & ~(u32)VMA_SHARED) | VMA_TRACKED)
+
+bool run_fits(const struct vma *v, u64 start)
 {
-    start = ALIGN_UP(start, level_size(1));
-    if (has_file || (flags & NOT_HUGE) || start + level_size(1) > end)
+    return vma_is_shared(v) && !(v->flags & NOT_RUN) && start >= v->start && start + level_size(1) <= v->end &&
+           vma_index(v, start) % HUGE_PAGES == 0;
+}
+
+bool huge_is_eligible(const struct vma *v)
+{
+    u64 start = ALIGN_UP(v->start, level_size(1));
+
+    if (start + level_size(1) > v->end)
         return false;
-    return huge_policy == HUGE_ALWAYS || (huge_policy == HUGE_MADVISE && (flags & VMA_HUGEPAGE));
+    if (v->object != NULL)
+        return run_may_be_at(v) && run_fits(v, start) &&
+               v->object->ops->wants_run(v->object, vma_index(v, start), v->flags & VMA_HUGEPAGE);
+    if (v->flags & NOT_HUGE)
+        return false;
+    return huge_policy == HUGE_ALWAYS || (huge_policy == HUGE_MADVISE && (v->flags & VMA_HUGEPAGE));
 }
 
 /* ---- MADV_COLLAPSE ---- */
@@ -149,7 +167,6 @@ static void move_pages(struct space *s, struct page *table, struct page *head, p
     }
     table->table_live = PT_ENTRIES;
     table->flags |= PG_HUGE;
-    head->private = (u64)table;
     atomic_add_relaxed(&s->rss[RSS_ANON], fresh);
 }
 
@@ -165,8 +182,10 @@ static int collapse_span(struct space *s, const struct vma *v, u64 va)
         return 0;
     if (*entry == 0 || pte_is_mark(*entry))
         return -EINVAL;
-    if (pt_make(s, va, 0, &table) == NULL || (head = page_alloc_huge(false)) == NULL)
+    if (pt_make(s, va, 0, &table) == NULL || (head = page_alloc_huge(false, PG_ANON)) == NULL) {
+        atomic_add_relaxed(&huge_counts.collapse_failed, 1);
         return -ENOMEM;
+    }
     spin_lock(&s->tables_lock);
     table_lock(upper);
     bits = common_bits(v, page_address(table));
@@ -183,11 +202,15 @@ static int collapse_span(struct space *s, const struct vma *v, u64 va)
     tlb_flush_range(s, 0, UINT64_MAX);
     move_pages(s, table, head, bits);
     s->has_spans = true;
+    if (pt_put_huge(upper, entry, table, head, bits)) {
+        atomic_add_relaxed(&huge_counts.collapse_alloc, 1);
+        return 0;
+    }
+    table->flags &= ~(u32)PG_HUGE;
     table_lock(upper);
-    pte_set(upper, entry, pte_make(page_pfn(head), bits));
+    pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
     table_unlock(upper);
-    atomic_add_relaxed(&nr_huge_pages, 1);
-    return 0;
+    return -ENOMEM;
 }
 
 int huge_collapse(struct space *s, struct vma *v, u64 start, u64 end)
@@ -206,5 +229,6 @@ int huge_collapse(struct space *s, struct vma *v, u64 start, u64 end)
     return result;
 }
 
+void huge_get_counts(struct huge_counts *counts) { *counts = huge_counts; }
 bool space_has_no_huge_pages(const struct space *s) { return s->no_huge_pages; }
 void space_set_no_huge_pages(struct space *s, bool none) { s->no_huge_pages = none; }

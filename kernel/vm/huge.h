@@ -8,6 +8,8 @@
 
 void huge_init(void);
 
+extern struct huge_counts huge_counts;
+
 /* The span of ADDRESS in V may be a huge page. */
 bool huge_is_allowed(struct space *s, const struct vma *v, u64 address);
 /* A store to ADDRESS in V, whose span has no table yet. */
@@ -22,12 +24,19 @@ static inline u64 huge_next(struct space *s, u64 address)
 {
     return IS_ALIGNED(address, level_size(1)) && huge_is_at(s, address) ? address + level_size(1) : address + PAGE_SIZE;
 }
-/* 512 zeroed pages that lie together; NULL: memory is too low for that. */
-struct page *huge_alloc(void);
+/* 512 zeroed pages with these flags that lie together; NULL: memory is too low for that. */
+struct page *huge_alloc(u32 page_flags);
 /* madvise(MADV_COLLAPSE) of [START, END) in V. 0, -ENOMEM, -EAGAIN, -EINVAL. => write lock */
 int huge_collapse(struct space *s, struct vma *v, u64 start, u64 end);
 
-/* smaps' THPeligible: a vma of FLAGS, with a file or not, at [START, END). */
-bool huge_is_eligible(u64 start, u64 end, bool has_file, u32 flags);
+/* smaps' THPeligible. */
+bool huge_is_eligible(const struct vma *v);
+
+/* V, of an object, may show runs (vm/run.h): quick, for faults; and at START, which is aligned, in particular. */
+static inline bool run_may_be_at(const struct vma *v)
+{
+    return v->end - v->start >= level_size(1) && v->object->ops->wants_run != NULL && vma_is_shared(v);
+}
+bool run_fits(const struct vma *v, u64 start);
 
 #endif

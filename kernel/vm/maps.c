@@ -85,7 +85,8 @@ static void count_pages(struct space *s, const struct vma *v, u64 start, u64 end
         struct pt_view view;
 
         pt_look(&w, &view);
-        n->huge += view.huge ? pt_walk_pages(&w) * PAGE_SIZE : 0;
+        if (view.huge)
+            *(pte_page(view.entries[0])->flags & PG_ANON ? &n->huge : &n->huge_shared) += pt_walk_pages(&w) * PAGE_SIZE;
         for (unsigned i = 0; view.entries != NULL && i < pt_walk_pages(&w); i++) {
             pte_t e = view.entries[i];
 
@@ -147,7 +148,7 @@ bool space_next_range(struct space *s, u64 *address, struct space_range *r)
                               .is_locked = (v->flags & VMA_LOCKED) != 0,
                               .file = v->file,
                               .flags = v->flags,
-                              .huge_eligible = huge_is_eligible(v->start, v->end, v->file != NULL, v->flags),
+                              .huge_eligible = huge_is_eligible(v),
                               .max_prot = v->max_prot,
                               .any_prot = any_prot,
                               .pages = pages};

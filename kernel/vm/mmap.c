@@ -44,13 +44,22 @@ static bool overlaps_any(struct space *s, u64 start, u64 end)
     return v != NULL && v->start < end;
 }
 
-/* Anonymous memory of whole huge pages begins where a huge page can; mmap with a hint, or of files, does not ask. */
-static u64 find_aligned_gap(struct space *s, u64 length)
+/* Anonymous memory of whole huge pages begins where a huge page can, and memory files that may have runs where theirs
+ * can, by their OFFSET; mmap with a hint, or of other files, does not ask. */
+static u64 find_aligned_gap(struct space *s, u64 length, u64 offset)
 {
     const u64 span = level_size(1);
     u64 found = vma_find_gap(s, length + span - PAGE_SIZE, 0, s->mmap_top);
 
-    return found != 0 ? ALIGN_DOWN(found + span - PAGE_SIZE, span) : 0;
+    return found != 0 ? found + ((offset - found) & (span - 1)) : 0;
+}
+
+static bool wants_alignment(const struct mapping *m, u64 length, unsigned flags)
+{
+    if (m->object == NULL || m->object->ops->wants_run == NULL)
+        return (flags & MAP_ANONYMOUS) && IS_ALIGNED(length, level_size(1));
+    return length >= level_size(1) && ((IS_ALIGNED(length, level_size(1)) && (flags & MAP_ANONYMOUS)) ||
+                                       m->object->ops->wants_run(m->object, m->offset >> PAGE_SHIFT, true));
 }
 
 /* What is wrong with a mapping at the place ADDRESS that FLAGS say must be taken. => lock */
@@ -82,7 +91,7 @@ long space_check_place(struct space *s, u64 address, u64 length, unsigned flags)
 }
 
 /* Where a mapping that was asked for at ADDRESS goes: an address, or -errno. => write lock */
-static long place(struct space *s, u64 address, u64 length, unsigned flags)
+static long place(struct space *s, u64 address, u64 length, unsigned flags, const struct mapping *m)
 {
     u64 limit = arch_user_address_limit(), found;
 
@@ -95,8 +104,8 @@ static long place(struct space *s, u64 address, u64 length, unsigned flags)
         return -ENOMEM;
     address = ALIGN_DOWN(address, PAGE_SIZE);
     found = 0;
-    if (address == 0 && (flags & MAP_ANONYMOUS) && IS_ALIGNED(length, level_size(1)) && length < limit - level_size(1))
-        found = find_aligned_gap(s, length);
+    if (address == 0 && length >= level_size(1) && length < limit - level_size(1) && wants_alignment(m, length, flags))
+        found = find_aligned_gap(s, length, m->object != NULL ? m->offset : 0);
     if (found == 0)
         found = vma_find_gap(s, length, address, s->mmap_top);
     if (found == 0)
@@ -154,7 +163,7 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
                        struct list *removed)
 {
     bool is_data = is_private_writable(prot, flags);
-    long at = place(s, address, length, flags);
+    long at = place(s, address, length, flags, m);
     struct vma v; /* what it is; where it is linked is map_range's */
     int error;
 

@@ -201,7 +201,7 @@ static bool protect_huge(const struct vma *v, struct pt_walk *w, unsigned prot, 
     table_lock(w->table);
     is_huge = pt_walk_whole(w) && pte_is_huge(*w->pte);
     if (is_huge) {
-        table = pte_leaf_table(*w->pte);
+        table = pt_leaf_table(w->pte, *w->pte);
         add_changes(all, protect_leaves(v, table, page_address(table), PT_ENTRIES, prot));
         pt_follow_table(w->table, w->pte);
     }

@@ -10,6 +10,7 @@
 #include "vm/cache.h"
 #include "vm/fault.h"
 #include "vm/mappings.h"
+#include "vm/run.h"
 #include "vm/swapobj.h"
 
 u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages;
@@ -114,6 +115,8 @@ void object_remove_locked(struct object *o, struct page *page)
 {
     u32 old = atomic_and(&page->flags, ~(u32)(PG_DIRTY | PG_PLACED));
 
+    if (unlikely(old & PG_RUN))
+        run_break(page);
     radix_remove(&o->pages, page->index);
     store_release(&page->object, NULL);
     o->nr_pages--;
@@ -185,12 +188,15 @@ bool object_has_page(struct object *o, u64 index)
     return has;
 }
 
-/* A page of zeros for an object without a disk. */
-static int add_zero_page(struct object *o, u64 index, bool below_size)
+/* A page of zeros for an object without a disk, or a run of them. */
+static int add_zero_page(struct object *o, u64 index, bool below_size, enum run_wish wish)
 {
-    struct page *page = page_alloc(ALLOC_ZERO | ALLOC_USER);
+    struct page *page;
     int error;
 
+    if (o->ops->wants_run != NULL && run_add(o, index, below_size, wish))
+        return 0;
+    page = page_alloc(ALLOC_ZERO | ALLOC_USER);
     if (page == NULL)
         return -ENOMEM;
     page->flags = PG_UPTODATE | PG_MEMORY_ONLY;
@@ -210,7 +216,7 @@ static int why_unread(struct object *o)
     return error != 0 ? error : -EIO;
 }
 
-static struct page *get_page(struct object *o, u64 index, struct readahead *ra, bool below_size)
+static struct page *get_page(struct object *o, u64 index, struct readahead *ra, bool below_size, enum run_wish wish)
 {
     for (unsigned attempt = 0;; attempt++) {
         struct page *page = lookup(o, index);
@@ -225,7 +231,7 @@ static struct page *get_page(struct object *o, u64 index, struct readahead *ra, 
             return ERR_PTR(why_unread(o));
         }
         if (object_is_memory(o)) {
-            error = object_has_page(o, index) ? object_swap_in(o, index) : add_zero_page(o, index, below_size);
+            error = object_has_page(o, index) ? object_swap_in(o, index) : add_zero_page(o, index, below_size, wish);
         } else if (attempt >= READ_ATTEMPTS && load_relaxed(&o->read_error) != 0) {
             error = why_unread(o);
         } else {
@@ -245,9 +251,12 @@ static struct page *get_page(struct object *o, u64 index, struct readahead *ra, 
 
 struct page *object_get_page(struct object *o, u64 index, struct readahead *ra)
 {
-    return get_page(o, index, ra, false);
+    return get_page(o, index, ra, false, RUN_PLAIN);
 }
-struct page *object_get_page_in_size(struct object *o, u64 index) { return get_page(o, index, NULL, true); }
+struct page *object_get_page_in_size(struct object *o, u64 index, enum run_wish wish)
+{
+    return get_page(o, index, NULL, true, wish);
+}
 
 /* ---- dirty pages ---- */
 

@@ -57,6 +57,10 @@ struct object_ops {
     /* A page is about to be stored to through a mapping, the first time since it was clean: file times (mmap(2),
      * "Timestamps changes for file-backed mappings"). Called under spinlocks. 0, or -EROFS. NULL: nothing. */
     int (*mapping_stored)(struct object *o);
+    /* Memory only: whether the 2 MiB around page INDEX shall come as one (vm/run.h), for a mapping that was ADVISED so
+     * or for anybody; and counts them, 0 or -ENOSPC. NULL: never. */
+    bool (*wants_run)(struct object *o, u64 index, bool advised);
+    int (*charge_run)(struct object *o);
     /* The object got its first dirty page (or its first since it was clean). Called under spinlocks: queue it, no more.
      * NULL: nothing. */
     void (*dirtied)(struct object *o);

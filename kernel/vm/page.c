@@ -209,26 +209,28 @@ void page_make_anonymous(struct page *p)
     atomic_add_relaxed(&nr_anon_pages, 1);
 }
 
-struct page *page_alloc_huge(bool zero)
+struct page *page_alloc_huge(bool zero, u32 page_flags)
 {
     struct page *head = page_alloc_order(HUGE_ORDER, ALLOC_USER | ALLOC_NO_WAIT);
 
     for (struct page *p = head; head != NULL && p < head + HUGE_PAGES; p++) {
         p->refs = 1;
-        p->flags = PG_ANON;
+        p->flags = page_flags;
         p->object = NULL;
         p->index = 0;
         p->private = 0;
         if (zero)
             clear_page(page_address(p));
     }
-    if (head != NULL)
+    if (head != NULL && (page_flags & PG_ANON))
         atomic_add_relaxed(&nr_anon_pages, HUGE_PAGES);
     return head;
 }
 
 bool page_free_huge(struct page *head)
 {
+    bool is_anonymous = head->flags & PG_ANON;
+
     for (struct page *p = head; p < head + HUGE_PAGES; p++)
         if (load_relaxed(&p->refs) != 1)
             return false;
@@ -240,7 +242,8 @@ bool page_free_huge(struct page *head)
 #ifdef DEBUG
     memset(page_address(head), 0xa5, PAGE_SIZE << HUGE_ORDER);
 #endif
-    atomic_add_relaxed(&nr_anon_pages, -(u64)HUGE_PAGES);
+    if (is_anonymous)
+        atomic_add_relaxed(&nr_anon_pages, -(u64)HUGE_PAGES);
     page_free_order(head, HUGE_ORDER);
     return true;
 }

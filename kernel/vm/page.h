@@ -36,10 +36,11 @@ struct page {
         };
     };
     union {
-        u64 private;           /* the owner's: slab, file system */
-        struct {               /* page table, shared since a fork */
-            u32 table_pages;   /* pages that it has, as the resident pages of all its spaces count them */
-            u32 table_evicted; /* of these, taken out since */
+        u64 private;                /* the owner's: slab, file system */
+        struct page **table_behind; /* table of level 1: the leaf table behind each huge page; NULL: there are none */
+        struct {                    /* page table, shared since a fork */
+            u32 table_pages;        /* pages that it has, as the resident pages of all its spaces count them */
+            u32 table_evicted;      /* of these, taken out since */
         };
     };
 };
@@ -67,6 +68,7 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
 #define PG_DROPPABLE BIT(22)   /* private page of a VMA_DROPPABLE */
 #define PG_INCOMPRESSIBLE BIT(18)
+#define PG_RUN BIT(19) /* of an object, came with the 511 others of its 2 MiB; the first has it while all are there */
 
 extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */
 extern u64 first_pfn, end_pfn;
@@ -123,8 +125,9 @@ static inline bool page_is_alone(const struct page *p)
 
 /* P, fresh, becomes a private page of user memory; page_free ends that. */
 void page_make_anonymous(struct page *p);
-/* 512 aligned ones that lie together, zeroed if ZERO; NULL: there is no such block without waiting. */
-struct page *page_alloc_huge(bool zero);
+/* 512 aligned ones that lie together, zeroed if ZERO, with these flags; NULL: there is no such block without waiting.
+ */
+struct page *page_alloc_huge(bool zero, u32 page_flags);
 /* The 512 of them, of which this is the only reference to each. False, and nothing is done, where it is not. */
 bool page_free_huge(struct page *head);
 #define HUGE_ORDER 9
@@ -133,7 +136,7 @@ extern u64 nr_anon_pages;
 
 struct memory_stats {
     u64 total, free, reserved; /* pages */
-    u64 cached, dirty, writeback, anon, huge, tables, slab, kernel, shmem, shmem_swapped;
+    u64 cached, dirty, writeback, anon, huge, tables, slab, kernel, shmem, shmem_swapped, shmem_huge, shmem_huge_mapped;
 };
 void memory_stats(struct memory_stats *stats);
 

@@ -2,6 +2,8 @@
  */
 #include "vm/pagetable.h"
 #include "lib/string.h"
+#include "vm/huge.h"
+#include "vm/run.h"
 #include "vm/swap.h"
 #include "vm/tlb.h"
 
@@ -25,9 +27,24 @@ static struct page *table_create(unsigned level)
     return table;
 }
 
+/* What stands beside a level-1 table with huge pages; nobody reaches them any more. */
+static struct page *take_behind(struct page *table)
+{
+    struct page *behind =
+        table->table_level == 1 && table->table_behind != NULL ? address_page(table->table_behind) : NULL;
+
+    if (behind != NULL)
+        table->table_behind = NULL;
+    return behind;
+}
+
 /* TABLE is all zeros again. */
 static void table_free(struct page *table)
 {
+    struct page *behind = take_behind(table);
+
+    if (behind != NULL)
+        page_put(behind);
     atomic_sub(&n_tables, 1);
     table->flags = PG_ZEROED;
     page_put(table);
@@ -67,7 +84,7 @@ pte_t *pt_find(struct space *s, u64 address, struct page **table)
         if (unlikely(!pte_is_table(e))) {
             if (!pte_is_huge(e))
                 return NULL;
-            t = page_address(pte_leaf_table(e));
+            t = page_address(pt_leaf_table(&t[pt_index(address, level)], e));
             break;
         }
         t = table_of(e);
@@ -147,28 +164,66 @@ static inline void release_entry(pte_t e)
 
 /* ---- huge pages ---- */
 
-u64 nr_huge_pages;
+u64 nr_huge_pages, nr_huge_shared;
+
+/* One more, or less, like the huge page that E maps. */
+static void count_huge(pte_t e, long change)
+{
+    atomic_add_relaxed(pte_page(e)->flags & PG_ANON ? &nr_huge_pages : &nr_huge_shared, change);
+}
+
+/* Room for what is behind the huge pages of UPPER, of level 1. */
+static bool make_behind(struct page *upper)
+{
+    struct page *page;
+
+    if (load_acquire(&upper->table_behind) != NULL)
+        return true;
+    page = page_alloc(ALLOC_ZERO);
+    if (page == NULL)
+        return false;
+    page->flags = PG_KERNEL;
+    table_lock(upper);
+    if (upper->table_behind == NULL) {
+        store_release(&upper->table_behind, page_address(page));
+        page = NULL;
+    }
+    table_unlock(upper);
+    if (page != NULL)
+        page_put(page);
+    return true;
+}
+
+/* *ENTRY of UPPER becomes the leaf E, with TABLE behind it. => UPPER locked, make_behind has been called */
+static void set_huge(struct page *upper, pte_t *entry, struct page *table, pte_t e)
+{
+    upper->table_behind[(u64)entry / sizeof(pte_t) % PT_ENTRIES] = table;
+    pte_set(upper, entry, e);
+    count_huge(e, 1);
+}
 
 void pt_split(struct page *upper, pte_t *entry)
 {
     pte_t e = *entry;
-    struct page *table = pte_leaf_table(e);
+    struct page *table = pt_leaf_table(entry, e);
 
     if (!(table->flags & PG_HUGE))
         return;
-    if (pte_is_huge(e) && !(e & PTE_A)) /* who looks through the table may change an entry of it meanwhile */
+    if (pte_is_huge(e) && !(e & PTE_A) &&
+        (pte_page(e)->flags & PG_ANON)) /* who looks through the table may change an entry of it meanwhile */
         for (pte_t *t = page_address(table), *end = t + PT_ENTRIES; t < end; t++)
             atomic_and(t, ~PTE_A);
     table->flags &= ~(u32)PG_HUGE;
     if (!pte_is_huge(e))
         return;
-    atomic_sub(&nr_huge_pages, 1);
+    count_huge(e, -1);
+    atomic_add_relaxed(&huge_counts.split_mapping, 1);
     pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
 }
 
 void pt_follow_table(struct page *upper, pte_t *entry)
 {
-    const pte_t *t = page_address(pte_leaf_table(*entry));
+    const pte_t *t = page_address(pt_leaf_table(entry, *entry));
 
     for (unsigned i = 0; i < PT_ENTRIES; i++) {
         if (!pte_is_present(t[i]) || t[i] != t[0] + ((u64)i << PTE_PPN_SHIFT)) {
@@ -179,7 +234,7 @@ void pt_follow_table(struct page *upper, pte_t *entry)
     pte_set(upper, entry, t[0]);
 }
 
-static void split_locked(struct page *upper, pte_t *entry)
+void pt_split_huge(struct page *upper, pte_t *entry)
 {
     table_lock(upper);
     if (pte_is_huge(*entry))
@@ -216,7 +271,7 @@ static void forget_table(struct page *table)
     page_put(table);
 }
 
-bool pt_install_huge(struct space *s, u64 address, struct page *head, pte_t bits, pte_t old)
+bool pt_install_huge(struct space *s, u64 address, struct page *head, pte_t bits, pte_t old, struct run_hold *run)
 {
     struct page *upper, *table = create_huge_table(head, address >> SPAN_SHIFT, bits);
     pte_t *entry;
@@ -225,36 +280,46 @@ bool pt_install_huge(struct space *s, u64 address, struct page *head, pte_t bits
     if (table == NULL)
         return false;
     entry = pt_make(s, address, 1, &upper);
-    if (entry == NULL) {
+    if (entry == NULL || !make_behind(upper)) {
         forget_table(table);
         return false;
     }
-    head->private = (u64)table;
     table_lock(upper);
-    done = *entry == old;
+    done = *entry == old && (run == NULL || run_hold(run));
     if (done) {
         s->has_spans = true;
-        pte_set(upper, entry, pte_make(page_pfn(head), bits));
+        set_huge(upper, entry, table, pte_make(page_pfn(head), bits));
+        atomic_add_relaxed(&s->rss[rss_kind(head)], HUGE_PAGES);
+        if (run != NULL)
+            run_held(run);
     }
     table_unlock(upper);
     if (!done) {
         forget_table(table);
         return false;
     }
-    atomic_add_relaxed(&nr_huge_pages, 1);
     atomic_add_relaxed(&s->n_tables, 1);
-    atomic_add_relaxed(&s->rss[RSS_ANON], HUGE_PAGES);
+    return true;
+}
+
+bool pt_put_huge(struct page *upper, pte_t *entry, struct page *table, struct page *head, pte_t bits)
+{
+    if (!make_behind(upper))
+        return false;
+    table_lock(upper);
+    set_huge(upper, entry, table, pte_make(page_pfn(head), bits));
+    table_unlock(upper);
     return true;
 }
 
 struct page *pt_drop_huge(struct space *s, struct page *upper, pte_t *entry)
 {
-    struct page *table = pte_leaf_table(*entry);
+    struct page *table = pt_leaf_table(entry, *entry);
 
     space_note_peak(s);
-    atomic_sub(&nr_huge_pages, 1);
+    count_huge(*entry, -1);
     atomic_sub(&s->n_tables, 1);
-    atomic_sub(&s->rss[RSS_ANON], HUGE_PAGES);
+    atomic_sub(&s->rss[rss_kind(pte_page(*entry))], HUGE_PAGES);
     pte_set(upper, entry, 0);
     pt_forget_leaves(s);
     return table;
@@ -330,12 +395,12 @@ static void copy_leaf(struct space *s, struct page *copy, struct page *table)
 /* TABLE, *ENTRY's, is nobody else's any more. */
 static void claim(struct page *upper, pte_t *entry, struct page *table)
 {
-    if (table->flags & PG_HUGE) {
-        atomic_add_relaxed(&nr_huge_pages, 1);
-        pte_set(upper, entry, *(pte_t *)page_address(table));
-    } else {
-        pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
+    if ((table->flags & PG_HUGE) && upper->table_behind != NULL) {
+        set_huge(upper, entry, table, *(pte_t *)page_address(table));
+        return;
     }
+    table->flags &= ~(u32)PG_HUGE;
+    pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
 }
 
 /* *ENTRY in UPPER, just seen SHARED, becomes a present table: the shared one if nobody else refers to it any more, else
@@ -400,11 +465,11 @@ static u32 count_leaf_pages(const struct page *table)
 
 pte_t pt_share(struct space *s, struct page *upper, pte_t *entry)
 {
-    struct page *table = pte_leaf_table(*entry);
+    struct page *table = pt_leaf_table(entry, *entry);
 
     if (pte_is_present(*entry)) {
         if (pte_is_huge(*entry))
-            atomic_sub(&nr_huge_pages, 1);
+            count_huge(*entry, -1);
         table->table_pages = table->flags & PG_HUGE ? HUGE_PAGES : count_leaf_pages(table);
         table->table_evicted = 0;
         pte_set(upper, entry, pte_make(page_pfn(table), PTE_SHARED));
@@ -420,7 +485,7 @@ static bool make_table(struct space *s, struct page *table, pte_t *entry, u64 ad
     if (pte_is_shared(load_relaxed(entry)))
         return unshare(s, table, entry);
     if (pte_is_huge(load_relaxed(entry))) {
-        split_locked(table, entry);
+        pt_split_huge(table, entry);
         return true;
     }
     return pt_push_down(s, table, entry, address, level);
@@ -462,7 +527,7 @@ pte_t *pt_reach(struct space *s, u64 address, struct page **table)
         if (pte_is_table(e))
             return remember_leaf(s, table_of(e), address, table);
         if (pte_is_huge(e)) {
-            *table = pte_leaf_table(e);
+            *table = pt_leaf_table(entry, e);
             return (pte_t *)page_address(*table) + pt_index(address, 0);
         }
         if (!make_table(s, upper, entry, address, 1))
@@ -515,7 +580,7 @@ void pt_look(const struct pt_walk *w, struct pt_view *view)
     }
     view->upper = w->table;
     if (pte_is_shared(*w->pte) || pte_is_huge(*w->pte)) {
-        view->leaf = pte_leaf_table(*w->pte);
+        view->leaf = pt_leaf_table(w->pte, *w->pte);
         view->huge = pte_is_huge(*w->pte);
         table_lock(view->leaf);
         view->entries = (pte_t *)page_address(view->leaf) + pt_index(w->va, 0);
@@ -632,7 +697,7 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
         path[level - 1] = table_of(e);
     }
     for (; level < top && address_page(path[level])->table_live == 0; level++) {
-        struct page *parent = address_page(path[level + 1]), *table = address_page(path[level]);
+        struct page *parent = address_page(path[level + 1]), *table = address_page(path[level]), *behind;
 
         if (tlb_is_full(batch))
             tlb_flush(batch);
@@ -646,19 +711,25 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
         atomic_sub(&n_tables, 1);
         table->flags = PG_ZEROED;
         batch->tables = true;
+        behind = take_behind(table);
         tlb_note(batch, ALIGN_DOWN(address, PAGE_SIZE));
         tlb_free_page(batch, table);
+        if (behind != NULL) {
+            if (tlb_is_full(batch))
+                tlb_flush(batch);
+            tlb_free_page(batch, behind);
+        }
     }
 }
 
 static void destroy_table(struct page *table, unsigned level, u64 base, const struct vma **v);
 
-/* What was entry E at LEVEL, of addresses from BASE on, goes. */
-static inline void destroy_entry(pte_t e, unsigned level, u64 base, const struct vma **v)
+/* What was entry E at ENTRY, of LEVEL and addresses from BASE on, goes. */
+static inline void destroy_entry(const pte_t *entry, pte_t e, unsigned level, u64 base, const struct vma **v)
 {
     if (pte_is_huge(e)) {
-        atomic_sub(&nr_huge_pages, 1);
-        pt_free_leaf(pte_leaf_table(e));
+        count_huge(e, -1);
+        pt_free_leaf(pt_leaf_table(entry, e));
     } else if (pte_is_present(e)) {
         destroy_table(pte_page(e), level - 1, base, v);
         table_free(pte_page(e));
@@ -698,7 +769,7 @@ static void destroy_table(struct page *table, unsigned level, u64 base, const st
                 continue;
             live--;
             t[i] = 0;
-            destroy_entry(e, level, base + i * size, v);
+            destroy_entry(&t[i], e, level, base + i * size, v);
         }
     }
     table->table_live = 0;

@@ -37,16 +37,17 @@
  * entry that is SHARED keeps its table alive: so a clock may look into it, and with the shared table locked, too, it
  * may put pages of it elsewhere for all spaces at once (table_evicted counts them for the spaces' counters).
  *
- * Huge pages. A private span of 2 MiB whose 512 pages lie together has a leaf at level 1. It is a short cut for the
- * hardware: the table with its 512 entries exists nevertheless (the first page's `private` points to it), so whoever
- * only looks finds what he looks for, and splitting the huge page is one store that needs no memory:
+ * Huge pages. A span of 2 MiB whose 512 pages lie together has a leaf at level 1. It is a short cut for the hardware:
+ * the table with its 512 entries exists nevertheless (table_behind of the upper table leads to it), so whoever only
+ * looks finds what he looks for, and splitting the huge page is one store that needs no memory:
  *
  *       [leaf, level 1] - - - > table, PG_HUGE        ==>        [present] ----> table
  *              |                  |  |  |                                       |  |  |
  *          512 pages            the same 512 pages                              the pages
  *
- * Its pages are owned by nobody else. pt_make and pt_step split for their callers; pt_find and pt_reach do not. A
- * shared table that has PG_HUGE is as it was: whoever is the last one to want it has his huge page back.
+ * Private pages in it are owned by nobody else; those of an object, a run (vm/run.h), may be in others' huge pages,
+ * too, and a mapping refers to each of them. pt_make and pt_step split for their callers; pt_find and pt_reach do not.
+ * A shared table that has PG_HUGE is as it was: whoever is the last one to want it has his huge page back.
  *
  * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and
  * walks stop early, and holds its lock. A parent's entry for a table changes under the parent's lock; tables are freed
@@ -90,10 +91,11 @@ static inline bool pte_is_poisoned(pte_t e)
 static inline pte_t pte_mark(unsigned prot) { return PTE_MARK | (pte_t)prot << 1; }
 static inline struct page *pte_page(pte_t e) { return pfn_page(pte_pfn(e)); }
 
-/* The leaf table of a level-1 entry: a present or shared one, or that of a huge page. */
-static inline struct page *pte_leaf_table(pte_t e)
+/* The leaf table of a level-1 entry, E at ENTRY: a present or shared one, or that of a huge page. That remains the
+ * answer after a split, for who has read E without a lock. */
+static inline struct page *pt_leaf_table(const pte_t *entry, pte_t e)
 {
-    return pte_is_huge(e) ? (struct page *)pte_page(e)->private : pte_page(e);
+    return pte_is_huge(e) ? address_page(entry)->table_behind[(u64)entry / sizeof(pte_t) % PT_ENTRIES] : pte_page(e);
 }
 
 /* PROT_* that the entry gives (not 0): writable pages count as readable, as the hardware has it. */
@@ -156,9 +158,15 @@ pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **ta
 pte_t *pt_reach(struct space *s, u64 address, struct page **table);
 /* *ENTRY of UPPER, huge or shared: its table is an ordinary one from now on. => UPPER locked */
 void pt_split(struct page *upper, pte_t *entry);
-/* The 512 pages from HEAD on, which are fresh, become the huge page at ADDRESS, each with an entry of BITS, if nothing
- * but OLD (0 or a mark) is there. Takes the pages over if so. */
-bool pt_install_huge(struct space *s, u64 address, struct page *head, pte_t bits, pte_t old);
+/* The same, if it is huge. => UPPER not locked */
+void pt_split_huge(struct page *upper, pte_t *entry);
+/* The 512 pages from HEAD on, which are fresh or RUN's, become the huge page at ADDRESS, each with an entry of BITS, if
+ * nothing but OLD (0 or a mark) is there, and RUN holds. Takes the fresh pages over if so. */
+struct run_hold;
+bool pt_install_huge(struct space *s, u64 address, struct page *head, pte_t bits, pte_t old, struct run_hold *run);
+/* TABLE, all of whose entries are set, becomes what is behind the huge page from HEAD on at ENTRY of UPPER, which is 0.
+ * False: no memory. => write lock */
+bool pt_put_huge(struct page *upper, pte_t *entry, struct page *table, struct page *head, pte_t bits);
 /* The table of the huge page *ENTRY of UPPER has changed: the hardware sees that, as a huge page still if all its
  * entries are alike. => UPPER and the table locked */
 void pt_follow_table(struct page *upper, pte_t *entry);
@@ -229,7 +237,7 @@ static inline bool pt_walk_whole(const struct pt_walk *w) { return w->next - w->
 struct page *pt_drop_shared(struct space *s, struct page *upper, pte_t *entry);
 /* The same of a huge page: its table is for tlb_free_page. => write lock */
 struct page *pt_drop_huge(struct space *s, struct page *upper, pte_t *entry);
-extern u64 nr_huge_pages; /* mapped by leaves at level 1 */
+extern u64 nr_huge_pages, nr_huge_shared; /* mapped by leaves at level 1: private memory, objects' */
 /* One space less refers to the table; the last one frees it with all its pages. */
 void pt_put_shared(struct page *table);
 /* *ENTRY, a leaf table in UPPER, becomes SHARED, or one more space refers to it: the new value, for the other space.

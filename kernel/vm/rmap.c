@@ -52,6 +52,11 @@ static void protect_vma(struct vma *v, u64 start, u64 end)
     for (struct pt_walk w = {.space = v->space, .va = start, .end = end, .mode = PT_RAW}; pt_step(&w); w.va = w.next) {
         unsigned n = w.level == 0 ? pt_walk_pages(&w) : 0;
 
+        if (w.level == 1 && pte_is_huge(load_relaxed(w.pte))) {
+            pt_split_huge(w.table, w.pte);
+            w.next = w.va;
+            continue;
+        }
         table_lock(w.table);
         for (unsigned i = 0; i < n; i++) {
             if (!(w.pte[i] & PTE_V) || !(w.pte[i] & PTE_W))
@@ -69,11 +74,35 @@ void rmap_write_protect(struct object *o, u64 first, u64 last)
 {
     struct vma *v;
 
+    spin_unlock_irqrestore(&o->lock, spin_lock_irqsave(&o->lock)); /* who maps a run just now has done so: run_hold */
     mutex_lock(&o->mappings_lock);
     for_each_mapping(v, o, first, last)
         if (vma_is_shared(v))
             protect_vma(v, visible_start(v, first), visible_end(v, last));
     mutex_unlock(&o->mappings_lock);
+}
+
+/* Where V shows a run as a huge page at VA: that it was used is written down for each page of it; or, UNMAP, it is
+ * split.
+ * => tables_lock */
+static void visit_huge(struct vma *v, u64 va, bool unmap)
+{
+    struct pt_walk w = {.space = v->space, .va = va, .end = va + PAGE_SIZE, .mode = PT_TABLES};
+
+    if (!pt_step(&w) || w.level != 1 || !pte_is_huge(load_relaxed(w.pte)))
+        return;
+    table_lock(w.table);
+    if (!pte_is_huge(*w.pte)) {
+    } else if (unmap) {
+        pt_split(w.table, w.pte);
+    } else if (*w.pte & PTE_A) {
+        pte_t *t = page_address(pt_leaf_table(w.pte, *w.pte));
+
+        atomic_and(w.pte, ~PTE_A);
+        for (unsigned i = 0; i < PT_ENTRIES; i++)
+            atomic_or(&t[i], PTE_A);
+    }
+    table_unlock(w.table);
 }
 
 /* PAGE's entry in V at VA, if it has one there: was it used since A was last cleared? The TLB may still hold A = 1,
@@ -86,6 +115,8 @@ static bool visit_entry(struct vma *v, u64 va, const struct page *page, bool unm
 
     spin_lock(&v->space->tables_lock);
     pte = pt_find(v->space, va, &table);
+    if (pte != NULL && (table->flags & PG_HUGE))
+        visit_huge(v, va, unmap);
     if (pte != NULL) {
         table_lock(table);
         if (pte_has_page(*pte) && pte_page(*pte) == page) {

@@ -63,7 +63,24 @@ void vm_set_file_ops(const struct vm_file_ops *ops);
 enum huge_policy { HUGE_ALWAYS, HUGE_MADVISE, HUGE_NEVER };
 extern const char *const huge_policy_names[3];
 extern enum huge_policy huge_policy;
+/* The same of shared memory: .../shmem_enabled, and tmpfs's huge= (the first four). */
+enum huge_shared_policy {
+    HUGE_SHARED_ALWAYS,
+    HUGE_SHARED_WITHIN_SIZE,
+    HUGE_SHARED_ADVISE,
+    HUGE_SHARED_NEVER,
+    HUGE_SHARED_DENY, /* nor anybody else, whatever he was mounted with */
+    HUGE_SHARED_FORCE /* and everybody else */
+};
+extern const char *const huge_shared_policy_names[6];
+extern enum huge_shared_policy huge_shared_policy;
 /* prctl(PR_SET_THP_DISABLE): kept by fork and exec. */
+/* What /proc/vmstat tells as thp_*. */
+struct huge_counts {
+    u64 fault_alloc, fault_fallback, collapse_alloc, collapse_failed, file_alloc, file_fallback, file_mapped;
+    u64 split, split_mapping; /* of objects, their pages; of spaces, their entries for them */
+};
+void huge_get_counts(struct huge_counts *counts);
 bool space_has_no_huge_pages(const struct space *space);
 void space_set_no_huge_pages(struct space *space, bool none);
 /* prctl(PR_SET_MDWE): memory that was writable never becomes executable. EXEC_GAIN_REFUSED is for good; fork and exec
@@ -158,6 +175,7 @@ struct space_range {
 /* What the pages of a range are. Bytes, but shares are in 1 / 4096 bytes, for they are added up. */
 struct range_pages {
     u64 rss, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, huge, swap;
+    u64 huge_shared;
     u64 pss, pss_dirty, pss_anon, pss_file, pss_shmem, pss_locked, pss_swap; /* a page mapped N times counts 1 / N */
 };
 #define SHARE_SHIFT 12

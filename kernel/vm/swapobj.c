@@ -1,6 +1,7 @@
 /* Pages of memory-only objects go to a slot, and come back: the contract is in swapobj.h. */
 #include "vm/swapobj.h"
 #include "vm/cache.h"
+#include "vm/run.h"
 #include "vm/swap.h"
 
 u64 nr_memory_swapped;
@@ -13,6 +14,8 @@ u64 object_swap_out_locked(struct object *o, struct page *page)
 
     if (slot == 0)
         return 0;
+    if (page->flags & PG_RUN)
+        run_break(page);
     radix_replace(&o->pages, page->index, marker_of(slot));
     store_release(&page->object, NULL);
     atomic_sub(&nr_memory_pages, 1);

@@ -231,6 +231,18 @@ static u64 finish(struct scan *scan)
     return freed;
 }
 
+/* Huge pages of objects are the other clock's; a private one that was used is spared as a whole, this time. */
+static bool is_spared(struct scan *scan, pte_t *entry)
+{
+    if (!(pte_page(*entry)->flags & PG_ANON))
+        return true;
+    if (!(*entry & PTE_A) || !scan->spare_used)
+        return false;
+    atomic_and(entry, ~PTE_A);
+    scan->aged = true;
+    return true;
+}
+
 /* The next table at or above *VA, up to where the batch is full, but not behind LAST; *VA advances; false at the end of
  * the space, or where it is barred. The upper table's lock keeps a shared table alive, and the kind of each. */
 static bool visit_next(struct scan *scan, u64 *va, u64 last)
@@ -246,9 +258,7 @@ static bool visit_next(struct scan *scan, u64 *va, u64 last)
         struct page *table;
 
         table_lock(upper);
-        if (pte_is_huge(*entry) && (*entry & PTE_A) && scan->spare_used) {
-            atomic_and(entry, ~PTE_A); /* the whole of it is spared this time */
-            scan->aged = true;
+        if (pte_is_huge(*entry) && is_spared(scan, entry)) {
             *va = end;
             table_unlock(upper);
             spin_unlock(&s->tables_lock);

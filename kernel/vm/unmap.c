@@ -81,9 +81,11 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
 /* An upper-level entry. False: there is a table now. => the batch is not full */
 static bool zap_span(struct pt_walk *w, const struct vma *keep, struct tlb_batch *batch)
 {
+    bool is_huge = pte_is_huge(load_relaxed(w->pte)), done = true;
     struct page *shared = NULL;
-    bool done = true;
 
+    if (is_huge)
+        spin_lock(&w->space->tables_lock); /* who comes from an object may look at the table behind it */
     table_lock(w->table);
     if (pte_is_shared(*w->pte)) {
         shared = pt_drop_shared(w->space, w->table, w->pte);
@@ -102,6 +104,8 @@ static bool zap_span(struct pt_walk *w, const struct vma *keep, struct tlb_batch
         pte_set(w->table, w->pte, vma_entry_without_page(keep, *w->pte));
     }
     table_unlock(w->table);
+    if (is_huge)
+        spin_unlock(&w->space->tables_lock);
     if (shared != NULL)
         pt_put_shared(shared);
     return done;
@@ -128,6 +132,11 @@ u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct
 
             if (done < pt_walk_pages(&w))
                 return w.va + done * PAGE_SIZE;
+            continue;
+        }
+        if (mode == PT_RAW && w.level == 1 && pte_is_huge(load_relaxed(w.pte))) {
+            pt_split_huge(w.table, w.pte);
+            w.next = w.va;
             continue;
         }
         if (tlb_is_full(batch))

@@ -4,6 +4,7 @@
 #include "vm/huge.h"
 #include "vm/kmalloc.h"
 #include "vm/reclaim.h"
+#include "vm/run.h"
 #include "vm/swapobj.h"
 #include "vm/tlb.h"
 
@@ -32,6 +33,8 @@ void memory_stats(struct memory_stats *stats)
         .shmem_swapped = load_relaxed(&nr_memory_swapped),
         .anon = load_relaxed(&nr_anon_pages),
         .huge = load_relaxed(&nr_huge_pages) * HUGE_PAGES,
+        .shmem_huge = load_relaxed(&nr_runs) * HUGE_PAGES,
+        .shmem_huge_mapped = load_relaxed(&nr_huge_shared) * HUGE_PAGES,
     };
     known = stats->free + stats->cached + stats->tables + stats->slab + stats->shmem + stats->anon;
     stats->kernel =

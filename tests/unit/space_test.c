@@ -14,8 +14,10 @@
 #include "vm/cache.h"
 #include "vm/huge.h"
 #include "vm/kmalloc.h"
+#include "vm/run.h"
 #include "vm/swap.h"
 #include "vm/swapdev.h"
+#include "vm/swapobj.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
@@ -23,7 +25,8 @@
 #define MEMORY (64 * MIB)
 #define MOST_PAGES 1210
 #define FIRST (0x40000000ul - 96 * PAGE_SIZE) /* the model's window of addresses: in two leaf tables, or four */
-#define FILE_PAGES 40
+#define FILE_PAGES 1100
+#define FEW_FILE_PAGES 40 /* but for memory files with runs */
 #define SPACES 4
 
 /* ---- what the rest of the kernel would provide ---- */
@@ -113,6 +116,7 @@ struct file {
     unsigned writes;
 };
 static struct file file;
+static unsigned file_limit; /* pages */
 
 static void file_get(struct file *f) { f->refs++; }
 static void file_put(struct file *f) { f->refs--; }
@@ -149,9 +153,15 @@ static int disk_prepare(struct object *o, u64 index, unsigned from, unsigned to)
 static const struct object_ops disk_ops = {
     .read_pages = disk_read, .write_pages = disk_write, .prepare_write = disk_prepare};
 
+/* A file in memory instead, which comes in runs of 2 MiB where it can. */
+static bool memory_wants_run(struct object *o, u64 index, bool advised) { return rand() % 4 != 0; }
+static int memory_charge_run(struct object *o) { return rand() % 8 != 0 ? 0 : -ENOSPC; }
+static const struct object_ops memory_ops = {.wants_run = memory_wants_run, .charge_run = memory_charge_run};
+static bool is_in_memory(void) { return file.object.ops == &memory_ops; }
+
 /* ---- the model ---- */
 
-static unsigned shared_tables_seen, huge_pages_seen;
+static unsigned shared_tables_seen, huge_pages_seen, runs_seen;
 static u64 swapped_seen;
 
 struct model_page {
@@ -167,7 +177,7 @@ struct model {
 };
 static struct model models[SPACES];
 static u8 file_byte[FILE_PAGES];
-static u64 file_pages = FILE_PAGES;
+static u64 file_pages;
 static unsigned window_pages;
 static bool without_files; /* then fork shares tables */
 static bool agreed = true;
@@ -262,19 +272,14 @@ static void check_all(struct model *m)
 
 /* ---- operations on both ---- */
 
-static void do_mmap(struct model *m, unsigned first, unsigned n)
+static void map(struct model *m, unsigned first, unsigned n, unsigned prot, bool is_file, bool shared, unsigned index)
 {
-    bool is_file = rand() % 2 && !without_files, shared = is_file && rand() % 2;
-    unsigned prot = window_pages > 192 && rand() % 2 ? PROT_READ | PROT_WRITE : (unsigned)rand() % 8,
-             index = (unsigned)rand() % (FILE_PAGES / 2);
     struct mapping map = {.max_prot = 7};
     unsigned flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
     long at;
 
     if (is_file)
         map = (struct mapping){.file = &file, .object = &file.object, .offset = index * PAGE_SIZE, .max_prot = 7};
-    if (is_file && n > FILE_PAGES - index)
-        n = FILE_PAGES - index;
     at = space_mmap(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE - (unsigned)rand() % PAGE_SIZE, prot, flags,
                     &map);
     if (at != (long)(FIRST + first * PAGE_SIZE))
@@ -282,6 +287,19 @@ static void do_mmap(struct model *m, unsigned first, unsigned n)
     for (unsigned i = 0; i < n; i++)
         m->page[first + i] =
             (struct model_page){.mapped = true, .shared = shared, .is_file = is_file, .prot = prot, .index = index + i};
+}
+
+static void do_mmap(struct model *m, unsigned first, unsigned n)
+{
+    bool is_file = rand() % 2 && !without_files, shared = is_file && rand() % 2;
+    unsigned prot = window_pages > 192 && rand() % 2 ? PROT_READ | PROT_WRITE : (unsigned)rand() % 8,
+             index = (unsigned)rand() % (file_limit / 2);
+
+    if (is_in_memory() && rand() % 4 != 0)
+        index = (first + 512 - 96) % 512 + 512 * ((unsigned)rand() % 2); /* where a run can be mapped as one */
+    if (is_file && n > file_limit - index)
+        n = file_limit - index;
+    map(m, first, n, prot, is_file, shared, index);
 }
 
 /* Stores from below, as huge pages are begun. */
@@ -410,7 +428,7 @@ static void do_truncate(u64 pages)
         file.placed[i] = false; /* as a file system frees the blocks */
         memset(file.disk + i * PAGE_SIZE, 0, PAGE_SIZE);
     }
-    for (u64 i = MIN(pages, file_pages); i < FILE_PAGES; i++)
+    for (u64 i = MIN(pages, file_pages); i < file_limit; i++)
         file_byte[i] = 0;
     for (unsigned k = 0; k < SPACES; k++) /* private copies past the end go, too */
         for (unsigned p = 0; models[k].space != NULL && p < window_pages; p++)
@@ -423,10 +441,10 @@ static void do_writeback(void)
 {
     if (object_writeback(&file.object, 0, OBJECT_END, true) != 0 || file.object.nr_dirty != 0)
         fail("write-back", 0);
-    for (u64 i = 0; i < file_pages; i++)
+    for (u64 i = 0; i < file_pages && !is_in_memory(); i++)
         if (file.placed[i] && file.disk[i * PAGE_SIZE] != file_byte[i])
             fail("the disk has another byte", (unsigned)i);
-    if (rand() % 2)
+    if (rand() % 2 && !is_in_memory())
         object_drop_clean(&file.object);
 }
 
@@ -442,8 +460,18 @@ static void do_evict(unsigned index)
     if (!rmap_unmap_unused(&file.object, page) || page->refs != 2)
         fail("an unused page stays mapped", index);
     page_put(page);
-    if (rand() % 2)
+    if (is_in_memory())
+        swap_store(object_swap_out_locked(&file.object, page));
+    else if (rand() % 2)
         object_drop_clean(&file.object);
+}
+
+static void do_punch(u64 first, u64 end)
+{
+    if (object_punch(&file.object, first * PAGE_SIZE, end * PAGE_SIZE) != 0)
+        fail("punch failed", (unsigned)first);
+    for (u64 i = first; i < end; i++)
+        file_byte[i] = 0;
 }
 
 /* What MADV_PAGEOUT and MADV_COLD do. */
@@ -455,10 +483,21 @@ static void do_page_out(struct model *m, unsigned first, unsigned n)
     swapped_seen += swapout_count(m->space);
 }
 
+/* One of the file's two runs goes and comes again, mapped as a huge page if that works. */
+static void do_run(struct model *m)
+{
+    unsigned run = 512 * ((unsigned)rand() % 2), first = 96 + 512 * ((unsigned)rand() % 2);
+
+    do_write_call(file_limit - 1);
+    do_punch(run, run + 512);
+    map(m, first, 512, PROT_READ | PROT_WRITE, true, true, run);
+    do_fill(m, first, 1 + (unsigned)rand() % 512);
+}
+
 static void step(struct model *m)
 {
     unsigned n = 1 + (unsigned)rand() % (rand() % 4 ? 6 : 40), first;
-    unsigned index = (unsigned)rand() % FILE_PAGES;
+    unsigned index = (unsigned)rand() % file_limit;
 
     if (window_pages > 192 && rand() % 3 == 0)
         n = rand() % 2 ? 1 + (unsigned)rand() % 1100 : 512 * (1 + (unsigned)rand() % 2);
@@ -498,7 +537,9 @@ static void step(struct model *m)
         break;
     case 11:
         if (rand() % 8 == 0)
-            do_truncate(1 + (u64)rand() % FILE_PAGES);
+            do_truncate(1 + (u64)rand() % file_limit);
+        else if (is_in_memory() && index < file_pages) /* most often a whole run, for the next one to come */
+            do_punch(rand() % 4 ? index / 512 * 512 : index, rand() % 4 ? file_pages : MIN(index + n, file_pages));
         break;
     case 12:
         if (rand() % 4 == 0)
@@ -511,7 +552,10 @@ static void step(struct model *m)
         check_all(m);
         break;
     case 15:
-        do_evict(index);
+        if (!is_in_memory() || rand() % 16 == 0) /* which ends a run */
+            do_evict(index);
+        if (is_in_memory() && rand() % 8 == 0)
+            do_run(m);
         break;
     case 16:
         do_page_out(m, first, n);
@@ -553,13 +597,14 @@ static void count_pages_below(pte_t *t, unsigned level, unsigned n, u64 *rss)
         if (level == 0 && pte_has_page(t[i]) && !(pte_page(t[i])->flags & PG_RESERVED))
             rss[rss_kind(pte_page(t[i]))]++;
         if (level == 1 && pte_is_huge(t[i])) {
-            const pte_t *leaf = page_address(pte_leaf_table(t[i]));
+            const pte_t *leaf = page_address(pt_leaf_table(&t[i], t[i]));
+            enum rss_kind kind = rss_kind(pte_page(t[i]));
 
-            rss[RSS_ANON] += PT_ENTRIES;
+            rss[kind] += PT_ENTRIES;
             for (unsigned k = 0; k < PT_ENTRIES; k++)
                 if ((leaf[k] | PTE_A) !=
                         (t[i] | PTE_A) + ((u64)k << PTE_PPN_SHIFT) || /* the clock takes A from above */
-                    pte_page(leaf[k])->refs != 1)
+                    (kind == RSS_ANON && pte_page(leaf[k])->refs != 1))
                     fail("the table of a huge page says something else", k);
         } else if (level > 0 && (pte_is_table(t[i]) || pte_is_shared(t[i])))
             count_pages_below(page_address(pte_page(t[i])), level - 1, PT_ENTRIES, rss);
@@ -579,7 +624,7 @@ static void check_rss(const struct model *m)
             fail("another number of resident pages", k);
 }
 
-static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge)
+static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge, bool runs)
 {
     u64 anon = nr_anon_pages, tables = pt_count();
     struct swap_stats swap;
@@ -588,8 +633,10 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge
     srand(seed);
     agreed = true;
     machine.paging_levels = levels;
-    without_files = seed % 2 || huge;
-    window_pages = huge ? MOST_PAGES : 192;
+    without_files = (seed % 2 || huge) && !runs;
+    window_pages = huge || runs ? MOST_PAGES : 192;
+    file_limit = runs ? FILE_PAGES : FEW_FILE_PAGES;
+    runs_seen = (unsigned)huge_counts.file_mapped;
     huge_policy = huge ? HUGE_ALWAYS : HUGE_NEVER;
     huge_pages_seen = 0;
     shared_tables_seen = 0;
@@ -597,9 +644,9 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge
     memset(models, 0, sizeof(models));
     memset(&file, 0, sizeof(file));
     memset(file_byte, 0, sizeof(file_byte));
-    object_init(&file.object, &disk_ops);
-    file.object.size = FILE_PAGES * PAGE_SIZE;
-    file_pages = FILE_PAGES;
+    object_init(&file.object, runs ? &memory_ops : &disk_ops);
+    file.object.size = file_limit * PAGE_SIZE;
+    file_pages = file_limit;
     models[0].space = space_create();
     for (; done < steps && agreed; done++) {
         struct model *m = &models[rand() % SPACES];
@@ -617,6 +664,8 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge
     CHECK(swapped_seen > 0, "seed %u: %lu pages were elsewhere", seed, (unsigned long)swapped_seen);
     CHECK(!without_files || shared_tables_seen > 0, "seed %u: %u shared tables were seen", seed, shared_tables_seen);
     CHECK(!huge || huge_pages_seen > 0, "seed %u: %u accesses went to huge pages", seed, huge_pages_seen);
+    CHECK(!runs || huge_counts.file_mapped > runs_seen, "seed %u: %u runs were mapped", seed,
+          (unsigned)huge_counts.file_mapped - runs_seen);
     for (unsigned i = 0; i < SPACES; i++)
         if (models[i].space != NULL) {
             check_all(&models[i]);
@@ -625,11 +674,13 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge
     CHECK(file.refs == 0, "seed %u: all file references are back", seed);
     CHECK(vma_count() == 0 && space_count() == 0 && pt_count() == tables, "seed %u: no vma, space or table is left",
           seed);
+    object_destroy(&file.object);
     swap_stats(&swap);
     CHECK(swap.slots == 0 && swap.cached == 0 && swap.compressed == 0 && swap.store_pages == 0 && swap_blocks_used == 0,
           "seed %u: no slot of swap is left", seed);
-    object_destroy(&file.object);
-    CHECK(nr_anon_pages == anon && nr_cached_pages == 0 && nr_dirty_pages == 0, "seed %u: no page is left", seed);
+    CHECK(nr_anon_pages == anon && nr_cached_pages == 0 && nr_dirty_pages == 0 && nr_memory_pages == 0 &&
+              nr_runs == 0 && nr_huge_shared == 0,
+          "seed %u: no page is left", seed);
 }
 
 int main(int argc, char **argv)
@@ -646,9 +697,11 @@ int main(int argc, char **argv)
     fault_init();
     cache_init();
     for (unsigned seed = 1; seed <= 6; seed++)
-        random_run(seed, steps, 3 + seed % 3, false);
+        random_run(seed, steps, 3 + seed % 3, false, false);
     for (unsigned seed = 7; seed <= 9; seed++)
-        random_run(seed, steps / 10, 3 + seed % 3, true);
+        random_run(seed, steps / 10, 3 + seed % 3, true, false);
+    for (unsigned seed = 10; seed <= 12; seed++)
+        random_run(seed, steps / 10, 3 + seed % 3, seed % 2, true);
     free(host_memory);
     return tap_done();
 }

@@ -51,7 +51,7 @@ static void show_pages(struct seq *s, const struct range_pages *n, bool is_rollu
     show_size(s, "KSM:", 0);
     show_size(s, "LazyFree:", 0);
     show_size(s, "AnonHugePages:", n->huge);
-    show_size(s, "ShmemPmdMapped:", 0);
+    show_size(s, "ShmemPmdMapped:", n->huge_shared);
     show_size(s, "FilePmdMapped:", 0);
     show_size(s, "Shared_Hugetlb:", 0);
     seq_printf(s, "Private_Hugetlb: %7u kB\n", 0);

@@ -65,7 +65,10 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
         {"VmallocUsed:", 0},
         {"VmallocChunk:", 0},
         {"AnonHugePages:", m.huge},
-        {"ShmemHugePages:", 0},
+        {"ShmemHugePages:", m.shmem_huge},
+        {"ShmemPmdMapped:", m.shmem_huge_mapped},
+        {"FileHugePages:", 0},
+        {"FilePmdMapped:", 0},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
@@ -168,6 +171,18 @@ static int show_interrupts(struct seq *s, const struct proc_target *t)
     return 0;
 }
 
+static void show_huge_counts(struct seq *s)
+{
+    struct huge_counts c;
+
+    huge_get_counts(&c);
+    seq_printf(s, "thp_fault_alloc %lu\nthp_fault_fallback %lu\n", c.fault_alloc, c.fault_fallback);
+    seq_printf(s, "thp_collapse_alloc %lu\nthp_collapse_alloc_failed %lu\n", c.collapse_alloc, c.collapse_failed);
+    seq_printf(s, "thp_file_alloc %lu\nthp_file_fallback %lu\nthp_file_mapped %lu\n", c.file_alloc, c.file_fallback,
+               c.file_mapped);
+    seq_printf(s, "thp_split_page %lu\nthp_split_pmd %lu\n", c.split, c.split_mapping);
+}
+
 static int show_vmstat(struct seq *s, const struct proc_target *t)
 {
     struct memory_stats m;
@@ -185,6 +200,7 @@ static int show_vmstat(struct seq *s, const struct proc_target *t)
     seq_printf(s, "pgfault %lu\npgmajfault %lu\n", faults, major_faults);
     seq_printf(s, "pswpin %lu\npswpout %lu\n", swap.in, swap.out);
     seq_printf(s, "zswpin %lu\nzswpout %lu\nzswpwb %lu\n", swap.loaded, swap.stored, swap.written_back);
+    show_huge_counts(s);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* /sys, made of procfs's entries: the harts, and what the kernel says of huge pages. Source: sysfs(5). */
 #include "fs/sysfs/sysfs.h"
 #include "fs/procfs/internal.h"
+#include "fs/tmpfs/tmpfs.h"
 #include "lib/string.h"
 #include "vm/space.h"
 
@@ -28,28 +29,42 @@ static int show_offline(struct seq *s, const struct proc_target *t)
     return 0;
 }
 
-static int show_huge_pages(struct seq *s, const struct proc_target *t)
+/* "always [madvise] never": what is chosen is in brackets. */
+static int show_choice(struct seq *s, const char *const *names, unsigned n, unsigned chosen)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(huge_policy_names); i++)
-        seq_printf(s, i == (unsigned)huge_policy ? "%s[%s]" : "%s%s", i > 0 ? " " : "", huge_policy_names[i]);
+    for (unsigned i = 0; i < n; i++)
+        seq_printf(s, i == chosen ? "%s[%s]" : "%s%s", i > 0 ? " " : "", names[i]);
     seq_puts(s, "\n");
     return 0;
 }
 
-static int write_huge_pages(const struct proc_target *t, char *text, size_t n)
+/* Which of NAMES the N bytes of TEXT are, or -EINVAL. */
+static int parse_choice(char *text, size_t n, const char *const *names, unsigned n_names)
 {
     if (n > 0 && text[n - 1] == '\n')
         text[n - 1] = '\0';
-    for (unsigned i = 0; i < ARRAY_SIZE(huge_policy_names); i++) {
-        if (strcmp(text, huge_policy_names[i]) == 0) {
-            huge_policy = i;
-            return 0;
-        }
-    }
+    for (unsigned i = 0; i < n_names; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (int)i;
     return -EINVAL;
 }
 
-/* Nothing is moved or reclaimed to get one, and shared memory has none. */
+static int show_huge_pages(struct seq *s, const struct proc_target *t)
+{
+    return show_choice(s, huge_policy_names, ARRAY_SIZE(huge_policy_names), huge_policy);
+}
+
+static int write_huge_pages(const struct proc_target *t, char *text, size_t n)
+{
+    int chosen = parse_choice(text, n, huge_policy_names, ARRAY_SIZE(huge_policy_names));
+
+    if (chosen < 0)
+        return chosen;
+    huge_policy = (enum huge_policy)chosen;
+    return 0;
+}
+
+/* Nothing is moved or reclaimed to get one. */
 static int show_no_effort(struct seq *s, const struct proc_target *t)
 {
     seq_puts(s, "always defer defer+madvise madvise [never]\n");
@@ -58,7 +73,16 @@ static int show_no_effort(struct seq *s, const struct proc_target *t)
 
 static int show_shared_huge_pages(struct seq *s, const struct proc_target *t)
 {
-    seq_puts(s, "always within_size advise [never] deny force\n");
+    return show_choice(s, huge_shared_policy_names, ARRAY_SIZE(huge_shared_policy_names), huge_shared_policy);
+}
+
+static int write_shared_huge_pages(const struct proc_target *t, char *text, size_t n)
+{
+    int chosen = parse_choice(text, n, huge_shared_policy_names, ARRAY_SIZE(huge_shared_policy_names));
+
+    if (chosen < 0)
+        return chosen;
+    tmpfs_set_shared_policy((enum huge_shared_policy)chosen);
     return 0;
 }
 
@@ -160,7 +184,7 @@ static const struct proc_entry huge_page_entries[] = {
     PROC_FILE("defrag", 0444, show_no_effort),
     {.name = "enabled", .mode = S_IFREG | 0644, .show = show_huge_pages, .write = write_huge_pages},
     PROC_FILE("hpage_pmd_size", 0444, show_huge_page_size),
-    PROC_FILE("shmem_enabled", 0444, show_shared_huge_pages),
+    {.name = "shmem_enabled", .mode = S_IFREG | 0644, .show = show_shared_huge_pages, .write = write_shared_huge_pages},
     PROC_FILE("use_zero_page", 0444, show_no_huge_zero_page),
     {0},
 };

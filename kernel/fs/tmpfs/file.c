@@ -56,7 +56,29 @@ static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to
     return charge_up_to(object_inode(o), object_has_page(o, index) ? n : n + 1);
 }
 
-const struct object_ops tmpfs_object_ops = {.prepare_write = prepare_write};
+/* The pages of [round down, round up) around INDEX come together, as transhuge.rst says of huge= and shmem_enabled. */
+static bool wants_run(struct object *o, u64 index, bool advised)
+{
+    struct inode *inode = object_inode(o);
+    enum huge_shared_policy policy = load_relaxed(&tmpfs_space(inode)->huge), all = load_relaxed(&huge_shared_policy);
+
+    if (all == HUGE_SHARED_DENY || !S_ISREG(inode->mode))
+        return false;
+    if (all == HUGE_SHARED_FORCE || policy == HUGE_SHARED_ALWAYS)
+        return true;
+    if (policy == HUGE_SHARED_WITHIN_SIZE &&
+        ALIGN_UP(index + 1, HUGE_PAGES) <= DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE))
+        return true;
+    return policy <= HUGE_SHARED_ADVISE && advised;
+}
+
+static int charge_run(struct object *o)
+{
+    return charge_up_to(object_inode(o), load_relaxed(&o->nr_pages) + HUGE_PAGES);
+}
+
+const struct object_ops tmpfs_object_ops = {
+    .prepare_write = prepare_write, .wants_run = wants_run, .charge_run = charge_run};
 
 /* ---- attributes ---- */
 

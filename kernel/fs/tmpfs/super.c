@@ -1,4 +1,5 @@
-/* tmpfs: instances, inodes, and files without names. Options as in tmpfs(5): size=, nr_inodes=, mode=, uid=, gid=. */
+/* tmpfs: instances, inodes, and files without names. Options as in tmpfs(5): size=, nr_inodes=, mode=, uid=, gid=,
+ * huge=. */
 #include "fs/super.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "lib/string.h"
@@ -55,6 +56,15 @@ static int set_option(struct tmpfs_space *space, const char *name, const char *v
         else
             space->max_inodes = n;
         return 0;
+    }
+    if (strcmp(name, "huge") == 0) {
+        for (unsigned i = 0; i <= HUGE_SHARED_NEVER; i++) {
+            if (strcmp(value, huge_shared_policy_names[i]) == 0) {
+                space->huge = (u8)i;
+                return 0;
+            }
+        }
+        return -EINVAL;
     }
     if (strcmp(name, "mode") == 0)
         space->root_mode = (u32)strtoul(value, &end, 8) & 07777;
@@ -214,6 +224,7 @@ static int remount(struct super *super, bool read_only, const char *options)
     } else {
         space->max_pages = wanted.max_pages;
         space->max_inodes = wanted.max_inodes;
+        space->huge = wanted.huge;
     }
     spin_unlock(&space->lock);
     return error;
@@ -225,7 +236,10 @@ static void show_options(struct super *super, char *buf, size_t size)
 {
     struct tmpfs_space *space = super->private;
 
-    snprintf(buf, size, ",size=%luk", space->max_pages * (PAGE_SIZE / KIB));
+    int n = snprintf(buf, size, ",size=%luk", space->max_pages * (PAGE_SIZE / KIB));
+
+    if (space->huge != HUGE_SHARED_NEVER && (size_t)n < size)
+        snprintf(buf + n, size - (size_t)n, ",huge=%s", huge_shared_policy_names[space->huge]);
 }
 
 static const struct super_ops tmpfs_super_ops = {
@@ -249,6 +263,7 @@ int tmpfs_mount(struct super *super, const char *options)
         return -ENOMEM;
     memory_stats(&memory);
     space->root_mode = S_ISVTX | 0777;
+    space->huge = HUGE_SHARED_NEVER;
     space->max_inodes = memory.total / 2;
     error = read_options(space, options);
     if (error != 0) {
@@ -272,6 +287,15 @@ int tmpfs_mount(struct super *super, const char *options)
 }
 
 /* ---- files without names ---- */
+
+void tmpfs_set_shared_policy(enum huge_shared_policy policy)
+{
+    struct tmpfs_space *space = shm_super->private;
+
+    store_relaxed(&huge_shared_policy, policy);
+    if (policy <= HUGE_SHARED_NEVER)
+        store_relaxed(&space->huge, (u8)policy);
+}
 
 static struct file *nameless_file(const char *name, u64 size, u32 flags, unsigned seals)
 {

@@ -10,6 +10,7 @@
 
 #include "fs/vfs.h"
 #include "lib/tree.h"
+#include "vm/space.h"
 
 #define TMPFS_MAGIC 0x01021994
 
@@ -31,6 +32,7 @@ struct tmpfs_space {
     u64 max_inodes, used_inodes;
     u64 next_ino;
     u32 root_mode, uid, gid;
+    u8 huge; /* enum huge_shared_policy */
 };
 
 static inline struct tmpfs_inode *tmpfs_inode(struct inode *inode)
@@ -70,6 +72,8 @@ void tmpfs_free_xattrs(struct tmpfs_inode *t);
 long tmpfs_get_seals(struct file *file); /* -EINVAL: no memory file */
 long tmpfs_add_seals(struct file *file, unsigned seals);
 struct file *tmpfs_memfd_create(const char *name, bool may_seal);
+/* .../transparent_hugepage/shmem_enabled */
+void tmpfs_set_shared_policy(enum huge_shared_policy policy);
 void tmpfs_init(void);
 
 #endif

@@ -81,6 +81,8 @@ void reclaim_forget_object(struct object *o) {}
 bool swapdev_is(const struct block_device *disk) { return false; }
 int object_swap_in(struct object *o, u64 index) { return 0; }
 void object_forget_marker(struct object *o, u64 index, void *item) {}
+bool run_add(struct object *o, u64 index, bool below_size, enum run_wish wish) { return false; }
+void run_break(struct page *page) {}
 bool cred_in_group(const struct cred *cred, u32 gid) { return false; }
 size_t copy_to_user_partial(void *to, const void *from, size_t n) { return n; }
 size_t copy_from_user_partial(void *to, const void *from, size_t n) { return n; }
