@@ -37,6 +37,8 @@ struct thread *current = &thread;
 static struct shrinker *shrinkers[4];
 static unsigned n_shrinkers;
 
+enum huge_shared_policy huge_shared_policy = HUGE_SHARED_NEVER;
+const char *const huge_shared_policy_names[6];
 void panic(const char *fmt, ...)
 {
     printf("Bail out! panic: %s\n", fmt);

@@ -8,6 +8,7 @@
 #include "vm/swapdev.h"
 #include "vm/swapobj.h"
 #include "vm/cache.h"
+#include "vm/run.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
