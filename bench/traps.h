@@ -54,7 +54,13 @@ static void close_previous_open_this(int signo, siginfo_t *info, void *context)
 
 static void new_pool(void)
 {
-    pool = map_small(POOL, RW);
+    enum { ROOM = 128 }; /* aligned to that, the pool has one page table, wherever it lies */
+    char *room = map_small(2 * ROOM, RW);
+
+    pool = (char *)(((uintptr_t)room + ROOM * PAGE - 1) & -(ROOM * PAGE));
+    if (pool != room)
+        unmap_pages(room, (size_t)(pool - room) / PAGE);
+    unmap_pages(pool + POOL * PAGE, 2 * ROOM - POOL - (size_t)(pool - room) / PAGE);
     store_all(pool, POOL);
     shuffle(pool_order, POOL);
     for (int i = 0; i < POOL; i++)

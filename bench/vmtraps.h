@@ -152,10 +152,12 @@ MEASURE(appel2_vm, "page", "Appel & Li prot100 + 100 x (trap + unprot) by user t
 
 static void vmtrap_dirty_round(struct vmtrap_range *found)
 {
-    struct vmtrap_range all = {(uintptr_t)pool, POOL * PAGE, 0};
-    struct vmtrap_dirty look = {
-        .ranges = (uintptr_t)&all, .n_ranges = 1, .found = (uintptr_t)found, .max = POOL, .flags = VMTRAP_REARM};
+    static struct vmtrap_range all; /* beside FOUND, as far as page tables go */
+    static struct vmtrap_dirty look;
 
+    all = (struct vmtrap_range){(uintptr_t)pool, POOL * PAGE, 0};
+    look = (struct vmtrap_dirty){
+        .ranges = (uintptr_t)&all, .n_ranges = 1, .found = (uintptr_t)found, .max = POOL, .flags = VMTRAP_REARM};
     write_ten();
     must(syscall(VMTRAP_DIRTY, &look) == 10, "ten are dirty");
 }

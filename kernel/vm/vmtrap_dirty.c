@@ -31,61 +31,79 @@ struct look {
     u64 first, last; /* pages that were made clean: to be flushed */
 };
 
-/* The page at VA is dirty: another run at RUN, or more of the one before. Returns what RUN is then. */
-static inline_fn struct vmtrap_range *report(const struct look *l, struct vmtrap_range *run, u64 va)
+#define NO_END 1 /* no page begins there */
+
+/* A look at the entries of one table. */
+struct scan {
+    u64 bias;                        /* a page's address less that of its entry, scaled */
+    bool wanted, rearm;              /* as in struct look */
+    struct vmtrap_range *run, *full; /* where the next run goes; the end of the room */
+    u64 run_end;                     /* where the run before that one ends */
+    u64 first, last;                 /* pages that were made clean */
+};
+
+/* Entry E at PTE has D: its page is another run, or more of the one before. False: there is no room for it. => table
+ * locked */
+static inline_fn bool take(struct scan *s, pte_t *pte, pte_t e)
 {
-    if (run > l->runs && run[-1].start + run[-1].length == va) {
-        run[-1].length += PAGE_SIZE;
-        return run;
+    u64 at = s->bias + ((u64)pte << (PAGE_SHIFT - 3));
+
+    if (s->wanted) {
+        if (unlikely(s->run == s->full)) /* it may belong to the last run, but comes the next time */
+            return false;
+        if (at == s->run_end)
+            s->run[-1].length += PAGE_SIZE;
+        else
+            *s->run++ = (struct vmtrap_range){at, PAGE_SIZE, 0};
+        s->run_end = at + PAGE_SIZE;
     }
-    run->start = va;
-    run->length = PAGE_SIZE;
-    run->prot = 0;
-    return run + 1;
+    if (s->rearm) {
+        (void)__atomic_fetch_and(pte, ~(PTE_D | (pte_is_rewritten(e) ? PTE_UFFD_WP : 0)), __ATOMIC_RELAXED);
+        if (s->first == UINT64_MAX)
+            s->first = at;
+        s->last = at;
+    }
+    return true;
 }
 
-/* E, which has D, as it was read, loses it. => table locked */
-static inline_fn void make_clean(pte_t *pte, pte_t e)
+/* Returns the first of [pte, end) that there was no room for, or END. => table locked */
+static inline_fn pte_t *scan(struct scan *s, pte_t *pte, const pte_t *end)
 {
-    (void)__atomic_fetch_and(pte, ~(PTE_D | (pte_is_rewritten(e) ? PTE_UFFD_WP : 0)), __ATOMIC_RELAXED);
-}
+    for (const pte_t *stop = pte + ((end - pte) & -4); pte < stop; pte += 4) {
+        const pte_t e[4] = {pte[0], pte[1], pte[2], pte[3]};
 
-/* The first of [pte, end) that is dirty, or END. */
-static inline_fn pte_t *next_dirty(pte_t *pte, const pte_t *end)
-{
-    for (; end - pte >= 4; pte += 4)
-        if ((pte[0] | pte[1] | pte[2] | pte[3]) & PTE_D)
+        if (likely(!((e[0] | e[1] | e[2] | e[3]) & PTE_D)))
+            continue;
+#pragma GCC unroll 4
+        for (unsigned i = 0; i < 4; i++)
+            if ((e[i] & PTE_D) && !take(s, &pte[i], e[i]))
+                return &pte[i];
+    }
+    for (; pte < end; pte++)
+        if ((*pte & PTE_D) && !take(s, pte, *pte))
             break;
-    while (pte < end && !(*pte & PTE_D))
-        pte++;
     return pte;
 }
 
 /* N leaf entries for pages from VA on: where the look has ended. => table locked */
 static noinline_fn u64 look_at(struct look *l, pte_t *entries, unsigned n, u64 va)
 {
-    struct vmtrap_range *run = l->runs + l->n, *full = l->runs + l->room;
-    pte_t *end = entries + n, *pte = next_dirty(entries, end);
-    u64 at = va + ((u64)(pte - entries) << PAGE_SHIFT);
-    bool rearm = l->rearm;
+    struct vmtrap_range *run = l->runs + l->n;
+    struct scan s = {.bias = va - ((u64)entries << (PAGE_SHIFT - 3)),
+                     .wanted = l->runs != NULL,
+                     .rearm = l->rearm,
+                     .run = run,
+                     .full = l->runs + l->room,
+                     .run_end = l->n != 0 ? run[-1].start + run[-1].length : NO_END,
+                     .first = l->first,
+                     .last = l->last};
+    pte_t *end = scan(&s, entries, entries + n);
 
-    if (pte < end && rearm)
-        l->first = MIN(l->first, at);
-    for (; pte < end; pte = next_dirty(pte + 1, end)) {
-        at = va + ((u64)(pte - entries) << PAGE_SHIFT);
-        if (l->runs != NULL) {
-            if (unlikely(run == full)) /* this page may belong to the last run, but comes the next time */
-                break;
-            run = report(l, run, at);
-        }
-        if (rearm) {
-            make_clean(pte, *pte);
-            l->last = at;
-        }
-    }
-    if (l->runs != NULL)
-        l->n = (unsigned)(run - l->runs);
-    return va + ((u64)(pte - entries) << PAGE_SHIFT);
+    l->first = s.first;
+    l->last = s.last;
+    if (s.wanted)
+        l->n = (unsigned)(s.run - l->runs);
+    return va + ((u64)(end - entries) << PAGE_SHIFT);
 }
 
 /* [*AT, end): *AT becomes where it has ended. 0, or -errno. => lock */
