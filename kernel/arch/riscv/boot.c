@@ -64,6 +64,19 @@ void secondary_main(void)
     panic("kernel_main_secondary returned");
 }
 
+/* The firmware may not have got so far with a hart that it can be started. */
+static void start_hart(unsigned i)
+{
+    u64 deadline = time_ns() + HART_START_TIMEOUT_NS;
+
+    hart_starts[i] = (struct hart_start){.satp = kernel_satp(), .thread = harts[i].idle};
+    memory_barrier();
+    while (sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i])) !=
+           0)
+        if (time_ns() > deadline)
+            panic("hart %lu does not start", harts[i].sbi_id);
+}
+
 /* => interrupts off */
 void arch_start_harts(void)
 {
@@ -71,11 +84,7 @@ void arch_start_harts(void)
     u64 deadline;
 
     for (unsigned i = 1; i < machine.harts; i++) {
-        hart_starts[i] = (struct hart_start){.satp = kernel_satp(), .thread = harts[i].idle};
-        memory_barrier();
-        if (sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i])) !=
-            0)
-            panic("hart %lu does not start", harts[i].sbi_id);
+        start_hart(i);
         expected++;
     }
     deadline = time_ns() + HART_START_TIMEOUT_NS;
