@@ -292,11 +292,13 @@ static long accept_one(u64 fd, u64 user_address, u64 user_length, unsigned flags
     struct unix_socket *peer;
     long result;
 
-    if (flags & ~(unsigned)SOCKET_FLAGS)
-        return -EINVAL;
     file = socket_get(fd);
     if (IS_ERR(file))
         return PTR_ERR(file);
+    if (flags & ~(unsigned)SOCKET_FLAGS) {
+        file_put(file);
+        return -EINVAL;
+    }
     fresh = unix_accept(file_socket(file), flags & O_NONBLOCK, may_wait(file, 0));
     file_put(file);
     if (IS_ERR(fresh))

@@ -71,13 +71,13 @@ DEFINE_SYSCALL(sys_futex)
     bool has_timeout = may_choose_clock || command == FUTEX_LOCK_PI;
     int error;
 
-    if (is_wall_clock && !may_choose_clock)
-        return -ENOSYS;
     if (has_timeout) {
         error = get_deadline(a3, command == FUTEX_WAIT, is_wall_clock || command == FUTEX_LOCK_PI, &deadline);
         if (error != 0)
             return error;
     }
+    if (is_wall_clock && !may_choose_clock)
+        return -ENOSYS;
     switch (command) {
     case FUTEX_WAIT:
         return do_wait(user, is_private, value, deadline, FUTEX_BITSET_ANY);

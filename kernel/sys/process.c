@@ -190,14 +190,14 @@ DEFINE_SYSCALL(sys_prlimit64)
     struct rlimit new, old;
     int error;
 
-    if (a1 >= RLIMIT_COUNT)
-        return -EINVAL;
     if (a2 != 0 && copy_from_user(&new, (const void *)a2, sizeof(new)) != 0)
         return -EFAULT;
     p = process_find((int)a0 == 0 ? process_pid(current_process()) : (int)a0);
     if (p == NULL)
         return -ESRCH;
-    error = may_see_limits(p) ? change_limit(p, (unsigned)a1, a2 != 0 ? &new : NULL, &old) : -EPERM;
+    error = !may_see_limits(p)   ? -EPERM
+            : a1 >= RLIMIT_COUNT ? -EINVAL
+                                 : change_limit(p, (unsigned)a1, a2 != 0 ? &new : NULL, &old);
     process_put(p);
     if (error != 0)
         return error;

@@ -10,6 +10,8 @@
 #include "sys/user_time.h"
 
 enum { SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5 };
+#define SCHED_DEADLINE 6 /* known, not offered */
+#define SCHED_EXT 7
 #define SCHED_RESET_ON_FORK 0x40000000
 #define RT_PRIORITY_MAX 99
 #define TIME_SLICE_NS (100 * NSEC_PER_MSEC)
@@ -125,13 +127,15 @@ static int set_policy(int tid, int policy, bool reset_on_fork, unsigned priority
     struct task *t;
     int error = 0;
 
-    if (tid < 0 || !is_policy(policy))
-        return -EINVAL;
-    if (is_real_time(policy) ? priority < 1 || priority > RT_PRIORITY_MAX : priority != 0)
+    if (tid < 0)
         return -EINVAL;
     t = get_task(tid);
     if (t == NULL)
         return -ESRCH;
+    if (!is_policy(policy) || (is_real_time(policy) ? priority < 1 || priority > RT_PRIORITY_MAX : priority != 0)) {
+        task_put(t);
+        return -EINVAL;
+    }
     if (!may_change(t))
         error = -EPERM;
     else if (is_real_time(policy) && priority > t->process->limits.limit[RLIMIT_RTPRIO].soft &&
@@ -287,11 +291,17 @@ DEFINE_SYSCALL(sys_sched_getattr)
     return copy_to_user((void *)a1, &attr, attr.size);
 }
 
+/* Also of policies that cannot be had. */
+static bool has_priorities(int policy) { return is_policy(policy) || policy == SCHED_DEADLINE || policy == SCHED_EXT; }
+
 DEFINE_SYSCALL(sys_sched_get_priority_max)
 {
-    return !is_policy((int)a0) ? -EINVAL : is_real_time((int)a0) ? RT_PRIORITY_MAX : 0;
+    return !has_priorities((int)a0) ? -EINVAL : is_real_time((int)a0) ? RT_PRIORITY_MAX : 0;
 }
-DEFINE_SYSCALL(sys_sched_get_priority_min) { return !is_policy((int)a0) ? -EINVAL : is_real_time((int)a0) ? 1 : 0; }
+DEFINE_SYSCALL(sys_sched_get_priority_min)
+{
+    return !has_priorities((int)a0) ? -EINVAL : is_real_time((int)a0) ? 1 : 0;
+}
 
 DEFINE_SYSCALL(sys_sched_rr_get_interval)
 {

@@ -260,6 +260,8 @@ static struct siginfo own_info(int sig, int code)
 /* => task_lock */
 static int send_checked(struct process *p, struct task *t, const struct siginfo *info)
 {
+    if (info->signo != 0 && !is_signal(info->signo))
+        return -EINVAL;
     if (!may_signal(t != NULL ? t : p->leader, info->signo))
         return -EPERM;
     return info->signo == 0 ? 0 : signal_send(p, t, info);
@@ -312,9 +314,7 @@ DEFINE_SYSCALL(sys_kill)
 
     if (pid == INT32_MIN)
         return -ESRCH;
-    if (sig != 0 && !is_signal(sig))
-        return -EINVAL;
-    if (t == t->process->leader && pid == t->process->pid->number && sig != 0 && signal_send_own(sig, SI_USER))
+    if (t == t->process->leader && pid == t->process->pid->number && is_signal(sig) && signal_send_own(sig, SI_USER))
         return 0;
     info = own_info(sig, SI_USER);
     flags = spin_lock_irqsave(&task_lock);
@@ -349,7 +349,7 @@ DEFINE_SYSCALL(sys_tkill)
 {
     struct siginfo info = own_info((int)a1, SI_TKILL);
 
-    if ((int)a0 <= 0 || ((int)a1 != 0 && !is_signal((int)a1)))
+    if ((int)a0 <= 0)
         return -EINVAL;
     return send_to_thread(0, (int)a0, &info);
 }
@@ -360,9 +360,10 @@ DEFINE_SYSCALL(sys_tgkill)
     int sig = (int)a2;
     struct siginfo info;
 
-    if ((int)a0 <= 0 || (int)a1 <= 0 || (sig != 0 && !is_signal(sig)))
+    if ((int)a0 <= 0 || (int)a1 <= 0)
         return -EINVAL;
-    if ((int)a1 == t->pid->number && (int)a0 == t->process->pid->number && sig != 0 && signal_send_own(sig, SI_TKILL))
+    if ((int)a1 == t->pid->number && (int)a0 == t->process->pid->number && is_signal(sig) &&
+        signal_send_own(sig, SI_TKILL))
         return 0; /* raise(3) */
     info = own_info(sig, SI_TKILL);
     return send_to_thread((int)a0, (int)a1, &info);
@@ -414,6 +415,10 @@ static int signo_of_user(u64 user)
     return get_user_u32(&signo, (const u32 *)user) == 0 ? (int)signo : 0;
 }
 
+#define PIDFD_SIGNAL_THREAD 1
+#define PIDFD_SIGNAL_THREAD_GROUP 2
+#define PIDFD_SIGNAL_PROCESS_GROUP 4 /* the group with the process's number */
+
 DEFINE_SYSCALL(sys_pidfd_send_signal)
 {
     int sig = (int)a1, error = 0;
@@ -421,7 +426,8 @@ DEFINE_SYSCALL(sys_pidfd_send_signal)
     struct process *p;
     u64 flags;
 
-    if ((u32)a3 != 0 || (sig != 0 && !is_signal(sig)))
+    if ((u32)a3 != 0 && (u32)a3 != PIDFD_SIGNAL_THREAD && (u32)a3 != PIDFD_SIGNAL_THREAD_GROUP &&
+        (u32)a3 != PIDFD_SIGNAL_PROCESS_GROUP)
         return -EINVAL;
     p = pidfd_process((int)a0, NULL);
     if (IS_ERR(p))
@@ -432,8 +438,12 @@ DEFINE_SYSCALL(sys_pidfd_send_signal)
             error = -EINVAL; /* the two must agree */
     }
     flags = spin_lock_irqsave(&task_lock);
+    if (error == 0 && p->leader == NULL)
+        error = -ESRCH;
     if (error == 0)
-        error = p->leader != NULL ? send_checked(p, NULL, &info) : -ESRCH;
+        error = (u32)a3 == PIDFD_SIGNAL_PROCESS_GROUP
+                    ? kill_group(pid_lookup(p->pid->number), &info)
+                    : send_checked(p, (u32)a3 == PIDFD_SIGNAL_THREAD ? p->leader : NULL, &info);
     spin_unlock_irqrestore(&task_lock, flags);
     process_put(p);
     return error;

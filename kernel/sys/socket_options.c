@@ -122,7 +122,7 @@ static int read_option(struct unix_socket *s, int level, int option, union optio
     int error;
 
     if (!has_level(s, level))
-        return -EOPNOTSUPP;
+        return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
     if (level == SOL_SOCKET && option == SO_PEERCRED) {
         o->cred = s->family == AF_UNIX && s->state == UNIX_CONNECTED ? s->peer_cred
                                                                      : (struct unix_cred){0, UINT32_MAX, UINT32_MAX};
@@ -246,7 +246,7 @@ static long set_option(struct unix_socket *s, int level, int option, u64 user, u
     s32 value;
 
     if (!has_level(s, level))
-        return -EOPNOTSUPP;
+        return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
     if (level == SOL_SOCKET && option == SO_LINGER)
         return set_linger(s, user, length);
     if (level == SOL_SOCKET && option == SO_RCVTIMEO)

@@ -59,7 +59,7 @@ DEFINE_SYSCALL(sys_clock_settime)
         return error;
     clock_put(&c);
     if (c.is_cpu)
-        return -EPERM;
+        return (int)a0 < 0 ? -EPERM : -EINVAL;
     if (c.id != CLOCK_REALTIME)
         return -EINVAL;
     error = get_user_timespec(&ns, a1);
@@ -197,6 +197,14 @@ static long sleep_on_cpu_clock(const struct clock *c, u64 until, bool is_absolut
     }
 }
 
+static bool can_sleep_on(const struct clock *c)
+{
+    if (c->is_cpu)
+        return c->id != CLOCK_THREAD_CPUTIME_ID;
+    return c->id != CLOCK_MONOTONIC_RAW && c->id != CLOCK_REALTIME_COARSE && c->id != CLOCK_MONOTONIC_COARSE;
+}
+
+/* => can_sleep_on it */
 static long sleep_on(const struct clock *c, bool is_absolute, u64 ns, u64 user_left)
 {
     if (c->is_cpu) {
@@ -209,14 +217,10 @@ static long sleep_on(const struct clock *c, bool is_absolute, u64 ns, u64 user_l
     case CLOCK_REALTIME_ALARM:
     case CLOCK_TAI:
         return is_absolute ? sleep_until_wall_time(ns) : sleep_for(ns, user_left);
-    case CLOCK_MONOTONIC:
-    case CLOCK_BOOTTIME:
-    case CLOCK_BOOTTIME_ALARM:
+    default:
         if (!is_absolute)
             return sleep_for(ns, user_left);
         return sleep_until(ns) == 0 ? 0 : -ERESTARTNOHAND;
-    default:
-        return -EOPNOTSUPP;
     }
 }
 
@@ -229,7 +233,7 @@ DEFINE_SYSCALL(sys_clock_nanosleep)
 
     if (error != 0)
         return error;
-    result = get_user_timespec(&ns, a2);
+    result = can_sleep_on(&c) ? get_user_timespec(&ns, a2) : -EOPNOTSUPP;
     if (result == 0)
         result = sleep_on(&c, a1 & TIMER_ABSTIME, ns, a3);
     clock_put(&c);

@@ -534,12 +534,14 @@ static noinline_fn enum fault_result fault_slowly(struct space *s, u64 address, 
                                                   enum fault_origin origin, struct vma *v, pte_t *pte,
                                                   struct page *table)
 {
+    unsigned injection = injection_pause();
     enum fault_result result = fault_of(s, address, access, origin, v, pte, table);
 
     while (unlikely(result == FAULT_NO_MEMORY) && out_of_memory != NULL && !fatal_signal_pending()) {
         out_of_memory();
         result = fault_anew(s, address, access, origin);
     }
+    injection_resume(injection);
     return result;
 }
 
