@@ -2,6 +2,7 @@
 #include "fs/events.h"
 #include "fs/file.h"
 #include "fs/poll.h"
+#include "lib/print.h"
 #include "vm/kmalloc.h"
 
 #define MAXIMUM (UINT64_MAX - 1)
@@ -90,8 +91,19 @@ static unsigned eventfd_poll(struct file *file, struct poll_table *table)
 
 static void eventfd_release(struct file *file) { kfree(file->private); }
 
-static const struct file_ops eventfd_ops = {
-    .release = eventfd_release, .read = eventfd_read, .write = eventfd_write, .poll = eventfd_poll};
+/* Source: proc_pid_fdinfo(5) */
+static size_t eventfd_describe(struct file *file, char *buf, size_t size)
+{
+    struct eventfd *e = file->private;
+
+    return (size_t)snprintf(buf, size, "eventfd-count: %16lx\neventfd-semaphore: %d\n", load_relaxed(&e->count), e->semaphore);
+}
+
+static const struct file_ops eventfd_ops = {.release = eventfd_release,
+                                            .read = eventfd_read,
+                                            .write = eventfd_write,
+                                            .poll = eventfd_poll,
+                                            .describe = eventfd_describe};
 
 struct file *eventfd_create(u32 count, bool semaphore, u32 flags)
 {

@@ -65,6 +65,17 @@ void locks_free(struct inode *inode)
 
 static bool overlaps(const struct lock *l, s64 start, s64 end) { return l->start <= end && start <= l->end; }
 
+/* F_OFD_GETLK for F_UNLCK asks for the owner's own locks. */
+static struct lock *own_lock(struct list *list, const struct lock *wanted)
+{
+    struct lock *l;
+
+    list_for_each(l, list, link)
+        if (l->owner == wanted->owner && overlaps(l, wanted->start, wanted->end))
+            return l;
+    return NULL;
+}
+
 static struct lock *conflict(struct list *list, const struct lock *wanted)
 {
     struct lock *l;
@@ -288,7 +299,8 @@ int lock_range_test(struct file *file, struct flock_range *range, bool ofd)
         return error;
     mutex_lock(&locks_mutex);
     if (file->inode->locks != NULL)
-        l = conflict(&file->inode->locks->ranges, &wanted);
+        l = wanted.type == F_UNLCK ? own_lock(&file->inode->locks->ranges, &wanted)
+                                   : conflict(&file->inode->locks->ranges, &wanted);
     if (l == NULL) {
         range->type = F_UNLCK;
     } else {

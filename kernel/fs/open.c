@@ -105,6 +105,7 @@ static struct file *open_path(struct file *file, struct path *path, u32 flags, b
     file->inode = inode;
     file->path = *path;
     file->ops = &no_file_ops;
+    file->was_created = created;
     file->error_seen = load_relaxed(&inode->object.error_sequence);
     if (flags & O_PATH) {
         file->flags &= ~(u32)O_NOCTTY;

@@ -214,6 +214,7 @@ struct file {
     struct readahead readahead;
     u32 error_seen; /* object.error_sequence that fsync has reported */
     void *private;
+    bool was_created;                /* by the open that made this: fcntl(F_CREATED_QUERY) */
     bool counts_write, denies_write; /* part of inode->write_opens, inode->exec_opens until the last reference goes */
     struct list epoll_links;         /* fs/epoll.c */
     struct async *async;             /* fs/async.c: whom to signal; NULL: never asked for */
@@ -394,6 +395,8 @@ struct fd_table *fd_table_copy(struct fd_table *from); /* fork; ERR_PTR(-ENOMEM)
 void fd_table_get(struct fd_table *t);
 void fd_table_put(struct fd_table *t);           /* the last one closes all */
 int fd_table_unshare_for_exec(struct thread *t); /* private copy if shared, then closes close-on-exec ones */
+/* The process whose folder below /proc FILE is, referenced; NULL: it is something else, or the process has gone. */
+struct process *proc_folder_process(struct file *file);
 struct file *fd_get(int fd);     /* current's; with a reference; NULL = EBADF (also for O_PATH: fd_get_path_too) */
 struct file *fd_get_any(int fd); /* O_PATH descriptors too */
 struct file *fd_table_file(struct fd_table *t, int fd); /* another process's (procfs): with a reference, or NULL */

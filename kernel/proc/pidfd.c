@@ -38,6 +38,18 @@ int pidfd_install(struct process *p, u32 flags)
     return fd;
 }
 
+struct process *pidfd_or_folder_process(int fd)
+{
+    struct process *p = pidfd_process(fd, NULL);
+    struct file *folder = IS_ERR(p) ? fd_get(fd) : NULL;
+
+    if (folder == NULL)
+        return p;
+    p = proc_folder_process(folder);
+    file_put(folder);
+    return p != NULL ? p : ERR_PTR(-EBADF);
+}
+
 struct process *pidfd_process(int fd, bool *nonblock)
 {
     struct file *file = fd_get(fd);

@@ -200,15 +200,13 @@ static void destroy(struct ptimer *t)
     kfree(t);
 }
 
-/* => signal_lock */
-static void unlink_timer(struct ptimer *t)
+/* Nobody gets T's signal, if it is pending. => signal_lock */
+static void forget_signal(struct ptimer *t)
 {
     struct sigpending *pending = t->target != NULL ? &t->target->pending : &t->process->pending;
     struct sigqueue *q;
     bool others = false;
 
-    list_remove(&t->link);
-    t->value = 0;
     if (!is_queued(t))
         return;
     list_remove(&t->entry.link);
@@ -216,6 +214,14 @@ static void unlink_timer(struct ptimer *t)
         others |= q->info.signo == t->info.signo;
     if (!others)
         pending->set &= ~SIGNAL_BIT(t->info.signo);
+}
+
+/* => signal_lock */
+static void unlink_timer(struct ptimer *t)
+{
+    list_remove(&t->link);
+    t->value = 0;
+    forget_signal(t);
 }
 
 static int check_event(const struct sigevent *e)
@@ -394,6 +400,7 @@ int ptimer_set(int id, bool is_absolute, u64 value, u64 interval, u64 *old_left,
     *old_interval = t->interval;
     t->interval = interval;
     t->overrun = 0;
+    forget_signal(t); /* which the setting before had sent */
     if (value == 0) {
         t->value = 0;
     } else {

@@ -164,14 +164,26 @@ static bool may_take(const struct task *t, int sig)
     return !(load_relaxed(&t->blocked) & SIGNAL_BIT(sig)) && load_relaxed(&t->thread.state) != THREAD_STOPPED;
 }
 
-/* The thread of P that shall take SIG now: TASK if it is meant for that one alone, else the leader if it can, else any.
- * NULL: it stays pending. */
-static struct task *choose_taker(struct process *p, struct task *task, int sig)
+static bool is_on_hart(const struct task *t)
+{
+    return load_relaxed(&load_relaxed(&t->thread.hart)->current_thread) == &t->thread;
+}
+
+/* The thread of P that shall take SIG now: TASK if it is meant for that one alone, else one that runs, for a timer's
+ * signal (which so interrupts whose time is measured and wakes nobody), else the leader if it can, else any. NULL: it
+ * stays pending. */
+static struct task *choose_taker(struct process *p, struct task *task, int sig, bool is_timer)
 {
     struct task *t;
 
     if (task != NULL)
         return may_take(task, sig) ? task : NULL;
+    if (is_timer) {
+        list_for_each(t, &p->threads, thread_link) {
+            if (is_on_hart(t) && may_take(t, sig))
+                return t;
+        }
+    }
     if (p->leader != NULL && may_take(p->leader, sig))
         return p->leader;
     list_for_each(t, &p->threads, thread_link) {
@@ -181,9 +193,9 @@ static struct task *choose_taker(struct process *p, struct task *task, int sig)
     return NULL;
 }
 
-static void wake_taker(struct process *p, struct task *task, int sig)
+static void wake_taker(struct process *p, struct task *task, int sig, bool is_timer)
 {
-    struct task *taker = choose_taker(p, task, sig);
+    struct task *taker = choose_taker(p, task, sig, is_timer);
 
     if (taker == NULL)
         return;
@@ -247,7 +259,7 @@ int signal_queue_locked(struct process *p, struct task *t, const struct siginfo 
     pending->set |= SIGNAL_BIT(sig);
     memory_barrier(); /* before the look at masks: see signal_block */
     signalfd_notice();
-    wake_taker(p, t, sig);
+    wake_taker(p, t, sig, info->code == SI_TIMER);
     return 0;
 }
 

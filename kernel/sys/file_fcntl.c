@@ -65,6 +65,8 @@ DEFINE_SYSCALL(sys_dup3)
 #define F_SETLEASE 1024
 #define F_GETLEASE 1025
 #define F_NOTIFY 1026
+#define F_DUPFD_QUERY 1027
+#define F_CREATED_QUERY 1028
 #define F_DUPFD_CLOEXEC 1030
 #define F_SETPIPE_SZ 1031
 #define F_GETPIPE_SZ 1032
@@ -166,6 +168,18 @@ static long set_write_hint(struct inode *inode, u64 user)
     return 0;
 }
 
+/* Whether descriptor FD is FILE, too. */
+static long is_same_file(const struct file *file, int fd)
+{
+    struct file *other = fd_get_any(fd);
+    bool same = other == file;
+
+    if (other == NULL)
+        return -EBADF;
+    file_put(other);
+    return same;
+}
+
 static long fcntl_file(int fd, struct file *file, unsigned command, u64 argument)
 {
     switch (command) {
@@ -206,6 +220,10 @@ static long fcntl_file(int fd, struct file *file, unsigned command, u64 argument
         return put_user_u64(file->inode->write_hint, (u64 *)argument);
     case F_SET_RW_HINT:
         return set_write_hint(file->inode, argument);
+    case F_DUPFD_QUERY:
+        return is_same_file(file, (int)argument);
+    case F_CREATED_QUERY:
+        return file->was_created;
     default:
         return -EINVAL;
     }

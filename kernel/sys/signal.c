@@ -429,7 +429,7 @@ DEFINE_SYSCALL(sys_pidfd_send_signal)
     if ((u32)a3 != 0 && (u32)a3 != PIDFD_SIGNAL_THREAD && (u32)a3 != PIDFD_SIGNAL_THREAD_GROUP &&
         (u32)a3 != PIDFD_SIGNAL_PROCESS_GROUP)
         return -EINVAL;
-    p = pidfd_process((int)a0, NULL);
+    p = pidfd_or_folder_process((int)a0);
     if (IS_ERR(p))
         return PTR_ERR(p);
     if (a2 != 0) {

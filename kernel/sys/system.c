@@ -120,7 +120,8 @@ enum {
     MEMBARRIER_REGISTER_PRIVATE_EXPEDITED = 16,
     MEMBARRIER_PRIVATE_SYNC_CORE = 32,
     MEMBARRIER_REGISTER_PRIVATE_SYNC_CORE = 64,
-    MEMBARRIER_ALL = 127,
+    MEMBARRIER_GET_REGISTRATIONS = 512,
+    MEMBARRIER_ALL = 127 | MEMBARRIER_GET_REGISTRATIONS,
 };
 
 static void fence(void *unused)
@@ -144,6 +145,8 @@ DEFINE_SYSCALL(sys_membarrier)
     case MEMBARRIER_REGISTER_PRIVATE_SYNC_CORE:
         atomic_or(&p->membarriers, (u32)a0);
         return 0;
+    case MEMBARRIER_GET_REGISTRATIONS:
+        return load_relaxed(&p->membarriers);
     case MEMBARRIER_PRIVATE_SYNC_CORE:
         if (!(p->membarriers & MEMBARRIER_REGISTER_PRIVATE_SYNC_CORE))
             return -EPERM;

@@ -247,7 +247,7 @@ static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_
     if (v == NULL)
         return -ENOMEM;
     if (!(flags & MREMAP_FIXED)) {
-        new = vma_find_gap(s, new_length, new, s->mmap_top);
+        new = vma_find_place(s, new_length, new);
         if (new == 0)
             return -ENOMEM;
     }
@@ -293,7 +293,7 @@ static long remap(struct space *s, u64 old, u64 old_length, u64 new_length, unsi
     }
     if (!(flags & MREMAP_MAYMOVE))
         return -ENOMEM;
-    to = vma_find_gap(s, new_length, 0, s->mmap_top);
+    to = vma_find_place(s, new_length, 0);
     return to == 0 ? -ENOMEM : move_mapping(s, v, old, old_length, to, new_length, flags, removed);
 }
 

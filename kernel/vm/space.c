@@ -98,7 +98,7 @@ static u64 some_pages(u64 random, unsigned bits) { return (random & (BIT(bits) -
 
 void space_randomise(struct space *s, struct space_random *r, bool randomise)
 {
-    u64 limit = MIN(arch_user_address_limit(), 1ull << 47), stack = 8 * MIB, gap, random[2] = {0};
+    u64 limit = MIN(arch_user_address_limit(), USER_WINDOW), stack = 8 * MIB, gap, random[2] = {0};
     bool is_small = limit < 1ull << 40;
 
     if (randomise && space_is_randomised())

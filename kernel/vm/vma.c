@@ -435,6 +435,16 @@ static inline u64 hinted_gap(struct space *s, u64 length)
     return 0;
 }
 
+u64 vma_find_place(struct space *s, u64 length, u64 hint)
+{
+    u64 limit = arch_user_address_limit(), found;
+
+    if (hint > USER_WINDOW || length > USER_WINDOW - hint)
+        return vma_find_gap(s, length, hint, limit);
+    found = vma_find_gap(s, length, hint, s->mmap_top);
+    return found != 0 ? found : vma_find_gap(s, length, 0, MIN(limit, USER_WINDOW));
+}
+
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top)
 {
     u64 limit = arch_user_address_limit(), want = MIN(length, GAP_CAP), end, found;

@@ -144,6 +144,7 @@ static inline int pt_split_spans(struct space *s, u64 address)
 }
 
 #define USER_MIN 65536 /* vm.mmap_min_addr */
+#define USER_WINDOW (1ull << 47) /* programs count on bits of addresses above this being free, unless they ask for such addresses */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */
@@ -217,6 +218,9 @@ void vma_merge_below(struct space *s, struct vma *v, struct list *removed);
 bool vma_continues(const struct vma *a, const struct vma *b);
 /* The highest free range of LENGTH bytes below TOP, or at HINT if that is free: its start, 0 when there is none. */
 u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top);
+/* Where a mapping goes that nothing fixes: HINT if that is free, else below mmap_top, else anywhere; beyond
+ * USER_WINDOW only if HINT is. 0: no room. */
+u64 vma_find_place(struct space *s, u64 length, u64 hint);
 void vma_tree_init(struct tree *tree);
 /* From ADDRESS in V on: where the protection that *PROT gets ends. => read lock */
 u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot);

@@ -211,6 +211,8 @@ static void madvise_errors(void)
     FAILS(mincore(at + 1, PAGE, vector), EINVAL, "mincore: not a page's start");
     FAILS(mincore(at + 2 * PAGE, PAGE, vector), ENOMEM, "mincore: nothing mapped");
     FAILS(mincore(at, PAGE, (void *)8), EFAULT, "mincore: nowhere to write");
+    FAILS(mincore(at, (size_t)-1, vector), ENOMEM, "mincore: a length that wraps around");
+    FAILS(mincore(NULL, PAGE, vector), ENOMEM, "mincore: page 0");
     FAILS(mlock(at + 2 * PAGE, PAGE), ENOMEM, "mlock: nothing mapped");
     FAILS(munlock(at + 2 * PAGE, PAGE), ENOMEM, "munlock: nothing mapped");
     munmap(at, 4 * PAGE);

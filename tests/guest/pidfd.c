@@ -201,8 +201,19 @@ static void releasing(void)
     close(fd);
 }
 
+static void by_folder(void)
+{
+    int folder = (int)NEED(open("/proc/self", O_DIRECTORY | O_CLOEXEC)), other = (int)NEED(open("/proc", O_DIRECTORY));
+
+    OKAY(pidfd_kill(folder, 0, NULL, 0), "an open /proc/PID names a process for pidfd_send_signal");
+    FAILS(pidfd_kill(other, 0, NULL, 0), EBADF, "another folder does not");
+    close(folder);
+    close(other);
+}
+
 static void body(void)
 {
+    by_folder();
     releasing();
     opened();
     cloned();

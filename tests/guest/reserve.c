@@ -116,8 +116,28 @@ static void forked(void)
     OKAY(munmap(base, 400 * GIB), "it goes");
 }
 
+/* Programs keep marks in the bits above 47 of a pointer: what they did not ask for there is not put there. */
+static void below_window(void)
+{
+    const size_t chunk = 1UL << 42;
+    char *at[64];
+    int n = 0;
+
+    while (n < 64 && (at[n] = mmap(NULL, chunk, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) != MAP_FAILED)
+        n++;
+    CHECK(n < 64 && n <= 1 << (47 - 42), "addresses without a hint end at 47 bits: %d times 4 TiB", n);
+    for (int i = 0; i < n; i++)
+        CHECK((uintptr_t)at[i] + chunk <= 1UL << 47, "reservation %d is below them", i);
+    if (n > 0) {
+        FAILS((long)mremap(at[0], PAGE, 8 * chunk, MREMAP_MAYMOVE), ENOMEM, "mremap does not go beyond them, either");
+        for (int i = 0; i < n; i++)
+            NEED(munmap(at[i], chunk));
+    }
+}
+
 static void body(void)
 {
+    below_window();
     pieces(100 * GIB, 50);
     pieces(512 * GIB, 64);
     pieces(16UL << 40, 64);

@@ -206,8 +206,26 @@ static void test_seal_future_write(void)
     close(fd);
 }
 
+/* Another open file of the same memory, which has no name to be opened by. */
+static void test_reopen(void)
+{
+    int fd = memfd("again", MFD_CLOEXEC | MFD_ALLOW_SEALING), other;
+    char path[64], link[64] = "";
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    other = (int)OKAY(open(path, O_RDWR), "a memfd is opened again through /proc/self/fd");
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", other);
+    OKAY(readlink(path, link, sizeof(link) - 1), "what was opened so has a link, too");
+    CHECK(strcmp(link, "/memfd:again (deleted)") == 0, "which tells its name: %s", link);
+    OKAY(fcntl(other, F_ADD_SEALS, F_SEAL_GROW), "seals set by one");
+    IS(fcntl(fd, F_GET_SEALS), F_SEAL_GROW, "hold for the other");
+    close(fd);
+    close(other);
+}
+
 static void body(void)
 {
+    test_reopen();
     test_memfd_flags();
     test_seal_size();
     test_seal_write();

@@ -6,6 +6,7 @@
 #include "tap.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/times.h>
@@ -225,8 +226,67 @@ static void timer_descriptors(void)
     FAILS(timerfd_create(CLOCK_MONOTONIC, 0x10), EINVAL, "unknown flags");
 }
 
+/* A setting takes the signal back that the one before has sent and nobody has got. */
+static void set_again(void)
+{
+    struct itimerspec soon = {.it_value = {0, MS}, .it_interval = {0, MS}}, late = {.it_value = {100, 0}};
+    sigset_t set, pending;
+    timer_t id;
+
+    on_signal(SIGUSR1);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    NEED(timer_create(CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1}, &id));
+    NEED(timer_settime(id, 0, &soon, NULL));
+    do {
+        sleep_ms(5);
+        sigpending(&pending);
+    } while (!sigismember(&pending, SIGUSR1));
+    NEED(timer_settime(id, 0, &late, NULL));
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    IS(ticks, 0, "a timer set anew takes its pending signal back");
+    NEED(timer_delete(id));
+}
+
+static pthread_t busy_thread;
+static volatile sig_atomic_t elsewhere;
+
+static void tick_where(int signo UNUSED)
+{
+    if (!pthread_equal(pthread_self(), busy_thread))
+        elsewhere++;
+    ticks++;
+}
+
+static void *be_busy(void *unused)
+{
+    struct itimerspec often = {.it_value = {0, MS}, .it_interval = {0, MS}};
+    timer_t id;
+
+    sleep_ms(20); /* the other thread sleeps */
+    NEED(timer_create(CLOCK_PROCESS_CPUTIME_ID, NULL, &id));
+    NEED(timer_settime(id, 0, &often, NULL));
+    while (ticks < 20 && !elsewhere)
+        ;
+    NEED(timer_delete(id));
+    return unused;
+}
+
+/* The signal of a timer on CPU time goes to a thread that runs. */
+static void who_is_told(void)
+{
+    signal(SIGALRM, tick_where);
+    ticks = 0;
+    NEED(-pthread_create(&busy_thread, NULL, be_busy, NULL));
+    pthread_join(busy_thread, NULL);
+    IS(elsewhere, 0, "a CPU timer's signals go to the thread that runs");
+}
+
 static void body(void)
 {
+    set_again();
+    who_is_told();
     clocks();
     sleeping();
     interval_timers();

@@ -260,8 +260,36 @@ static void ranges(void)
     FAILS(syscall(SYS_close_range, 10, 5, 0), EINVAL, "close_range: backwards");
 }
 
+static void fcntl_queries(void)
+{
+    int fd = (int)NEED(open("made", O_CREAT | O_RDWR, 0600)), again = (int)NEED(open("made", O_CREAT | O_RDWR, 0600));
+    int copy = (int)NEED(dup(fd));
+
+    IS(fcntl(fd, 1028), 1, "F_CREATED_QUERY: this open made the file");
+    IS(fcntl(again, 1028), 0, "F_CREATED_QUERY: the next one did not");
+    IS(fcntl(fd, 1027, copy), 1, "F_DUPFD_QUERY: a duplicate");
+    IS(fcntl(fd, 1027, again), 0, "F_DUPFD_QUERY: another open file");
+    FAILS(fcntl(fd, 1027, 999), EBADF, "F_DUPFD_QUERY: nothing");
+    close(fd), close(again), close(copy);
+}
+
+static void membarriers(void)
+{
+    enum { QUERY, GLOBAL, PRIVATE = 8, REGISTER_PRIVATE = 16, GET_REGISTRATIONS = 512 };
+
+    IS(syscall(SYS_membarrier, QUERY, 0, 0) & (GLOBAL | PRIVATE | REGISTER_PRIVATE | GET_REGISTRATIONS),
+       GLOBAL | PRIVATE | REGISTER_PRIVATE | GET_REGISTRATIONS, "membarrier: what there is");
+    IS(syscall(SYS_membarrier, GET_REGISTRATIONS, 0, 0), 0, "membarrier: registered for nothing");
+    FAILS(syscall(SYS_membarrier, PRIVATE, 0, 0), EPERM, "membarrier: not registered");
+    OKAY(syscall(SYS_membarrier, REGISTER_PRIVATE, 0, 0), "membarrier: register");
+    OKAY(syscall(SYS_membarrier, PRIVATE, 0, 0), "membarrier: now it works");
+    IS(syscall(SYS_membarrier, GET_REGISTRATIONS, 0, 0), REGISTER_PRIVATE, "membarrier: registered for that");
+}
+
 static void body(void)
 {
+    fcntl_queries();
+    membarriers();
     event_descriptors();
     epolls();
     epoll_graphs();

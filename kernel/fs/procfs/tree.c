@@ -17,6 +17,7 @@
 
 static const struct inode_ops proc_file_inode_ops, proc_link_inode_ops, proc_magic_link_inode_ops;
 static const struct file_ops proc_dir_file_ops;
+static const struct super_ops proc_super_ops;
 
 static const struct proc_entry root_entry = {
     .name = "", .mode = S_IFDIR | 0555, .children = system_entries, .dir = &root_dir_ops};
@@ -59,6 +60,21 @@ int proc_target_get(struct inode *inode, struct proc_target *t)
         return 0;
     t->task = find_same_task(p);
     return t->task != NULL ? 0 : -ESRCH;
+}
+
+struct process *proc_folder_process(struct file *file)
+{
+    struct inode *inode = file->inode;
+    struct process *p = NULL;
+    struct proc_target t;
+
+    if (inode->super->ops != &proc_super_ops || proc_inode(inode)->entry != &pid_entry ||
+        proc_target_get(inode, &t) != 0)
+        return NULL;
+    p = t.task->process;
+    process_get(p);
+    proc_target_put(&t);
+    return p;
 }
 
 void proc_target_put(struct proc_target *t)

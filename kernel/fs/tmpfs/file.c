@@ -216,7 +216,15 @@ static int fsync(struct file *file, u64 from, u64 to, bool data_only)
     return 0; /* memory is the only store */
 }
 
+/* What has no name is opened again through /proc/PID/fd; it keeps the one it was made with. */
+static int open_file(struct inode *inode, struct file *file)
+{
+    file->anon_name = inode->link;
+    return 0;
+}
+
 const struct file_ops tmpfs_file_ops = {
+    .open = open_file,
     .read = generic_read,
     .write = write,
     .seek = seek,
