@@ -96,7 +96,8 @@ static size_t eventfd_describe(struct file *file, char *buf, size_t size)
 {
     struct eventfd *e = file->private;
 
-    return (size_t)snprintf(buf, size, "eventfd-count: %16lx\neventfd-semaphore: %d\n", load_relaxed(&e->count), e->semaphore);
+    return (size_t)snprintf(buf, size, "eventfd-count: %16lx\neventfd-semaphore: %d\n", load_relaxed(&e->count),
+                            e->semaphore);
 }
 
 static const struct file_ops eventfd_ops = {.release = eventfd_release,

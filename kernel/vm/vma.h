@@ -116,12 +116,12 @@ struct space {
     u64 minor_faults, major_faults;
     struct list scan_link; /* vm/swapout.c: the clock's hand is at scan_hand */
     u64 scan_hand;
-    bool counts_exactly; /* vm/limits.h */
-    bool has_logs; /* some log is or was open */
+    bool counts_exactly;             /* vm/limits.h */
+    bool has_logs;                   /* some log is or was open */
     struct trap_log logs[TRAP_LOGS]; /* under the write lock */
-    bool has_sealed;  /* there is a mapping with VMA_SEALED */
-    bool has_locked;  /* there are or were mappings with VMA_LOCKED */
-    bool scan_barred; /* the hand passes it by: set and read under tables_lock */
+    bool has_sealed;                 /* there is a mapping with VMA_SEALED */
+    bool has_locked;                 /* there are or were mappings with VMA_LOCKED */
+    bool scan_barred;                /* the hand passes it by: set and read under tables_lock */
     struct space_layout layout;
 };
 
@@ -144,7 +144,8 @@ static inline int pt_split_spans(struct space *s, u64 address)
 }
 
 #define USER_MIN 65536 /* vm.mmap_min_addr */
-#define USER_WINDOW (1ull << 47) /* programs count on bits of addresses above this being free, unless they ask for such addresses */
+#define USER_WINDOW \
+    (1ull << 47) /* programs count on bits of addresses above this being free, unless they ask for such addresses */
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */

@@ -173,7 +173,8 @@ static void ownership(void)
     CHECK(range.l_type == F_RDLCK && range.l_pid == -1, "F_OFD_GETLK names no process");
     range = (struct flock){.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 3, .l_len = 1};
     NEED(fcntl(two, F_OFD_GETLK, &range));
-    CHECK(range.l_type == F_RDLCK && range.l_start == 0 && range.l_len == 10, "for F_UNLCK it tells the owner's own lock");
+    CHECK(range.l_type == F_RDLCK && range.l_start == 0 && range.l_len == 10,
+          "for F_UNLCK it tells the owner's own lock");
     range.l_pid = 5;
     FAILS(fcntl(one, F_OFD_SETLK, &range), EINVAL, "and wants none named");
     NEED(lock(two, F_OFD_SETLK, F_UNLCK, 0, 0));

@@ -123,7 +123,8 @@ static void below_window(void)
     char *at[64];
     int n = 0;
 
-    while (n < 64 && (at[n] = mmap(NULL, chunk, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) != MAP_FAILED)
+    while (n < 64 &&
+           (at[n] = mmap(NULL, chunk, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) != MAP_FAILED)
         n++;
     CHECK(n < 64 && n <= 1 << (47 - 42), "addresses without a hint end at 47 bits: %d times 4 TiB", n);
     for (int i = 0; i < n; i++)
