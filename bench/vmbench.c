@@ -17,6 +17,7 @@
 #include "memory.h"
 #include "processes.h"
 #include "files.h"
+#include "together.h"
 
 #define LIMIT_SECONDS 60
 

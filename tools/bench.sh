@@ -16,7 +16,7 @@ if [ "${1:-}" = apps ]; then
 fi
 
 OUT=$BUILD/bench
-IDLE_SECONDS=300    # a machine that reports no measure for so long hangs
+IDLE_SECONDS=900    # a machine that reports no measure for so long hangs
 MEASURE_SECONDS=40  # of the guest's time, for one measure
 MACHINES=20         # that may die on the way
 PLAIN_HARTS="1 2 4"

@@ -113,6 +113,7 @@ static void maybe_give_way(void)
 }
 
 void schedule(void) { maybe_give_way(); }
+unsigned sched_runnable(void) { return 1 + fiber_random() % 2; }
 int schedule_until(u64 deadline)
 {
     give_way();

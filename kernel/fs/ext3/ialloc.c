@@ -58,6 +58,24 @@ static u32 preferred_group(const struct ext3 *fs, const struct inode *dir, u32 m
     return parent;
 }
 
+/* Inode BIT of group G is about to be written: when it is the only one of its block of the table, there is nothing in
+ * that block to be read before. => inode_lock */
+static void spare_reading(struct ext3 *fs, u32 g, const u8 *bitmap, u32 bit)
+{
+    u32 per_block = fs->block_size / fs->inode_size, first = bit - bit % per_block;
+    struct buffer *b;
+
+    for (u32 i = first; i < first + per_block; i++)
+        if (i != bit && (bitmap[i / 8] >> i % 8 & 1))
+            return;
+    b = buffer_get(fs->device, fs->groups[g].inode_table + bit / per_block, fs->block_size);
+    if (b != NULL && !buffer_is_uptodate(b)) {
+        memset(b->data, 0, b->size);
+        buffer_set_uptodate(b);
+    }
+    buffer_put(b);
+}
+
 /* Takes a free inode of group G: its number; 0 when there is none, or *ERROR tells why it cannot be known. =>
  * inode_lock */
 static u32 take_inode(struct ext3_handle *h, u32 g, bool directory, int *error)
@@ -88,6 +106,7 @@ static u32 take_inode(struct ext3_handle *h, u32 g, bool directory, int *error)
     fs->used_dirs += directory;
     ext3_dirty(h, bitmap);
     ext3_dirty(h, ext3_descriptor_buffer(fs, g));
+    spare_reading(fs, g, bitmap->data, bit);
     buffer_put(bitmap);
     return g * fs->inodes_per_group + bit + 1;
 }

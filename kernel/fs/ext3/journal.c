@@ -225,23 +225,33 @@ int ext3_run_journal(struct ext3 *fs)
 
 /* ---- fsync(2) ---- */
 
-static int commit_inode(struct ext3 *fs, struct inode *inode, bool data_only)
+/* The transaction that INODE's changes were last part of: all, or those that reading its data needs. */
+static u32 last_change(struct inode *inode, bool data_only)
 {
-    struct ext3_inode *ei = ext3_i(inode);
+    const struct ext3_inode *ei = ext3_i(inode);
+
+    return load_relaxed(data_only ? &ei->datasync_tid : &ei->sync_tid);
+}
+
+/* JOINED: the commit of transaction EXPECTED waits for us. */
+static int commit_inode(struct ext3 *fs, struct inode *inode, bool data_only, u32 expected, bool joined)
+{
     int error = 0;
+    u32 tid;
 
     /* Sizes and blocks are in a transaction already: only times may not be. */
     if (!data_only && !inode->super->read_only)
         error = inode_write_now(inode);
-    if (error == 0)
-        error = journal_commit(fs->journal, load_relaxed(data_only ? &ei->datasync_tid : &ei->sync_tid));
-    return error;
+    tid = last_change(inode, data_only);
+    return error != 0 ? error : journal_sync(fs->journal, tid, joined && tid == expected);
 }
 
 int ext3_fsync(struct file *file, u64 from, u64 to, bool data_only)
 {
     struct inode *inode = file->inode;
     struct ext3 *fs = ext3_of(inode);
+    u32 tid = last_change(inode, data_only);
+    bool joined = fs->journal_runs && journal_join(fs->journal, tid);
     int error = object_writeback(&inode->object, from, to, true), result;
     u64 mark = block_write_mark(fs->device);
 
@@ -249,7 +259,7 @@ int ext3_fsync(struct file *file, u64 from, u64 to, bool data_only)
         if (journal_is_aborted(fs->journal))
             result = -EIO;
         else
-            result = commit_inode(fs, inode, data_only);
+            result = commit_inode(fs, inode, data_only, tid, joined);
     } else {
         result = inode_write_now(inode);
         if (result == 0 && !inode->super->read_only) {

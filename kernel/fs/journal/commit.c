@@ -413,6 +413,7 @@ static void finish(struct transaction *t, int error)
     spin_lock(&j->lock);
     j->committing = NULL;
     account(j, t, time_ns());
+    sync_expect(j, t);
     if (error == 0) {
         t->state = T_COMMITTED;
         list_add_tail(&j->committed, &t->link);
@@ -424,6 +425,7 @@ static void finish(struct transaction *t, int error)
     if (error != 0)
         transaction_free(t);
     wake_all(&j->changed);
+    wake_all(&j->synced);
     if (load_relaxed(&j->wants_checkpoint))
         wake_all(&j->work);
 }
@@ -464,8 +466,7 @@ u32 journal_current_tid(struct journal *j)
     return tid;
 }
 
-/* Whether TID is the running one and has nothing to commit, or is still to come, and all before it are durable. */
-static bool is_idle(struct journal *j, u32 tid)
+bool commit_is_idle(struct journal *j, u32 tid)
 {
     bool idle;
 
@@ -480,7 +481,7 @@ int journal_commit(struct journal *j, u32 tid)
 {
     int error = 0;
 
-    if (journal_is_durable(j, tid) || is_idle(j, tid))
+    if (journal_is_durable(j, tid) || commit_is_idle(j, tid))
         return j->aborted != 0 ? -EIO : 0;
     mutex_lock(&j->commit_mutex);
     if (!journal_is_durable(j, tid)) {

@@ -29,6 +29,8 @@ struct transaction {
     struct list link;                          /* journal.committed */
     u64 started, locked, flushing, committing; /* when, for statistics */
     unsigned n_handles;
+    unsigned syncing; /* callers of journal_sync that want it */
+    bool is_led;      /* one of them will commit it */
 };
 
 /* buffer.journal.flags: those of `transaction`, and shifted left by NEXT those of `next`. */
@@ -74,13 +76,18 @@ struct journal {
     struct transaction *running, *committing;
     struct list committed; /* transactions that wait for their checkpoint, oldest first */
     u32 next_tid, durable_tid;
-    u32 head;                  /* the next block of the log to be written: commit_mutex */
-    u32 tail, tail_tid;        /* where recovery would start: the disk's super block says so */
-    bool empty;                /* the super block says so */
-    unsigned free_blocks;      /* of the log: those that may be written now */
-    bool super_is_due;         /* its features have changed: before the next commit block */
-    struct wait_queue changed; /* states of transactions, JB_SHADOW, room */
-    struct wait_queue work;    /* the thread's */
+    u32 head;                    /* the next block of the log to be written: commit_mutex */
+    u32 tail, tail_tid;          /* where recovery would start: the disk's super block says so */
+    bool empty;                  /* the super block says so */
+    unsigned free_blocks;        /* of the log: those that may be written now */
+    bool super_is_due;           /* its features have changed: before the next commit block */
+    struct wait_queue changed;   /* states of transactions, JB_SHADOW, room */
+    struct wait_queue work;      /* the thread's */
+    struct wait_queue gathering; /* a leader's: those whom he expects */
+    struct wait_queue synced;    /* a commit has ended */
+    unsigned expected;           /* callers of journal_sync at one time */
+    unsigned haste;              /* commits that do not wait for them */
+    u64 commit_time;             /* ns, of late */
     bool wants_commit, wants_checkpoint, stopping, thread_runs;
     bool thread_is_idle; /* it sleeps until a transaction begins */
     bool failed;         /* a write in place has */
@@ -157,6 +164,12 @@ void ordered_wait(struct transaction *t);
 int commit_running(struct journal *j);
 /* The running transaction, without changes or after an abort, ends. => commit_mutex, no handles */
 void commit_nothing(struct journal *j);
+/* Whether TID is the running one and has nothing to commit, or is still to come, and all before it are durable. */
+bool commit_is_idle(struct journal *j, u32 tid);
+
+/* ---- sync.c ---- */
+/* T is committed: how many may want the next one. => lock, commit_mutex */
+void sync_expect(struct journal *j, const struct transaction *t);
 
 /* ---- checkpoint.c ---- */
 /* Puts old transactions into place until BLOCKS of the log are free, or nothing more can be done without a commit.

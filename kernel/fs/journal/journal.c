@@ -48,6 +48,8 @@ static struct journal *create(const struct journal_config *config)
     list_init(&j->link);
     wait_queue_init(&j->changed);
     wait_queue_init(&j->work);
+    wait_queue_init(&j->gathering);
+    wait_queue_init(&j->synced);
     if (j->extents == NULL || j->super == NULL) {
         free_journal(j);
         return NULL;
@@ -295,6 +297,7 @@ void journal_abort(struct journal *j, int error)
     mutex_unlock(&j->super_mutex);
     j->ops->aborted(j->owner, error);
     wake_all(&j->changed);
+    wake_all(&j->synced);
 }
 
 /* ---- statistics ---- */

@@ -140,6 +140,11 @@ void journal_data_forget(struct journal *j, struct journal_data *data, bool is_c
 
 /* Waits until transaction TID and all before it are durable; commits it if nobody does. 0, -EIO. */
 int journal_commit(struct journal *j, u32 tid);
+/* The same for fsync(2) (sync.c): those who sync at the same time are given a moment to share the commit. JOINED: what
+ * journal_join said when the call began. */
+int journal_sync(struct journal *j, u32 tid, bool joined);
+/* The caller will sync TID, which others may wait for: true if it is the running one, and he is counted. */
+bool journal_join(struct journal *j, u32 tid);
 /* All that was changed so far. */
 int journal_commit_all(struct journal *j);
 /* The number of the transaction that collects changes now, or of the last one. */

@@ -77,6 +77,7 @@ void wake_all(struct wait_queue *q) {}
 void wake_one(struct wait_queue *q) {}
 bool thread_wake(struct thread *t, unsigned states) { return false; }
 int schedule_until(u64 deadline) { return 0; }
+unsigned sched_runnable(void) { return 1; }
 void schedule(void) {}
 
 #endif

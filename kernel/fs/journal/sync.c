@@ -1,0 +1,135 @@
+/*
+ * fsync(2) of many at once: a commit is dear, a larger one hardly dearer, and who has synced a file often syncs the
+ * next one soon. Of those who want the same transaction one commits it, the leader; the others wait. He waits first for
+ * those whom the last commit served, and who came while it was made:
+ *
+ *     A syncs              ->  commit 7: A
+ *     B comes meanwhile        B leads 8; two are expected: he waits for A to be there again
+ *                              commit 8: B, A
+ *     C, D come meanwhile      C leads 9; four are expected
+ *                              commit 9: C, D, A, B
+ *
+ * He waits about as long as a commit takes; one who syncs alone never waits, and one whose company has left does so
+ * once. Who syncs says so (journal_join) before his own data are written: nobody needs to wait for those here, what of
+ * them belongs to the transaction its commit waits for.
+ *
+ * Locks: journal.lock for `expected`, a transaction's `syncing` and `is_led`. Nothing is held while waiting.
+ */
+#include "fs/journal/internal.h"
+
+#define LEAST_PATIENCE 500000ul /* ns */
+#define MOST_PATIENCE 5000000ul
+#define MOMENT 100000ul
+#define COMMITS_IN_HASTE 16 /* that wait for nobody, after one who did so and nobody came */
+
+/* TID, if it is the running one; NULL. => lock */
+static struct transaction *if_running(const struct journal *j, u32 tid)
+{
+    return j->running != NULL && j->running->tid == tid ? j->running : NULL;
+}
+
+bool journal_join(struct journal *j, u32 tid)
+{
+    struct transaction *t;
+    bool joins, is_last;
+
+    spin_lock(&j->lock);
+    t = if_running(j, tid);
+    joins = t != NULL && t->changed;
+    is_last = joins && ++t->syncing == j->expected;
+    spin_unlock(&j->lock);
+    if (is_last)
+        wake_all(&j->gathering);
+    return joins;
+}
+
+/* Whether the caller is the one who commits TID: the first who asks. */
+static bool take_lead(struct journal *j, u32 tid)
+{
+    struct transaction *t;
+    bool leads;
+
+    spin_lock(&j->lock);
+    t = if_running(j, tid);
+    leads = t != NULL && !t->is_led;
+    if (leads)
+        t->is_led = true;
+    spin_unlock(&j->lock);
+    return leads;
+}
+
+/* Those who want TID are there, or it is not to be waited for any more. */
+static bool are_together(struct journal *j, u32 tid)
+{
+    struct transaction *t;
+    bool together;
+
+    spin_lock(&j->lock);
+    t = if_running(j, tid);
+    together = t == NULL || t->syncing >= j->expected;
+    spin_unlock(&j->lock);
+    return together;
+}
+
+/* How many want TID by now; ONE_MORE: the next who joins is waited for. */
+static unsigned count(struct journal *j, u32 tid, bool one_more)
+{
+    struct transaction *t;
+    unsigned n;
+
+    spin_lock(&j->lock);
+    t = if_running(j, tid);
+    n = t != NULL ? t->syncing : 0;
+    if (one_more)
+        j->expected = n + 1;
+    spin_unlock(&j->lock);
+    return n;
+}
+
+/* Until DEADLINE. True: those who are expected came. */
+static bool wait_together(struct journal *j, u32 tid, u64 deadline)
+{
+    return wait_event_state(&j->gathering, are_together(j, tid), THREAD_SLEEPING, deadline) == 0;
+}
+
+static void gather(struct journal *j, u32 tid)
+{
+    u64 patience = MIN(MAX(load_relaxed(&j->commit_time), LEAST_PATIENCE), MOST_PATIENCE);
+    u64 deadline = time_ns() + patience;
+
+    if (are_together(j, tid) && count(j, tid, false) <= 1)
+        return;
+    if (j->haste > 0) {
+        j->haste--;
+        return;
+    }
+    wait_together(j, tid, deadline);
+    if (count(j, tid, false) <= 1)
+        j->haste = COMMITS_IN_HASTE;
+    /* Who waits for a hart may want to sync, too. */
+    while (sched_runnable() > 1 && count(j, tid, true) > 1 && wait_together(j, tid, MIN(time_ns() + MOMENT, deadline)))
+        ;
+}
+
+void sync_expect(struct journal *j, const struct transaction *t)
+{
+    const struct transaction *next = j->running;
+
+    j->expected = t->syncing + (next != NULL ? next->syncing : 0);
+    store_relaxed(&j->commit_time, (3 * j->commit_time + (time_ns() - t->locked)) / 4);
+}
+
+int journal_sync(struct journal *j, u32 tid, bool joined)
+{
+    if (journal_is_durable(j, tid) || commit_is_idle(j, tid))
+        return journal_is_aborted(j) ? -EIO : 0;
+    if (!joined)
+        journal_join(j, tid);
+    if (take_lead(j, tid)) {
+        wait_event(&j->synced, load_acquire(&j->committing) == NULL); /* those whom it serves are among the expected */
+        gather(j, tid);
+        return journal_commit(j, tid);
+    }
+    wait_event(&j->synced, journal_is_durable(j, tid) || journal_is_aborted(j));
+    return journal_is_aborted(j) ? -EIO : 0;
+}
