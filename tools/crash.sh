@@ -49,6 +49,7 @@ check()
 
 check "every sequence of two operations, then fsync, fdatasync or sync" --small --seed "$seed" --states "$small_states" --fsck $((every * 5))
 check "three programs at once" --seed "$seed" --runs "$runs" --states "$states" --fsck "$every"
+check "files that grow and are cut while others commit" --shrinking --seed "$seed" --runs $((runs / 4)) --states "$states" --fsck "$every"
 for mode in journal writeback; do
     check "three programs at once, data=$mode" --data "$mode" --seed "$seed" --runs $((runs / 3)) --states "$states" --fsck "$every"
 done

@@ -3,14 +3,16 @@
  * in any order and loses what no flush covers. After each cut: recovery by the same code, by e2fsck, and the promises
  * of docs/journal.md.
  *
- *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--data MODE] [--fault NAME] [--small] [--verbose]
+ *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--data MODE] [--fault NAME] [--small | --shrinking]
+ *         [--verbose]
  *   crash --script FOLDER --seed N --operations N
  *   crash --recorded IMAGE LOG --seed N --operations N [--states N] [--fsck N] [--save N FOLDER]
  *
  * --states: cuts of one run; --fsck: every Nth state is also given to e2fsck; --small: all sequences of one or two
- * operations instead of long random runs; --data: journal, ordered (as without it) or writeback; --fault: break the
- * journal, and expect to be caught. --script: writes what the processes of a guest shall do; --recorded: checks what
- * QEMU recorded of it (recorded.c); --save: so many of its states, and what they must show, for machines to boot with.
+ * operations instead of long random runs; --shrinking: files that grow and are cut, and nothing else; --data: journal,
+ * ordered (as without it) or writeback; --fault: break the journal, and expect to be caught. --script: writes what the
+ * processes of a guest shall do; --recorded: checks what QEMU recorded of it (recorded.c); --save: so many of its
+ * states, and what they must show, for machines to boot with.
  */
 #include "tests/unit/ext3host/host.c"
 
@@ -28,7 +30,7 @@ static u64 image_size;
 
 static struct {
     unsigned seed, runs, states, fsck_every;
-    bool small, verbose;
+    bool small, shrinking, verbose;
     const char *fault;
     unsigned operations, saved;
     const char *script_to, *image, *log, *save_to;
@@ -119,7 +121,10 @@ static void live(void *arg)
 
     for (unsigned i = 0; i < steps_of_run && p->n_snapshots + 20 < MAX_SNAPSHOTS && p->n_objects + 4 < MAX_OBJECTS;
          i++) {
-        random_operation(p);
+        if (options.shrinking)
+            shrinking_operation(p);
+        else
+            random_operation(p);
         maybe_give_way();
     }
 }
@@ -476,6 +481,8 @@ int main(int argc, char **argv)
 
         if (strcmp(argv[i], "--small") == 0)
             options.small = true;
+        else if (strcmp(argv[i], "--shrinking") == 0)
+            options.shrinking = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             options.verbose = true;
         else if (strcmp(argv[i], "--seed") == 0)

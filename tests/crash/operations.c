@@ -439,3 +439,25 @@ static void random_operation(struct process *p)
         break;
     }
 }
+
+/* Files that grow and are cut in the middle of a page, while others make commits. */
+static void shrinking_operation(struct process *p)
+{
+    unsigned slot = below(p, 3);
+    u32 size = slot_exists(p, slot) ? object_at(p, slot)->size : 0;
+
+    switch (below(p, 8)) {
+    case 0 ... 1:
+        op_create(p, slot);
+        break;
+    case 2 ... 3:
+        op_write(p, slot, size, 1 + below(p, 9000));
+        break;
+    case 4 ... 5:
+        op_truncate(p, slot, size > 0 ? below(p, size) : 0);
+        break;
+    default:
+        op_fsync(p, slot, below(p, 2));
+        break;
+    }
+}

@@ -393,8 +393,6 @@ static int cut(struct inode *inode, struct page *page, u64 size)
 {
     int error;
 
-    if (ext3_of(inode)->journal != NULL)
-        journal_data_wait(ext3_of(inode)->journal, &ext3_i(inode)->data);
     if (page != NULL)
         page_hold_back(page);
     error = object_set_size(&inode->object, size);
@@ -413,6 +411,9 @@ static int shrink(struct inode *inode, u64 size)
     if (error == 0) {
         if (inode->nlink > 0)
             error = ext3_orphan_add(&h, inode);
+        /* What a commit under way makes reachable it writes to where the blocks are now. */
+        if (ext3_of(inode)->journal != NULL)
+            journal_data_wait(ext3_of(inode)->journal, &ext3_i(inode)->data);
         if (error == 0 && page != NULL)
             replace_tail(&h, inode, page, size);
         if (error == 0)
