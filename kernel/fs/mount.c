@@ -197,7 +197,7 @@ static int mount_new(const char *source, const struct path *at, const char *type
     int error;
 
     if (type == NULL)
-        return -ENODEV;
+        return type_name[0] == '\0' ? -EINVAL : -ENODEV;
     if (type->needs_device) {
         device = source_device(source);
         if (IS_ERR(device))

@@ -67,8 +67,8 @@ DEFINE_SYSCALL(sys_futex)
     int command = (int)a1 & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME);
     bool is_private = a1 & FUTEX_PRIVATE, is_wall_clock = a1 & FUTEX_CLOCK_REALTIME;
     u64 deadline = NO_DEADLINE;
-    bool may_choose_clock = command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI2 || command == FUTEX_WAIT;
-    bool has_timeout = may_choose_clock || command == FUTEX_LOCK_PI;
+    bool may_choose_clock = command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI2;
+    bool has_timeout = may_choose_clock || command == FUTEX_WAIT || command == FUTEX_LOCK_PI;
     int error;
 
     if (has_timeout) {

@@ -63,7 +63,7 @@ static int set_group(int pid, int pgid)
     struct process *self = current_process(), *p = process_at(pid), *first;
     struct pid *group;
 
-    if (p == NULL || p->is_zombie)
+    if (p == NULL)
         return -ESRCH;
     if (pid != 0 && p->pid->number != pid)
         return -EINVAL; /* a thread's id */
@@ -95,7 +95,7 @@ DEFINE_SYSCALL(sys_setpgid)
     u64 flags;
     int result;
 
-    if ((int)a1 < 0)
+    if ((int)a1 < 0 || ((int)a1 == 0 && (int)a0 < 0))
         return -EINVAL;
     flags = spin_lock_irqsave(&task_lock);
     result = set_group((int)a0, (int)a1);
