@@ -62,7 +62,7 @@ static ssize_t eventfd_write(struct file *file, struct uio *uio, u64 *pos)
     u64 value;
 
     (void)pos;
-    if (uio->left < sizeof(value))
+    if (uio->left != sizeof(value))
         return -EINVAL;
     if (uio_copy_in(uio, &value, sizeof(value)) != sizeof(value))
         return -EFAULT;

@@ -80,8 +80,11 @@ DEFINE_SYSCALL(sys_dup3)
 
 static long set_flags(int fd, struct file *file, u32 flags)
 {
+    u32 mode = file->inode->mode;
     int error;
 
+    if ((flags & O_DIRECT) && !S_ISREG(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode))
+        return -EINVAL;
     if ((flags & O_NOATIME) && !(file->flags & O_NOATIME) && current->cred->fsuid != file->inode->uid &&
         !capable(current->cred, CAP_FOWNER))
         return -EPERM;

@@ -124,11 +124,8 @@ DEFINE_SYSCALL(sys_linkat)
         return -EINVAL;
     if (flags & AT_SYMLINK_FOLLOW)
         lookup |= LOOKUP_FOLLOW;
-    if (flags & AT_EMPTY_PATH) {
-        if (!capable(current->cred, CAP_DAC_READ_SEARCH))
-            return -ENOENT;
+    if ((flags & AT_EMPTY_PATH) && capable(current->cred, CAP_DAC_READ_SEARCH)) /* others: ENOENT if it is empty */
         lookup |= LOOKUP_EMPTY;
-    }
     error = path_lookup_user((int)a0, (const char *)a1, lookup, &old);
     if (error != 0)
         return error;
