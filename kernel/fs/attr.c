@@ -2,6 +2,7 @@
 #include "fs/attr.h"
 #include "fs/file.h"
 #include "fs/mount.h"
+#include "fs/notify.h"
 #include "lib/rlimit.h"
 #include "proc/task.h"
 
@@ -136,6 +137,8 @@ int path_truncate(const struct path *path, u64 size)
     if (error != 0)
         return error;
     error = inode_truncate(inode, size);
+    if (error == 0)
+        notify_at(inode, path->dentry, IN_MODIFY);
     atomic_sub(&inode->write_opens, 1);
     return error;
 }

@@ -1,5 +1,6 @@
 /* The name cache. Contract and locks in dentry.h. */
 #include "fs/dentry.h"
+#include "fs/notify.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
 #include "vm/page.h"
@@ -66,6 +67,13 @@ static void copy_name(char *to, struct name name)
     memcpy(to, name.s, name.length);
 }
 
+/* A dentry no longer leads to INODE, whose reference it had. => no locks of ours */
+static void give_up_inode(struct inode *inode)
+{
+    notify_name_is_gone(inode);
+    inode_put(inode);
+}
+
 static struct dentry *dentry_alloc(struct name name)
 {
     struct dentry *d = kmalloc(sizeof(*d) + name_room(name.length));
@@ -129,7 +137,7 @@ static void last_put_locked(struct dentry *d)
         d = dentry_kill_locked(d, &inode);
         spin_unlock(&names_lock);
         if (inode != NULL)
-            inode_put(inode);
+            give_up_inode(inode);
         if (d == NULL)
             return;
         spin_lock(&names_lock);
@@ -319,7 +327,7 @@ void dentry_delete(struct dentry *d)
         unhash(d);
     spin_unlock(&names_lock);
     if (inode != NULL)
-        inode_put(inode);
+        give_up_inode(inode);
 }
 
 void dentry_invalidate(struct dentry *d)
@@ -465,7 +473,7 @@ static void end_unused(struct dentry *d)
     else
         spin_unlock(&names_lock);
     if (inode != NULL)
-        inode_put(inode);
+        give_up_inode(inode);
     spin_lock(&names_lock);
 }
 

@@ -7,6 +7,7 @@
 #include "fs/fdtable.h"
 #include "fs/locks.h"
 #include "fs/mount.h"
+#include "fs/notify.h"
 #include "fs/path.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
@@ -56,6 +57,7 @@ static void file_release(struct file *file)
 {
     struct inode *inode = file->inode;
 
+    notify_file(file, file->can_write ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (unlikely(!list_empty(&file->epoll_links)))
         epoll_forget_file(file);
     if (unlikely(file->async != NULL))

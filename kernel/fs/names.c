@@ -7,6 +7,7 @@
 #include "fs/attr.h"
 #include "fs/file.h"
 #include "fs/mount.h"
+#include "fs/notify.h"
 #include "lib/string.h"
 
 int may_create_in(struct inode *dir)
@@ -61,6 +62,8 @@ static int create_end(struct walk *w, struct dentry *d, struct inode *inode)
     if (!IS_ERR(inode))
         dentry_instantiate(d, inode);
     write_unlock(&path_inode(&w->path)->lock);
+    if (!IS_ERR(inode))
+        notify_name(path_inode(&w->path), w->last, IN_CREATE, S_ISDIR(inode->mode));
     dentry_put(d);
     walk_end(w);
     return IS_ERR(inode) ? (int)PTR_ERR(inode) : 0;
@@ -182,6 +185,10 @@ int names_link(const struct path *old, int dirfd, const char *name)
         return error;
     error = link_checked(old, &w, d);
     write_unlock(&path_inode(&w.path)->lock);
+    if (error == 0) {
+        notify_inode(path_inode(old), IN_ATTRIB);
+        notify_name(path_inode(&w.path), w.last, IN_CREATE, false);
+    }
     dentry_put(d);
     walk_end(&w);
     return error;
@@ -275,8 +282,14 @@ static int remove_last(struct walk *w, int (*remove)(struct walk *, struct dentr
         inode_hold(inode);
         error = remove(w, d);
     }
-    if (error == 0)
+    if (error == 0) {
+        bool is_dir = S_ISDIR(inode->mode);
+
+        if (!is_dir)
+            notify_inode(inode, IN_ATTRIB);
         dentry_delete(d);
+        notify_name(dir, w->last, IN_DELETE, is_dir);
+    }
     write_unlock(&dir->lock);
     dentry_put(d);
     if (inode != NULL)
@@ -421,6 +434,9 @@ static int rename_locked(struct rename *r)
         dentry_exchange(r->old, r->target);
     else
         dentry_move(r->old, r->target);
+    notify_move(old_dir, r->from.last, new_dir, r->to.last, inode, r->flags & RENAME_EXCHANGE ? NULL : target);
+    if (r->flags & RENAME_EXCHANGE)
+        notify_move(new_dir, r->to.last, old_dir, r->from.last, target, NULL);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "fs/file.h"
 #include "fs/mount.h"
 #include "fs/names.h"
+#include "fs/notify.h"
 #include "fs/path.h"
 
 static const struct file_ops no_file_ops; /* O_PATH, sockets */
@@ -118,8 +119,12 @@ static struct file *open_path(struct file *file, struct path *path, u32 flags, b
     if (error == 0)
         error = bind_operations(file);
     if (error == 0) {
-        if ((flags & O_TRUNC) && !created && S_ISREG(inode->mode))
+        notify_file(file, IN_OPEN);
+        if ((flags & O_TRUNC) && !created && S_ISREG(inode->mode)) {
             error = inode_truncate(inode, 0);
+            if (error == 0)
+                notify_file(file, IN_MODIFY);
+        }
     } else {
         file->ops = &no_file_ops; /* what was not opened is not released */
     }
@@ -174,6 +179,7 @@ static struct dentry *find_or_create(struct walk *w, u32 flags, u32 mode, bool *
     }
     if (error == 0) {
         dentry_instantiate(d, inode);
+        notify_name(dir, w->last, IN_CREATE, false);
         *created = true;
     } else {
         dentry_put(d);

@@ -508,10 +508,16 @@ static int walk_open(struct walk *w, bool to_end)
     return result;
 }
 
-static inline bool may_search_quietly(const struct inode *inode)
+/* walk_cached where not everybody may search W->inode. */
+static noinline_fn int walk_closed(struct walk *w, bool to_end)
 {
-    return likely(is_open_directory(inode)) ||
-           (S_ISDIR(inode->mode) && inode_permission(inode, current->cred, MAY_EXEC) == 0);
+    int result = CLOSED;
+
+    while (result == CLOSED)
+        result = S_ISDIR(w->inode->mode) && inode_permission(w->inode, current->cred, MAY_EXEC) == 0
+                     ? walk_open(w, to_end)
+                     : NOT_CACHED;
+    return result;
 }
 
 /*
@@ -521,13 +527,16 @@ static inline bool may_search_quietly(const struct inode *inode)
  */
 static inline int walk_cached(struct walk *w, bool to_end)
 {
+    struct inode *inode = load_relaxed(&w->path.dentry->inode);
     int result = CLOSED;
 
-    w->inode = load_relaxed(&w->path.dentry->inode); /* NULL: another thread has left this directory, and removed it */
+    w->inode = inode;
     w->rest = skip_slashes(w->rest);
-    while (result == CLOSED)
-        result = likely(w->inode != NULL) && may_search_quietly(w->inode) ? walk_open(w, to_end) : NOT_CACHED;
-    return result;
+    if (unlikely(inode == NULL)) /* another thread has left this directory, and removed it */
+        return NOT_CACHED;
+    if (likely(is_open_directory(inode)))
+        result = walk_open(w, to_end);
+    return likely(result != CLOSED) ? result : walk_closed(w, to_end);
 }
 
 /* ---- to the last component, and beyond ---- */

@@ -1,7 +1,19 @@
 /* read, write, seek and fsync on open files, for the system calls: the checks that all kinds of files share. Sources:
  * read(2), write(2), fsync(2). */
 #include "fs/file.h"
+#include "fs/notify.h"
 #include "fs/super.h"
+
+/* MOVE, a read or a write, and tells of it. */
+static noinline_fn ssize_t move_and_tell(struct file *file, struct uio *uio, u64 *pos, u32 event,
+                                         ssize_t (*move)(struct file *, struct uio *, u64 *))
+{
+    ssize_t done = move(file, uio, pos);
+
+    if (done > 0)
+        notify_file(file, event);
+    return done;
+}
 
 ssize_t file_read_uio(struct file *file, struct uio *uio, u64 *pos)
 {
@@ -11,6 +23,8 @@ ssize_t file_read_uio(struct file *file, struct uio *uio, u64 *pos)
         return S_ISDIR(file->inode->mode) ? -EISDIR : -EINVAL;
     if (unlikely(uio->left > RW_MAX))
         uio->left = RW_MAX;
+    if (somebody_watches())
+        return move_and_tell(file, uio, pos, IN_ACCESS, file->ops->read);
     return file->ops->read(file, uio, pos);
 }
 
@@ -22,6 +36,8 @@ ssize_t file_write_uio(struct file *file, struct uio *uio, u64 *pos)
         return -EINVAL;
     if (unlikely(uio->left > RW_MAX))
         uio->left = RW_MAX;
+    if (somebody_watches())
+        return move_and_tell(file, uio, pos, IN_MODIFY, file->ops->write);
     return file->ops->write(file, uio, pos);
 }
 

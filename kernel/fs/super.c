@@ -6,6 +6,7 @@
  * cannot be mounted beside itself.
  */
 #include "fs/super.h"
+#include "fs/notify.h"
 #include "dev/block.h"
 #include "fs/dentry.h"
 #include "lib/string.h"
@@ -131,6 +132,7 @@ void super_unmount(struct super *super)
         mutex_unlock(&supers_mutex);
         return;
     }
+    notify_unmount(super);
     super_sync(super, true);
     inode_put(super->root);
     super->root = NULL;

@@ -117,6 +117,7 @@ struct inode {
     u32 state; /* INODE_* */
     struct list hash_link, lru_link, dirty_link, super_link;
     struct list dentries;    /* aliases */
+    struct watch *watches;   /* inotify.c */
     struct pipe *pipe;       /* FIFOs */
     struct lock_list *locks; /* fcntl, flock */
     u32 write_opens;         /* files open for writing; negative counts deny (ETXTBSY) are kept in exec_opens */
@@ -129,8 +130,8 @@ struct inode {
 #define INODE_DIRTY BIT(1)       /* super_ops.write_inode is due (attributes) */
 #define INODE_DIRTY_PAGES BIT(2) /* object has dirty pages */
 #define INODE_FREEING BIT(3)
-#define INODE_HASHED BIT(4) /* inode_get finds it */
-#define INODE_SWAP BIT(5)   /* a swap file: keeps its blocks and its name */
+#define INODE_HASHED BIT(4)  /* inode_get finds it */
+#define INODE_SWAP BIT(5)    /* a swap file: keeps its blocks and its name */
 #define INODE_LASTING BIT(6) /* its name stays, though its directory has names that come and go (revalidate) */
 
 static inline struct inode *object_inode(struct object *o) { return container_of(o, struct inode, object); }

@@ -1,4 +1,4 @@
-/* SYSCALL(number, handler) lines, included twice by table.c. Not there, so ENOSYS: io_setup.., inotify,
+/* SYSCALL(number, handler) lines, included twice by table.c. Not there, so ENOSYS: io_setup..,
  * io_uring, handles, acct. */
 SYSCALL(5, sys_setxattr)
 SYSCALL(6, sys_lsetxattr)
@@ -21,6 +21,9 @@ SYSCALL(22, sys_epoll_pwait)
 SYSCALL(23, sys_dup)
 SYSCALL(24, sys_dup3)
 SYSCALL(25, sys_fcntl)
+SYSCALL(26, sys_inotify_init1)
+SYSCALL(27, sys_inotify_add_watch)
+SYSCALL(28, sys_inotify_rm_watch)
 SYSCALL(29, sys_ioctl)
 SYSCALL(32, sys_flock)
 SYSCALL(33, sys_mknodat)

@@ -4,6 +4,7 @@
 #include "fs/fdtable.h"
 #include "fs/file.h"
 #include "fs/mount.h"
+#include "fs/notify.h"
 #include "lib/string.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
@@ -372,7 +373,11 @@ static int chmod_target(struct target *t, u32 mode)
 {
     int error = want_write(t);
 
-    return error != 0 ? error : inode_chmod(t->inode, mode);
+    if (error == 0)
+        error = inode_chmod(t->inode, mode);
+    if (error == 0)
+        notify_at(t->inode, t->path.dentry, IN_ATTRIB);
+    return error;
 }
 
 static long chmod_name(int dirfd, u64 user_name, u32 mode, unsigned flags)
@@ -410,7 +415,11 @@ static int chown_target(struct target *t, u32 uid, u32 gid)
 {
     int error = want_write(t);
 
-    return error != 0 ? error : inode_chown(t->inode, uid, gid);
+    if (error == 0)
+        error = inode_chown(t->inode, uid, gid);
+    if (error == 0)
+        notify_at(t->inode, t->path.dentry, IN_ATTRIB);
+    return error;
 }
 
 DEFINE_SYSCALL(sys_fchownat)
@@ -456,6 +465,14 @@ static bool take_time(const struct timespec64 *given, unsigned flag, const struc
     return given->nsec == UTIME_NOW || (given->nsec >= 0 && given->nsec < (s64)NSEC_PER_SEC);
 }
 
+/* What inotify(7) tells of new times: as of what would have set them by itself. */
+static u32 time_event(unsigned valid)
+{
+    if ((valid & ATTR_ATIME) && (valid & ATTR_MTIME))
+        return IN_ATTRIB;
+    return valid & ATTR_ATIME ? IN_ACCESS : IN_MODIFY;
+}
+
 static int set_times(struct target *t, const struct timespec64 *given)
 {
     struct timespec64 now = current_time(t->inode);
@@ -473,7 +490,10 @@ static int set_times(struct target *t, const struct timespec64 *given)
     both_now = given[0].nsec == UTIME_NOW && given[1].nsec == UTIME_NOW;
     if (t->inode->super->time_granularity >= NSEC_PER_SEC)
         attr.atime.nsec = attr.mtime.nsec = 0;
-    return inode_set_times(t->inode, &attr, both_now);
+    error = inode_set_times(t->inode, &attr, both_now);
+    if (error == 0)
+        notify_at(t->inode, t->path.dentry, time_event(attr.valid));
+    return error;
 }
 
 DEFINE_SYSCALL(sys_utimensat)
@@ -531,6 +551,8 @@ DEFINE_SYSCALL(sys_ftruncate)
     if (file == NULL)
         return -EBADF;
     error = S_ISREG(file->inode->mode) && file->can_write ? inode_truncate(file->inode, a1) : -EINVAL;
+    if (error == 0)
+        notify_file(file, IN_MODIFY);
     file_put(file);
     return error;
 }
@@ -589,6 +611,8 @@ DEFINE_SYSCALL(sys_fallocate)
     if (file == NULL)
         return -EBADF;
     error = allocate(file, (int)a1, (s64)a2, (s64)a3);
+    if (error == 0)
+        notify_file(file, IN_MODIFY);
     file_put(file);
     return error;
 }

@@ -1,7 +1,10 @@
-/* epoll_create1(2), epoll_ctl(2), epoll_pwait(2), eventfd2(2), timerfd_create(2) and its relatives. */
+/* epoll_create1(2), epoll_ctl(2), epoll_pwait(2), eventfd2(2), inotify_init1(2), timerfd_create(2) and their
+ * relatives. */
 #include "fs/epoll.h"
 #include "fs/events.h"
 #include "fs/fdtable.h"
+#include "fs/notify.h"
+#include "fs/path.h"
 #include "proc/signal.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
@@ -116,6 +119,69 @@ DEFINE_SYSCALL(sys_eventfd2)
     if (flags & ~(u32)(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK))
         return -EINVAL;
     return install(eventfd_create((u32)a0, (flags & EFD_SEMAPHORE) != 0, flags & O_NONBLOCK), (flags & O_CLOEXEC) != 0);
+}
+
+/* ---- inotify ---- */
+
+DEFINE_SYSCALL(sys_inotify_init1)
+{
+    u32 flags = (u32)a0;
+
+    if (flags & ~(u32)(O_CLOEXEC | O_NONBLOCK))
+        return -EINVAL;
+    return install(inotify_create(flags & O_NONBLOCK), (flags & O_CLOEXEC) != 0);
+}
+
+#define WATCH_BITS                                                                                     \
+    (0xfffu | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK | \
+     IN_MASK_CREATE | IN_MASK_ADD | IN_ISDIR | IN_ONESHOT)
+
+static long add_watch(struct file *inotify, u64 user_name, u32 mask)
+{
+    unsigned lookup = (mask & IN_DONT_FOLLOW ? 0 : LOOKUP_FOLLOW) | (mask & IN_ONLYDIR ? LOOKUP_DIRECTORY : 0);
+    struct path path;
+    long result;
+
+    if ((mask & IN_MASK_ADD) && (mask & IN_MASK_CREATE))
+        return -EINVAL;
+    if (!file_is_inotify(inotify))
+        return -EINVAL;
+    result = path_lookup_user(AT_FDCWD, (const char *)user_name, lookup, &path);
+    if (result != 0)
+        return result;
+    result = inode_permission(path_inode(&path), current->cred, MAY_READ);
+    if (result == 0)
+        result = inotify_add(inotify, path_inode(&path), mask);
+    path_put(&path);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_inotify_add_watch)
+{
+    u32 mask = (u32)a2;
+    struct file *inotify;
+    long result;
+
+    if ((mask & ~WATCH_BITS) || !(mask & WATCH_BITS))
+        return -EINVAL;
+    inotify = fd_get((int)a0);
+    if (inotify == NULL)
+        return -EBADF;
+    result = add_watch(inotify, a1, mask);
+    file_put(inotify);
+    return result;
+}
+
+DEFINE_SYSCALL(sys_inotify_rm_watch)
+{
+    struct file *inotify = fd_get((int)a0);
+    long result;
+
+    if (inotify == NULL)
+        return -EBADF;
+    result = file_is_inotify(inotify) ? inotify_remove(inotify, (int)a1) : -EINVAL;
+    file_put(inotify);
+    return result;
 }
 
 /* ---- userfaultfd ---- */

@@ -3,6 +3,7 @@
 #include "fs/async.h"
 #include "fs/fdtable.h"
 #include "fs/file.h"
+#include "fs/notify.h"
 #include "fs/locks.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "lib/string.h"
@@ -447,8 +448,10 @@ static long read_entries(struct file *file, u64 user, size_t size)
         file->pos = c.ctx.pos;
     mutex_unlock(&file->pos_lock);
     kfree(c.buffer);
-    if (result >= 0)
+    if (result >= 0) {
+        notify_file(file, IN_ACCESS);
         file_accessed(file);
+    }
     return result;
 }
 

@@ -1,6 +1,7 @@
 /* Extended attributes: xattr(7), setxattr(2), getxattr(2), listxattr(2), removexattr(2). */
 #include "fs/attr.h"
 #include "fs/file.h"
+#include "fs/notify.h"
 #include "fs/mount.h"
 #include "lib/string.h"
 #include "sys/syscall.h"
@@ -14,9 +15,17 @@
 enum found_by { BY_PATH, BY_LINK, BY_FD };
 
 struct subject {
-    struct inode *inode; /* referenced */
+    struct inode *inode;   /* referenced, as is: */
+    struct dentry *dentry; /* by what name it was reached; NULL: none */
     bool read_only;
 };
+
+static void subject_put(struct subject *s)
+{
+    inode_put(s->inode);
+    if (s->dentry != NULL)
+        dentry_put(s->dentry);
+}
 
 static int subject_get(struct subject *s, u64 where, enum found_by by)
 {
@@ -31,6 +40,9 @@ static int subject_get(struct subject *s, u64 where, enum found_by by)
         s->inode = file->inode;
         s->read_only = file->path.dentry != NULL && path_want_write(&file->path) != 0;
         inode_hold(s->inode);
+        s->dentry = file->path.dentry;
+        if (s->dentry != NULL)
+            dentry_get(s->dentry);
         file_put(file);
         return 0;
     }
@@ -40,6 +52,8 @@ static int subject_get(struct subject *s, u64 where, enum found_by by)
     s->inode = path_inode(&path);
     s->read_only = path_want_write(&path) != 0;
     inode_hold(s->inode);
+    s->dentry = path.dentry;
+    dentry_get(s->dentry);
     path_put(&path);
     return 0;
 }
@@ -107,7 +121,7 @@ static long get_xattr(u64 where, enum found_by by, u64 user_name, u64 user, size
     result = may_access(s.inode, name, false);
     if (result == 0)
         result = get(s.inode, name, user, size);
-    inode_put(s.inode);
+    subject_put(&s);
     return result;
 }
 
@@ -162,7 +176,7 @@ static long list_xattr(u64 where, enum found_by by, u64 user, size_t size)
     if (result != 0)
         return result;
     result = list(s.inode, user, size);
-    inode_put(s.inode);
+    subject_put(&s);
     return result;
 }
 
@@ -184,6 +198,8 @@ static long change(struct subject *s, const char *name, const void *value, size_
     write_lock(&s->inode->lock);
     result = value != NULL ? ops->setxattr(s->inode, name, value, size, flags) : ops->removexattr(s->inode, name);
     write_unlock(&s->inode->lock);
+    if (result == 0)
+        notify_at(s->inode, s->dentry, IN_ATTRIB);
     return result;
 }
 
@@ -208,7 +224,7 @@ static long set_xattr(u64 where, enum found_by by, u64 user_name, u64 user_value
         result = subject_get(&s, where, by);
     if (result == 0) {
         result = change(&s, name, value, size, flags);
-        inode_put(s.inode);
+        subject_put(&s);
     }
     kfree(value);
     return result;
@@ -225,7 +241,7 @@ static long remove_xattr(u64 where, enum found_by by, u64 user_name)
     if (result != 0)
         return result;
     result = change(&s, name, NULL, 0, 0);
-    inode_put(s.inode);
+    subject_put(&s);
     return result;
 }
 

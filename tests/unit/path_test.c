@@ -12,6 +12,7 @@
 #include "fs/file.h"
 #include "fs/mount.h"
 #include "fs/names.h"
+#include "fs/notify.h"
 #include "fs/path.h"
 #include "fs/super.h"
 #include "fs/tmpfs/tmpfs.h"
@@ -94,6 +95,19 @@ bool swapdev_is(const struct block_device *disk) { return false; }
 struct page *object_get_page(struct object *o, u64 index, struct readahead *ra) { return ERR_PTR(-ENOMEM); }
 int fifo_open(struct inode *inode, struct file *file) { return -ENXIO; }
 void epoll_forget_file(struct file *file) {}
+void async_release(struct file *file);
+void async_release(struct file *file) {}
+
+/* Nobody watches (fs/notify.h). */
+u32 notify_watches;
+void notify_watchers(struct inode *inode, struct dentry *d, u32 mask) {}
+void notify_watchers_of_name(struct inode *dir, struct name name, u32 mask, u32 cookie) {}
+void notify_watchers_of_move(struct inode *from, struct name old_name, struct inode *to, struct name new_name,
+                             struct inode *inode, struct inode *replaced)
+{
+}
+void notify_watchers_of_end(struct inode *inode, u32 mask) {}
+void notify_unmount(struct super *super) {}
 ssize_t strncpy_from_user(char *dst, const char *src, size_t size)
 {
     size_t n = strnlen(src, size);

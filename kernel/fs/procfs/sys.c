@@ -1,6 +1,7 @@
 /* /proc/sys: the settings of sysctl(8) that programs ask for. Those that cannot be changed here are read-only. Source:
  * proc(5), proc_sys(5). */
 #include "fs/events.h"
+#include "fs/notify.h"
 #include "fs/procfs/internal.h"
 #include "lib/random.h"
 #include "lib/string.h"
@@ -280,6 +281,26 @@ MQUEUE_SETTING(msgsize_default, 128, 16777216)
 MQUEUE_SETTING(msgsize_max, 128, 16777216)
 MQUEUE_SETTING(queues_max, 0, INT32_MAX)
 
+/* ---- inotify ---- */
+
+#define INOTIFY_SETTING(name)                                                  \
+    static int show_##name(struct seq *s, const struct proc_target *t)         \
+    {                                                                          \
+        return show_number(s, load_relaxed(&inotify_limits.name));             \
+    }                                                                          \
+    static int write_##name(const struct proc_target *t, char *text, size_t n) \
+    {                                                                          \
+        long value;                                                            \
+        int error = parse_limited(text, INT32_MAX, &value);                    \
+                                                                               \
+        if (error == 0)                                                        \
+            store_relaxed(&inotify_limits.name, (unsigned)value);              \
+        return error;                                                          \
+    }
+INOTIFY_SETTING(max_queued_events)
+INOTIFY_SETTING(max_user_instances)
+INOTIFY_SETTING(max_user_watches)
+
 static const struct proc_entry random_entries[] = {
     PROC_FILE("boot_id", 0444, show_boot_id),
     PROC_FILE("entropy_avail", 0444, show_entropy),
@@ -349,11 +370,19 @@ static const struct proc_entry mqueue_entries[] = {
     MQUEUE_ENTRY(msgsize_max), MQUEUE_ENTRY(queues_max), {0},
 };
 
+static const struct proc_entry inotify_entries[] = {
+    SETTING(max_queued_events),
+    SETTING(max_user_instances),
+    SETTING(max_user_watches),
+    {0},
+};
+
 static const struct proc_entry fs_entries[] = {
     PROC_FILE("aio-max-nr", 0444, show_aio_max),
     PROC_FILE("file-max", 0444, show_file_max),
     PROC_FILE("file-nr", 0444, show_file_nr),
     PROC_FILE("inode-nr", 0444, show_inode_nr),
+    PROC_DIRECTORY("inotify", inotify_entries),
     PROC_DIRECTORY("mqueue", mqueue_entries),
     PROC_FILE("nr_open", 0444, show_nr_open),
     PROC_FILE("pipe-max-size", 0444, show_pipe_max_size),

@@ -92,6 +92,8 @@ void locks_free(struct inode *inode) {}
 void mappings_init(struct tree *mappings) {}
 void dentry_lock_names(void) {}
 void dentry_unlock_names(void) {}
+u32 notify_watches; /* nobody watches */
+void notify_unmount(struct super *super) {}
 void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too) {}
 void rmap_write_protect(struct object *o, u64 first, u64 last) {}
 int block_file_add(struct block_device *device) { return 0; }
