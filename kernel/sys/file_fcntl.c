@@ -324,9 +324,7 @@ static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument
     case FIOASYNC:
         return set_async(fd, file, argument);
     case FIGETBSZ:
-        if (S_ISREG(inode->mode) || S_ISDIR(inode->mode))
-            return put_user_u32(inode->super->block_size, (u32 *)argument);
-        break;
+        return put_user_u32(inode->super->block_size, (u32 *)argument);
     case FIOQSIZE:
         if (S_ISREG(inode->mode) || S_ISDIR(inode->mode) || S_ISLNK(inode->mode))
             return put_user_u64(inode_size(inode), (u64 *)argument);
