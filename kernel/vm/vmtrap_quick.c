@@ -76,8 +76,7 @@ static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u
     return !trap->must_flush;
 }
 
-/* What the commonest changes make of entry E: a page that is there is opened, or (nobody else hears of that) closed. 0:
- * something else. */
+/* What the commonest changes make of entry E: a page that is there is opened or closed. 0: something else. */
 static inline_fn pte_t plain_change(pte_t e, u64 prot, const struct trap_hint *hint)
 {
     if (likely(prot == (PROT_READ | PROT_WRITE))) {
@@ -85,9 +84,30 @@ static inline_fn pte_t plain_change(pte_t e, u64 prot, const struct trap_hint *h
 
         return likely(is_plain) ? (e & PTE_KEEPS) | hint->open : 0;
     }
-    if (prot > PROT_READ || machine.harts != 1 || (e & (PTE_V | PTE_D | PTE_UFFD_WP)) != (PTE_V | PTE_D))
+    if (prot > PROT_READ || (e & (PTE_V | PTE_D | PTE_UFFD_WP)) != (PTE_V | PTE_D))
         return 0;
     return (e & PTE_KEEPS) | (prot == PROT_NONE ? PTE_RESIDENT : pte_bits(PROT_READ));
+}
+
+/* PTE's page loses rights, and there are other harts: whether they have to hear of that is seen before and after. */
+static noinline_fn bool close_among_others(struct trap_state *trap, struct trap_hint *hint, pte_t *pte, u64 start,
+                                           u64 prot)
+{
+    struct space *s = current->space;
+    pte_t new = 0;
+
+    if (likely(tlb_is_alone(s) && spin_trylock((struct spinlock *)hint->lock))) {
+        new = plain_change(*pte, prot, hint);
+        if (likely(new != 0 && is_still_so(trap)))
+            store_relaxed(pte, new);
+        else
+            new = 0;
+        spin_unlock((struct spinlock *)hint->lock);
+    }
+    if (unlikely(new == 0))
+        return change(trap, start, PAGE_SIZE, prot);
+    trap->must_flush = !tlb_flush_alone(s, start);
+    return !trap->must_flush;
 }
 
 static inline_fn bool change_quickly(struct trap_state *trap, u64 start, u64 length, u64 prot)
@@ -97,6 +117,8 @@ static inline_fn bool change_quickly(struct trap_state *trap, u64 start, u64 len
 
     if (unlikely(pte == NULL))
         return false;
+    if (prot != (PROT_READ | PROT_WRITE) && machine.harts != 1)
+        return close_among_others(trap, hint, pte, start, prot);
     if (unlikely(!spin_trylock((struct spinlock *)hint->lock)))
         return change(trap, start, length, prot);
     new = plain_change(*pte, prot, hint);

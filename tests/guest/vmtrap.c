@@ -117,31 +117,6 @@ static uint64_t clobber_all(struct vmtrap_area *area, uintptr_t address, uint64_
     return resume_with(area, (void *)page_of(address), PAGE, RW);
 }
 
-/* Every register has a value of its own before a store that traps; wrong ones come back as bits. */
-static uint64_t registers_across_trap(char *at)
-{
-    register uint64_t wrong __asm__("a0") = (uintptr_t)at;
-
-    __asm__ volatile(
-        "addi sp, sp, -16\nsd ra, 0(sp)\n"
-        "li ra, 1\nli t0, 5\nli t1, 6\nli t2, 7\nli a1, 11\nli a2, 12\nli a3, 13\nli a4, 14\nli a5, 15\n"
-        "li a6, 16\nli a7, 17\nli s2, 18\nli s3, 19\nli s4, 20\nli s5, 21\nli s6, 22\nli s7, 23\nli s8, 24\n"
-        "li s9, 25\nli s10, 26\nli s11, 27\nli t3, 28\nli t4, 29\nli t5, 30\nli t6, 31\n"
-        "sd t6, 0(a0)\n"
-        "ld a0, 0(a0)\naddi a0, a0, -31\n"
-        ".macro check reg, want\naddi \\reg, \\reg, -\\want\nor a0, a0, \\reg\n.endm\n"
-        "check ra, 1\ncheck t0, 5\ncheck t1, 6\ncheck t2, 7\ncheck a1, 11\ncheck a2, 12\ncheck a3, 13\n"
-        "check a4, 14\ncheck a5, 15\ncheck a6, 16\ncheck a7, 17\ncheck s2, 18\ncheck s3, 19\ncheck s4, 20\n"
-        "check s5, 21\ncheck s6, 22\ncheck s7, 23\ncheck s8, 24\ncheck s9, 25\ncheck s10, 26\ncheck s11, 27\n"
-        "check t3, 28\ncheck t4, 29\ncheck t5, 30\ncheck t6, 31\n"
-        "ld ra, 0(sp)\naddi sp, sp, 16\n"
-        : "+r"(wrong)
-        :
-        : "memory", "t0", "t1", "t2", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7",
-          "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6");
-    return wrong;
-}
-
 static void registers(void)
 {
     trap_register(clobber_all);
