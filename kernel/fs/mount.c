@@ -70,6 +70,21 @@ struct dentry *super_root_dentry(struct super *super)
     return found;
 }
 
+#define ATIME_FLAGS (MS_NOATIME | MS_NODIRATIME | MS_STRICTATIME)
+#define MOUNT_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | ATIME_FLAGS)
+
+/* What FLAGS of mount(2) say about one mount; strictatime is the strongest word about access times. */
+static unsigned mount_flags(unsigned flags)
+{
+    return flags & MOUNT_FLAGS & ~(flags & MS_STRICTATIME ? (unsigned)MS_NOATIME : 0);
+}
+
+static void set_super_flags(struct super *super, unsigned flags)
+{
+    super->synchronous = (flags & MS_SYNCHRONOUS) != 0;
+    super->synchronous_names = (flags & MS_DIRSYNC) != 0;
+}
+
 struct mount *mount_create(struct fs_type *type, struct block_device *device, unsigned flags, const char *source,
                            const char *options)
 {
@@ -85,9 +100,8 @@ struct mount *mount_create(struct fs_type *type, struct block_device *device, un
     }
     m->refs = 1;
     m->super = super;
-    if (flags & MS_SYNCHRONOUS)
-        super->synchronous = true;
-    m->flags = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_STRICTATIME);
+    set_super_flags(super, flags);
+    m->flags = mount_flags(flags);
     m->source = kstrndup(source, strlen(source));
     m->root = super_root_dentry(super);
     list_init(&m->link);
@@ -219,7 +233,7 @@ static int mount_new(const char *source, const struct path *at, const char *type
 static int remount(const struct path *at, unsigned flags, const char *options)
 {
     struct mount *m = at->mount;
-    unsigned changeable = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_STRICTATIME | MS_RDONLY;
+    unsigned kept = flags & (ATIME_FLAGS | MS_RELATIME) ? 0 : m->flags & ATIME_FLAGS; /* who says nothing about them */
     int error = 0;
 
     if (at->dentry != m->root)
@@ -227,9 +241,9 @@ static int remount(const struct path *at, unsigned flags, const char *options)
     if (!(flags & MS_BIND))
         error = super_remount(m->super, (flags & MS_RDONLY) != 0, options);
     if (error == 0 && !(flags & MS_BIND))
-        m->super->synchronous = (flags & MS_SYNCHRONOUS) != 0;
+        set_super_flags(m->super, flags);
     if (error == 0)
-        m->flags = (m->flags & ~changeable) | (flags & changeable);
+        m->flags = (m->flags & ~(unsigned)MOUNT_FLAGS) | mount_flags(flags) | kept;
     return error;
 }
 
@@ -328,7 +342,8 @@ static size_t escape(char *to, size_t size, const char *from)
 
 static void flags_text(const struct mount *m, char *text, size_t size)
 {
-    snprintf(text, size, "%s%s%s%s%s%s%s%s", mount_is_read_only(m) ? "ro" : "rw", m->super->synchronous ? ",sync" : "",
+    snprintf(text, size, "%s%s%s%s%s%s%s%s%s", mount_is_read_only(m) ? "ro" : "rw",
+             m->super->synchronous ? ",sync" : "", m->super->synchronous_names ? ",dirsync" : "",
              m->flags & MS_NOSUID ? ",nosuid" : "", m->flags & MS_NODEV ? ",nodev" : "",
              m->flags & MS_NOEXEC ? ",noexec" : "", m->flags & MS_NOATIME ? ",noatime" : "",
              m->flags & MS_NODIRATIME ? ",nodiratime" : "",

@@ -303,6 +303,7 @@ struct super {
     unsigned block_size;
     bool read_only;
     bool synchronous;          /* mount -o sync: what a call changes is durable when it returns */
+    bool synchronous_names;    /* mount -o dirsync: ... what it changes in directories */
     bool keep_unused;          /* inodes with no references stay cached (disk file systems) */
     unsigned time_granularity; /* ns: 1 or NSEC_PER_SEC */
     u64 max_size;

@@ -45,8 +45,9 @@ struct ext3_options {
     enum { EXT3_DATA_ORDERED, EXT3_DATA_WRITEBACK, EXT3_DATA_JOURNAL } data;
     enum { EXT3_ON_ERROR_CONTINUE = 1, EXT3_ON_ERROR_READ_ONLY, EXT3_ON_ERROR_PANIC } on_error;
     unsigned commit_seconds;
-    bool barrier, no_load;
+    bool barrier, no_load, data_is_given;
 };
+#define EXT3_COMMIT_SECONDS 5 /* unless told otherwise */
 
 struct ext3 {
     struct super *super;
@@ -128,6 +129,7 @@ int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits);
 /* The change so far is complete in itself; more follows. => no locks of ext3 held */
 int ext3_restart(struct ext3_handle *h, unsigned credits);
 int ext3_end(struct ext3_handle *h);
+int ext3_end_names(struct ext3_handle *h); /* ... of a change of names, which mount -o dirsync makes durable at once */
 int ext3_access(struct ext3_handle *h, struct buffer *b);     /* before data of B changes */
 int ext3_access_new(struct ext3_handle *h, struct buffer *b); /* the same for a block that was free */
 void ext3_dirty(struct ext3_handle *h, struct buffer *b);     /* after */
@@ -160,11 +162,17 @@ int ext3_corrupt(struct ext3 *fs, const char *fmt, ...) printf_like(2, 3);
 int ext3_open_journal(struct ext3 *fs, bool *recovered);
 /* Handles may begin. */
 int ext3_run_journal(struct ext3 *fs);
+/* Past the journal, which cannot be used: the disk's super block says that there were errors. */
+void ext3_mark_error(struct ext3 *fs);
 int ext3_fsync(struct file *file, u64 from, u64 to, bool data_only);
 
 /* ---- options.c ---- */
 /* 0 and *OPTIONS changed, or -EINVAL. */
 int ext3_parse_options(const char *text, struct ext3_options *options);
+/* At a mount: what was not given is the disk's to say. 0, or -EINVAL: they do not fit the disk. */
+int ext3_complete_options(struct ext3 *fs);
+/* As /proc/mounts has them; ALL: also those that go without saying. */
+size_t ext3_show_options(const struct ext3 *fs, char *buf, size_t size, bool all);
 
 /* ---- group.c ---- */
 int ext3_load_groups(struct ext3 *fs);

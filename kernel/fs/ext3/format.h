@@ -55,6 +55,11 @@ static_assert(offsetof(struct ext3_disk_super, flags) == 0x160, "fixed by the fo
 #define EXT3_FLAGS_SIGNED_HASH 1
 #define EXT3_FLAGS_UNSIGNED_HASH 2
 
+/* default_mount_options: the mode of data */
+#define EXT3_DEFAULT_DATA_MASK 0x60
+#define EXT3_DEFAULT_DATA_JOURNAL 0x20
+#define EXT3_DEFAULT_DATA_WRITEBACK 0x60
+
 #define EXT3_COMPAT_HAS_JOURNAL 0x4
 #define EXT3_COMPAT_EXT_ATTR 0x8
 #define EXT3_COMPAT_DIR_INDEX 0x20

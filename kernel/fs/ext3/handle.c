@@ -26,7 +26,7 @@ int ext3_restart(struct ext3_handle *h, unsigned credits)
     return h->error;
 }
 
-int ext3_end(struct ext3_handle *h)
+static int end(struct ext3_handle *h, bool durably)
 {
     struct ext3 *fs = h->fs;
     u32 tid;
@@ -36,12 +36,19 @@ int ext3_end(struct ext3_handle *h)
         return h->error;
     tid = journal_tid(&h->journal);
     journal_stop(&h->journal);
-    if (unlikely(fs->super->synchronous)) {
+    if (unlikely(durably)) {
         int error = journal_commit(fs->journal, tid);
 
         h->error = h->error != 0 ? h->error : error;
     }
     return h->error;
+}
+
+int ext3_end(struct ext3_handle *h) { return end(h, h->fs->super->synchronous); }
+
+int ext3_end_names(struct ext3_handle *h)
+{
+    return end(h, h->fs->super->synchronous || h->fs->super->synchronous_names);
 }
 
 int ext3_access(struct ext3_handle *h, struct buffer *b)

@@ -102,8 +102,7 @@ static int map_log(struct extent_list *list)
 
 /* ---- what the journal tells ---- */
 
-/* The disk's super block gets the mark of errors, past the journal, which cannot be used. */
-static void mark_error(struct ext3 *fs)
+void ext3_mark_error(struct ext3 *fs)
 {
     u8 *block = kmalloc(fs->block_size);
     u64 sector = EXT3_SUPER_OFFSET / fs->block_size * ext3_sectors_per_block(fs);
@@ -125,7 +124,7 @@ static void aborted(void *owner, int error)
     if (!fs->super->read_only)
         kprintf("ext3 %s: the journal cannot be written: read-only from now on", fs->device->name);
     fs->super->read_only = true;
-    mark_error(fs);
+    ext3_mark_error(fs);
     if (fs->options.on_error == EXT3_ON_ERROR_PANIC)
         panic("ext3 %s: the journal cannot be written", fs->device->name);
 }
@@ -135,7 +134,7 @@ static size_t describe(void *owner, char *buf, size_t size)
     struct ext3 *fs = owner;
     char options[128];
 
-    fs->super->ops->show_options(fs->super, options, sizeof(options));
+    ext3_show_options(fs, options, sizeof(options), true);
     return (size_t)snprintf(buf, size,
                             "options: %s%s%s\n"
                             "blocks: %u of %u bytes, %lu free, %lu of them once their transaction is durable\n"

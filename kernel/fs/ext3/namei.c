@@ -39,7 +39,7 @@ static struct inode *end_create(struct ext3_handle *h, struct inode *inode, int 
         inode->nlink = 0;
         ext3_orphan_add(h, inode); /* until it is gone */
     }
-    ext3_end(h);
+    ext3_end_names(h);
     if (error == 0)
         return inode;
     inode_put(inode);
@@ -65,7 +65,7 @@ static struct inode *begin_create(struct ext3_handle *h, struct inode *dir, u32 
         return ERR_PTR(error);
     inode = dir->nlink == 0 ? ERR_PTR(-ENOENT) : ext3_new_inode(h, dir, mode);
     if (IS_ERR(inode))
-        ext3_end(h);
+        ext3_end_names(h);
     return inode;
 }
 
@@ -145,7 +145,7 @@ static int try_make_link(struct inode *dir, struct name name, struct inode *inod
         inode_touch(inode, ATTR_CTIME);
         error = ext3_write_inode(&h, inode);
     }
-    ext3_end(&h);
+    ext3_end_names(&h);
     return error;
 }
 
@@ -202,7 +202,7 @@ static int unlink(struct inode *dir, struct name name, struct inode *inode)
     error = delete_entry(&h, dir, name, inode);
     if (error == 0)
         error = drop_link(&h, inode);
-    ext3_end(&h);
+    ext3_end_names(&h);
     return error;
 }
 
@@ -235,7 +235,7 @@ static int remove_dir(struct inode *dir, struct name name, struct inode *inode)
         change_links(dir, -1);
         error = ext3_write_inode(&h, dir);
     }
-    ext3_end(&h);
+    ext3_end_names(&h);
     return error;
 }
 
@@ -365,7 +365,7 @@ static int try_rename(struct inode *old_dir, struct name old_name, struct inode 
         error = target == NULL ? -ENOENT : exchange(&h, old_dir, old_name, inode, new_dir, new_name, target);
     else
         error = move(&h, old_dir, old_name, inode, new_dir, new_name, target);
-    ext3_end(&h);
+    ext3_end_names(&h);
     return error;
 }
 

@@ -30,8 +30,14 @@ int ext3_corrupt(struct ext3 *fs, const char *fmt, ...)
         if (fs->journal == NULL)
             buffer_mark_dirty(fs->super_buffer);
     }
-    if (fs->journal_runs && fs->options.on_error == EXT3_ON_ERROR_READ_ONLY && !fs->super->read_only)
-        journal_abort(fs->journal, -EUCLEAN);
+    if (fs->options.on_error == EXT3_ON_ERROR_READ_ONLY && !fs->super->read_only) {
+        if (fs->journal_runs) {
+            journal_abort(fs->journal, -EUCLEAN);
+        } else {
+            fs->super->read_only = true;
+            ext3_mark_error(fs);
+        }
+    }
     if (fs->options.on_error == EXT3_ON_ERROR_PANIC && !fs->super->read_only)
         panic("ext3 %s: %s", fs->device->name, text);
     return -EUCLEAN;
@@ -292,28 +298,12 @@ static int after_recovery(struct ext3 *fs)
     return write_super(fs);
 }
 
-/* Some options need a journal that is in use. */
-static int check_options(const struct ext3 *fs)
+static void apply_options(struct ext3 *fs)
 {
-    if (fs->journal != NULL || (fs->options.data == EXT3_DATA_ORDERED && fs->options.commit_seconds == 5))
-        return 0;
-    kprintf("ext3 %s: not mounted, without a journal there is no data= and no commit=", fs->device->name);
-    return -EINVAL;
-}
-
-static int apply_options(struct ext3 *fs)
-{
-    u32 on_error = from_le16(fs->disk->errors);
-
-    if (fs->options.on_error == 0) /* the disk's wish */
-        fs->options.on_error =
-            on_error >= EXT3_ON_ERROR_CONTINUE && on_error <= EXT3_ON_ERROR_PANIC ? on_error : EXT3_ON_ERROR_CONTINUE;
     if (fs->journal == NULL)
-        return 0;
+        return;
     journal_set_barrier(fs->journal, fs->options.barrier);
-    journal_set_interval(fs->journal,
-                         (fs->options.commit_seconds != 0 ? fs->options.commit_seconds : 5) * NSEC_PER_SEC);
-    return 0;
+    journal_set_interval(fs->journal, fs->options.commit_seconds * NSEC_PER_SEC);
 }
 
 static int begin_writing(struct ext3 *fs)
@@ -350,7 +340,7 @@ static int fill(struct ext3 *fs)
     if (error == 0)
         error = open_journal(fs);
     if (error == 0)
-        error = check_options(fs);
+        error = ext3_complete_options(fs);
     if (error == 0)
         error = after_recovery(fs);
     if (error == 0)
@@ -372,7 +362,7 @@ static int mount(struct super *super, const char *options)
 
     if (fs == NULL)
         return -ENOMEM;
-    fs->options = (struct ext3_options){.barrier = true, .commit_seconds = 5};
+    fs->options = (struct ext3_options){.barrier = true, .commit_seconds = EXT3_COMMIT_SECONDS};
     error = ext3_parse_options(options, &fs->options);
     if (error != 0) {
         kfree(fs);
@@ -531,15 +521,7 @@ static void put_super(struct super *super)
 
 static void show_options(struct super *super, char *buf, size_t size)
 {
-    struct ext3 *fs = super->private;
-    const struct ext3_options *o = &fs->options;
-    static const char *const on_error[] = {"", ",errors=continue", ",errors=remount-ro", ",errors=panic"};
-    static const char *const data[] = {",data=ordered", ",data=writeback", ",data=journal"};
-
-    snprintf(buf, size, "%s%s%s%s", on_error[o->on_error], o->barrier ? "" : ",barrier=0", o->no_load ? ",noload" : "",
-             fs->journal == NULL ? "" : data[o->data]);
-    if (o->commit_seconds != 5 && o->commit_seconds != 0)
-        snprintf(buf + strlen(buf), size - strlen(buf), ",commit=%u", o->commit_seconds);
+    ext3_show_options(super->private, buf, size, false);
 }
 
 static const struct super_ops super_ops = {
