@@ -106,7 +106,7 @@ s64 generic_seek(struct file *file, s64 offset, int whence)
         return -EINVAL;
     }
     if (__builtin_add_overflow(base, offset, &result))
-        return -EOVERFLOW;
+        return -EINVAL;
     if (result < 0 || (u64)result > file->inode->super->max_size)
         return -EINVAL;
     file->pos = (u64)result;

@@ -257,8 +257,6 @@ static int describe(struct file *file, const struct flock_range *range, bool ofd
         return error;
     if (range->type != F_RDLCK && range->type != F_WRLCK && range->type != F_UNLCK)
         return -EINVAL;
-    if (ofd && range->pid != 0)
-        return -EINVAL;
     lock->type = range->type;
     lock->owner = ofd ? (const void *)file : process_owner();
     lock->pid = ofd ? -1 : (s32)task_pid(current_task());
@@ -275,6 +273,8 @@ int lock_range_set(struct file *file, const struct flock_range *range, bool ofd,
         return error;
     if ((wanted.type == F_RDLCK && !file->can_read) || (wanted.type == F_WRLCK && !file->can_write))
         return -EBADF;
+    if (ofd && range->pid != 0)
+        return -EINVAL;
     mutex_lock(&locks_mutex);
     l = list_of(file->inode);
     if (l == NULL)
@@ -294,7 +294,7 @@ int lock_range_test(struct file *file, struct flock_range *range, bool ofd)
 
     if (!ofd && range->type != F_RDLCK && range->type != F_WRLCK)
         return -EINVAL;
-    error = describe(file, range, ofd, &wanted);
+    error = ofd && range->pid != 0 ? -EINVAL : describe(file, range, ofd, &wanted);
     if (error != 0)
         return error;
     mutex_lock(&locks_mutex);
