@@ -68,7 +68,8 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
 #define PG_DROPPABLE BIT(22)   /* private page of a VMA_DROPPABLE */
 #define PG_INCOMPRESSIBLE BIT(18)
-#define PG_RUN BIT(19) /* of an object, came with the 511 others of its 2 MiB; the first has it while all are there */
+#define PG_LAZY BIT(20) /* private page given up by MADV_FREE: goes when memory is low, if not stored to: vm/lazy.h */
+#define PG_RUN BIT(19)  /* of an object, came with the 511 others of its 2 MiB; the first has it while all are there */
 
 extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */
 extern u64 first_pfn, end_pfn;
@@ -118,10 +119,7 @@ void page_put_many(struct page **pages, unsigned n);
 
 /* A private page to which nobody but one entry refers, and nothing more is to be said about it. */
 #define PAGE_ALONE ((u64)PG_ANON << 32 | 1)
-static inline bool page_is_alone(const struct page *p)
-{
-    return load_relaxed(&p->refs_and_flags) == PAGE_ALONE;
-}
+static inline bool page_is_alone(const struct page *p) { return load_relaxed(&p->refs_and_flags) == PAGE_ALONE; }
 
 /* P, fresh, becomes a private page of user memory; page_free ends that. */
 void page_make_anonymous(struct page *p);
