@@ -81,6 +81,18 @@ $(O)/tools/guest-run $(O)/tools/linux-init: $(O)/tools/%: tools/%.c
 include libvm/libvm.mk
 include apps/Makefile
 
+# A program of tests/disks that keeps a store of apps/store, for the guest and for the host.
+KEEPER_SOURCES := tests/disks/keeper.c $(filter-out %/main.c,$(wildcard apps/store/*.c))
+$(O)/disks/keeper: $(KEEPER_SOURCES) $(wildcard apps/store/*.h) $(O)/libvm/libvm.a
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(GUEST_CC) -std=gnu11 -O2 -g -static -pthread -Ilibvm/include -Iapps/store $(WARNINGS) -D_GNU_SOURCE -o $@ $(KEEPER_SOURCES) $(O)/libvm/libvm.a
+
+$(O)/disks/keeper-host: $(KEEPER_SOURCES) $(wildcard apps/store/*.h) $(LIBVM_SOURCES)
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $<"
+	@gcc -std=gnu11 -O1 -g -pthread -Ilibvm/include -Ilibvm -Iapps/store $(WARNINGS) $(APPS_SANITIZE) -D_GNU_SOURCE -o $@ $(KEEPER_SOURCES) $(LIBVM_SOURCES)
+
 # --- The disk --------------------------------------------------------------------------------------------------------
 
 DISK_SIZE ?= 512M

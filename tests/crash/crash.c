@@ -7,12 +7,14 @@
  *         [--verbose]
  *   crash --script FOLDER --seed N --operations N
  *   crash --recorded IMAGE LOG --seed N --operations N [--states N] [--fsck N] [--save N FOLDER]
+ *   crash --recorded IMAGE LOG --each COMMAND [--seed N] [--states N]
  *
  * --states: cuts of one run; --fsck: every Nth state is also given to e2fsck; --small: all sequences of one or two
  * operations instead of long random runs; --shrinking: files that grow and are cut, and nothing else; --data: journal,
  * ordered (as without it) or writeback; --fault: break the journal, and expect to be caught. --script: writes what the
  * processes of a guest shall do; --recorded: checks what QEMU recorded of it (recorded.c); --save: so many of its
- * states, and what they must show, for machines to boot with.
+ * states, and what they must show, for machines to boot with; --each: what was recorded is another program's, and
+ * COMMAND IMAGE N is to say whether the N operations that were over then are in the recovered IMAGE.
  */
 #include "tests/unit/ext3host/host.c"
 
@@ -26,14 +28,14 @@ u64 host_now(void) { return now; }
 
 static const u64 image_sizes[3] = {4 * MIB, 6 * MIB, 9 * MIB}; /* of 1, 2, 4 KiB blocks: with a journal of 1024 */
 static u64 image_size;
-#define MAX_IMAGE (9 * MIB)
+#define MAX_IMAGE (24 * MIB)
 
 static struct {
     unsigned seed, runs, states, fsck_every;
     bool small, shrinking, verbose;
     const char *fault;
     unsigned operations, saved;
-    const char *script_to, *image, *log, *save_to;
+    const char *script_to, *image, *log, *save_to, *each;
 } options = {.operations = 300, .seed = 1, .runs = 4, .states = 100, .fsck_every = 10};
 
 static char folder[64];
@@ -228,6 +230,21 @@ static bool our_image_is_clean(const u8 *image)
     return complain("e2fsck finds errors after our recovery");
 }
 
+static unsigned marked_by(u64 t); /* recorded.c */
+
+/* COMMAND IMAGE N: of a program that is not in the model. */
+static bool another_finds_all(const u8 *image, u64 t)
+{
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/ours", folder);
+    save_state(image, path);
+    if (run("%s %s/ours %u >%s/each.log 2>&1", options.each, folder, marked_by(t), folder) == 0)
+        return true;
+    run("sed 's/^/# /' %s/each.log | head -20", folder);
+    return complain("%s finds that something is missing of %u", options.each, marked_by(t));
+}
+
 static bool check_state(u64 t, enum survival survival, bool with_fsck)
 {
     static u8 *work;
@@ -247,6 +264,10 @@ static bool check_state(u64 t, enum survival survival, bool with_fsck)
     super = mount_memory(work, &error);
     if (super == NULL)
         return complain("not mounted: %d: %s", error, host_messages);
+    if (options.each != NULL) {
+        host_unmount(super);
+        return another_finds_all(work, t);
+    }
     for (unsigned p = 0; p < N_PROCESSES && good; p++) {
         good = check_process(super, &processes[p], t, &first[p], &last[p]);
         describe(super, &processes[p], texts[p], sizeof(texts[p]));
@@ -499,6 +520,8 @@ int main(int argc, char **argv)
             options.script_to = value, i++;
         else if (strcmp(argv[i], "--recorded") == 0 && i + 2 < argc)
             options.image = value, options.log = argv[i + 2], i += 2;
+        else if (strcmp(argv[i], "--each") == 0)
+            options.each = value, i++;
         else if (strcmp(argv[i], "--save") == 0 && i + 2 < argc)
             options.saved = (unsigned)atoi(value), options.save_to = argv[i + 2], i += 2;
         else if (strcmp(argv[i], "--data") == 0)

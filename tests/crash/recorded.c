@@ -46,6 +46,17 @@ static void note_marks(u64 offset, const u8 *data, u32 length)
     }
 }
 
+/* How many operations of the first process were over at T. */
+static unsigned marked_by(u64 t)
+{
+    unsigned n = 0;
+
+    for (unsigned k = 1; k < MAX_SNAPSHOTS; k++)
+        if (recorded_marks[0][k] <= t)
+            n = k;
+    return n;
+}
+
 static void note_write(u64 sector, const u8 *data, u32 length)
 {
     struct written *w;
@@ -229,11 +240,18 @@ static void recorded_run(const char *image, const char *log, unsigned seed, unsi
     free(bytes);
     forget_record();
     read_log(log);
-    replay_scripts(seed, operations);
+    if (options.each == NULL)
+        replay_scripts(seed, operations);
+    else
+        fiber_seed(seed);
     snprintf(label, sizeof(label), "recorded, seed %u", seed);
-    printf("# %s: %u writes, %lu flushes, %u %u %u operations, %u promises\n", label, n_writes,
-           (unsigned long)n_flushes, processes[0].n_operations, processes[1].n_operations, processes[2].n_operations,
-           n_promises);
+    if (options.each != NULL)
+        printf("# %s: %u writes, %lu flushes, %u operations\n", label, n_writes, (unsigned long)n_flushes,
+               marked_by(now));
+    else
+        printf("# %s: %u writes, %lu flushes, %u %u %u operations, %u promises\n", label, n_writes,
+               (unsigned long)n_flushes, processes[0].n_operations, processes[1].n_operations,
+               processes[2].n_operations, n_promises);
     check_states(label);
     for (unsigned i = 0; i < options.saved; i++)
         save_for_boot(options.save_to, i, fiber_random() % (now + 1), fiber_random() % N_SURVIVALS);
