@@ -4,11 +4,13 @@
  * in Linux with fault injection; Quire's debug kernel has it).
  */
 #include "tap.h"
+#include <mqueue.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -337,6 +339,40 @@ static int attach_shared(void)
         _exit(8);
     return result;
 }
+static int use_semaphores(void)
+{
+    struct sembuf many[9] = {{.sem_num = 0, .sem_op = 1, .sem_flg = SEM_UNDO}};
+    unsigned short values[200];
+    int id = semget(IPC_PRIVATE, 200, 0600), result;
+
+    if (id < 0)
+        return -1;
+    for (unsigned short k = 1; k < 9; k++)
+        many[k].sem_num = k;
+    result =
+        semop(id, many, 9) == 0 && semctl(id, 0, GETALL, values) == 0 && semctl(id, 0, SETALL, values) == 0 ? 0 : -1;
+    semctl(id, 0, IPC_RMID);
+    return result;
+}
+
+static int use_message_queue(void)
+{
+    struct mq_attr attr = {.mq_maxmsg = 4, .mq_msgsize = 64};
+    mqd_t q = mq_open("/no_memory", O_RDWR | O_CREAT, 0600, &attr);
+    int result;
+
+    if (q < 0) {
+        result = errno;
+        mq_unlink("/no_memory"); /* it may be there, with no file to open it by */
+        errno = result;
+        return -1;
+    }
+    result = mq_send(q, "text", 5, 1);
+    mq_close(q);
+    mq_unlink("/no_memory");
+    return result;
+}
+
 static int read_own_memory(void)
 {
     char buffer[64];
@@ -387,6 +423,8 @@ static const struct {
     {"rename", rename_file},
     {"reading a folder", read_folder},
     {"System V shared memory", attach_shared},
+    {"System V semaphores", use_semaphores},
+    {"POSIX message queues", use_message_queue},
     {"process_vm_readv", read_own_memory},
     {"reading /proc/self/maps", read_maps},
 };
