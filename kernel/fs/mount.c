@@ -102,7 +102,7 @@ struct mount *mount_create(struct fs_type *type, struct block_device *device, un
     m->super = super;
     set_super_flags(super, flags);
     m->flags = mount_flags(flags);
-    m->source = kstrndup(source, strlen(source));
+    m->source = source[0] != '\0' ? kstrndup(source, strlen(source)) : kstrndup("none", 4);
     m->root = super_root_dentry(super);
     list_init(&m->link);
     if (m->root != NULL && m->source != NULL)
@@ -213,6 +213,8 @@ static int mount_new(const char *source, const struct path *at, const char *type
     if (type == NULL)
         return type_name[0] == '\0' ? -EINVAL : -ENODEV;
     if (type->needs_device) {
+        if (source[0] == '\0')
+            return -EINVAL;
         device = source_device(source);
         if (IS_ERR(device))
             return (int)PTR_ERR(device);

@@ -334,7 +334,7 @@ ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive
     bool end;
     int error;
 
-    if (uio->left == 0 && s->type == SOCK_STREAM)
+    if (uio->left == 0 && s->type == SOCK_STREAM && load_relaxed(&s->state) == UNIX_CONNECTED)
         return 0;
     for (;;) {
         end = unix_at_end(s); /* asked before the list, which what was sent before the end has reached */

@@ -530,7 +530,7 @@ int unix_shutdown(struct unix_socket *s, int how)
         return -EINVAL;
     mutex_lock(&unix_lock);
     peer = s->peer;
-    if (s->state == UNIX_IDLE && peer == NULL) {
+    if (s->family != AF_UNIX && s->state == UNIX_IDLE && peer == NULL) {
         mutex_unlock(&unix_lock);
         return -ENOTCONN;
     }

@@ -26,7 +26,7 @@ static char *copy_options(u64 user)
 DEFINE_SYSCALL(sys_mount)
 {
     char type[64] = "";
-    struct user_path source = {.s = "none"}, target;
+    struct user_path source = {.s = ""}, target;
     char *options;
     long error;
 
