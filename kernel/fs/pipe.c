@@ -305,15 +305,15 @@ static void pipe_release(struct file *file)
     if (file->can_write)
         atomic_sub(&p->writers, 1);
     last = --p->files == 0;
-    if (last)
-        file->inode->pipe = NULL;
-    mutex_unlock(&fifo_lock);
     if (last) {
-        pipe_free(p);
-        return;
+        file->inode->pipe = NULL;
+    } else { /* not later: who closes the last end frees the pipe */
+        wake_all(&p->can_read);
+        wake_all(&p->can_write);
     }
-    wake_all(&p->can_read);
-    wake_all(&p->can_write);
+    mutex_unlock(&fifo_lock);
+    if (last)
+        pipe_free(p);
 }
 
 static const struct file_ops pipe_ops = {

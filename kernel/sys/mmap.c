@@ -8,16 +8,20 @@
 #include "vm/space.h"
 #include "vm/userfault.h"
 
+/* Which size of huge pages is meant: 2^n bytes, or 0. */
+#define MAP_HUGE_SIZE(flags) ((flags) >> 26 & 63)
+#define MAP_HUGE_SIZES (31u << 26) /* the sizes that old programs may name, all together */
+
 /* What MAP_SHARED_VALIDATE accepts. */
 #define KNOWN_FLAGS                                                                                       \
     (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | \
-     MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB)
+     MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_HUGE_SIZES)
 
 /* What FILE lets a mapping do: fills M's object and max_prot. */
 static int check_file(struct file *file, unsigned prot, unsigned flags, u64 length, struct mapping *m)
 {
     bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
-    u64 max = S_ISREG(file->inode->mode) ? file->inode->super->max_size : INT64_MAX;
+    u64 max = INT64_MAX;
     unsigned forbidden = file_forbidden_prot(file, shared);
     struct object *o;
 
@@ -58,12 +62,14 @@ static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot
     return result;
 }
 
+static bool is_huge_size(unsigned bits) { return bits == 16 || bits == 21 || bits == 30; }
+
 static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags)
 {
     static const struct mapping private_memory = {.max_prot = PROT_ALL};
 
-    if (flags & MAP_HUGETLB)
-        return -ENOMEM; /* no pool of huge pages */
+    if (flags & MAP_HUGETLB) /* no pool of huge pages, of whatever size */
+        return MAP_HUGE_SIZE(flags) == 0 || is_huge_size(MAP_HUGE_SIZE(flags)) ? -ENOMEM : -EINVAL;
     if ((flags & MAP_TYPE) == MAP_DROPPABLE && (flags & (MAP_LOCKED | MAP_GROWSDOWN)))
         return -EINVAL;
     if ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_DROPPABLE)

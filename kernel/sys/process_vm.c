@@ -36,6 +36,10 @@ static struct iovec *copy_vector(u64 user, u64 count, long *error)
         *error = -ENOMEM;
     else if (copy_from_user(vec, (void *)user, count * sizeof(*vec)) != 0)
         *error = -EFAULT;
+    for (u64 i = 0; *error == 0 && i < count; i++) {
+        if ((s64)vec[i].length < 0)
+            *error = -EINVAL;
+    }
     if (*error != 0) {
         kfree(vec);
         return NULL;

@@ -43,6 +43,7 @@ is "$(cli debug reload | tail -n1)" OK "it is loaded"
 is "$(cli debug digest)" "$now" "and is what memory was"
 is "$(cli config set appendonly yes)" OK "the log of commands"
 for n in 1 2 3; do cli incr counter; done >/dev/null
+until cli info persistence | grep -q 'aof_rewrite_in_progress:0'; do sleep 1; done # which began it, too
 is "$(cli bgrewriteaof | cut -c1-10)" Background "is rewritten"
 until [ "$(cli info persistence | tr -d '\r' | sed -n 's/^aof_rewrite_in_progress://p')" = 0 ]; do sleep 0.1; done
 kill -9 "$server"

@@ -45,6 +45,12 @@ static void mmap_arguments(void)
           "mmap: shared and writable of a read-only descriptor");
     FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE | UNKNOWN_FLAG, fd, 0), EOPNOTSUPP,
           "mmap: MAP_SHARED_VALIDATE with an unknown flag");
+    at = OKAY(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE | 4 << 26, fd, 0), "mmap: with bits of a size of huge pages");
+    munmap(at, PAGE);
+    at = OKAY(sys_mmap(0, PAGE, PROT_READ, MAP_SHARED, fd, 1UL << 46), "mmap: past all that the file may have");
+    munmap(at, PAGE);
+    FAILS(sys_mmap(0, 1 << 21, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 13 << 26, -1, 0), EINVAL,
+          "mmap: no such size of huge pages");
     at = OKAY(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE, fd, 0), "mmap: MAP_SHARED_VALIDATE");
     munmap((void *)at, PAGE);
     at = OKAY(sys_mmap(0, 1, RW, ANON | UNKNOWN_FLAG, -1, 0),

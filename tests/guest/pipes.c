@@ -6,6 +6,9 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 
@@ -277,8 +280,46 @@ static void fifos(void)
     NEED(unlink("fifo"));
 }
 
+/* Both ends go at the same moment, on different harts: the one that goes last takes the pipe with it, and the other
+ * must be done with it by then. */
+#define CLOSINGS 5000
+static volatile int ends[2], round_ready, round_done;
+
+static void *close_reading_ends(void *unused)
+{
+    bool is_alone = sysconf(_SC_NPROCESSORS_ONLN) == 1;
+
+    for (int round = 1; round <= CLOSINGS; round++) {
+        while (__atomic_load_n(&round_ready, __ATOMIC_ACQUIRE) != round)
+            if (is_alone)
+                sched_yield();
+        close(ends[0]);
+        __atomic_store_n(&round_done, round, __ATOMIC_RELEASE);
+    }
+    return unused;
+}
+
+static void both_ends_close(void)
+{
+    bool is_alone = sysconf(_SC_NPROCESSORS_ONLN) == 1;
+    pthread_t other;
+
+    NEED(-pthread_create(&other, NULL, close_reading_ends, NULL));
+    for (int round = 1; round <= CLOSINGS; round++) {
+        NEED(pipe((int *)ends));
+        __atomic_store_n(&round_ready, round, __ATOMIC_RELEASE);
+        close(ends[1]);
+        while (__atomic_load_n(&round_done, __ATOMIC_ACQUIRE) != round)
+            if (is_alone)
+                sched_yield();
+    }
+    NEED(-pthread_join(other, NULL));
+    CHECK(1, "%d pipes, both ends closed at once", CLOSINGS);
+}
+
 static void body(void)
 {
+    both_ends_close();
     basics();
     DIES(write_to_nobody, NULL, SIGPIPE, ANY_CODE, 0, "no reader: SIGPIPE kills");
     without_waiting();

@@ -88,6 +88,7 @@ static void test_errors(pid_t pid)
           "too many local pieces");
     FAILS(process_vm_readv(pid, &local, 1, many, 1025, 0), EINVAL, "too many remote ones");
     FAILS(process_vm_readv(pid, &wide, 1, &remote, 1, 0), EINVAL, "a length below zero");
+    FAILS(process_vm_readv(pid, &local, 1, &wide, 1, 0), EINVAL, "also of a remote one");
     FAILS(process_vm_readv(pid, (struct iovec *)8, 1, &remote, 1, 0), EFAULT, "a bad local vector");
     FAILS(process_vm_readv(pid, &local, 1, (struct iovec *)8, 1, 0), EFAULT, "a bad remote vector");
     FAILS(process_vm_readv(pid, &bad, 1, &remote, 1, 0), EFAULT, "a bad local address");
