@@ -46,9 +46,9 @@ static void mmap_arguments(void)
     FAILS(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE | UNKNOWN_FLAG, fd, 0), EOPNOTSUPP,
           "mmap: MAP_SHARED_VALIDATE with an unknown flag");
     at = OKAY(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE | 4 << 26, fd, 0), "mmap: with bits of a size of huge pages");
-    munmap(at, PAGE);
+    munmap((void *)at, PAGE);
     at = OKAY(sys_mmap(0, PAGE, PROT_READ, MAP_SHARED, fd, 1UL << 46), "mmap: past all that the file may have");
-    munmap(at, PAGE);
+    munmap((void *)at, PAGE);
     FAILS(sys_mmap(0, 1 << 21, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 13 << 26, -1, 0), EINVAL,
           "mmap: no such size of huge pages");
     at = OKAY(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE, fd, 0), "mmap: MAP_SHARED_VALIDATE");
