@@ -134,7 +134,9 @@ void itimers_init(struct process *p)
 /* Stopped, and its function has returned: it may have been started again by its own function, which still ran. */
 static void stop_for_good(struct timer *t)
 {
-    if (timer_stop(t))
+    bool was_ever_started = t->deadline != 0;
+
+    if (was_ever_started && timer_stop(t))
         timer_stop(t);
 }
 
