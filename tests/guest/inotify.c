@@ -354,8 +354,68 @@ static void permissions(void)
     NEED(close(fd));
 }
 
+static int watches_all(void *unused UNUSED)
+{
+    char buffer[4096] __attribute__((aligned(8))), name[32];
+    int instance = inotify_init1(IN_NONBLOCK), wds[4];
+
+    for (int round = 0; round < 300; round++) {
+        for (int i = 0; i < 4; i++) {
+            snprintf(name, sizeof(name), i == 0 ? "race" : "race/%d", i);
+            wds[i] = inotify_add_watch(instance, name, IN_ALL_EVENTS | (round % 3 == 0 ? IN_ONESHOT : 0));
+            if (wds[i] < 0 && errno != ENOENT)
+                return 1;
+        }
+        if (read(instance, buffer, sizeof(buffer)) < 0 && errno != EAGAIN)
+            return 2;
+        for (int i = 0; i < 4; i++)
+            if (inotify_rm_watch(instance, wds[i]) < 0 && errno != EINVAL)
+                return 3;
+        if (round % 50 == 0) {
+            close(instance); /* with all its watches */
+            instance = inotify_init1(IN_NONBLOCK);
+        }
+    }
+    return 0;
+}
+
+static int changes_all(void *unused UNUSED)
+{
+    char name[32], other[32];
+
+    for (int round = 0; round < 600; round++) {
+        int file;
+
+        snprintf(name, sizeof(name), "race/%d", round % 3 + 1);
+        snprintf(other, sizeof(other), "race/%d", (round + 1) % 3 + 1);
+        file = open(name, O_RDWR | O_CREAT, 0644);
+        if (file >= 0 && write(file, "x", 1) != 1)
+            return 1;
+        close(file);
+        rename(name, other);
+        if (round % 2 == 0)
+            unlink(other);
+    }
+    return 0;
+}
+
+/* Watches that begin and end while what they watch comes and goes: nothing of them stays. */
+static void races(void)
+{
+    int status, wrong = 0;
+
+    NEED(mkdir("race", 0755));
+    for (int i = 0; i < 4; i++)
+        if (fork() == 0)
+            _exit(i % 2 == 0 ? watches_all(NULL) : changes_all(NULL));
+    while (wait(&status) > 0)
+        wrong |= status;
+    IS(wrong, 0, "watches against changes");
+}
+
 static void body(void)
 {
+    races();
     files();
     names();
     masks();
