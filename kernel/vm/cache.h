@@ -2,6 +2,7 @@
 #ifndef VM_CACHE_H
 #define VM_CACHE_H
 
+#include "vm/swapobj.h"
 #include "vm/vma.h"
 
 #define MAX_IO_PAGES 128 /* pages of one read_pages or write_pages call */
@@ -14,6 +15,34 @@ static inline u64 size_in_pages(u64 size) { return DIV_ROUND_UP(size, PAGE_SIZE)
 void page_wait(struct page *page, u32 bit);
 /* Takes BITS away from PAGE and wakes who waits for that. */
 void page_clear_and_wake(struct page *page, u32 bits);
+
+/* The page at INDEX with a reference, in whatever state; NULL. */
+static inline struct page *object_look_up(struct object *o, u64 index)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    struct page *page = radix_get(&o->pages, index);
+
+    if (is_marker(page))
+        page = NULL;
+    if (page != NULL) {
+        page_get(page);
+        if (!(page->flags & PG_REFERENCED))
+            atomic_or(&page->flags, PG_REFERENCED);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return page;
+}
+
+/* object_find_page, for where it is all that there is to do. */
+static inline struct page *object_find_loaded(struct object *o, u64 index)
+{
+    struct page *page = object_look_up(o, index);
+
+    if (page == NULL || (load_acquire(&page->flags) & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE)
+        return page;
+    page_put(page);
+    return NULL;
+}
 
 /* object.c */
 void cache_init(void);

@@ -129,32 +129,7 @@ void object_remove_locked(struct object *o, struct page *page)
 
 /* ---- finding pages ---- */
 
-/* The page at INDEX with a reference, in whatever state; NULL. */
-static inline struct page *lookup(struct object *o, u64 index)
-{
-    u64 flags = spin_lock_irqsave(&o->lock);
-    struct page *page = radix_get(&o->pages, index);
-
-    if (is_marker(page))
-        page = NULL;
-    if (page != NULL) {
-        page_get(page);
-        if (!(page->flags & PG_REFERENCED))
-            atomic_or(&page->flags, PG_REFERENCED);
-    }
-    spin_unlock_irqrestore(&o->lock, flags);
-    return page;
-}
-
-struct page *object_find_page(struct object *o, u64 index)
-{
-    struct page *page = lookup(o, index);
-
-    if (page == NULL || (load_acquire(&page->flags) & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE)
-        return page;
-    page_put(page);
-    return NULL;
-}
+struct page *object_find_page(struct object *o, u64 index) { return object_find_loaded(o, index); }
 
 unsigned object_find_run(struct object *o, u64 index, unsigned n, struct page **pages)
 {
@@ -219,7 +194,7 @@ static int why_unread(struct object *o)
 static struct page *get_page(struct object *o, u64 index, struct readahead *ra, bool below_size, enum run_wish wish)
 {
     for (unsigned attempt = 0;; attempt++) {
-        struct page *page = lookup(o, index);
+        struct page *page = object_look_up(o, index);
         u64 first;
         int error;
 

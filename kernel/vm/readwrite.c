@@ -99,7 +99,7 @@ ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead 
     n = MIN(u->left, size - at);
     if ((at & PAGE_MASK) + n > PAGE_SIZE)
         return read_all(o, u, pos, ra);
-    page = object_find_page(o, at >> PAGE_SHIFT); /* one page, and it is there: as most often */
+    page = object_find_loaded(o, at >> PAGE_SHIFT); /* one page, and it is there: as most often */
     if (unlikely(page == NULL))
         return read_all(o, u, pos, ra);
     if (ra != NULL) {
@@ -392,7 +392,7 @@ ssize_t object_write(struct object *o, struct uio *u, u64 *pos)
     ssize_t done;
 
     if (likely(u->left - 1 < PAGE_SIZE - (at & PAGE_MASK)) && at + u->left <= load_relaxed(&o->size))
-        page = object_find_page(o, index);
+        page = object_find_loaded(o, index);
     if (page != NULL && likely((load_acquire(&page->flags) & PG_PLACED) && !object_is_journalled(o))) {
         done = overwrite(u, page, pos);
         if (unlikely(writers_must_wait()))
