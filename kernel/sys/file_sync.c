@@ -94,6 +94,17 @@ static void start_readahead(struct file *file, u64 offset, u64 length)
             (unsigned)MIN(DIV_ROUND_UP(end, PAGE_SIZE) - (offset >> PAGE_SHIFT), (u64)MAX_READAHEAD_PAGES));
 }
 
+/* Clean pages that lie in the range as a whole go; the file's last page does, too, if the range reaches its end. */
+static void drop_range(struct file *file, u64 offset, u64 length)
+{
+    u64 end = length == 0 || offset + length < offset ? UINT64_MAX : offset + length;
+    u64 first = DIV_ROUND_UP(offset, PAGE_SIZE),
+        last = end >= inode_size(file->inode) ? UINT64_MAX : end >> PAGE_SHIFT; /* the first that stays */
+
+    if (first < last)
+        object_drop_clean_range(&file->inode->object, first, last - 1);
+}
+
 static long advise(struct file *file, s64 offset, s64 length, int advice)
 {
     if (S_ISFIFO(file->inode->mode))
@@ -103,18 +114,17 @@ static long advise(struct file *file, s64 offset, s64 length, int advice)
     switch (advice) {
     case FADV_NORMAL:
     case FADV_SEQUENTIAL:
-        file->readahead.disabled = false;
-        return 0;
     case FADV_RANDOM:
-        file->readahead.disabled = true;
+        file->readahead.disabled = advice == FADV_RANDOM;
+        file->readahead.doubled = advice == FADV_SEQUENTIAL;
         return 0;
     case FADV_WILLNEED:
         if (S_ISREG(file->inode->mode))
             start_readahead(file, (u64)offset, (u64)length);
         return 0;
     case FADV_DONTNEED:
-        if (S_ISREG(file->inode->mode) && offset == 0 && length == 0)
-            object_drop_clean(&file->inode->object);
+        if (S_ISREG(file->inode->mode))
+            drop_range(file, (u64)offset, (u64)length);
         return 0;
     case FADV_NOREUSE:
         return 0;

@@ -25,7 +25,7 @@ static inline pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
 }
 
 /* object.c: as object_get_page, but NULL instead of a page that begins at or past the object's size. */
-struct page *object_get_page_in_size(struct object *o, u64 index, enum run_wish wish);
+struct page *object_get_page_in_size(struct object *o, u64 index, struct readahead *ra, enum run_wish wish);
 /* Stores to a cache page need no preparation any more. */
 static inline bool page_takes_stores(const struct page *page)
 {

@@ -10,6 +10,7 @@
  */
 #include "vm/fault_parts.h"
 #include "sched/thread.h"
+#include "vm/cache.h"
 #include "vm/swapobj.h"
 #include "vm/tlb.h"
 
@@ -24,6 +25,7 @@ int fault_with_file(struct fault *f, int request)
     f->index = vma_index(f->vma, f->va);
     f->prepare = is_write(f) && vma_is_shared(f->vma);
     f->wish = fault_run_wish(f);
+    f->advice = f->vma->flags & (VMA_RANDOM | VMA_SEQUENTIAL);
     return request;
 }
 
@@ -154,7 +156,7 @@ static int map_cached(struct fault *f)
         return fault_with_file(f, FAULT_PREPARE);
     }
     if (page != NULL) {
-        if (!(page->flags & PG_REFERENCED))
+        if (!(page->flags & PG_REFERENCED) && !(f->vma->flags & VMA_SEQUENTIAL))
             atomic_or(&page->flags, PG_REFERENCED);
         if ((f->prot & PROT_EXEC) && !(around.flags & PG_FETCHABLE))
             make_fetchable(&around);
@@ -205,9 +207,17 @@ int fault_shared_store(struct fault *f)
 
 /* ---- what is done with the lock given up ---- */
 
+/* As madvise(2) was told: the page alone, much of what follows, or (NULL) its neighbourhood. */
+static struct readahead *readahead_advised(struct readahead *ra, const struct fault *f)
+{
+    *ra = (struct readahead){.next = f->index, .window = MAX_IO_PAGES, .disabled = (f->advice & VMA_RANDOM) != 0};
+    return f->advice != 0 ? ra : NULL;
+}
+
 enum fault_result fault_load_page(struct fault *f)
 {
-    struct page *page = object_get_page_in_size(f->object, f->index, f->wish);
+    struct readahead ra;
+    struct page *page = object_get_page_in_size(f->object, f->index, readahead_advised(&ra, f), f->wish);
     long error = IS_ERR(page) ? PTR_ERR(page) : 0;
 
     if (page != NULL && error == 0) {

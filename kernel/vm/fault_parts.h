@@ -30,6 +30,7 @@ struct fault {
     u64 index;
     bool prepare; /* the page is wanted for stores */
     enum run_wish wish;
+    u32 advice;        /* VMA_RANDOM or VMA_SEQUENTIAL, or none */
     struct page *page; /* referenced; FAULT_PREPARE */
     u64 slot;          /* pinned; FAULT_SWAP_IN */
     /* for FAULT_ASK: in the line of this context, which is referenced */

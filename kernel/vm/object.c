@@ -228,9 +228,9 @@ struct page *object_get_page(struct object *o, u64 index, struct readahead *ra)
 {
     return get_page(o, index, ra, false, RUN_PLAIN);
 }
-struct page *object_get_page_in_size(struct object *o, u64 index, enum run_wish wish)
+struct page *object_get_page_in_size(struct object *o, u64 index, struct readahead *ra, enum run_wish wish)
 {
-    return get_page(o, index, NULL, true, wish);
+    return get_page(o, index, ra, true, wish);
 }
 
 /* ---- dirty pages ---- */
@@ -334,12 +334,12 @@ void page_write_done(struct page *page, int error)
     page_put(page);
 }
 
-u64 object_drop_clean(struct object *o)
+u64 object_drop_clean_range(struct object *o, u64 first, u64 last)
 {
-    u64 index = 0, dropped = 0, flags = spin_lock_irqsave(&o->lock);
+    u64 index = first, dropped = 0, flags = spin_lock_irqsave(&o->lock);
     struct page *page;
 
-    while ((page = radix_next(&o->pages, &index)) != NULL) {
+    while ((page = radix_next(&o->pages, &index)) != NULL && index <= last) {
         index++;
         if (is_marker(page) || (page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) != 0 ||
             load_relaxed(&page->refs) != 1)

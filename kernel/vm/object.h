@@ -87,7 +87,8 @@ struct readahead {
     u64 next;        /* index after the last page read */
     u64 ahead;       /* first index not yet asked for */
     unsigned window; /* pages; 0 = random access */
-    bool disabled;   /* POSIX_FADV_RANDOM */
+    bool disabled;   /* POSIX_FADV_RANDOM: nothing but what is asked for */
+    bool doubled;    /* POSIX_FADV_SEQUENTIAL: windows may be twice as large */
 };
 
 void object_init(struct object *o, const struct object_ops *ops);
@@ -129,7 +130,8 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait);
  * waited for if WAIT, else passed by. */
 unsigned object_take_dirty(struct object *o, u64 *index, u64 last, bool wait, struct page **batch, unsigned most);
 /* Drops clean, unmapped, unused pages (invalidate, drop_caches): how many. */
-u64 object_drop_clean(struct object *o);
+u64 object_drop_clean_range(struct object *o, u64 first, u64 last); /* pages, inclusive */
+static inline u64 object_drop_clean(struct object *o) { return object_drop_clean_range(o, 0, UINT64_MAX); }
 /* Whether some shared mapping may be, or become, writable. */
 bool object_has_writable_mapping(struct object *o);
 /* How many mappings show it. */

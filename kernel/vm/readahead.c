@@ -1,7 +1,8 @@
 /*
  * Reading ahead. A sequential reader gets a window that doubles from 16 KiB to 512 KiB; when it reaches the middle of
  * the window, the next one is started, so that the disk works while the reader does. Faults read the aligned 64 KiB
- * around the page.
+ * around the page; MADV_RANDOM: the page; MADV_SEQUENTIAL: 512 KiB from it on, and use through such a mapping does not
+ * keep a page in memory (rmap.c). POSIX_FADV_RANDOM turns this off for an open file, POSIX_FADV_SEQUENTIAL doubles it.
  *
  *        ra->next           ra->ahead
  *   read ....|.................|
@@ -12,6 +13,13 @@
 #define FIRST_WINDOW 4
 #define MAX_WINDOW 128
 #define FAULT_WINDOW 16
+
+/* The next window of RA, which had one or not. */
+static unsigned next_window(const struct readahead *ra)
+{
+    return ra->window == 0 ? (unsigned)FIRST_WINDOW << ra->doubled
+                           : MIN(ra->window * 2, (unsigned)MAX_WINDOW << ra->doubled);
+}
 
 /* The longest run of missing pages from *INDEX on, entered as LOADING into BATCH: how many. *INDEX advances behind what
  * was looked at. */
@@ -83,7 +91,7 @@ unsigned readahead_miss(struct object *o, struct readahead *ra, u64 index, u64 *
         ra->window = 0;
         return 1;
     }
-    ra->window = ra->window == 0 ? FIRST_WINDOW : MIN(ra->window * 2, (unsigned)MAX_WINDOW);
+    ra->window = next_window(ra);
     ra->ahead = index + ra->window;
     return clip(o, index, ra->window);
 }
@@ -94,7 +102,7 @@ void readahead_hit(struct object *o, struct readahead *ra, u64 index)
 
     if (ra->window == 0 || index + ra->window / 2 < ra->ahead || ra->ahead >= size_in_pages(load_relaxed(&o->size)))
         return;
-    ra->window = MIN(ra->window * 2, (unsigned)MAX_WINDOW);
+    ra->window = next_window(ra);
     n = clip(o, ra->ahead, ra->window);
     start_reading(o, ra->ahead, n, true);
     ra->ahead += n;

@@ -145,7 +145,8 @@ bool rmap_unmap_unused(struct object *o, const struct page *page)
     if (!mutex_trylock(&o->mappings_lock))
         return false;
     for_each_mapping(v, o, index, index)
-        used |= (v->flags & VMA_LOCKED) || visit_entry(v, visible_start(v, index), page, false, NULL);
+        used |= (v->flags & VMA_LOCKED) ||
+                (visit_entry(v, visible_start(v, index), page, false, NULL) && !(v->flags & VMA_SEQUENTIAL));
     for (v = used ? NULL : mappings_first(&o->mappings, index, index); v != NULL; v = mappings_next(v, index, index)) {
         tlb_begin(&batch, v->space);
         visit_entry(v, visible_start(v, index), page, true, &batch);

@@ -118,7 +118,7 @@ static int add_to_object(struct fill *f, struct object *o, u64 index)
 /* The object has the page, but not in memory. */
 static int bring_in(struct fill *f, struct object *o, u64 index)
 {
-    f->page = object_get_page_in_size(o, index, RUN_FORBIDDEN);
+    f->page = object_get_page_in_size(o, index, NULL, RUN_FORBIDDEN);
     if (!IS_ERR(f->page))
         return f->page != NULL ? 0 : -EFAULT;
     f->page = NULL;
