@@ -26,6 +26,7 @@ struct vm_settings vm_settings = {
     .user_reserve_kbytes = 131072,
     .admin_reserve_kbytes = 8192,
     .max_map_count = 65530,
+    .page_cluster = 3,
 };
 static bool all_count; /* while OVERCOMMIT_NEVER is set */
 

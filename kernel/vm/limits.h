@@ -15,6 +15,7 @@ extern struct vm_settings {
     unsigned overcommit_ratio;  /* percent; 0 while overcommit_kbytes counts */
     u64 overcommit_kbytes, user_reserve_kbytes, admin_reserve_kbytes;
     unsigned max_map_count;
+    unsigned page_cluster; /* 2^this pages are read from a swap device together; 0: one */
 } vm_settings;
 void vm_set_overcommit(enum overcommit_mode mode);
 

@@ -17,11 +17,14 @@
 #include "sched/thread.h"
 #include "vm/cache.h"
 #include "vm/lazy.h"
+#include "vm/limits.h"
 #include "vm/swapdev.h"
 #include "vm/swapslot.h"
 #include "vm/zpool.h"
 
 #define N_LOCKS 64
+#define MAX_CLUSTER_SHIFT 5
+#define MAX_CLUSTER (1u << MAX_CLUSTER_SHIFT)
 #define CHUNK_SLOTS (PAGE_SIZE / sizeof(struct swap_slot))
 #define DIRECTORY_PAGES 512
 #define PER_DIRECTORY_PAGE (PAGE_SIZE / sizeof(struct swap_slot *))
@@ -211,6 +214,10 @@ struct page *swap_take(u64 slot, bool *shared)
     struct swap_slot *s = swap_lock(slot);
     struct page *page = NULL;
 
+    if (is_cached(s) && unlikely(s->page->flags & PG_READ_AHEAD)) {
+        atomic_and(&s->page->flags, ~(u32)PG_READ_AHEAD);
+        atomic_add_relaxed(&counts.read_ahead_hits, 1);
+    }
     if (!is_cached(s)) {
         s->pins++;
     } else if (--s->refs == 0) {
@@ -249,20 +256,95 @@ bool swap_unpack(const struct swap_slot *s, struct page *page)
     return lz4_decompress(words, PAGE_SIZE, zpool_load(slot_handle(s), slot_size(s), bounce[hart_id()]), slot_size(s));
 }
 
-/* The slot's block is read into PAGE, which is in the cache and LOADING. */
-static int load_from_device(u64 slot, struct page *page, u64 block)
+/* ---- reading from devices, with neighbours ---- */
+
+/* A run of slots whose blocks follow each other: what was evicted together, most often. Pages are in the cache and
+ * LOADING, their slots pinned. */
+struct cluster {
+    u64 slot, block; /* of the first */
+    unsigned n;
+    struct page *pages[MAX_CLUSTER];
+};
+
+/* A page for SLOT, if its bytes are on BLOCK and nobody else has begun to read them; NULL. */
+static struct page *begin_ahead(u64 slot, u64 block)
 {
-    int error = swapdev_read(block, page);
+    struct swap_slot *s = swap_slot(slot);
+    struct page *page;
+    bool wanted = load_relaxed(&s->where) == block && load_relaxed(&s->page) == NULL; /* most often */
+
+    page = wanted ? page_alloc(ALLOC_USER | ALLOC_NO_WAIT) : NULL;
+    if (page == NULL)
+        return NULL;
+    s = swap_lock(slot);
+    wanted = s->kind == SLOT_DEVICE && s->where == block && s->page == NULL && s->refs > 0;
+    if (wanted) {
+        page_make_anonymous(page);
+        atomic_or(&page->flags, PG_LOADING | PG_READ_AHEAD);
+        s->pins++;
+        cache(slot, s, page);
+    }
+    swap_unlock(slot);
+    if (wanted)
+        return page;
+    page_put(page);
+    return NULL;
+}
+
+/* PAGE is to be read for SLOT from BLOCK: finds what can be read with it, within an aligned group of slots. */
+static void gather_cluster(struct cluster *c, u64 slot, u64 block, struct page *page)
+{
+    u64 size = 1ul << MIN(load_relaxed(&vm_settings.page_cluster), (unsigned)MAX_CLUSTER_SHIFT);
+    u64 first = MAX(ALIGN_DOWN(slot, size), 1ul), end = MIN(ALIGN_DOWN(slot, size) + size, swap_slot_limit()),
+        at = slot;
+    struct page *below[MAX_CLUSTER];
+    unsigned n = 0;
+
+    if (page_free_count() < page_total_count() / 48) /* memory is low: this costs more than it may bring */
+        first = slot, end = slot + 1;
+    while (at > first && (below[n] = begin_ahead(at - 1, block - (slot - (at - 1)))) != NULL)
+        at--, n++;
+    *c = (struct cluster){.slot = at, .block = block - n};
+    while (n > 0)
+        c->pages[c->n++] = below[--n];
+    c->pages[c->n++] = page;
+    for (at = slot + 1; at < end && (page = begin_ahead(at, block + (at - slot))) != NULL; at++)
+        c->pages[c->n++] = page;
+}
+
+/* The reading of PAGE, SLOT's, has ended. */
+static void loaded(u64 slot, struct page *page, int error)
+{
     struct swap_slot *s = swap_lock(slot);
 
     if (error != 0)
         swap_uncache(s);
-    else
-        atomic_add_relaxed(&counts.in, 1);
     swap_unlock(slot);
     page_clear_and_wake(page, PG_LOADING);
     if (error != 0)
         page_put(page);
+}
+
+/* The slot's block is read into PAGE, which is in the cache and LOADING. */
+static int load_from_device(u64 slot, struct page *page, u64 block)
+{
+    struct cluster c;
+    int error;
+
+    gather_cluster(&c, slot, block, page);
+    error = swapdev_read(c.block, c.pages, c.n);
+    if (error == 0) {
+        atomic_add_relaxed(&counts.in, c.n);
+        atomic_add_relaxed(&counts.read_ahead, c.n - 1);
+    }
+    for (unsigned i = 0; i < c.n; i++)
+        if (c.slot + i != slot) {
+            loaded(c.slot + i, c.pages[i], error);
+            swap_unpin(c.slot + i);
+        }
+    if (error != 0 && c.n > 1) /* perhaps a neighbour's fault */
+        error = swapdev_read(block, &page, 1);
+    loaded(slot, page, error);
     return error;
 }
 

@@ -153,7 +153,7 @@ static u64 sector_of(const struct swap_area *a, u64 page, unsigned *n)
     return e->sector + (page - e->first) * PAGE_SECTORS;
 }
 
-int swapdev_write(u64 block, struct page **pages, unsigned n)
+static int transfer(enum block_op op, u64 block, struct page **pages, unsigned n)
 {
     struct block_segment segments[MAX_RUN];
     u64 page;
@@ -168,19 +168,14 @@ int swapdev_write(u64 block, struct page **pages, unsigned n)
         sector = sector_of(&d->area, page + done, &run);
         for (unsigned i = 0; i < run; i++)
             segments[i] = (struct block_segment){page_address(pages[done + i]), PAGE_SIZE};
-        error = block_transfer_segments(d->area.disk, BLOCK_WRITE, sector, segments, run);
+        error = block_transfer_segments(d->area.disk, op, sector, segments, run);
     }
     return error;
 }
 
-int swapdev_read(u64 block, struct page *page)
-{
-    u64 at;
-    struct device *d = device_of(block, &at);
-    unsigned one = 1;
+int swapdev_write(u64 block, struct page **pages, unsigned n) { return transfer(BLOCK_WRITE, block, pages, n); }
 
-    return block_transfer(d->area.disk, BLOCK_READ, sector_of(&d->area, at, &one), page_address(page), PAGE_SIZE);
-}
+int swapdev_read(u64 block, struct page **pages, unsigned n) { return transfer(BLOCK_READ, block, pages, n); }
 
 /* ---- on ---- */
 

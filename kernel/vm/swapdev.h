@@ -25,7 +25,7 @@ bool swap_store_is_large(void);
 bool swap_prefers_device(void);
 /* Writes PAGES[0..n) to blocks from BLOCK on, reads one. 0, -EIO. Sleep. */
 int swapdev_write(u64 block, struct page **pages, unsigned n);
-int swapdev_read(u64 block, struct page *page);
+int swapdev_read(u64 block, struct page **pages, unsigned n);
 void swapdev_stats(u64 *total, u64 *free); /* pages */
 static inline unsigned swapdev_of(u64 block) { return (unsigned)(block >> 48) - 1; }
 

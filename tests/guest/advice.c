@@ -69,7 +69,7 @@ static void body(void)
     IS(map[333 * PAGE], (char)(333 * 7 + 1), "another one");
     IS(in_core(0, PAGES), 2, "alone, too");
     sequential = touched(200, MADV_SEQUENTIAL);
-    CHECK(sequential > normal && in_core(200, PAGES) == sequential, "MADV_SEQUENTIAL: with many behind it (%d)",
+    CHECK(sequential >= normal && in_core(200, PAGES) == sequential, "MADV_SEQUENTIAL: with many behind it (%d)",
           sequential);
     IS(read_at(0, POSIX_FADV_RANDOM), 1, "FADV_RANDOM: read() brings in what it reads");
     normal = read_at(0, POSIX_FADV_NORMAL);

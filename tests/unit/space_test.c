@@ -100,9 +100,10 @@ int swapdev_write(u64 block, struct page **pages, unsigned n)
     return 0;
 }
 
-int swapdev_read(u64 block, struct page *page)
+int swapdev_read(u64 block, struct page **pages, unsigned n)
 {
-    memcpy(page_address(page), swap_blocks[block & 0xffff], PAGE_SIZE);
+    for (unsigned i = 0; i < n; i++)
+        memcpy(page_address(pages[i]), swap_blocks[(block + i) & 0xffff], PAGE_SIZE);
     return 0;
 }
 

@@ -181,6 +181,7 @@ static int parse_limited(const char *text, long max, long *value)
         return error;                                                              \
     }
 VM_SETTING(max_map_count, INT32_MAX)
+VM_SETTING(page_cluster, 31)
 VM_SETTING(user_reserve_kbytes, INT64_MAX)
 VM_SETTING(admin_reserve_kbytes, INT64_MAX)
 
@@ -351,6 +352,7 @@ static const struct proc_entry vm_entries[] = {
     SETTING(overcommit_kbytes),
     SETTING(overcommit_memory),
     SETTING(overcommit_ratio),
+    {.name = "page-cluster", .mode = S_IFREG | 0644, .show = show_page_cluster, .write = write_page_cluster},
     PROC_FILE("swappiness", 0444, show_swappiness),
     {.name = "unprivileged_userfaultfd",
      .mode = S_IFREG | 0644,
