@@ -201,6 +201,53 @@ static void taken_away(void)
     NEED(munmap(at, pages * PAGE));
 }
 
+#define CLUSTER "/proc/sys/vm/page-cluster"
+#define AHEAD 512 /* pages */
+
+static int set_cluster(const char *to)
+{
+    int fd = open(CLUSTER, O_WRONLY), done = fd >= 0 && write(fd, to, strlen(to)) == (ssize_t)strlen(to);
+
+    close(fd);
+    return done;
+}
+
+/* Noise goes to the file and comes back from below; how many pages came with others. */
+static long read_back(uint64_t *at, const char *cluster, long *hits)
+{
+    long before = proc_value("/proc/vmstat", "swap_ra"), hits_before = proc_value("/proc/vmstat", "swap_ra_hit");
+
+    CHECK(set_cluster(cluster), "page-cluster = %s", cluster);
+    OKAY(madvise(at, AHEAD * PAGE, MADV_PAGEOUT), "noise is sent away");
+    IS(wrong_words(at, AHEAD, 77), 0, "and comes back whole");
+    *hits = proc_value("/proc/vmstat", "swap_ra_hit") - hits_before;
+    return proc_value("/proc/vmstat", "swap_ra") - before;
+}
+
+static void read_ahead(void)
+{
+    uint64_t *at;
+    long came, hits;
+
+    make_swap("ahead", 1200, 1199);
+    if (swapon("ahead", 0) != 0) {
+        skip("read-ahead", "no swap file here");
+        return;
+    }
+    at = (uint64_t *)anon(AHEAD * PAGE, PROT_READ | PROT_WRITE);
+    NEED(madvise(at, AHEAD * PAGE, MADV_NOHUGEPAGE));
+    fill(at, AHEAD, 77);
+    came = read_back(at, "3", &hits);
+    CHECK(came > AHEAD / 4, "most pages come with a neighbour (%ld)", came);
+    CHECK(hits > came / 2, "and are asked for then (%ld)", hits);
+    IS(read_back(at, "0", &hits), 0, "page-cluster = 0: none does");
+    CHECK(set_cluster("3"), "as it was");
+    OKAY(swapoff("ahead"), "swapoff");
+    IS(wrong_words(at, AHEAD, 77), 0, "no byte is lost");
+    munmap(at, AHEAD * PAGE);
+    NEED(unlink("ahead"));
+}
+
 static void body(void)
 {
     struct sysinfo info;
@@ -213,6 +260,7 @@ static void body(void)
     memory = info.totalram * info.mem_unit;
     refusals();
     on_and_off();
+    read_ahead();
     if (memory > SMALL_MACHINE) {
         skip("more noise than there is memory", "this machine has too much");
         return;
