@@ -86,6 +86,15 @@ sync 1 1 1
 dirsync 1 1 0" "sync, dirsync: what is durable when the call returns"
 fi
 
+if [ "$KERNEL" != linux ]; then # Linux empties its journal for it
+    new_disk swap 16M -b 4096 -J size=4
+    guest --drive "$disk" -- sh -c 'mkdir -p /mnt; for mode in ordered journal; do
+        mount -t ext3 -o data=$mode /dev/vdb /mnt; dd if=/dev/zero of=/mnt/swap bs=1M count=1 2>/dev/null; mkswap /mnt/swap >/dev/null
+        swapon /mnt/swap 2>&1 | grep -o "Invalid argument"; swapoff /mnt/swap 2>/dev/null && echo on; umount /mnt; done'
+    is "$out" "on
+Invalid argument" "no swap in a file whose data go through the journal"
+fi
+
 # A directory whose entries make no sense.
 damaged_disk()
 {

@@ -607,6 +607,29 @@ static void test_broken_disk(unsigned rounds, bool always_journal)
     CHECK(host_io_errors() == 0, "a disk that fails in the middle, %u times: errors, no more", rounds);
 }
 
+/* A log in which no change would have room. */
+static void test_short_journal(void)
+{
+    be32 short_length = to_be32(1000);
+    unsigned block = 0;
+    char line[200];
+    int error, fd;
+    FILE *f;
+
+    make_image(1024, 256, "12M", "-J size=1");
+    snprintf(line, sizeof(line), "debugfs -R 'bmap <8> 0' %s 2>/dev/null", image);
+    f = popen(line, "r");
+    if (f == NULL || fscanf(f, "%u", &block) != 1)
+        panic("debugfs");
+    pclose(f);
+    fd = disk_open(image, NULL);
+    disk_write(fd, &short_length, sizeof(short_length), block * 1024ul + 16);
+    disk_close(fd);
+    host_forget_messages();
+    CHECK(host_mount(image, false, &error) == NULL && error == -EINVAL && strstr(host_messages, "too short") != NULL,
+          "a journal of less than 1024 blocks: EINVAL");
+}
+
 /* Options that need a journal; then what files do, when their data go through it. */
 static void test_data_modes(unsigned effort)
 {
@@ -670,6 +693,7 @@ int main(int argc, char **argv)
     test_damage(60 * effort);
     test_broken_disk(20 * effort, false);
     test_data_modes(effort);
+    test_short_journal();
     model_reset();
     CHECK(host_io_errors() == 0, "no lock is held at the end");
     run("rm -rf %s", folder);

@@ -278,7 +278,7 @@ bool ext3_journals_data(const struct inode *inode);
 int ext3_log_data(struct ext3_handle *h, struct inode *inode, struct page *page, u64 at, u64 end);
 int ext3_log_page(struct ext3_handle *h, struct inode *inode, struct page *page); /* all of it */
 /* Calls PUBLISH(ARG, ERROR), which changes PAGE, and logs as above. */
-void ext3_publish_data(struct ext3_handle *h, struct page *page, u64 at, u64 end, int error,
+void ext3_publish_data(struct ext3_handle *h, struct inode *inode, struct page *page, u64 at, u64 end, int error,
                        void (*publish)(void *arg, int error), void *arg);
 void ext3_write_range(struct object *o, u64 first, u64 last, bool wait); /* object_ops.write_range */
 

@@ -224,7 +224,7 @@ static int store(struct object *o, struct page *page, unsigned from, unsigned to
         error = allocate(&h, inode, at, end, &fresh);
         again = error == -ENOSPC && !fresh && attempts < 3 && load_relaxed(&ext3_of(inode)->n_pending) > 0;
         if (!again && logged)
-            ext3_publish_data(&h, page, at, end, error, publish, arg);
+            ext3_publish_data(&h, inode, page, at, end, error, publish, arg);
         else if (!again)
             publish(arg, error);
         if (fresh && inode_size(inode) == old_size) /* else writing the inode does */

@@ -90,10 +90,9 @@ int ext3_log_data(struct ext3_handle *h, struct inode *inode, struct page *page,
     return error;
 }
 
-void ext3_publish_data(struct ext3_handle *h, struct page *page, u64 at, u64 end, int error,
+void ext3_publish_data(struct ext3_handle *h, struct inode *inode, struct page *page, u64 at, u64 end, int error,
                        void (*publish)(void *arg, int error), void *arg)
 {
-    struct inode *inode = object_inode(page->object);
     struct ext3_inode *ei = ext3_i(inode);
 
     mutex_lock(&ei->data_lock);

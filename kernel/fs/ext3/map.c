@@ -130,7 +130,11 @@ int ext3_find_pages(struct inode *inode, u64 index, unsigned *n, u64 *sector)
 {
     struct ext3 *fs = ext3_of(inode);
     u32 per_page = (u32)PAGE_SIZE >> fs->block_bits, physical, count;
-    int error = ext3_map(inode, (u32)index * per_page, *n * per_page, &physical, &count);
+    int error;
+
+    if (ext3_journals_data(inode)) /* the log may have what would be written over it later */
+        return -EINVAL;
+    error = ext3_map(inode, (u32)index * per_page, *n * per_page, &physical, &count);
 
     if (error != 0)
         return error;

@@ -16,6 +16,8 @@
 
 #define JOURNAL_MAGIC 0xC03B3998u
 
+#define LOG_MIN_BLOCKS 1024 /* the super block included */
+
 enum { BLOCK_DESCRIPTOR = 1, BLOCK_COMMIT = 2, BLOCK_SUPER_V1 = 3, BLOCK_SUPER_V2 = 4, BLOCK_REVOKE = 5 };
 
 struct log_header {

@@ -129,8 +129,10 @@ int log_check_super(struct journal *j)
     mapped = j->extents[j->n_extents - 1].first + j->extents[j->n_extents - 1].count;
     j->length = from_be32(s->length);
     j->first = from_be32(s->first);
-    if (j->length > mapped || j->first == 0 || j->first >= j->length || j->length - j->first < 16)
+    if (j->length > mapped || j->first == 0 || j->first >= j->length)
         return refuse(j, -EUCLEAN, "bad size; run e2fsck");
+    if (j->length - j->first + 1 < LOG_MIN_BLOCKS)
+        return refuse(j, -EINVAL, "too short");
     if (from_be32(s->start) != 0 && (from_be32(s->start) < j->first || from_be32(s->start) >= j->length))
         return refuse(j, -EUCLEAN, "starts outside itself; run e2fsck");
     return 0;
