@@ -109,7 +109,7 @@ ssize_t vm_dirty(void *start, size_t length, struct vm_range *out, size_t max, i
 
     if (bytes == 0 || (flags & ~VM_REARM))
         return vm_fail(EINVAL);
-    if (areas_find(&vm_shadows, first, &area) && end <= area.end)
+    if (!areas_empty(&vm_shadows) && areas_find(&vm_shadows, first, &area) && end <= area.end)
         count = shadow_dirty(area.argument, first, end, out, max, flags & VM_REARM, &at);
     else if (areas_find(&vm_tracked, first, &area) && end <= area.end && means() == MEANS_QUIRE)
         count = quire_dirty(first, end, out, max, flags & VM_REARM, &at);
