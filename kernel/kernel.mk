@@ -46,9 +46,6 @@ $(KERNEL_OUT)/lib/lz4.o: KERNEL_WARNINGS := -w
 $(KERNEL_OUT)/lib/lz4.o: KERNEL_CFLAGS += -isystem $(dir $(LZ4_SOURCE)) -mno-strict-align -mtune=thead-c906
 $(KERNEL_OUT)/lib/lz4.o: $(LZ4_SOURCE)
 
-# entry.S calls it with the user's registers in the hart.
-$(KERNEL_OUT)/vm/vmtrap_quick_log.o: KERNEL_CFLAGS += $(addprefix -fcall-saved-,t1 t2 a4 a5 a6 a7 t3 t4 t5 t6)
-
 $(KERNEL_OUT)/%.o: kernel/%.S
 	@mkdir -p $(@D)
 	@echo "  AS      $<"

@@ -13,19 +13,19 @@ struct trap_log_state {   /* the log of stores that was used last, vm/vmtrap_log
     u64 ring_entry;       /* ... this, */
     u64 *ring;            /* head and tail are here, by the kernel's address */
     u32 mask, number;     /* entries - 1, a power of two less one; number 0: none */
-    u64 user_entries;     /* where they begin */
-    u64 slots_page;       /* the same of one page with entries: its user address, */
-    u64 *slots;           /* the kernel's, */
-    const u64 *slots_pte; /* and its entry */
+    const u64 *slots_pte; /* the same of one page with entries: */
     u64 slots_entry;
+    char *slots;      /* it begins at this address of the kernel's, */
+    u64 slots_from;   /* which is so many bytes behind the first entry, or (negative) before */
     bool in_one_page; /* all of the ring */
 };
 
 /* Where entry.S goes with a trap of user mode that is no call. */
 enum trap_way {
     TRAP_WAY_LONG,
-    TRAP_WAY_FAULTS, /* looks whether it is the handler's */
-    TRAP_WAY_STORES, /* looks whether it is a store for the log, then that */
+    TRAP_WAY_FAULTS,         /* looks whether it is the handler's */
+    TRAP_WAY_STORES,         /* looks whether it is a store for the log, whose ring lies in one page; then that */
+    TRAP_WAY_STORES_TO_RING, /* the same of rings of any size */
     TRAP_WAYS,
 };
 

@@ -166,6 +166,13 @@ bool vmtrap_open(struct space *s, u64 address)
     return done || pte != NULL; /* if it is something else by now, the store finds out */
 }
 
+static enum trap_way way_of(const struct trap_state *trap)
+{
+    if (trap->log.number == 0)
+        return TRAP_WAY_FAULTS;
+    return trap->log.in_one_page ? TRAP_WAY_STORES : TRAP_WAY_STORES_TO_RING;
+}
+
 void vmtrap_note_area(struct space *s, void *area)
 {
     const pte_t need = PTE_V | PTE_U | PTE_R | PTE_W | PTE_A | PTE_D;
@@ -190,8 +197,7 @@ void vmtrap_note_area(struct space *s, void *area)
     trap->asid = s->asid;
     trap->pages = page_array;
     trap->alone = PAGE_ALONE;
-    arch_trap_take(trap, generation,
-                   trap->log.number != 0 && trap->log.in_one_page ? TRAP_WAY_STORES : TRAP_WAY_FAULTS);
+    arch_trap_take(trap, generation, way_of(trap));
 }
 
 static bool is_open_log(const struct space *s, u64 log)

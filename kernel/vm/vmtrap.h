@@ -93,9 +93,6 @@ void vmtrap_inherit(struct thread *child);
  * => what is remembered is right; interrupts off */
 bool vmtrap_protect_quickly(const struct vmtrap_area *area, u64 n);
 
-/* Does what vmtrap_log_store would for the page of ADDRESS, which lies in HINT and has entry E; 1. 0: it takes more.
- * Keeps all registers but a0 to a3 and t0. => as vmtrap_protect_quickly */
-u64 vmtrap_log_quickly(const struct trap_hint *hint, u64 address, u64 e);
 /* What vmtrap_protect_quickly could not tell other harts of. => interrupts on */
 void vmtrap_flush(void);
 

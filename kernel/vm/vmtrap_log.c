@@ -102,13 +102,14 @@ static void note_log(struct space *s, const struct trap_log *log, u64 entry)
     struct trap_log_state *l = &current->trap.log;
     u64 flags = irq_save(), generation = load_acquire(&s->leaf_generation);
     u32 number = l->number;
+    u64 *slots;
 
     l->number = 0;
     if (current->trap.noted == generation && note_page(s, log->ring, &l->ring_pte, &l->ring_entry, &l->ring) &&
-        note_page(s, entry, &l->slots_pte, &l->slots_entry, &l->slots)) {
+        note_page(s, entry, &l->slots_pte, &l->slots_entry, &slots)) {
         l->ring = (u64 *)((char *)l->ring + (log->ring & PAGE_MASK));
-        l->slots_page = ALIGN_DOWN(entry, PAGE_SIZE);
-        l->user_entries = log->ring + sizeof(struct vmtrap_log);
+        l->slots = (char *)slots;
+        l->slots_from = ALIGN_DOWN(entry, PAGE_SIZE) - (log->ring + sizeof(struct vmtrap_log));
         l->mask = log->entries - 1;
         l->number = log->number;
         l->in_one_page = (log->ring & PAGE_MASK) + VMTRAP_LOG_SIZE(log->entries) <= PAGE_SIZE;

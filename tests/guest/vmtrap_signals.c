@@ -158,13 +158,14 @@ static int jumping_signals(void *unused UNUSED)
 
 /* ---- signals and logged stores ---- */
 
-static int interrupted_log(void *unused UNUSED)
+static int interrupted_log(void *places)
 {
     static struct {
         struct vmtrap_log ring;
-        uint64_t entries[128];
+        uint64_t entries[2048];
     } log __attribute__((aligned(4096)));
-    long number = syscall(VMTRAP_LOG, 0, &log.ring, 128), wrong = 0;
+    uint32_t n = (uint32_t)(uintptr_t)places;
+    long number = syscall(VMTRAP_LOG, 0, &log.ring, n), wrong = 0;
 
     new_pool();
     trap_register(open_it);
@@ -181,7 +182,7 @@ static int interrupted_log(void *unused UNUSED)
 #endif
         }
         for (; log.ring.tail != log.ring.head; log.ring.tail++) {
-            uint64_t *entry = &log.entries[log.ring.tail % 128];
+            uint64_t *entry = &log.entries[log.ring.tail % n];
 
             seen |= 1UL << (*entry - (uintptr_t)pool) / PAGE % 64;
             *entry = 0;
@@ -294,7 +295,8 @@ static void vmtrap_test(void)
     EXITS(interrupted, NULL, 0, "signals at any instruction change nothing");
     EXITS(trapping_signals, NULL, 0, "signals that trap between a program's traps");
     EXITS(jumping_signals, NULL, 0, "signals that jump out of code, traps and handlers");
-    EXITS(interrupted_log, NULL, 0, "signals beside logged stores");
+    EXITS(interrupted_log, 128, 0, "signals beside logged stores");
+    EXITS(interrupted_log, 2048, 0, "and with a ring of many pages");
     EXITS(touch_with, (void *)exit_in_it, 12, "a handler exits");
     EXITS(touch_with, (void *)exec_in_it, 14, "a handler executes another program");
     DIES(touch_with, (void *)signal_in_it, SIGKILL, ANY_CODE, 0, "a handler is killed");

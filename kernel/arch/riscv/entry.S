@@ -55,6 +55,10 @@
 #define LOG_RING_ENTRY THREAD_TRAP + 136
 #define LOG_RING THREAD_TRAP + 144
 #define LOG_MASK THREAD_TRAP + 152
+#define LOG_SLOTS_PTE THREAD_TRAP + 160
+#define LOG_SLOTS_ENTRY THREAD_TRAP + 168
+#define LOG_SLOTS THREAD_TRAP + 176
+#define LOG_SLOTS_FROM THREAD_TRAP + 184
 #define THREAD_WORK 7 /* THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED */
 
 /* struct trap_hint (vm/vmtrap.h), an array of 32 by address / 2 MiB */

@@ -133,18 +133,22 @@ static_assert(offsetof(struct trap_state, generation) == 0 && offsetof(struct tr
 static_assert(offsetof(struct trap_log_state, ring_pte) == 0 && offsetof(struct trap_log_state, ring_entry) == 8 &&
                   offsetof(struct trap_log_state, ring) == 16 && offsetof(struct trap_log_state, mask) == 24,
               "entry.S: LOG_*");
+static_assert(offsetof(struct trap_log_state, slots_pte) == 32 && offsetof(struct trap_log_state, slots_entry) == 40 &&
+                  offsetof(struct trap_log_state, slots) == 48 && offsetof(struct trap_log_state, slots_from) == 56,
+              "entry.S: LOG_*");
 
 /* entry.S */
-extern const char trap_or_interrupt[], perhaps_trap[], perhaps_log[];
-extern const char isolated_trap_or_interrupt[], isolated_perhaps_trap[], isolated_perhaps_log[];
+extern const char trap_or_interrupt[], perhaps_trap[], perhaps_log[], perhaps_log_to_ring[];
+extern const char isolated_trap_or_interrupt[], isolated_perhaps_trap[], isolated_perhaps_log[],
+    isolated_perhaps_log_to_ring[];
 
 static const u64 no_generation = 1; /* a space's never is */
 
 void arch_trap_take(struct trap_state *trap, u64 generation, enum trap_way way)
 {
     static const char *const ways[2][TRAP_WAYS] = {
-        {trap_or_interrupt, perhaps_trap, perhaps_log},
-        {isolated_trap_or_interrupt, isolated_perhaps_trap, isolated_perhaps_log},
+        {trap_or_interrupt, perhaps_trap, perhaps_log, perhaps_log_to_ring},
+        {isolated_trap_or_interrupt, isolated_perhaps_trap, isolated_perhaps_log, isolated_perhaps_log_to_ring},
     };
 
     trap->generation = generation;
