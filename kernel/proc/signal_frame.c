@@ -203,15 +203,32 @@ int signal_frame_push(struct regs *regs, const struct sigaction *action, const s
 
 /* ---- a fault's signal: the short way ---- */
 
-/* The action of SIG, if it is a handler for more than one time. */
-static inline_fn bool get_handler(const struct task *t, int sig, struct sigaction *action)
+/* Nobody but T, the current task, changes its actions: it is alone in its process, which shares them with no other. */
+static inline bool has_own_actions(const struct task *t)
 {
-    struct sighand *s = t->process->sighand; /* the own one: nobody else replaces it */
+    return load_relaxed(&t->process->sighand->refs) == 1 && load_relaxed(&t->process->n_threads) == 1;
+}
+
+static noinline_fn const struct sigaction *copy_action(struct sighand *s, int sig, struct sigaction *copy)
+{
     u64 flags = spin_lock_irqsave(&s->lock);
 
-    *action = s->action[sig - 1];
+    *copy = s->action[sig - 1];
     spin_unlock_irqrestore(&s->lock, flags);
-    return action->handler > SIG_IGN && !(action->flags & SA_RESETHAND);
+    return copy;
+}
+
+/* The action of SIG, which nobody changes meanwhile: in its place, or in COPY. */
+static inline const struct sigaction *get_action(const struct task *t, int sig, struct sigaction *copy)
+{
+    struct sighand *s = t->process->sighand; /* the own one: nobody else replaces it */
+
+    return likely(has_own_actions(t)) ? &s->action[sig - 1] : copy_action(s, sig, copy);
+}
+
+static inline bool is_lasting_handler(const struct sigaction *a)
+{
+    return a->handler > SIG_IGN && !(a->flags & SA_RESETHAND);
 }
 
 u64 *signal_take_fault(struct regs *regs)
@@ -219,11 +236,12 @@ u64 *signal_take_fault(struct regs *regs)
     struct task *t = current_task();
     int sig = t->own.signo;
     u64 blocked = t->blocked, at, flags;
-    struct sigaction action;
+    struct sigaction copy;
+    const struct sigaction *action = get_action(t, sig, &copy);
     struct frame *f = NULL;
 
-    if (likely(get_handler(t, sig, &action) && !(blocked & SIGNAL_BIT(sig)))) {
-        at = frame_address(t, regs, &action);
+    if (likely(is_lasting_handler(action) && !(blocked & SIGNAL_BIT(sig)))) {
+        at = frame_address(t, regs, action);
         if (likely(t->altstack.size == 0 || user_is_in_page(at, sizeof(struct frame))))
             f = user_pin_write(at, &flags);
     }
@@ -232,8 +250,8 @@ u64 *signal_take_fault(struct regs *regs)
         return NULL;
     }
     fill(f, t, regs, &t->own, blocked);
-    enter_handler(t, regs, &action, &t->own, at);
-    signal_block(t, blocked | action.mask | (action.flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig)));
+    enter_handler(t, regs, action, &t->own, at);
+    signal_block(t, blocked | action->mask | (action->flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig)));
     return f->context.regs;
 }
 
