@@ -64,6 +64,7 @@ struct promise {
     unsigned process, snapshot;
     int object; /* -1: none */
     unsigned version;
+    u32 at, end; /* bytes that it is about */
 };
 
 static struct process processes[N_PROCESSES];
@@ -161,7 +162,27 @@ static void promise(u64 from, unsigned process, unsigned snapshot, int object, u
         room_for_promises = room_for_promises * 2 + 64;
         promises = realloc(promises, room_for_promises * sizeof(*promises));
     }
-    promises[n_promises++] = (struct promise){from, process, snapshot, object, version};
+    promises[n_promises++] = (struct promise){from, process, snapshot, object, version, 0, MAX_FILE};
+}
+
+/* The last promise, of an O_SYNC or O_DSYNC write, was about bytes [at, end): in writeback mode others' are nobody's.
+ */
+static void promise_only(u32 at, u32 end)
+{
+    if (data_mode != DATA_WRITEBACK)
+        return;
+    promises[n_promises - 1].at = at;
+    promises[n_promises - 1].end = end;
+}
+
+/* The versions of OBJECT that promises until T make the first ones for each byte. */
+static void find_first_versions(const struct process *p, int object, u64 t, u16 *first)
+{
+    memset(first, 0, MAX_FILE * sizeof(*first));
+    for (unsigned i = 0; i < n_promises; i++)
+        if (promises[i].from <= t && promises[i].process == p->number && promises[i].object == object)
+            for (u32 at = promises[i].at; at < promises[i].end; at++)
+                first[at] = MAX(first[at], (u16)promises[i].version);
 }
 
 /* ---- checking ---- */
@@ -228,6 +249,7 @@ static bool is_same(const struct thing *o, unsigned a, unsigned b)
 static bool check_bytes(struct super *fs, struct process *p, unsigned slot, const struct snapshot *snapshot, u64 t)
 {
     static u8 found[MAX_FILE];
+    static u16 first_of[MAX_FILE];
     int object = snapshot->objects[slot];
     struct thing *o = &p->objects[object];
     unsigned first = 0, last = 0;
@@ -259,8 +281,14 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, cons
         has_size |= o->versions[v].size == (u32)n;
     if (!has_size)
         return complain("%s: its size is %ld, which it never was in versions %u to %u", path, (long)n, first, last);
+    if (data_mode == DATA_WRITEBACK)
+        find_first_versions(p, object, t, first_of);
     for (ssize_t at = 0; at < n; at++) {
-        bool allowed = may_be_stale(o, first, last, (u32)at);
+        bool allowed;
+
+        if (data_mode == DATA_WRITEBACK)
+            first = first_of[at];
+        allowed = may_be_stale(o, first, last, (u32)at);
 
         for (unsigned v = first; v <= last && !allowed; v++)
             allowed = (u32)at < o->versions[v].size && o->versions[v].data[at] == found[at];

@@ -297,6 +297,8 @@ static void op_write_in(struct process *p, unsigned slot, u32 at, u32 n, enum wa
     if (way != PLAIN)
         promise(p->snapshots[p->n_snapshots - 1].ended, p->number, way == O_SYNC_WRITE ? p->n_snapshots - 1 : 0,
                 p->slots[slot], o->n_versions - 1);
+    if (script != NULL && (way == O_DSYNC_WRITE || way == O_SYNC_WRITE))
+        promise_only(at, at + n);
 }
 
 static void op_write(struct process *p, unsigned slot, u32 at, u32 n) { op_write_in(p, slot, at, n, PLAIN); }

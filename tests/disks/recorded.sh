@@ -2,7 +2,7 @@
 # state is recovered on the host, by e2fsck too, and compared with what had been promised; some are booted, by Quire and by Linux.
 . tests/disks/disks.sh
 
-SEEDS=${SEEDS:-"1 2 3-journal"} OPERATIONS=${OPERATIONS:-150} STATES=${STATES:-300} EVERY=${EVERY:-20} BOOTED=${BOOTED:-4}
+SEEDS=${SEEDS:-"1 2 3-journal 4-writeback"} OPERATIONS=${OPERATIONS:-150} STATES=${STATES:-300} EVERY=${EVERY:-20} BOOTED=${BOOTED:-4}
 make -s -f tests/crash/Makefile >"$tmp/build" 2>&1 || { sed 's/^/# /' "$tmp/build" | tail -n5; }
 
 # record SEED BLOCK-SIZE SIZE OPTION...: $tmp/before is the disk as it was, $tmp/log what happened to it.
