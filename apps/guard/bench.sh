@@ -10,7 +10,7 @@ for with in guard plain; do
     plain) runs /apps/guard-errors bench ;;
     esac || continue
     for live in 0 20000 40000; do
-        what=$(awk '/without guards/ { print; exit }' err)
+        what=$(sed -n 's/.*once, \([0-9]* of them without guards\).*/\1/p' err)
         row "$with, $live live" "$(awk -v live="$live" '$2 == live { print $4 }' out)" instructions "$what"
     done
 done
