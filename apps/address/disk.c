@@ -107,10 +107,11 @@ int disk_read(struct disk *disk, uint64_t page, void *to)
     if (fd < 0)
         return -1;
     n = pread(fd, to, PAGE, offset_of(page));
-    if (n < 0)
-        return -1;
-    memset((char *)to + n, 0, PAGE - (size_t)n);
-    return 0;
+    if (n == (ssize_t)PAGE)
+        return 0;
+    if (n >= 0)
+        errno = EIO; /* what has a name has been written: the file has lost its end */
+    return -1;
 }
 
 int disk_write(struct disk *disk, uint64_t page, const void *from)

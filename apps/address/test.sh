@@ -21,6 +21,9 @@ is "$(value largest_name walked | wc -c)" 19 "names have 64 bits"
 ok "add more" "$address" tree add 100
 is "$("$address" tree walk | head -n1)" "numbers 60100" "they follow"
 ok "a large file has holes" [ "$(du -sk tree | cut -f1)" -lt 30000 ]
+cp -r tree short
+for file in short/[0-9a-f]*; do truncate -s 4096 "$file"; done
+fails 2 "files that were cut off" "$address" short walk
 fails 2 "a window that is too small" "$address" --window 8 tree walk
 fails 2 "an operation that needs more" "$address" --window 16 tree walk
 ok "--help" "$address" --help

@@ -45,13 +45,19 @@ static const char help[] =
 
 void system_exit(int status)
 {
-    ports_flush();
+    int error = ports_flush();
+    bool written = !error;
+
     fflush(NULL);
+    if (error)
+        fprintf(stderr, "gc: what was written is not all there: %s\n", strerror(error));
     if (wants_stats)
         stats_print();
-    if (pauses_file && stats_write(pauses_file) < 0)
-        perror(pauses_file);
-    _exit(status);
+    if (pauses_file && stats_write(pauses_file) < 0) {
+        fprintf(stderr, "gc: %s: %s\n", pauses_file, strerror(errno));
+        written = false;
+    }
+    _exit(written || status ? status : 2);
 }
 
 static _Noreturn void misuse(const char *what)
@@ -69,7 +75,7 @@ static size_t parse_size(const char *text)
                 : toupper((unsigned char)*end) == 'K' ? 10
                                                       : 0;
     if (end == text || (*end && !shift) || (shift && end[1]) || n > (1ull << 40 >> shift))
-        misuse("a size such as 256M is wanted");
+        misuse("a number or a size such as 256M is wanted");
     return n << shift;
 }
 
@@ -150,7 +156,7 @@ static struct options parse_options(int argc, char **argv)
             pauses_file = optarg;
             break;
         case 'x':
-            o.paranoid = strtoul(optarg, NULL, 10);
+            o.paranoid = parse_size(optarg);
             break;
         case 'h':
             fputs(help, stdout);

@@ -69,11 +69,15 @@ static int write_out(struct file *f)
     return error;
 }
 
-void ports_flush(void)
+int ports_flush(void)
 {
+    int first = 0;
     for (size_t i = 0; i < MOST_FILES; i++)
-        if (files[i].used)
-            write_out(&files[i]);
+        if (files[i].used) {
+            int error = write_out(&files[i]);
+            first = first ? first : error;
+        }
+    return first;
 }
 
 void port_close(value port)

@@ -18,8 +18,8 @@ enum { PORT_INPUT = 1, PORT_OUTPUT = 2, PORT_BINARY = 4, PORT_CLOSED = 8 };
 static inline size_t port_flags(value port) { return fixnum_value(slots(port)[PORT_FLAGS]); }
 static inline bool is_file_port(value port) { return fixnum_value(slots(port)[PORT_FILE]) >= 0; }
 
-/* Writes out what is buffered. */
-void ports_flush(void);
+/* Writes out what is buffered. 0, or the first error's errno. */
+int ports_flush(void);
 
 /* A port to an open file. */
 value port_of_file(struct thread *t, int fd, size_t flags);

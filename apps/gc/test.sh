@@ -67,6 +67,10 @@ printf '(define (f x) (* x 2))\n(f 21)\n(car 1)\n(f 4)\n' | "$GC" --collector=st
 grep -q '^> > 42' "$out" && grep -q '^> 8' "$out"
 point $? "expressions from standard input are answered, and errors survived"
 
+"$GC" --eval='(display 1)' >/dev/full 2>"$out"
+[ $? = 2 ] && [ "$(wc -l <"$out")" = 1 ]
+point $? "output that cannot be written is told of"
+
 "$GC" --heap=bad >"$out" 2>&1
 [ $? = 2 ]
 point $? "a bad option is refused"

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
+#define MOST_BYTES (1UL << 46)
 #define LONGEST 64 /* runs of so many pages or more have one list */
 
 char *heap;
@@ -86,7 +87,7 @@ static bool start(void)
     at_begin = number_from("GUARD_BELOW", 0);
     go_on = number_from("GUARD_CONTINUE", 0);
     wants_statistics = number_from("GUARD_STATISTICS", 0);
-    heap_pages = (gigabytes ? gigabytes : 1) << 18;
+    heap_pages = (gigabytes == 0 ? 1 : gigabytes > 1024 ? 1024 : gigabytes) << 18;
     heap = vm_alloc(heap_pages * PAGE, PROT_NONE);
     records = vm_alloc(heap_pages * sizeof(struct record), PROT_READ | PROT_WRITE);
     if (!heap || !records || vm_trap(heap, heap_pages * PAGE, on_fault, NULL)) {
@@ -168,6 +169,20 @@ static size_t run_bytes(const struct record *run) { return (run->pages - 1) * PA
 /* A block is behind its length; blocks of powers of two, never given back to the kernel. */
 static void *plain_free[48];
 
+/* The memory they are cut from, the last chunk first; each begins with this. */
+static struct chunk {
+    struct chunk *previous;
+    char *end;
+} * chunks;
+
+static bool is_plain(const void *user)
+{
+    for (const struct chunk *chunk = chunks; chunk; chunk = chunk->previous)
+        if ((const char *)user > (const char *)chunk && (const char *)user < chunk->end)
+            return true;
+    return false;
+}
+
 static void *plain_allocate(size_t size, size_t align)
 {
     static char *at, *end;
@@ -182,14 +197,15 @@ static void *plain_allocate(size_t size, size_t align)
         plain_free[class] = *(void **)(block + 16);
     } else {
         if ((size_t)(end - at) < bytes) {
-            size_t chunk = bytes > (1UL << 24) ? bytes : 1UL << 24;
+            size_t length = bytes >= (1UL << 24) ? bytes + PAGE : 1UL << 24;
+            struct chunk *chunk = vm_alloc(length, PROT_READ | PROT_WRITE);
 
-            at = vm_alloc(chunk, PROT_READ | PROT_WRITE);
-            if (!at) {
-                end = NULL;
+            if (!chunk)
                 return NULL;
-            }
-            end = at + chunk;
+            end = (char *)chunk + length;
+            *chunk = (struct chunk){chunks, end};
+            chunks = chunk;
+            at = (char *)chunk + 64;
         }
         block = at;
         at += bytes;
@@ -247,7 +263,7 @@ static void *allocate(size_t size, size_t align, uintptr_t by)
     char *block = NULL;
     bool started;
 
-    if (size > (1UL << 46)) {
+    if (size > MOST_BYTES || align > MOST_BYTES) {
         errno = ENOMEM;
         return NULL;
     }
@@ -308,7 +324,9 @@ static void release(void *block, uintptr_t by)
         return;
     pthread_mutex_lock(&lock);
     run = run_at(address);
-    if (!run) {
+    if (!run && !is_plain(block)) {
+        wrong_call("free of what malloc never gave", address, NULL, by);
+    } else if (!run) {
         plain_release(block);
     } else if (run->state == FREED) {
         wrong_call("free of a freed block", address, run, by);
@@ -371,7 +389,7 @@ static void *reallocate(void *block, size_t size, uintptr_t by)
     {
         struct record *run = run_at((uintptr_t)block);
 
-        if (run && (run->state != LIVE || run->address != (uintptr_t)block)) {
+        if (run ? run->state != LIVE || run->address != (uintptr_t)block : !is_plain(block)) {
             release(block, by); /* which says what is wrong */
             return NULL;
         }
@@ -431,6 +449,9 @@ EXPORT void *aligned_alloc(size_t align, size_t size)
 
 EXPORT void *valloc(size_t size) { return allocate(size, PAGE, CALLER); }
 
-EXPORT void *pvalloc(size_t size) { return allocate((size + PAGE - 1) & -PAGE, PAGE, CALLER); }
+EXPORT void *pvalloc(size_t size)
+{
+    return allocate(size > MOST_BYTES ? size : (size + PAGE - 1) & -PAGE, PAGE, CALLER);
+}
 
 EXPORT size_t malloc_usable_size(void *block) { return block ? size_of(block) : 0; }

@@ -37,6 +37,19 @@ static void set(const char *name, const char *value)
     }
 }
 
+/* The whole of TEXT is a number of 1 to MOST, a power of two if that is wanted. */
+static const char *number(const char *option, const char *text, unsigned long most, int power)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end || value < 1 || value > most || (power && (value & (value - 1)))) {
+        fprintf(stderr, "guard: %s: a %s from 1 to %lu is wanted\n", option, power ? "power of two" : "number", most);
+        exit(2);
+    }
+    return text;
+}
+
 /* libguard.so beside us, before whatever is preloaded already. */
 static void preload(void)
 {
@@ -56,7 +69,11 @@ static void preload(void)
         fprintf(stderr, "guard: %s: %s\n", path, strerror(errno));
         exit(2);
     }
-    snprintf(list, sizeof(list), "%s%s%s", path, before && *before ? ":" : "", before ? before : "");
+    if (snprintf(list, sizeof(list), "%s%s%s", path, before && *before ? ":" : "", before ? before : "") >=
+        (int)sizeof(list)) {
+        fprintf(stderr, "guard: LD_PRELOAD is too long\n");
+        exit(2);
+    }
     set("LD_PRELOAD", list);
 }
 
@@ -77,9 +94,9 @@ int main(int argc, char **argv)
         } else if (strcmp(option, "--statistics") == 0) {
             set("GUARD_STATISTICS", "1");
         } else if (strcmp(option, "--align") == 0 && at + 1 < argc) {
-            set("GUARD_ALIGN", argv[++at]);
+            set("GUARD_ALIGN", number(option, argv[++at], 4096, 1));
         } else if (strcmp(option, "--heap") == 0 && at + 1 < argc) {
-            set("GUARD_HEAP", argv[++at]);
+            set("GUARD_HEAP", number(option, argv[++at], 1024, 0));
         } else if (strcmp(option, "--") == 0) {
             at++;
             break;

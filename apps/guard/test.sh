@@ -37,6 +37,10 @@ ok $? "with the place of the free"
 caught read-after-realloc 139 'load to a freed block'
 caught double-free 134 'free of a freed block'
 caught bad-free 134 'free of what is not'
+status=0
+guard /apps/guard-errors stack-free >/tmp/guard.out 2>/tmp/guard.err || status=$?
+[ "$status" = 134 ] && grep -q 'free of what malloc never gave' /tmp/guard.err
+ok $? "stack-free: status $status"
 caught thread 139 'store 0 bytes past the end of a block'
 caught use-after-free 0 'store to a freed block' --continue
 grep -q survived /tmp/guard.out
@@ -50,6 +54,10 @@ print(sum(len(v) for v in d.values()), "".join(sorted(d))[:40])
 try: d["x"]
 except KeyError as e: print(e)'
 PYTHONMALLOC=malloc same "Python without its own allocator" python3 -S -c 'print(sum(len(str(i)) for i in range(2000)))'
+status=0
+guard --align 3 true 2>/tmp/guard.err || status=$?
+[ "$status" = 2 ] && [ "$(wc -l </tmp/guard.err)" = 1 ]
+ok $? "a bad value of an option is refused in one line"
 guard --help | grep -q usage
 ok $? "guard --help"
 echo "1..$count"

@@ -249,7 +249,8 @@ static void parse(char **argument)
         else if (strcmp(option, "--function") == 0)
             choose_function(*argument);
         else {
-            fprintf(stderr, "memo: '%s': no such option, or its value is missing: see memo --help\n", *argument);
+            fprintf(stderr, "memo: '%s': no such option, or its value is missing: see memo --help\n",
+                    *option ? option : *argument);
             exit(2);
         }
     }
@@ -274,5 +275,9 @@ int main(int argc, char **argv)
     status = run();
     if (budget)
         vm_budget_close(budget);
+    if (fflush(stdout) || ferror(stdout)) {
+        perror("memo: standard output");
+        return 2;
+    }
     return status;
 }

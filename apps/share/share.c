@@ -179,7 +179,6 @@ static void child(const struct program *program, int self, int (*ways)[MOST_PROC
         for (int k = 0; k < processes; k++)
             if (i != self && ways[i][k] >= 0)
                 close(ways[i][k]);
-    alarm(600);
     memory = dsm_start(self, processes, ways[self], program->pages(), break_it);
     if (!memory) {
         perror("share: no shared memory");
@@ -329,6 +328,7 @@ static int number(const char *option, const char *text, int least, int most)
 int main(int argc, char **argv)
 {
     const struct program *program = NULL;
+    int status;
 
     for (int i = 1; i < argc; i++) {
         const char *option = argv[i];
@@ -364,5 +364,10 @@ int main(int argc, char **argv)
     rounds = rounds ? rounds : program->rounds;
     if (program->run == solver && size < 4)
         size = 4;
-    return run(program);
+    status = run(program);
+    if (fflush(stdout) || ferror(stdout)) {
+        perror("share: standard output");
+        return 2;
+    }
+    return status;
 }

@@ -27,10 +27,11 @@ static const char *file;
 
 static void die(const char *what)
 {
-    const char *why = errno == EBUSY     ? "another process has it open"
-                      : errno == EINVAL  ? "not a store, or of another version"
-                      : errno == ENODATA ? "its log, which has transactions that it needs, is missing or damaged"
-                                         : strerror(errno);
+    const char *why = errno == EBUSY      ? "another process has it open"
+                      : errno == EINVAL   ? "not a store, or of another version"
+                      : errno == ENODATA  ? "its log, which has transactions that it needs, is missing or damaged"
+                      : errno == EMSGSIZE ? "the file is shorter than its heap: a part of it has been cut off"
+                                          : strerror(errno);
 
     fprintf(stderr, "store: %s%s%s: %s\n", file, *what ? ": " : "", what, why);
     exit(2);

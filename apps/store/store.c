@@ -556,12 +556,21 @@ static void make_locks(struct store *s)
     pthread_mutex_init(&s->sync_lock, NULL);
 }
 
-/* Objects that were allocated but never stored to have no record: the file is as long as its heap all the same. */
+/*
+ * Objects that were allocated but never stored to have no record: after a crash, the file becomes as long as its heap
+ * all the same. One that was closed and is shorter has been cut.
+ */
 static int complete_size(struct store *s)
 {
-    struct store_stats stats;
+    struct store_stats stats = {0};
+    bool has_heap = s->file_pages >= 2;
 
-    store_stats(s, &stats);
+    if (has_heap)
+        store_stats(s, &stats);
+    if (!has_heap || (!s->marked && s->file_pages < stats.used_pages + stats.free_pages)) {
+        errno = EMSGSIZE;
+        return -1;
+    }
     return store_grow(s, stats.used_pages + stats.free_pages);
 }
 

@@ -43,6 +43,11 @@ sleep 0.1
 is "$("$store" g stat | awk '$1 == "entries" { print $2 % 100 }')" 0 "killed: there are whole batches only"
 ok "and all is sound" "$store" g check
 
+cp f short
+truncate -s 100000 short
+fails 2 "a store that was cut off" "$store" short get a
+truncate -s 5000 short
+fails 2 "... in its first page" "$store" short get a
 fails 2 "an empty key" "$store" f put "" 1
 fails 2 "no such command" "$store" f walk
 fails 2 "no such option" "$store" --fast f get a

@@ -52,6 +52,13 @@ static void double_free(void)
     free(at);
 }
 static void bad_free(void) { free(block(100) + 16); }
+static void stack_free(void)
+{
+    char here[100];
+    char *volatile at = here;
+
+    free(at + 32);
+}
 
 static void *overflow_in_thread(void *unused)
 {
@@ -139,6 +146,7 @@ static const struct {
     {"read-after-realloc", read_after_realloc},
     {"double-free", double_free},
     {"bad-free", bad_free},
+    {"stack-free", stack_free},
     {"thread", thread},
     {"correct", correct},
     {"bench", bench},
