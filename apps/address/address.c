@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,8 @@ struct slot {
 
 struct address {
     char *window, *inside; /* two views of the same */
-    size_t n_slots, n_free;
+    size_t n_slots;
+    atomic_size_t n_free; /* changes under lock, read without */
     struct slot *slots;
     uint32_t *chains; /* by page number; as many as slots */
     uint32_t free;
@@ -285,7 +287,7 @@ int address_begin(struct address *a)
     int result = 0;
 
     pthread_rwlock_rdlock(&a->operations);
-    if (__atomic_load_n(&a->n_free, __ATOMIC_RELAXED) >= a->n_slots / 2)
+    if (atomic_load_explicit(&a->n_free, memory_order_relaxed) >= a->n_slots / 2)
         return 0;
     pthread_rwlock_unlock(&a->operations);
     pthread_rwlock_wrlock(&a->operations);

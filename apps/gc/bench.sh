@@ -32,5 +32,5 @@ cd /apps/scm || exit 2
 churn=${QUICK:+8 500} deep=${QUICK:+10} sets=${QUICK:+6 8}
 each churn "64 MiB live, replaced bit by bit" churn.scm $churn
 each GCBench "trees up to 2^16 nodes" gcbench.scm $deep
-each perm "40 times the permutations of 8" perm.scm $sets
+each perm "12 times the permutations of 8" perm.scm $sets
 measure "churn by 4 threads, concurrent" "the same by four mutators" gc --stats churn.scm ${churn:-64 10000} 4

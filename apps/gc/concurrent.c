@@ -128,8 +128,8 @@ static void open_page(size_t page)
 /* --- Mutators --- */
 
 /*
- * How many pages a mutator that takes one should scan: none while the collector is ahead of the share of the room that
- * has been used; otherwise as many as must be scanned for each page that is left.
+ * With collect_lock: how many pages a mutator that takes one should scan: none while the collector is ahead of the
+ * share of the room that has been used; otherwise as many as must be scanned for each page that is left.
  */
 static size_t quota(void)
 {
@@ -147,12 +147,14 @@ static size_t quota(void)
 
 static void help(struct thread *thread)
 {
-    size_t count = quota();
-    if (!count)
-        return;
-    uint64_t start = stats_now();
     if (pthread_mutex_trylock(&heap.collect_lock))
         return; /* somebody is at it */
+    size_t count = quota();
+    if (!count) {
+        pthread_mutex_unlock(&heap.collect_lock);
+        return;
+    }
+    uint64_t start = stats_now();
     if (atomic_load(&active))
         scan_batch(count, false);
     pthread_mutex_unlock(&heap.collect_lock);

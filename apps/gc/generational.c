@@ -38,8 +38,8 @@
 #include "trap.h"
 #include "vm.h"
 
-static size_t nursery_next;    /* pages_lock */
-static bool nursery_is_closed; /* since a cycle began; changes with the world stopped */
+static atomic_size_t nursery_next; /* changes with pages_lock, or with the world stopped */
+static bool nursery_is_closed;     /* since a cycle began; changes with the world stopped */
 static struct vm_log *log_of_writes;
 static uint32_t *written; /* pages, for `protect` */
 static _Atomic size_t written_count;

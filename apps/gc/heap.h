@@ -49,13 +49,13 @@ struct heap {
     char *view; /* the collector's view */
     size_t page_count;
     struct page *pages;
-    uint8_t *chunk_touched; /* whether a chunk has been given memory in both views */
-    uint8_t *chunk_free;    /* free pages of each chunk */
-    uint8_t to_space;       /* SPACE_A or SPACE_B */
-    size_t free_pages;
-    size_t used_after;    /* pages in use after the last collection */
-    size_t trigger;       /* collect when no more than so many pages are free */
-    size_t nursery_pages; /* GENERATIONAL */
+    uint8_t *chunk_touched;   /* whether a chunk has been given memory in both views */
+    uint8_t *chunk_free;      /* free pages of each chunk */
+    uint8_t to_space;         /* SPACE_A or SPACE_B */
+    atomic_size_t free_pages; /* changes with pages_lock */
+    size_t used_after;        /* pages in use after the last collection */
+    atomic_size_t trigger;    /* collect when no more than so many pages are free */
+    size_t nursery_pages;     /* GENERATIONAL */
     enum barrier barrier;
     int closed_prot; /* of closed pages: PROT_NONE, or PROT_READ for the write barrier */
     size_t paranoid; /* for tests: collect at every so many-th allocation in C, and close what was left */

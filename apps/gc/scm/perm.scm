@@ -1,11 +1,11 @@
 ;; All permutations of some elements, as lists, made over and over; the last six sets are kept. A
 ;; collector has much of it to copy each time, in small objects of one kind. In the spirit of the "perm" benchmarks of
-;; the Scheme world. Arguments: how many elements (8), how many sets (40).
+;; the Scheme world. Arguments: how many elements (8), how many sets (12).
 
 (define arguments (cdr (command-line)))
 (define (argument n otherwise) (if (> (length arguments) n) (string->number (list-ref arguments n)) otherwise))
 (define size (argument 0 8))
-(define rounds (argument 1 40))
+(define rounds (argument 1 12))
 
 (define (without x list) (if (eqv? x (car list)) (cdr list) (cons (car list) (without x (cdr list)))))
 
