@@ -145,20 +145,26 @@ static size_t quota(void)
     return 0;
 }
 
+/*
+ * Who finds somebody else at it waits: with several mutators, those that went on would use up the room that the one who
+ * scans, or a collector that has lost its hart, cannot make free in time.
+ */
 static void help(struct thread *thread)
 {
-    if (pthread_mutex_trylock(&heap.collect_lock))
-        return; /* somebody is at it */
-    size_t count = quota();
-    if (!count) {
-        pthread_mutex_unlock(&heap.collect_lock);
-        return;
-    }
-    uint64_t start = stats_now();
-    if (atomic_load(&active))
+    bool waits = pthread_mutex_trylock(&heap.collect_lock) != 0;
+    uint64_t start = waits ? stats_now() : 0;
+    size_t count;
+
+    if (waits)
+        lock_as_mutator();
+    count = atomic_load(&active) ? quota() : 0;
+    if (count) {
+        start = waits ? start : stats_now();
         scan_batch(count, false);
+    }
     pthread_mutex_unlock(&heap.collect_lock);
-    stats_pause(thread, PAUSE_HELP, stats_now() - start);
+    if (count || waits)
+        stats_pause(thread, PAUSE_HELP, stats_now() - start);
 }
 
 bool concurrent_is_active(void) { return atomic_load(&active); }
