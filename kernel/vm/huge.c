@@ -13,6 +13,7 @@
 #include "lib/cmdline.h"
 #include "lib/string.h"
 #include "vm/reclaim.h"
+#include "vm/run.h"
 #include "vm/tlb.h"
 
 enum huge_policy huge_policy = HUGE_ALWAYS;
@@ -125,6 +126,23 @@ bool huge_is_eligible(const struct vma *v)
 
 /* ---- MADV_COLLAPSE ---- */
 
+/* => lock */
+static bool huge_is_at_locked(struct space *s, u64 address)
+{
+    struct page *table;
+
+    return pt_find(s, address, &table) != NULL && (table->flags & PG_HUGE);
+}
+
+/* The span at VA of V has no page any more. => write lock */
+static void zap_all(struct space *s, const struct vma *v, u64 va, struct tlb_batch *batch)
+{
+    for (u64 at = va; at < va + level_size(1);) {
+        at = zap_some(s, at, va + level_size(1), v, batch);
+        tlb_flush(batch);
+    }
+}
+
 /* What all pages of the table T have in common, as bits of a huge page's entry. 0: they differ, or not all of them are
  * in memory. */
 static pte_t common_bits(const struct vma *v, const pte_t *t)
@@ -213,15 +231,49 @@ static int collapse_span(struct space *s, const struct vma *v, u64 va)
     return -ENOMEM;
 }
 
+/* The same of shared memory: its pages become a run, which is mapped as a huge page. => write lock */
+static int collapse_shared_span(struct space *s, const struct vma *v, u64 va)
+{
+    struct run_hold run = {.object = v->object, .index = vma_index(v, va), .for_stores = (v->prot & PROT_WRITE) != 0};
+    struct page *table;
+    struct tlb_batch batch;
+    const pte_t *pte;
+    int error;
+
+    if (!run_fits(v, va) || (v->prot & PROT_EXEC) || v->prot == PROT_NONE ||
+        run.index + HUGE_PAGES > DIV_ROUND_UP(load_relaxed(&v->object->size), PAGE_SIZE))
+        return -EINVAL;
+    if (huge_is_at_locked(s, va))
+        return 0;
+    error = run_collapse(v->object, run.index);
+    if (error != 0)
+        return error;
+    tlb_begin(&batch, s);
+    zap_all(s, v, va, &batch);
+    pte = pt_find(s, va, &table);
+    if (pte != NULL && table->table_live == 0)
+        pt_prune(s, va, &batch);
+    tlb_flush(&batch);
+    run.head = object_find_page(v->object, run.index);
+    if (run.head == NULL)
+        return -EAGAIN;
+    page_put(run.head); /* run_hold looks whether it is that still */
+    return pt_install_huge(s, va, run.head, pte_bits(v->prot) | (run.for_stores ? PTE_W | PTE_D : 0), 0, &run)
+               ? 0
+               : -EAGAIN;
+}
+
 int huge_collapse(struct space *s, struct vma *v, u64 start, u64 end)
 {
     u64 first = ALIGN_UP(start, level_size(1)), last = ALIGN_DOWN(end, level_size(1));
     int result = first <= last ? 0 : -EINVAL;
 
-    if (v->object != NULL || (v->flags & NOT_HUGE) || s->no_huge_pages)
+    bool is_shared = v->object != NULL && run_may_be_at(v);
+
+    if ((!is_shared && (v->object != NULL || (v->flags & NOT_HUGE))) || s->no_huge_pages)
         return -EINVAL;
     for (u64 va = first; va < last; va += level_size(1)) {
-        int error = collapse_span(s, v, va);
+        int error = is_shared ? collapse_shared_span(s, v, va) : collapse_span(s, v, va);
 
         if (error != 0)
             result = error;

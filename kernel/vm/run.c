@@ -167,3 +167,101 @@ int run_fault(struct fault *f)
     atomic_add_relaxed(&huge_counts.file_mapped, 1);
     return FAULT_MAPPED;
 }
+
+/* ---- MADV_COLLAPSE ---- */
+
+#define TRIES 4
+
+/* Page INDEX of O, which no entry maps any more, moves to NEW. 0; -EAGAIN: somebody uses it; -EEXIST: it is swapped. */
+static int move_page(struct object *o, u64 index, struct page *new)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    struct page *old = radix_get(&o->pages, index);
+    int error = 0;
+
+    if (is_marker(old)) {
+        error = -EEXIST;
+    } else if (old != NULL &&
+               (load_relaxed(&old->refs) != 1 || (old->flags & (PG_LOADING | PG_UPTODATE)) != PG_UPTODATE)) {
+        error = -EAGAIN;
+    } else if (old == NULL) {
+        clear_page(page_address(new));
+        error = radix_insert(&o->pages, index, new);
+        o->nr_pages += error == 0;
+        atomic_add_relaxed(&nr_memory_pages, error == 0);
+    } else {
+        copy_page(page_address(new), page_address(old));
+        if (old->flags & PG_RUN)
+            run_break(old);
+        radix_replace(&o->pages, index, new);
+        new->flags = (new->flags & ~(u32)(PG_DIRTY | PG_PLACED)) | (old->flags & (PG_DIRTY | PG_PLACED));
+        store_release(&old->object, NULL);
+    }
+    if (error == 0) {
+        new->index = index;
+        store_release(&new->object, o);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    if (error == 0 && old != NULL)
+        page_put(old);
+    return error;
+}
+
+static int move_page_in_the_end(struct object *o, u64 index, struct page *new)
+{
+    int error = -EAGAIN;
+
+    for (unsigned i = 0; i < TRIES && (error == -EAGAIN || error == -EEXIST); i++) {
+        if (error == -EEXIST && object_swap_in(o, index) != 0)
+            return -ENOMEM;
+        rmap_zap(o, index, index, false);
+        error = move_page(o, index, new);
+    }
+    return error == -EEXIST ? -EAGAIN : error;
+}
+
+/* All 512 pages have moved to the block at HEAD: it is a run if none has left since. */
+static void found(struct object *o, u64 first, struct page *head)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    bool whole = true;
+
+    for (unsigned i = 0; whole && i < HUGE_PAGES; i++)
+        whole = radix_get(&o->pages, first + i) == head + i;
+    if (whole) {
+        for (unsigned i = 0; i < HUGE_PAGES; i++)
+            atomic_or(&head[i].flags, PG_RUN);
+        atomic_add_relaxed(&nr_runs, 1);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+}
+
+int run_collapse(struct object *o, u64 first)
+{
+    struct page *head;
+    int error = 0;
+
+    if (find_run(o, first) != NULL)
+        return 0;
+    if (o->ops->charge_run == NULL || o->ops->charge_run(o) != 0)
+        return -ENOMEM;
+    rmap_zap(o, first, first + HUGE_PAGES - 1, false); /* all at once; faults may bring some back */
+    head = page_alloc_huge(false, RUN_FLAGS & ~(u32)PG_RUN);
+    if (head == NULL) {
+        atomic_add_relaxed(&huge_counts.collapse_failed, 1);
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < HUGE_PAGES; i++) {
+        if (error == 0)
+            error = move_page_in_the_end(o, first + i, head + i);
+        if (error != 0)
+            page_put(head + i); /* what has moved stays: they are ordinary pages */
+    }
+    if (error != 0) {
+        atomic_add_relaxed(&huge_counts.collapse_failed, 1);
+        return error;
+    }
+    found(o, first, head);
+    atomic_add_relaxed(&huge_counts.collapse_alloc, 1);
+    return 0;
+}

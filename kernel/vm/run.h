@@ -20,6 +20,9 @@ extern u64 nr_runs;
 /* O gets the run around page INDEX, where it has no page yet, if its owner wants that and there is memory. False: not.
  */
 bool run_add(struct object *o, u64 index, bool below_size, enum run_wish wish);
+/* The 512 pages of O from FIRST on become a run, whatever its owner says; mappings lose them. 0, -ENOMEM; -EAGAIN: some
+ * are in use. => no spinlock, no mappings_lock */
+int run_collapse(struct object *o, u64 first);
 /* PAGE, which has PG_RUN, leaves its object. => the object's lock */
 void run_break(struct page *page);
 

@@ -9,6 +9,9 @@
 #include <sys/mount.h>
 #include <sys/shm.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef MADV_REMOVE
 #define MADV_REMOVE 9
 #endif
@@ -316,6 +319,33 @@ static void mounts(void)
     NEED(rmdir("/tmp/thp_mount"));
 }
 
+static void collapse(void)
+{
+    int fd = file_of(3 * HUGE);
+    volatile char *a = map(fd, 3, 0, RW), *b = map(fd, 3, 0, RW);
+    int old;
+
+    NEED(madvise((void *)a, 3 * HUGE, MADV_NOHUGEPAGE));
+    for (int i = 0; i < 3; i++) /* the third has a hole */
+        fill(a + i * HUGE, i < 2 ? HUGE_PAGES : 100, 11 + i);
+    NEED(madvise((void *)a, 3 * HUGE, MADV_HUGEPAGE));
+    IS(huge_kb(a, 3 * HUGE), 0, "small pages");
+    CHECK(is_filled(b, 0, HUGE_PAGES, 11), "which another mapping shows, too");
+    OKAY(madvise((void *)a, 3 * HUGE, MADV_COLLAPSE), "MADV_COLLAPSE");
+    IS(huge_kb(a, 3 * HUGE), 6144, "makes huge pages of them");
+    for (int i = 0; i < 3; i++)
+        CHECK(is_filled(a + i * HUGE, 0, i < 2 ? HUGE_PAGES : 100, 11 + i), "with their bytes");
+    CHECK(is_zero(a + 2 * HUGE, 100, HUGE_PAGES), "and zeros in the hole");
+    CHECK(is_filled(b, 0, HUGE_PAGES, 11), "the other mapping shows the same");
+    old = a[77 * PAGE];
+    b[77 * PAGE] = (char)(old + 1);
+    IS(a[77 * PAGE], (char)(old + 1), "and is the same memory");
+    OKAY(madvise((void *)a, 3 * HUGE, MADV_COLLAPSE), "once more changes nothing");
+    NEED(munmap((void *)b, 3 * HUGE));
+    NEED(munmap((void *)a, 3 * HUGE));
+    close(fd);
+}
+
 /* ---- threads fault, punch, protect and map at the same time ---- */
 
 #define THREADS 4
@@ -339,7 +369,7 @@ static void *worker(void *argument)
 
         fill(at, PART, round);
         bad += !is_filled(at, 0, PART, round);
-        switch (random / 64 % 4) {
+        switch (random / 64 % 5) {
         case 0:
             fallocate(arena_fd, 3, (first + 3) * PAGE, 5 * PAGE);
             bad += !is_zero(at, 3, 8) || !is_filled(at, 8, PART, round);
@@ -348,6 +378,10 @@ static void *worker(void *argument)
             mprotect((void *)(at + PAGE), PAGE, PROT_READ);
             bad += !is_filled(at, 0, PART, round);
             mprotect((void *)(at + PAGE), PAGE, RW);
+            break;
+        case 3: /* EAGAIN where another one is at it */
+            madvise((void *)(arena + random % SPANS * HUGE), HUGE, MADV_COLLAPSE);
+            bad += !is_filled(at, 0, PART, round);
             break;
         case 2:
             other = map(arena_fd, 1, random % SPANS * HUGE, RW);
@@ -411,6 +445,7 @@ static void body(void)
     mappings();
     holes();
     processes();
+    collapse();
     races();
     mounts();
     set_switch("never");
