@@ -53,7 +53,7 @@ check "files that grow and are cut while others commit" --shrinking --seed "$see
 for mode in journal writeback; do
     check "three programs at once, data=$mode" --data "$mode" --seed "$seed" --runs $((runs / 3)) --states "$states" --fsck "$every"
 done
-for fault in no-flush no-revoke early-commit no-order no-escape; do
+for fault in no-flush no-second-flush no-revoke early-commit no-order no-escape; do
     check "a journal with the fault $fault is caught" --fault "$fault" --runs 400 --states "$states" --fsck 0
 done
 check "data=journal without the data in the journal is caught" --data journal --fault no-data --runs 20 --states "$states" --fsck 0

@@ -472,7 +472,8 @@ static void small_runs(void)
 
 static void set_fault(const char *name)
 {
-    static const char *const names[] = {"none", "no-flush", "no-revoke", "early-commit", "no-order", "no-escape"};
+    static const char *const names[] = {"none",     "no-flush",  "no-revoke",      "early-commit",
+                                        "no-order", "no-escape", "no-second-flush"};
 
     options.fault = name;
     if (strcmp(name, "no-data") == 0) /* after --data journal: its promises, without its doing */

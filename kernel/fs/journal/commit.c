@@ -277,6 +277,8 @@ static int write_commit_block(struct transaction *t)
 
     if (has_fault(FAULT_NO_FLUSH))
         flags &= ~(unsigned)BLOCK_PREFLUSH;
+    if (has_fault(FAULT_NO_SECOND_FLUSH))
+        flags &= ~(unsigned)BLOCK_FUA;
     fill_commit_block(j, t->tid);
     spin_lock(&j->lock);
     j->head = log_next(j, j->head);

@@ -179,7 +179,15 @@ int checkpoint(struct journal *j, unsigned blocks, bool may_commit);
 void checkpoint_remove(struct buffer *b);
 
 /* Fault switches of the debug kernel and the host's crash tests: each breaks one promise. */
-enum { FAULT_NONE, FAULT_NO_FLUSH, FAULT_NO_REVOKE, FAULT_EARLY_COMMIT, FAULT_NO_ORDER, FAULT_NO_ESCAPE };
+enum {
+    FAULT_NONE,
+    FAULT_NO_FLUSH,
+    FAULT_NO_REVOKE,
+    FAULT_EARLY_COMMIT,
+    FAULT_NO_ORDER,
+    FAULT_NO_ESCAPE,
+    FAULT_NO_SECOND_FLUSH
+};
 extern unsigned journal_fault;
 #if defined(DEBUG) || defined(QUIRE_HOST)
 static inline bool has_fault(unsigned fault) { return journal_fault == fault; }
