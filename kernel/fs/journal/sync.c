@@ -126,7 +126,8 @@ int journal_sync(struct journal *j, u32 tid, bool joined)
     if (!joined)
         journal_join(j, tid);
     if (take_lead(j, tid)) {
-        wait_event(&j->synced, load_acquire(&j->committing) == NULL); /* those whom it serves are among the expected */
+        /* Those whom the commit under way serves are among the expected. */
+        wait_event(&j->synced, load_acquire(&j->committing) == NULL || journal_is_durable(j, tid));
         gather(j, tid);
         return journal_commit(j, tid);
     }
