@@ -94,23 +94,16 @@ static bool offset_overflows(s64 offset, u64 length)
     return first + (length >> PAGE_SHIFT) < first;
 }
 
-static bool is_known_type(unsigned flags)
+static inline bool is_known_type(unsigned flags)
 {
-    switch (flags & MAP_TYPE) {
-    case MAP_SHARED:
-    case MAP_PRIVATE:
-        return true;
-    case MAP_SHARED_VALIDATE:
-        return !(flags & MAP_ANONYMOUS);
-    case MAP_DROPPABLE:
-        return flags & MAP_ANONYMOUS;
-    default:
-        return false;
-    }
+    u64 known =
+        BIT(MAP_SHARED) | BIT(MAP_PRIVATE) | (flags & MAP_ANONYMOUS ? BIT(MAP_DROPPABLE) : BIT(MAP_SHARED_VALIDATE));
+
+    return (known >> (flags & MAP_TYPE) & 1) != 0;
 }
 
 /* => LENGTH is not yet rounded */
-static long check_length(u64 length, u64 offset)
+static inline long check_length(u64 length, u64 offset)
 {
     if (length == 0)
         return -EINVAL;

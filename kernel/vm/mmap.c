@@ -106,6 +106,8 @@ static long place(struct space *s, u64 address, u64 length, unsigned flags, cons
     found = 0;
     if (address == 0 && length >= level_size(1) && length < limit - level_size(1) && wants_alignment(m, length, flags))
         found = find_aligned_gap(s, length, m->object != NULL ? m->offset : 0);
+    if (found == 0 && likely(address == 0)) /* the commonest, in short */
+        found = vma_find_gap(s, length, 0, s->mmap_top);
     if (found == 0)
         found = vma_find_place(s, length, address);
     return found != 0 ? (long)found : -ENOMEM;
