@@ -264,6 +264,7 @@ static void op_write_in(struct process *p, unsigned slot, u32 at, u32 n, enum wa
     struct thing *o;
     u8 data[MAX_FILE];
     u64 started;
+    bool grows;
 
     if (!has_parent(p, slot) || !slot_is(p, slot, 'f'))
         return;
@@ -274,6 +275,7 @@ static void op_write_in(struct process *p, unsigned slot, u32 at, u32 n, enum wa
         n = MIN(n, o->size - at);
     if (at > MAX_FILE || n > MAX_FILE - at || o->n_versions + 8 > MAX_VERSIONS)
         return;
+    grows = at + n > o->size; /* else no metadata may change: the time is perhaps that of the last write */
     p->stamp = (p->stamp + 37) % 256;
     for (u32 i = 0; i < n; i++)
         data[i] = byte_at(p->stamp, p->number, at + i);
@@ -291,11 +293,11 @@ static void op_write_in(struct process *p, unsigned slot, u32 at, u32 n, enum wa
         fprintf(script, "%s %s %u %u %u\n", ways_to_write[way], slot_names[slot], at, n, p->stamp);
     else
         write_on_host(p, slot, at, data, n, way);
-    done(p, o, NULL);
+    done(p, grows ? o : NULL, NULL);
     for (unsigned k = p->n_snapshots; k-- > 0 && p->snapshots[k].ended == NEVER;)
         p->snapshots[k].ended = p->snapshots[p->n_snapshots - 1].ended;
     if (way != PLAIN)
-        promise(p->snapshots[p->n_snapshots - 1].ended, p->number, way == O_SYNC_WRITE ? p->n_snapshots - 1 : 0,
+        promise(p->snapshots[p->n_snapshots - 1].ended, p->number, way == O_SYNC_WRITE ? o->last_snapshot : 0,
                 p->slots[slot], o->n_versions - 1);
     if (script != NULL && (way == O_DSYNC_WRITE || way == O_SYNC_WRITE))
         promise_only(at, at + n);

@@ -109,7 +109,8 @@ static void forget_record(void)
 
 enum survival { ALL_SURVIVE, NONE_SURVIVE, SOME_WRITES, SOME_SECTORS, ONE_MISSING, ONE_SURVIVES, N_SURVIVALS };
 
-/* The medium at time T into IMAGE, which holds what it was before. */
+/* The medium at time T into IMAGE, which holds what it was before. A page may change while it is written: what it got
+ * after T cannot have been there. */
 static void make_state(u8 *image, u64 t, enum survival survival)
 {
     unsigned chosen = n_writes > 0 ? fiber_random() % n_writes : 0, open = 0;
@@ -124,8 +125,7 @@ static void make_state(u8 *image, u64 t, enum survival survival)
     }
     for (unsigned i = 0; i < n_writes; i++) {
         const struct written *w = &writes[i];
-        const u8 *data =
-            w->at_complete != NULL && (w->completed <= t || fiber_random() % 2) ? w->at_complete : w->at_submit;
+        const u8 *data = w->at_complete != NULL && w->completed <= t ? w->at_complete : w->at_submit;
         bool durable = w->durable <= t;
         bool survives = durable || survival == ALL_SURVIVE || (survival == SOME_WRITES && fiber_random() % 2) ||
                         (survival == ONE_MISSING && i != chosen) || (survival == ONE_SURVIVES && i == chosen);
