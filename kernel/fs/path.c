@@ -426,11 +426,13 @@ static bool end_reading(struct walk *w, int result)
     struct path at = w->path;
     bool has_mount = result >= 0 && (at.mount == NULL || ref_get_unless_zero(&at.mount->refs));
     bool has_dentry = has_mount && dentry_try_get(at.dentry);
-    bool valid = (has_dentry || result < 0) && !name_moves_begun_since(w->moves_ended);
+    /* What was removed before the reference was there is negative now; afterwards it stays positive. */
+    bool is_there = has_dentry && load_acquire(&at.dentry->inode) != NULL;
+    bool valid = (is_there || result < 0) && !name_moves_begun_since(w->moves_ended);
 
     reading_end();
     hold_nothing(w);
-    if (likely(valid && has_dentry)) {
+    if (likely(valid && is_there)) {
         w->path.dentry = at.dentry;
         return true;
     }

@@ -255,9 +255,11 @@ static void *owner(void *argument)
     for (unsigned round = 1; !stop; round++) {
         for (size_t i = me; i < N; i += 3) {
             volatile unsigned *at = (volatile unsigned *)(arena + i * PAGE);
+            unsigned was;
 
             madvise((void *)at, PAGE, MADV_FREE);
-            bad += *at != 0 && *at != round - 1;
+            was = *at; /* once: it may become 0 at any moment */
+            bad += was != 0 && was != round - 1;
             *at = round;
             bad += *at != round;
         }

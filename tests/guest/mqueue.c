@@ -13,7 +13,8 @@ static int status_of(pid_t pid)
 {
     int status = -1;
 
-    waitpid(pid, &status, 0);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ; /* a notification */
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
