@@ -42,13 +42,15 @@ static inline ssize_t move_at_position(struct file *file, struct uio *uio, move_
     return done;
 }
 
+static bool may_move(const struct file *file, bool write) { return write ? file->can_write : file->can_read; }
+
 /* => it has a position, and OFFSET is none below 0 */
 static inline ssize_t move_at(struct file *file, struct uio *uio, s64 offset, move_fn move)
 {
     u64 pos = (u64)offset;
 
     if (unlikely((s64)(pos + uio->left) < 0))
-        return (move == file_read_uio ? file->can_read : file->can_write) ? -EINVAL : -EBADF;
+        return may_move(file, move != file_read_uio) ? -EINVAL : -EBADF;
     return move(file, uio, &pos);
 }
 
@@ -62,7 +64,7 @@ static inline bool is_possible(u64 address, u64 n)
 
 static noinline_fn ssize_t refuse_buffer(const struct file *file, bool write)
 {
-    return (write ? file->can_write : file->can_read) ? -EFAULT : -EBADF;
+    return may_move(file, write) ? -EFAULT : -EBADF;
 }
 
 DEFINE_SYSCALL(sys_read)
@@ -170,8 +172,6 @@ static int check_flags(unsigned flags)
         return -EOPNOTSUPP;
     return (flags & RWF_APPEND) && (flags & RWF_NOAPPEND) ? -EINVAL : 0;
 }
-
-static bool may_move(const struct file *file, bool write) { return write ? file->can_write : file->can_read; }
 
 /* OFFSET -1: at the file's position. */
 static long vectored(int fd, u64 user_vec, u64 count, s64 offset, unsigned flags, bool write)

@@ -13,6 +13,19 @@ new_disk()
     mke2fs -q -F -t ext3 "$@" "$disk" >"$tmp/mke2fs" 2>&1
 }
 
+# recorded_drive: what QEMU needs for a drive $tmp/after whose writes and flushes are recorded in $tmp/log.
+recorded_drive()
+{
+    cat <<END
+-blockdev driver=file,filename=$tmp/after,node-name=after-file
+-blockdev driver=raw,file=after-file,node-name=after
+-blockdev driver=file,filename=$tmp/log,node-name=log-file
+-blockdev driver=raw,file=log-file,node-name=log
+-blockdev driver=blklogwrites,file=after,log=log,log-sector-size=512,node-name=recorded
+-device virtio-blk-device,drive=recorded,serial=recorded
+END
+}
+
 # on_disk PROGRAM OPTION... -- ARGUMENT...: runs one of our programs in the guest with $disk.
 on_disk()
 {

@@ -18,13 +18,7 @@ record()
     truncate -s 0 "$tmp/log"
     build/crash/crash --script "$tmp/script" --seed "$seed" --operations "$OPERATIONS"
     disk=$tmp/after
-    guest --smp 2 --add build/disks/workload:/root/workload --add "$tmp/script:/root/script" --kernel-log "$tmp/kernel" --qemu "
-        -blockdev driver=file,filename=$tmp/after,node-name=after-file
-        -blockdev driver=raw,file=after-file,node-name=after
-        -blockdev driver=file,filename=$tmp/log,node-name=log-file
-        -blockdev driver=raw,file=log-file,node-name=log
-        -blockdev driver=blklogwrites,file=after,log=log,log-sector-size=512,node-name=recorded
-        -device virtio-blk-device,drive=recorded,serial=recorded" -- \
+    guest --smp 2 --add build/disks/workload:/root/workload --add "$tmp/script:/root/script" --kernel-log "$tmp/kernel" --qemu "$(recorded_drive)" -- \
         env "OPTIONS=data=$data" /root/workload /dev/vdb $((size * 1024)) /root/script/p0 /root/script/p1 /root/script/p2
     is "$status:$out" "0:done" "seed $seed, blocks of $2, data=$data: three processes perform $OPERATIONS operations each on a recorded disk"
 }

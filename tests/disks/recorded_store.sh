@@ -27,13 +27,7 @@ new_disk before "${SIZE}K" -b 1024 -E root_owner=0:0
 truncate -s $((SIZE * 1024 + 3 * 4096)) "$disk"
 cp --sparse=always "$tmp/before" "$tmp/after"
 : >"$tmp/log"
-guest --smp 2 --add build/disks/keeper:/root/keeper --kernel-log "$tmp/kernel" --timeout 400 --qemu "
-    -blockdev driver=file,filename=$tmp/after,node-name=after-file
-    -blockdev driver=raw,file=after-file,node-name=after
-    -blockdev driver=file,filename=$tmp/log,node-name=log-file
-    -blockdev driver=raw,file=log-file,node-name=log
-    -blockdev driver=blklogwrites,file=after,log=log,log-sector-size=512,node-name=recorded
-    -device virtio-blk-device,drive=recorded,serial=recorded" -- \
+guest --smp 2 --add build/disks/keeper:/root/keeper --kernel-log "$tmp/kernel" --timeout 400 --qemu "$(recorded_drive)" -- \
     sh -c "mkdir -p /mnt && mount -t ext3 /dev/vdb /mnt && /root/keeper /mnt/store /dev/vdb $((SIZE * 1024)) $COMMITS"
 is "$status:$(echo "$out" | tail -n 1)" "0:store $COMMITS ." "a store commits $COMMITS transactions on a recorded disk"
 ok "... every state of the disk has those whose commit had returned" build/crash/crash --recorded "$tmp/before" "$tmp/log" --each "sh $tmp/keeper_finds" \

@@ -2,7 +2,7 @@
  * Transparent huge pages: who gets them, what keeps them whole, what splits them, and that no byte is lost on the way.
  * Source: madvise(2), prctl(2), fork(2), Linux's admin-guide/mm/transhuge.rst, proc_pid_smaps(5).
  */
-#include "tap.h"
+#include "huge.h"
 
 #include <pthread.h>
 #include <sys/prctl.h>
@@ -29,51 +29,7 @@ static volatile char *aligned(unsigned n)
     return start;
 }
 
-/* kB of NAME in the smaps of the mappings in [AT, AT + LENGTH). */
-static long smaps_kb(volatile void *at, size_t length, const char *name)
-{
-    unsigned long start = (unsigned long)at, low = 0, high = 0;
-    char *text = slurp("/proc/self/smaps"), *line = text;
-    long sum = 0;
-
-    for (; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-        unsigned long a, b;
-
-        if (sscanf(line, "%lx-%lx ", &a, &b) == 2) {
-            low = a;
-            high = b;
-        } else if (low >= start && high <= start + length && !strncmp(line, name, strlen(name)) &&
-                   line[strlen(name)] == ':') {
-            sum += strtol(line + strlen(name) + 1, NULL, 10);
-        }
-    }
-    free(text);
-    return sum;
-}
-
 static long huge_kb(volatile void *at, size_t length) { return smaps_kb(at, length, "AnonHugePages"); }
-
-static void fill(volatile char *at, size_t pages, int seed)
-{
-    for (size_t i = 0; i < pages; i++)
-        at[i * PAGE] = at[i * PAGE + PAGE - 1] = (char)(1 + (i * 7 + seed) % 251);
-}
-
-static int is_filled(volatile char *at, size_t from, size_t to, int seed)
-{
-    for (size_t i = from; i < to; i++)
-        if (at[i * PAGE] != (char)(1 + (i * 7 + seed) % 251) || at[i * PAGE + PAGE - 1] != at[i * PAGE])
-            return 0;
-    return 1;
-}
-
-static int is_zero(volatile char *at, size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++)
-        if (at[i * PAGE] != 0 || at[i * PAGE + PAGE - 1] != 0)
-            return 0;
-    return 1;
-}
 
 /* Two huge pages, filled; says whether they are huge. */
 static volatile char *two(int seed)

@@ -1,0 +1,51 @@
+/* For the tests of huge pages: what /proc/self/smaps says of a range, and pages full of numbers. */
+#ifndef HUGE_H
+#define HUGE_H
+
+#include "tap.h"
+
+/* kB of NAME in the smaps of the mappings in [AT, AT + LENGTH). */
+static long smaps_kb(volatile void *at, size_t length, const char *name)
+{
+    unsigned long start = (unsigned long)at, low = 0, high = 0;
+    char *text = slurp("/proc/self/smaps"), *line = text;
+    long sum = 0;
+
+    for (; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        unsigned long a, b;
+
+        if (sscanf(line, "%lx-%lx ", &a, &b) == 2) {
+            low = a;
+            high = b;
+        } else if (low >= start && high <= start + length && !strncmp(line, name, strlen(name)) &&
+                   line[strlen(name)] == ':') {
+            sum += strtol(line + strlen(name) + 1, NULL, 10);
+        }
+    }
+    free(text);
+    return sum;
+}
+
+static void fill(volatile char *at, size_t pages, int seed)
+{
+    for (size_t i = 0; i < pages; i++)
+        at[i * PAGE] = at[i * PAGE + PAGE - 1] = (char)(1 + (i * 7 + seed) % 251);
+}
+
+static int is_filled(volatile char *at, size_t from, size_t to, int seed)
+{
+    for (size_t i = from; i < to; i++)
+        if (at[i * PAGE] != (char)(1 + (i * 7 + seed) % 251) || at[i * PAGE + PAGE - 1] != at[i * PAGE])
+            return 0;
+    return 1;
+}
+
+static int is_zero(volatile char *at, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        if (at[i * PAGE] != 0 || at[i * PAGE + PAGE - 1] != 0)
+            return 0;
+    return 1;
+}
+
+#endif
