@@ -1,9 +1,10 @@
-/* What System V's objects have in common: commands, and who may use them (sysvipc(7)). */
+/* What System V's objects have in common: commands, who may use them, and the tables they are in (sysvipc(7)). */
 #ifndef SYS_IPC_H
 #define SYS_IPC_H
 
 #include "arch/riscv/arch.h"
 #include "fs/cred.h"
+#include "lib/list.h"
 #include "sched/thread.h"
 
 #define IPC_PRIVATE 0
@@ -23,6 +24,25 @@ struct ipc_perm { /* the ABI's struct ipc64_perm */
     u64 unused[2];
 };
 static_assert(sizeof(struct ipc_perm) == 48, "asm-generic/ipcbuf.h");
+
+/* The head of each object, and the objects of a kind. => each kind's own lock */
+struct ipc_object {
+    struct list link;
+    int id;
+    struct ipc_perm *perm; /* part of the object */
+};
+struct ipc_table {
+    struct list objects;
+    unsigned count;
+    int next_id;
+};
+
+struct ipc_object *ipc_find_id(const struct ipc_table *table, int id); /* NULL: none; so the others */
+struct ipc_object *ipc_find_key(const struct ipc_table *table, s32 key);
+struct ipc_object *ipc_find_index(const struct ipc_table *table, int index);
+/* O, whose permissions are at PERM, is the caller's with KEY and MODE: its new id. */
+int ipc_enter(struct ipc_table *table, struct ipc_object *o, struct ipc_perm *perm, s32 key, u32 mode);
+void ipc_leave(struct ipc_table *table, struct ipc_object *o);
 
 static inline s64 ipc_now(void) { return (s64)((time_ns() + time_realtime_offset()) / NSEC_PER_SEC); }
 

@@ -45,8 +45,7 @@ struct message {
 };
 
 struct queue {
-    struct list link;
-    int id;
+    struct ipc_object ipc;
     struct msqid_ds ds;
     struct list messages;
     struct wait_queue wait; /* for `changes` */
@@ -57,42 +56,17 @@ struct queue {
 
 static struct {
     struct mutex lock;
-    struct list queues;
-    unsigned count;
-    int next_id;
-} msg = {.lock = MUTEX_INIT(msg.lock), .queues = LIST_INIT(msg.queues)};
+    struct ipc_table table;
+} msg = {.lock = MUTEX_INIT(msg.lock), .table = {.objects = LIST_INIT(msg.table.objects)}};
 
 /* ---- queues; => msg.lock ---- */
 
-static struct queue *find_id(int id)
-{
-    struct queue *q;
+static struct queue *queue_of(struct ipc_object *o) { return o != NULL ? container_of(o, struct queue, ipc) : NULL; }
+static struct queue *find_id(int id) { return queue_of(ipc_find_id(&msg.table, id)); }
 
-    list_for_each(q, &msg.queues, link)
-        if (q->id == id)
-            return q;
-    return NULL;
-}
+static struct queue *find_key(s32 key) { return queue_of(ipc_find_key(&msg.table, key)); }
 
-static struct queue *find_key(s32 key)
-{
-    struct queue *q;
-
-    list_for_each(q, &msg.queues, link)
-        if (q->ds.perm.key == key)
-            return q;
-    return NULL;
-}
-
-static struct queue *find_index(int index)
-{
-    struct queue *q;
-
-    list_for_each(q, &msg.queues, link)
-        if (index-- == 0)
-            return q;
-    return NULL;
-}
+static struct queue *find_index(int index) { return queue_of(ipc_find_index(&msg.table, index)); }
 
 static void changed(struct queue *q)
 {
@@ -121,25 +95,18 @@ static int wait_for_change(struct queue *q)
 
 static long queue_create(s32 key, u32 mode)
 {
-    const struct cred *c = current->cred;
     struct queue *q;
 
-    if (msg.count >= MAX_QUEUES)
+    if (msg.table.count >= MAX_QUEUES)
         return -ENOSPC;
     q = kzalloc(sizeof(*q));
     if (q == NULL)
         return -ENOMEM;
-    q->id = msg.next_id;
-    msg.next_id = (msg.next_id + 1) & INT32_MAX;
-    q->ds.perm = (struct ipc_perm){
-        .key = key, .uid = c->euid, .gid = c->egid, .cuid = c->euid, .cgid = c->egid, .mode = mode & 0777};
     q->ds.changed_at = ipc_now();
     q->ds.max_bytes = DEFAULT_BYTES;
     list_init(&q->messages);
     wait_queue_init(&q->wait);
-    list_add_tail(&msg.queues, &q->link);
-    msg.count++;
-    return q->id;
+    return ipc_enter(&msg.table, &q->ipc, &q->ds.perm, key, mode);
 }
 
 static long msgget_locked(s32 key, u32 flags)
@@ -150,7 +117,7 @@ static long msgget_locked(s32 key, u32 flags)
         return key == IPC_PRIVATE || (flags & IPC_CREAT) ? queue_create(key, flags) : -ENOENT;
     if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
         return -EEXIST;
-    return ipc_may_access(&q->ds.perm, flags & 0777) ? q->id : -EACCES;
+    return ipc_may_access(&q->ds.perm, flags & 0777) ? q->ipc.id : -EACCES;
 }
 
 DEFINE_SYSCALL(sys_msgget)
@@ -336,7 +303,7 @@ static long stat_locked(int id, int command, struct msqid_ds *ds)
     if (command != MSG_STAT_ANY && !ipc_may_access(&q->ds.perm, 0444))
         return -EACCES;
     *ds = q->ds;
-    return command == IPC_STAT ? 0 : q->id;
+    return command == IPC_STAT ? 0 : q->ipc.id;
 }
 
 static long set_locked(int id, const struct msqid_ds *ds)
@@ -367,8 +334,7 @@ static long remove_locked(int id)
         return -EINVAL;
     if (!ipc_is_owner(&q->ds.perm))
         return -EPERM;
-    list_remove(&q->link);
-    msg.count--;
+    ipc_leave(&msg.table, &q->ipc);
     list_for_each_safe(m, next, &q->messages, link)
         kfree(m);
     q->removed = true;
@@ -399,14 +365,14 @@ static long info(int command, void *user)
 
     mutex_lock(&msg.lock);
     if (command == MSG_INFO) {
-        limits.pool = (s32)msg.count;
+        limits.pool = (s32)msg.table.count;
         limits.map = limits.total = 0;
-        list_for_each(q, &msg.queues, link) {
+        list_for_each(q, &msg.table.objects, ipc.link) {
             limits.map += (s32)q->ds.messages;
             limits.total += (s32)q->ds.bytes;
         }
     }
-    highest = msg.count == 0 ? 0 : (long)msg.count - 1;
+    highest = msg.table.count == 0 ? 0 : (long)msg.table.count - 1;
     mutex_unlock(&msg.lock);
     return copy_to_user(user, &limits, sizeof(limits)) != 0 ? -EFAULT : highest;
 }
@@ -456,9 +422,9 @@ bool msg_show(unsigned index, char *line, size_t size)
     q = find_index((int)index);
     if (q != NULL)
         snprintf(line, size, "%10d %10d  %4o  %10lu %10lu %5u %5u %5u %5u %5u %5u %10ld %10ld %10ld\n", q->ds.perm.key,
-                 q->id, q->ds.perm.mode, q->ds.bytes, q->ds.messages, (u32)q->ds.last_sender, (u32)q->ds.last_receiver,
-                 q->ds.perm.uid, q->ds.perm.gid, q->ds.perm.cuid, q->ds.perm.cgid, q->ds.sent_at, q->ds.received_at,
-                 q->ds.changed_at);
+                 q->ipc.id, q->ds.perm.mode, q->ds.bytes, q->ds.messages, (u32)q->ds.last_sender,
+                 (u32)q->ds.last_receiver, q->ds.perm.uid, q->ds.perm.gid, q->ds.perm.cuid, q->ds.perm.cgid,
+                 q->ds.sent_at, q->ds.received_at, q->ds.changed_at);
     mutex_unlock(&msg.lock);
     return q != NULL;
 }

@@ -57,8 +57,7 @@ struct semaphore {
 };
 
 struct set {
-    struct list link;
-    int id;
+    struct ipc_object ipc;
     struct semid_ds ds;
     struct list waiters, undos;
     struct semaphore sem[];
@@ -85,68 +84,36 @@ struct sem_waiter {
 
 static struct {
     struct mutex lock;
-    struct list sets;
-    unsigned count;
+    struct ipc_table table;
     u64 semaphores;
-    int next_id;
-} sem = {.lock = MUTEX_INIT(sem.lock), .sets = LIST_INIT(sem.sets)};
+} sem = {.lock = MUTEX_INIT(sem.lock), .table = {.objects = LIST_INIT(sem.table.objects)}};
 
 /* ---- sets; => sem.lock ---- */
 
-static struct set *find_id(int id)
-{
-    struct set *s;
+static struct set *set_of(struct ipc_object *o) { return o != NULL ? container_of(o, struct set, ipc) : NULL; }
+static struct set *find_id(int id) { return set_of(ipc_find_id(&sem.table, id)); }
 
-    list_for_each(s, &sem.sets, link)
-        if (s->id == id)
-            return s;
-    return NULL;
-}
+static struct set *find_key(s32 key) { return set_of(ipc_find_key(&sem.table, key)); }
 
-static struct set *find_key(s32 key)
-{
-    struct set *s;
-
-    list_for_each(s, &sem.sets, link)
-        if (s->ds.perm.key == key)
-            return s;
-    return NULL;
-}
-
-static struct set *find_index(int index)
-{
-    struct set *s;
-
-    list_for_each(s, &sem.sets, link)
-        if (index-- == 0)
-            return s;
-    return NULL;
-}
+static struct set *find_index(int index) { return set_of(ipc_find_index(&sem.table, index)); }
 
 static long set_create(s32 key, int count, u32 mode)
 {
-    const struct cred *c = current->cred;
     struct set *s;
 
     if (count == 0)
         return -EINVAL;
-    if (sem.count >= MAX_SETS || sem.semaphores + (u64)count > MAX_IN_ALL)
+    if (sem.table.count >= MAX_SETS || sem.semaphores + (u64)count > MAX_IN_ALL)
         return -ENOSPC;
     s = kzalloc(sizeof(*s) + (size_t)count * sizeof(s->sem[0]));
     if (s == NULL)
         return -ENOMEM;
-    s->id = sem.next_id;
-    sem.next_id = (sem.next_id + 1) & INT32_MAX;
-    s->ds.perm = (struct ipc_perm){
-        .key = key, .uid = c->euid, .gid = c->egid, .cuid = c->euid, .cgid = c->egid, .mode = mode & 0777};
     s->ds.changed_at = ipc_now();
     s->ds.count = (u64)count;
     list_init(&s->waiters);
     list_init(&s->undos);
-    list_add_tail(&sem.sets, &s->link);
-    sem.count++;
     sem.semaphores += (u64)count;
-    return s->id;
+    return ipc_enter(&sem.table, &s->ipc, &s->ds.perm, key, mode);
 }
 
 static long semget_locked(s32 key, int count, u32 flags)
@@ -159,7 +126,7 @@ static long semget_locked(s32 key, int count, u32 flags)
         return -EEXIST;
     if ((u64)count > s->ds.count)
         return -EINVAL;
-    return ipc_may_access(&s->ds.perm, flags & 0777) ? s->id : -EACCES;
+    return ipc_may_access(&s->ds.perm, flags & 0777) ? s->ipc.id : -EACCES;
 }
 
 DEFINE_SYSCALL(sys_semget)
@@ -546,7 +513,7 @@ static long stat_locked(int id, int command, struct semid_ds *ds)
     if (command != SEM_STAT_ANY && !ipc_may_access(&s->ds.perm, 0444))
         return -EACCES;
     *ds = s->ds;
-    return command == IPC_STAT ? 0 : s->id;
+    return command == IPC_STAT ? 0 : s->ipc.id;
 }
 
 static long set_locked(int id, const struct semid_ds *ds)
@@ -578,8 +545,7 @@ static long remove_locked(int id)
         finish(w, -EIDRM);
     list_for_each_safe(u, next_undo, &s->undos, set_link)
         undo_free(u);
-    list_remove(&s->link);
-    sem.count--;
+    ipc_leave(&sem.table, &s->ipc);
     sem.semaphores -= s->ds.count;
     kfree(s);
     return 0;
@@ -607,10 +573,10 @@ static long info(int command, void *user)
 
     mutex_lock(&sem.lock);
     if (command == SEM_INFO) {
-        limits.undo_size = (s32)sem.count;
+        limits.undo_size = (s32)sem.table.count;
         limits.max_adjust = (s32)sem.semaphores;
     }
-    highest = sem.count == 0 ? 0 : (long)sem.count - 1;
+    highest = sem.table.count == 0 ? 0 : (long)sem.table.count - 1;
     mutex_unlock(&sem.lock);
     return copy_to_user(user, &limits, sizeof(limits)) != 0 ? -EFAULT : highest;
 }
@@ -669,7 +635,7 @@ bool sem_show(unsigned index, char *line, size_t size)
     mutex_lock(&sem.lock);
     s = find_index((int)index);
     if (s != NULL)
-        snprintf(line, size, "%10d %10d  %4o %10lu %5u %5u %5u %5u %10ld %10ld\n", s->ds.perm.key, s->id,
+        snprintf(line, size, "%10d %10d  %4o %10lu %5u %5u %5u %5u %10ld %10ld\n", s->ds.perm.key, s->ipc.id,
                  s->ds.perm.mode, s->ds.count, s->ds.perm.uid, s->ds.perm.gid, s->ds.perm.cuid, s->ds.perm.cgid,
                  s->ds.used_at, s->ds.changed_at);
     mutex_unlock(&sem.lock);

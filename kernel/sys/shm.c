@@ -44,8 +44,7 @@ struct shmid_ds {
 static_assert(sizeof(struct shmid_ds) == 112, "asm-generic/shmbuf.h");
 
 struct segment {
-    struct list link;
-    int id;
+    struct ipc_object ipc;
     struct shmid_ds ds;
     struct inode *inode; /* referenced */
     char name[20];       /* what /proc/PID/maps shows */
@@ -55,36 +54,22 @@ struct segment {
 
 static struct {
     struct mutex lock;
-    struct list segments;
-    unsigned count;
-    int next_id;
-} shm = {.lock = MUTEX_INIT(shm.lock), .segments = LIST_INIT(shm.segments)};
+    struct ipc_table table;
+} shm = {.lock = MUTEX_INIT(shm.lock), .table = {.objects = LIST_INIT(shm.table.objects)}};
 
-static struct segment *find_id(int id)
+static struct segment *segment_of(struct ipc_object *o)
 {
-    struct segment *s;
-
-    list_for_each(s, &shm.segments, link)
-        if (s->id == id)
-            return s;
-    return NULL;
+    return o != NULL ? container_of(o, struct segment, ipc) : NULL;
 }
+static struct segment *find_id(int id) { return segment_of(ipc_find_id(&shm.table, id)); }
 
-static struct segment *find_index(int index)
-{
-    struct segment *s;
-
-    list_for_each(s, &shm.segments, link)
-        if (index-- == 0)
-            return s;
-    return NULL;
-}
+static struct segment *find_index(int index) { return segment_of(ipc_find_index(&shm.table, index)); }
 
 static struct segment *find_key(s32 key)
 {
     struct segment *s;
 
-    list_for_each(s, &shm.segments, link)
+    list_for_each(s, &shm.table.objects, ipc.link)
         if (s->ds.perm.key == key && !s->doomed)
             return s;
     return NULL;
@@ -98,8 +83,7 @@ static struct inode *segment_free(struct segment *s)
 {
     struct inode *inode = s->inode;
 
-    list_remove(&s->link);
-    shm.count--;
+    ipc_leave(&shm.table, &s->ipc);
     kfree(s);
     return inode;
 }
@@ -245,7 +229,7 @@ static long segment_create(s32 key, u64 size, u32 mode)
         return -EINVAL;
     if (mode & SHM_HUGETLB)
         return -ENOMEM; /* no pool of huge pages */
-    if (shm.count >= MAX_SEGMENTS)
+    if (shm.table.count >= MAX_SEGMENTS)
         return -ENOSPC;
     if (!(mode & SHM_NORESERVE) && !may_commit(NULL, DIV_ROUND_UP(size, PAGE_SIZE)))
         return -ENOMEM;
@@ -261,20 +245,10 @@ static long segment_create(s32 key, u64 size, u32 mode)
     inode_hold(s->inode);
     file_put(file);
     snprintf(s->name, sizeof(s->name), "/SYSV%08x", (unsigned)key);
-    s->id = shm.next_id;
-    shm.next_id = (shm.next_id + 1) & INT32_MAX;
-    s->ds.perm = (struct ipc_perm){.key = key,
-                                   .uid = current->cred->euid,
-                                   .gid = current->cred->egid,
-                                   .cuid = current->cred->euid,
-                                   .cgid = current->cred->egid,
-                                   .mode = mode & 0777};
     s->ds.size = size;
     s->ds.ctime = ipc_now();
     s->ds.creator = task_pid(current_task());
-    list_add_tail(&shm.segments, &s->link);
-    shm.count++;
-    return s->id;
+    return ipc_enter(&shm.table, &s->ipc, &s->ds.perm, key, mode);
 }
 
 static long shmget_locked(s32 key, u64 size, u32 flags)
@@ -287,7 +261,7 @@ static long shmget_locked(s32 key, u64 size, u32 flags)
         return -EEXIST;
     if (size > s->ds.size)
         return -EINVAL;
-    return may_access(s, flags & 0777) ? s->id : -EACCES;
+    return may_access(s, flags & 0777) ? s->ipc.id : -EACCES;
 }
 
 DEFINE_SYSCALL(sys_shmget)
@@ -313,7 +287,7 @@ static long stat_locked(int id, int command, struct shmid_ds *ds)
     *ds = s->ds;
     ds->attached = object_mapping_count(&s->inode->object);
     ds->perm.mode |= s->doomed ? SHM_DEST : 0;
-    return by_index ? s->id : 0;
+    return by_index ? s->ipc.id : 0;
 }
 
 static long set_locked(int id, const struct shmid_ds *ds)
@@ -374,7 +348,9 @@ static long info(void *user)
 {
     u64 limits[9] = {UINT64_MAX / 2, 1, MAX_SEGMENTS, MAX_SEGMENTS, UINT64_MAX / 2 / PAGE_SIZE};
 
-    return copy_to_user(user, limits, sizeof(limits)) != 0 ? -EFAULT : shm.count == 0 ? 0 : (long)shm.count - 1;
+    return copy_to_user(user, limits, sizeof(limits)) != 0 ? -EFAULT
+           : shm.table.count == 0                          ? 0
+                                                           : (long)shm.table.count - 1;
 }
 
 /* SHM_INFO: what is in use. The result is the highest index in use. */
@@ -387,7 +363,7 @@ static long usage(void *user)
     struct segment *s;
 
     mutex_lock(&shm.lock);
-    list_for_each(s, &shm.segments, link) {
+    list_for_each(s, &shm.table.objects, ipc.link) {
         sum.segments++;
         sum.total += ALIGN_UP(s->ds.size, PAGE_SIZE) / PAGE_SIZE;
         sum.resident += s->inode->object.nr_pages;
@@ -450,7 +426,7 @@ bool shm_show(unsigned index, char *line, size_t size)
         ds = &s->ds;
         swapped = object_count_swapped(&s->inode->object);
         snprintf(line, size, "%10d %10d  %4o %21lu %5u %5u  %5lu %5u %5u %5u %5u %10ld %10ld %10ld %21lu %21lu\n",
-                 ds->perm.key, s->id, ds->perm.mode | (s->doomed ? SHM_DEST : 0), ds->size, (u32)ds->creator,
+                 ds->perm.key, s->ipc.id, ds->perm.mode | (s->doomed ? SHM_DEST : 0), ds->size, (u32)ds->creator,
                  (u32)ds->last, object_mapping_count(&s->inode->object), ds->perm.uid, ds->perm.gid, ds->perm.cuid,
                  ds->perm.cgid, ds->atime, ds->dtime, ds->ctime, (s->inode->object.nr_pages - swapped) * PAGE_SIZE,
                  swapped * PAGE_SIZE);
