@@ -267,6 +267,8 @@ static int pin_default(struct space *s, struct vma *v, u64 start, u64 end)
     pte_t mark = pte_mark(v->prot);
     int result = 0;
 
+    if (unlikely(v->flags & VMA_TRAP)) /* what is pinned stays so: vm/vmtrap_quick.c */
+        pt_forget_leaves(s);
     for (; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level > 0) {
             if (*w.pte == 0)

@@ -684,6 +684,19 @@ pte_t *pt_next_leaf(struct space *s, u64 *va, struct page **upper)
     return NULL;
 }
 
+/* TABLE, a leaf, says nothing, and nothing will be put into it any more: who does that without space->lock looks at the
+ * generation under the table's lock (vm/vmtrap_quick.c). => write lock */
+static bool is_empty_for_good(struct space *s, struct page *table)
+{
+    bool result;
+
+    pt_forget_leaves(s);
+    table_lock(table);
+    result = table->table_live == 0;
+    table_unlock(table);
+    return result;
+}
+
 void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
 {
     pte_t *path[5];
@@ -696,6 +709,8 @@ void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)
             break;
         path[level - 1] = table_of(e);
     }
+    if (level == 0 && !is_empty_for_good(s, address_page(path[0])))
+        return;
     for (; level < top && address_page(path[level])->table_live == 0; level++) {
         struct page *parent = address_page(path[level + 1]), *table = address_page(path[level]), *behind;
 

@@ -213,12 +213,22 @@ static inline bool zap_quickly(struct space *s, u64 start, u64 end, struct tlb_b
     return all == 0 || (end - start == PAGE_SIZE && zap_page(s, start, table, pte, batch));
 }
 
+/* Threads remember something about a vma from V on that begins below END. */
+static inline bool is_remembered(const struct vma *v, u64 end)
+{
+    for (; v != NULL && v->start < end; v = v->above)
+        if (unlikely(v->flags & VMA_TRAP))
+            return true;
+    return false;
+}
+
 /* => as unmap_range; EMPTY: the entries have gone elsewhere already */
 static inline __attribute__((always_inline)) int unmap(struct space *s, u64 start, u64 end, struct list *removed,
                                                        bool empty)
 {
     struct vma *v = vma_find(s, start), *next;
     struct tlb_batch batch;
+    bool remembered;
 
     if (v == NULL || v->start >= end)
         return 0;
@@ -234,9 +244,12 @@ static inline __attribute__((always_inline)) int unmap(struct space *s, u64 star
     if (unlikely(s->has_userfaults) && userfault_note_unmap(s, start, end, removed) != 0)
         return -ENOMEM;
     tlb_begin(&batch, s);
+    remembered = !empty && is_remembered(v, end);
+    if (remembered) /* before the entries go, and none is looked at without its lock: vm/vmtrap_quick.c */
+        pt_forget_leaves(s);
     if (empty)
         batch.emptied = true; /* perhaps */
-    else if (!zap_quickly(s, start, end, &batch))
+    else if (remembered || !zap_quickly(s, start, end, &batch))
         zap_range(s, start, end, &batch);
     for (; v != NULL && v->start < end; v = next) {
         next = v->above;

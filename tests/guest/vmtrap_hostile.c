@@ -158,6 +158,38 @@ static void *mapper(void *seed)
     return NULL;
 }
 
+/* The first pages are closed and untouched, opened by who stores to them, and moved over, again and again. */
+#define MOVED_OVER 4UL
+
+static void *mover(void *seed UNUSED)
+{
+    char *from = anon(PAGE, RW);
+
+    for (unsigned long i = 0; !stop; i++) {
+        char *at = pool + i % MOVED_OVER * PAGE;
+
+        mmap(at, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        trap_arm(at, PAGE);
+        for (volatile unsigned long wait = i % 64 * 4; wait > 0; wait--)
+            ;
+        mmap(from, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        touch(from, 1);
+        mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+    }
+    return NULL;
+}
+
+static void *user_of_moved(void *seed)
+{
+    uint64_t state = (uintptr_t)seed + 1;
+
+    trap_register(open_it);
+    while (!stop)
+        touch(pool + random_number(&state) % MOVED_OVER * PAGE, 1);
+    trap_unregister();
+    return NULL;
+}
+
 static void *forker(void *seed UNUSED)
 {
     trap_register(open_it);
@@ -225,6 +257,7 @@ static void crowds(void)
         {{user, forker, user, closer}, 0},
         {{user, user, mapper, closer}, 1},
         {{user, forker, mapper, closer_by_ranges}, 1},
+        {{user_of_moved, user_of_moved, mover, user_of_moved}, 1},
         {{owner_of_area, area_breaker, closer, user}, 1},
         {{owner_of_area, area_breaker, forker, closer}, 1},
     };
@@ -234,6 +267,7 @@ static void crowds(void)
         "while another forks",
         "while another maps, moves, drops and arms",
         "and forks",
+        "pages that move over others while those are opened",
         "a save area that is broken under its owner",
         "and while he forks",
     };
