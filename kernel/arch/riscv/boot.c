@@ -8,7 +8,7 @@
 #include "lib/string.h"
 #include "sched/sched.h"
 
-#define HART_START_TIMEOUT_NS NSEC_PER_SEC
+#define HART_START_TIMEOUT_NS (20 * NSEC_PER_SEC) /* simulated harts may share few processors with others */
 #define HART_START_LOOK_NS (10 * NSEC_PER_USEC)
 
 extern char boot_stack[];
