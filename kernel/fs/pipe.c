@@ -117,7 +117,7 @@ static ssize_t pipe_read(struct file *file, struct uio *uio, u64 *pos)
         mutex_lock(&p->lock);
         was_full = pipe_free_slots(p) == 0;
         done = take(p, uio);
-        if (done == 0 && load_relaxed(&p->writers) == 0) {
+        if (done == 0 && pipe_is_at_end(p)) {
             mutex_unlock(&p->lock);
             return 0;
         }
@@ -126,7 +126,7 @@ static ssize_t pipe_read(struct file *file, struct uio *uio, u64 *pos)
             break;
         if (file->flags & O_NONBLOCK)
             return -EAGAIN;
-        if (wait_event_interruptible(&p->can_read, !is_empty(p) || load_relaxed(&p->writers) == 0) != 0)
+        if (wait_event_interruptible(&p->can_read, pipe_may_be_read(p)) != 0)
             return -ERESTARTSYS;
     }
     if (was_full && done > 0)
@@ -236,7 +236,7 @@ static ssize_t pipe_write(struct file *file, struct uio *uio, u64 *pos)
         mutex_unlock(&p->lock);
         if (done > 0) {
             total += done;
-            if (was_empty)
+            if (was_empty || unlikely(load_relaxed(&p->polled)))
                 wake_all(&p->can_read);
         }
         if (done < 0 || uio->left == 0)
@@ -259,6 +259,8 @@ static unsigned pipe_poll(struct file *file, struct poll_table *table)
     unsigned events = 0;
 
     if (table != NULL) {
+        if (!load_relaxed(&p->polled))
+            store_relaxed(&p->polled, true);
         if (file->can_read)
             poll_wait(table, &p->can_read);
         if (file->can_write)

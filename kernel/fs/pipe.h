@@ -21,6 +21,8 @@ struct pipe {
     unsigned capacity; /* slots; a power of two */
     unsigned first, used;
     unsigned promised;         /* free slots that a splice fills, or gives back to, when it has waited for its file */
+    unsigned taken;            /* of these, slots with bytes that may come back */
+    bool polled;               /* somebody has asked for its queues: he hears of all that comes */
     struct page *spare;        /* one page kept from the last read */
     unsigned readers, writers; /* open ends */
     unsigned reader_opens, writer_opens; /* how often an end was ever opened: FIFO openers wait for a change */
@@ -41,6 +43,16 @@ static inline unsigned pipe_free_slots(const struct pipe *p) /* => lock */
 static inline bool pipe_has_free_slot(const struct pipe *p)
 {
     return load_relaxed(&p->used) + load_relaxed(&p->promised) < load_relaxed(&p->capacity);
+}
+/* Nothing is in it, nor will be. => lock, else a writer may have come and gone between the looks */
+static inline bool pipe_is_at_end(const struct pipe *p)
+{
+    return p->used == 0 && p->taken == 0 && load_relaxed(&p->writers) == 0;
+}
+/* Whether a reader should look, without the lock. */
+static inline bool pipe_may_be_read(const struct pipe *p)
+{
+    return load_relaxed(&p->used) > 0 || (load_relaxed(&p->writers) == 0 && load_relaxed(&p->taken) == 0);
 }
 void pipe_drop_slot(struct pipe *p); /* the first, read to its end. => lock */
 ssize_t pipe_broken(void);           /* nobody reads: SIGPIPE and -EPIPE */

@@ -20,22 +20,24 @@ static bool may_not_wait(const struct file *pipe_end, unsigned flags)
     return (flags & SPLICE_F_NONBLOCK) || (pipe_end->flags & O_NONBLOCK);
 }
 
-static bool can_take(const struct pipe *p) { return load_relaxed(&p->used) > 0 || load_relaxed(&p->writers) == 0; }
 static bool can_put(const struct pipe *p) { return pipe_has_free_slot(p) || load_relaxed(&p->readers) == 0; }
 
 /* Locks P with something in it: 1; 0 when it is empty for good; -EAGAIN, -ERESTARTSYS: in these cases unlocked. */
 static int lock_full(struct file *file, struct pipe *p, unsigned flags)
 {
     for (;;) {
+        bool is_at_end;
+
         mutex_lock(&p->lock);
         if (p->used > 0)
             return 1;
+        is_at_end = pipe_is_at_end(p);
         mutex_unlock(&p->lock);
-        if (load_relaxed(&p->writers) == 0)
+        if (is_at_end)
             return 0;
         if (may_not_wait(file, flags))
             return -EAGAIN;
-        if (wait_event_interruptible(&p->can_read, can_take(p)) != 0)
+        if (wait_event_interruptible(&p->can_read, pipe_may_be_read(p)) != 0)
             return -ERESTARTSYS;
     }
 }
@@ -162,10 +164,12 @@ static ssize_t write_taken_slot(struct pipe *p, struct file *out, u64 *pos, size
     p->first = (p->first + 1) & (p->capacity - 1);
     store_relaxed(&p->used, p->used - 1);
     store_relaxed(&p->promised, p->promised + 1);
+    store_relaxed(&p->taken, p->taken + 1);
     mutex_unlock(&p->lock);
     done = write_slot(out, pos, &s, n);
     mutex_lock(&p->lock);
     store_relaxed(&p->promised, p->promised - 1);
+    store_relaxed(&p->taken, p->taken - 1);
     p->first = (p->first - 1) & (p->capacity - 1);
     store_relaxed(&p->used, p->used + 1);
     *pipe_slot(p, 0) = s;

@@ -211,9 +211,51 @@ static void test_waiting_for_others(void)
     }
 }
 
+static void take_note(int signo UNUSED) {}
+
+static ssize_t volatile read_so_far = -1;
+
+static void *read_it(void *arg)
+{
+    read_so_far = read(*(int *)arg, got, sizeof(got));
+    return NULL;
+}
+
+/* What a splice has taken out of a pipe may come back: until then nobody sees the end. */
+static void test_end_while_others_wait(void)
+{
+    struct sigaction action = {.sa_handler = take_note};
+    pthread_t splicer, reader;
+    struct waiting_splice w;
+    int a[2], pair[2];
+
+    NEED(pipe(a) + socketpair(AF_UNIX, SOCK_STREAM, 0, pair) + sigaction(SIGUSR1, &action, NULL));
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    while (write(pair[0], bytes, 4096) > 0)
+        ;
+    fcntl(pair[0], F_SETFL, 0);
+    NEED(write(a[1], "come back", 9));
+    close(a[1]);
+    w = (struct waiting_splice){a[0], pair[0], 0};
+    pthread_create(&splicer, NULL, splice_it, &w);
+    usleep(50000);
+    pthread_create(&reader, NULL, read_it, &a[0]);
+    usleep(100000);
+    CHECK(read_so_far == -1, "a reader waits for bytes that a splice may give back");
+    pthread_kill(splicer, SIGUSR1);
+    pthread_join(splicer, NULL);
+    pthread_join(reader, NULL);
+    CHECK(w.moved == -1 && read_so_far == 9 && memcmp(got, "come back", 9) == 0, "and gets them");
+    CHECK(read(a[0], got, 9) == 0, "then comes the end");
+    close(a[0]);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void body(void)
 {
     test_waiting_for_others();
+    test_end_while_others_wait();
     test_file_through_pipe();
     test_pipes();
     test_vmsplice();

@@ -122,6 +122,9 @@ static void epolls(void)
     NEED(epoll_ctl(fd, EPOLL_CTL_MOD, fds[0], &event));
     IS(epoll_wait(fd, got, 4, 0), 1, "epoll: edge-triggered, once");
     IS(epoll_wait(fd, got, 4, 0), 0, "epoll: and not again");
+    NEED(write(fds[1], "z", 1));
+    IS(epoll_wait(fd, got, 4, 0), 1, "epoll: each write to a pipe is an edge");
+    NEED(read(fds[0], &byte, 1));
     event.events = EPOLLIN | EPOLLONESHOT;
     NEED(epoll_ctl(fd, EPOLL_CTL_MOD, fds[0], &event));
     IS(epoll_wait(fd, got, 4, 0), 1, "epoll: one shot");
