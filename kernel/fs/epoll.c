@@ -311,13 +311,18 @@ static struct item *take_ready(struct epoll *ep)
     return item;
 }
 
-/* Items stay in AGAIN while the list is gone through, so that each is reported once. => ep->lock */
+/* Items stay in AGAIN while the list is gone through, so that each is reported once. Who looked at the list meanwhile
+ * and found none looks again. => ep->lock */
 static void put_back(struct epoll *ep, struct list *again)
 {
-    u64 flags = spin_lock_irqsave(&ep->ready_lock);
+    u64 flags;
 
+    if (list_empty(again))
+        return;
+    flags = spin_lock_irqsave(&ep->ready_lock);
     list_splice_tail(&ep->ready, again);
     spin_unlock_irqrestore(&ep->ready_lock, flags);
+    wake_all(&ep->waiters);
 }
 
 static void keep_for_again(struct epoll *ep, struct item *item, struct list *again)

@@ -6,6 +6,7 @@
 #include "tap.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
@@ -93,6 +94,39 @@ static void epoll_graphs(void)
     IS(wrong, 0, "epoll: four levels of ten");
     for (n = 0; n < 40; n++)
         close(sets[n]);
+}
+
+static void *wait_for_level(void *set)
+{
+    struct epoll_event got;
+
+    return (void *)(intptr_t)(epoll_wait(*(int *)set, &got, 1, 3000) == 1);
+}
+
+/* Nobody reads, so it stays ready for all who wait, however they come in each other's way. */
+static void epoll_level_for_all(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int fds[2], set = epoll_create1(0), missed = 0;
+    char byte;
+
+    NEED(pipe(fds) + epoll_ctl(set, EPOLL_CTL_ADD, fds[0], &event));
+    for (int i = 0; i < 60 && missed == 0; i++) {
+        pthread_t thread[4];
+        void *found;
+
+        for (int k = 0; k < 4; k++)
+            pthread_create(&thread[k], NULL, wait_for_level, &set);
+        usleep(2000);
+        NEED(write(fds[1], "x", 1));
+        for (int k = 0; k < 4; k++) {
+            pthread_join(thread[k], &found);
+            missed += found == NULL;
+        }
+        NEED(read(fds[0], &byte, 1));
+    }
+    IS(missed, 0, "epoll: a level is there for each thread that waits");
+    close(fds[0]), close(fds[1]), close(set);
 }
 
 static void epolls(void)
@@ -296,6 +330,7 @@ static void body(void)
     event_descriptors();
     epolls();
     epoll_graphs();
+    epoll_level_for_all();
     copying();
     sockets();
     memory_files();
