@@ -142,8 +142,10 @@ static void journal_thread(void *arg)
         if (atomic_swap(&j->wants_checkpoint, false) && j->aborted == 0)
             checkpoint(j, j->usable / 4 * 3, false);
     }
+    mutex_lock(&list_mutex);
     store_release(&j->thread_runs, false);
     wake_all(&j->changed);
+    mutex_unlock(&list_mutex);
 }
 
 static void stop_thread(struct journal *j)
@@ -151,7 +153,8 @@ static void stop_thread(struct journal *j)
     store_release(&j->stopping, true);
     wake_all(&j->work);
     wait_event(&j->changed, !load_acquire(&j->thread_runs));
-    sched_yield(); /* it may still be in wake_all */
+    mutex_lock(&list_mutex); /* it may still be in wake_all; then J is nobody's */
+    mutex_unlock(&list_mutex);
 }
 
 /* ---- running ---- */

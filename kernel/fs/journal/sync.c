@@ -58,6 +58,32 @@ static bool take_lead(struct journal *j, u32 tid)
     return leads;
 }
 
+/* TID is still the running one, nothing in it was worth a commit: another may lead. */
+static void give_up_lead(struct journal *j, u32 tid)
+{
+    struct transaction *t;
+
+    spin_lock(&j->lock);
+    t = if_running(j, tid);
+    if (t != NULL)
+        t->is_led = false;
+    spin_unlock(&j->lock);
+    if (t != NULL)
+        wake_all(&j->synced);
+}
+
+static bool has_no_leader(struct journal *j, u32 tid)
+{
+    struct transaction *t;
+    bool none;
+
+    spin_lock(&j->lock);
+    t = if_running(j, tid);
+    none = t != NULL && !t->is_led;
+    spin_unlock(&j->lock);
+    return none;
+}
+
 /* Those who want TID are there, or it is not to be waited for any more. */
 static bool are_together(struct journal *j, u32 tid)
 {
@@ -119,18 +145,33 @@ void sync_expect(struct journal *j, const struct transaction *t)
     store_relaxed(&j->commit_time, (3 * j->commit_time + (time_ns() - t->locked)) / 4);
 }
 
+static void lead(struct journal *j, u32 tid)
+{
+    /* Those whom the commit under way serves are among the expected. */
+    wait_event(&j->synced, load_acquire(&j->committing) == NULL || journal_is_durable(j, tid));
+    gather(j, tid);
+    journal_commit(j, tid);
+    if (!journal_is_durable(j, tid))
+        give_up_lead(j, tid);
+}
+
+/* Nothing is left to wait for. */
+static bool is_settled(struct journal *j, u32 tid)
+{
+    return journal_is_durable(j, tid) || journal_is_aborted(j) || commit_is_idle(j, tid);
+}
+
 int journal_sync(struct journal *j, u32 tid, bool joined)
 {
-    if (journal_is_durable(j, tid) || commit_is_idle(j, tid))
-        return journal_is_aborted(j) ? -EIO : 0;
-    if (!joined)
+    bool settled = is_settled(j, tid);
+
+    if (!settled && !joined)
         journal_join(j, tid);
-    if (take_lead(j, tid)) {
-        /* Those whom the commit under way serves are among the expected. */
-        wait_event(&j->synced, load_acquire(&j->committing) == NULL || journal_is_durable(j, tid));
-        gather(j, tid);
-        return journal_commit(j, tid);
+    for (; !settled; settled = is_settled(j, tid)) {
+        if (take_lead(j, tid))
+            lead(j, tid);
+        else /* the running one may never have anything to commit: then it is idle when the one before it is done */
+            wait_event(&j->synced, is_settled(j, tid) || has_no_leader(j, tid));
     }
-    wait_event(&j->synced, journal_is_durable(j, tid) || journal_is_aborted(j));
     return journal_is_aborted(j) ? -EIO : 0;
 }
