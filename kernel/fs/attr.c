@@ -11,6 +11,9 @@ bool inode_is_owner(const struct inode *inode, const struct cred *cred)
     return cred->fsuid == inode->uid || capable(cred, CAP_FOWNER);
 }
 
+/* chattr's +i and +a: attributes stay as they are. */
+static bool is_fixed(const struct inode *inode) { return inode->flags & (FS_IMMUTABLE_FL | FS_APPEND_FL); }
+
 int path_want_write(const struct path *path)
 {
     return path->mount != NULL && mount_is_read_only(path->mount) ? -EROFS : 0;
@@ -81,7 +84,7 @@ int inode_chmod(struct inode *inode, u32 mode)
 
     if (S_ISLNK(inode->mode))
         return -EOPNOTSUPP;
-    if (!inode_is_owner(inode, cred))
+    if (is_fixed(inode) || !inode_is_owner(inode, cred))
         return -EPERM;
     if ((attr.mode & S_ISGID) && !cred_in_group(cred, inode->gid) && !capable(cred, CAP_FSETID))
         attr.mode &= ~(u32)S_ISGID;
@@ -94,6 +97,8 @@ int inode_chown(struct inode *inode, u32 uid, u32 gid)
     bool privileged = capable(cred, CAP_CHOWN), changes_uid = uid != (u32)-1, changes_gid = gid != (u32)-1;
     struct attributes attr = {.valid = 0, .uid = uid, .gid = gid};
 
+    if (is_fixed(inode))
+        return -EPERM;
     if (changes_uid && !privileged && !(cred->fsuid == inode->uid && uid == inode->uid))
         return -EPERM;
     if (changes_gid && !privileged && !(cred->fsuid == inode->uid && (cred_in_group(cred, gid) || gid == inode->gid)))
@@ -110,6 +115,8 @@ int inode_set_times(struct inode *inode, struct attributes *attr, bool now)
 {
     int error;
 
+    if (now ? inode->flags & FS_IMMUTABLE_FL : is_fixed(inode))
+        return -EPERM;
     if (!inode_is_owner(inode, current->cred)) {
         if (!now)
             return -EPERM;
@@ -132,6 +139,8 @@ int path_truncate(const struct path *path, u64 size)
     error = path_want_write(path);
     if (error == 0)
         error = inode_permission(inode, current->cred, MAY_WRITE);
+    if (error == 0 && (inode->flags & FS_APPEND_FL))
+        error = -EPERM;
     if (error == 0)
         error = inode_allow_write(inode);
     if (error != 0)

@@ -151,7 +151,7 @@ void path_accessed(const struct path *path)
     struct inode *inode = path_inode(path);
     unsigned flags = path->mount != NULL ? path->mount->flags : 0;
 
-    if (inode->super->read_only || (flags & (MS_NOATIME | MS_RDONLY)) ||
+    if (inode->super->read_only || (inode->flags & FS_NOATIME_FL) || (flags & (MS_NOATIME | MS_RDONLY)) ||
         ((flags & MS_NODIRATIME) && S_ISDIR(inode->mode)))
         return;
     if ((flags & MS_STRICTATIME) || inode_atime_is_due(inode))

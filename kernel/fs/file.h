@@ -30,6 +30,9 @@ static inline bool inode_atime_is_due(const struct inode *inode)
     return (u64)(age - inode->atime.nsec) >= MAX(TIME_STEP, inode->super->time_granularity);
 }
 
+/* flags.c: ioctl(2)'s of ioctl_iflags(2), ioctl_fsgetxattr(2). -ENOTTY: COMMAND is none of them, or has no flags */
+long inode_flags_ioctl(struct file *file, unsigned command, u64 argument);
+
 /* epoll.c */
 void epoll_forget_file(struct file *file);
 

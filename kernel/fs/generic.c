@@ -63,7 +63,10 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
     if (file_appends(file, uio))
         *pos = inode_size(inode);
     from = *pos;
-    done = inode->super->read_only ? -EROFS : keep_to_limits(inode, uio, from);
+    if (unlikely(inode->super->read_only || (inode->flags & FS_IMMUTABLE_FL)))
+        done = inode->super->read_only ? -EROFS : -EPERM;
+    else
+        done = keep_to_limits(inode, uio, from);
     if (done == 0)
         done = inode_strip_privileges(inode);
     if (done == 0) {
@@ -72,8 +75,8 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
         done = object_write(&inode->object, uio, pos);
     }
     write_unlock(&inode->lock);
-    if (done > 0 && ((file->flags & O_DSYNC) || unlikely(inode->super->synchronous))) {
-        error = file_fsync(file, from, *pos - 1, (file->flags & O_SYNC) != O_SYNC && !inode->super->synchronous);
+    if (done > 0 && ((file->flags & O_DSYNC) || unlikely(inode_is_synchronous(inode)))) {
+        error = file_fsync(file, from, *pos - 1, (file->flags & O_SYNC) != O_SYNC && !inode_is_synchronous(inode));
         if (error != 0)
             done = error;
     }

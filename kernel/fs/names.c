@@ -157,7 +157,7 @@ static int link_checked(const struct path *old, struct walk *w, struct dentry *d
 
     if (old->mount != w->path.mount)
         return -EXDEV;
-    if (!may_link_to(inode, current->cred))
+    if (!may_link_to(inode, current->cred) || (inode->flags & (FS_APPEND_FL | FS_IMMUTABLE_FL)))
         return -EPERM;
     if (S_ISDIR(inode->mode) || dir->ops->link == NULL)
         return -EPERM;
@@ -212,7 +212,8 @@ static int may_remove(struct inode *dir, const struct dentry *d, bool directory)
 
     if (error != 0)
         return error;
-    if (is_sticky_for_us(dir, inode) || (load_relaxed(&inode->state) & INODE_SWAP))
+    if (is_sticky_for_us(dir, inode) || (load_relaxed(&inode->state) & INODE_SWAP) || (dir->flags & FS_APPEND_FL) ||
+        (inode->flags & (FS_APPEND_FL | FS_IMMUTABLE_FL)))
         return -EPERM;
     if (directory && !S_ISDIR(inode->mode))
         return -ENOTDIR;

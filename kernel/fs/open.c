@@ -65,6 +65,10 @@ static int may_open(const struct path *path, u32 flags, bool created)
         if (error != 0)
             return error;
     }
+    /* Only at the end, and never shorter. */
+    if (unlikely(inode->flags & FS_APPEND_FL) &&
+        (((flags & O_ACCMODE) != O_RDONLY && !(flags & O_APPEND)) || (flags & O_TRUNC)))
+        return -EPERM;
     if ((flags & O_NOATIME) && current->cred != NULL && !inode_is_owner(inode, current->cred))
         return -EPERM;
     return 0;

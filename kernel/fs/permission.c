@@ -20,6 +20,8 @@ int inode_permission(const struct inode *inode, const struct cred *cred, unsigne
 
     if ((may & MAY_WRITE) && inode->super->read_only && is_fs_writable_type(inode->mode))
         return -EROFS;
+    if ((may & MAY_WRITE) && unlikely(inode->flags & FS_IMMUTABLE_FL))
+        return -EPERM;
     if (cred == NULL) /* the kernel's own threads */
         return 0;
     if (cred->fsuid == inode->uid)

@@ -207,7 +207,7 @@ int super_remount(struct super *super, bool read_only, const char *options)
     error = stops ? stop_writers(super) : 0;
     if (error == 0 && super->ops->remount != NULL) {
         error = super->ops->remount(super, read_only, options);
-        if (error != 0 && stops && super->ops->release != NULL)
+        if (stops && super->ops->release != NULL)
             super->ops->release(super);
     }
     if (error == 0)

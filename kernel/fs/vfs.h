@@ -105,8 +105,10 @@ struct inode {
     u32 nlink;
     u32 rdev; /* devices */
     u32 generation;
+    u32 flags;  /* FS_*_FL: chattr(1) */
     u64 blocks; /* 512-byte units */
     struct timespec64 atime, mtime, ctime;
+    struct timespec64 btime; /* when it was made; 0: not known */
     const struct inode_ops *ops;
     const struct file_ops *file_ops; /* of files opened on it; devices and FIFOs get theirs at open */
     struct object object;            /* page cache; object.size is the file's size, for every type */
@@ -136,6 +138,19 @@ struct inode {
 
 static inline struct inode *object_inode(struct object *o) { return container_of(o, struct inode, object); }
 static inline u64 inode_size(const struct inode *inode) { return load_relaxed(&inode->object.size); }
+
+/* ioctl_iflags(2)'s: those that the VFS heeds. The others are the file system's, inherited and shown. */
+#define FS_COMPR_FL 0x4
+#define FS_SYNC_FL 0x8
+#define FS_IMMUTABLE_FL 0x10
+#define FS_APPEND_FL 0x20
+#define FS_NODUMP_FL 0x40
+#define FS_NOATIME_FL 0x80
+#define FS_JOURNAL_DATA_FL 0x4000
+#define FS_DIRSYNC_FL 0x10000
+#define FS_DAX_FL 0x2000000
+#define FS_PROJINHERIT_FL 0x20000000
+#define FS_FLAGS_SHOWN 0x725bdfffu /* the rest is a disk format's own */
 
 struct attributes { /* what setattr changes: the fields of `valid` */
     unsigned valid; /* ATTR_* */
@@ -189,6 +204,9 @@ struct inode_ops {
     ssize_t (*listxattr)(struct inode *inode, char *buf, size_t size);
     int (*setxattr)(struct inode *inode, const char *name, const void *value, size_t size, int flags);
     int (*removexattr)(struct inode *inode, const char *name);
+    /* All FS_*_FL shall be FLAGS; what the call's man page asks for is checked. => inode->lock for writing.
+     * -EOPNOTSUPP, -EPERM... NULL: no flags, -ENOTTY */
+    int (*set_flags)(struct inode *inode, u32 flags);
 };
 
 struct dir_context {
@@ -287,7 +305,7 @@ struct super_ops {
     int (*sync)(struct super *super, bool wait);
     void (*statfs)(struct super *super, struct statfs_info *info);
     /* Before it becomes read-only: no change begins (who wants to, waits), those under way end: 0. -EBUSY: one cannot
-     * end in a while. RELEASE takes that back, if the remount fails. NULL: changes are no concern. */
+     * end in a while. RELEASE takes that back afterwards. NULL: changes are no concern. */
     int (*hold)(struct super *super);
     void (*release)(struct super *super);
     int (*remount)(struct super *super, bool read_only, const char *options);
@@ -315,6 +333,16 @@ struct super {
     struct list inodes, dirty_inodes, link;
     unsigned mounts;
 };
+
+/* What a call changes in it is durable when it returns; and of a directory, its names. */
+static inline bool inode_is_synchronous(const struct inode *inode)
+{
+    return inode->super->synchronous || (inode->flags & FS_SYNC_FL);
+}
+static inline bool inode_has_synchronous_names(const struct inode *inode)
+{
+    return inode_is_synchronous(inode) || inode->super->synchronous_names || (inode->flags & FS_DIRSYNC_FL);
+}
 
 struct fs_type {
     const char *name;

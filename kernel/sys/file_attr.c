@@ -230,8 +230,10 @@ struct user_statx {
 static_assert(sizeof(struct user_statx) == 256, "the ABI's struct statx");
 
 #define STATX_BASIC_STATS 0x7ff
+#define STATX_BTIME 0x800
 #define STATX_MNT_ID 0x1000
 #define STATX_RESERVED 0x80000000u
+#define STATX_ATTR_FLAGS (FS_COMPR_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL) /* the same bits */
 #define STATX_ATTR_MOUNT_ROOT 0x2000
 #define AT_STATX_SYNC_TYPE 0x6000
 
@@ -246,10 +248,11 @@ static int give_statx(const struct target *t, u64 user)
     if (inode->ops->getattr != NULL)
         inode->ops->getattr(inode);
     memset(&st, 0, sizeof(st));
-    st.mask = STATX_BASIC_STATS | (t->path.mount != NULL ? STATX_MNT_ID : 0);
+    st.mask =
+        STATX_BASIC_STATS | (t->path.mount != NULL ? STATX_MNT_ID : 0) | (inode->btime.sec != 0 ? STATX_BTIME : 0);
     st.blksize = inode->super->block_size;
-    st.attributes = is_mount_root ? STATX_ATTR_MOUNT_ROOT : 0;
-    st.attributes_mask = STATX_ATTR_MOUNT_ROOT;
+    st.attributes = (is_mount_root ? STATX_ATTR_MOUNT_ROOT : 0) | (inode->flags & STATX_ATTR_FLAGS);
+    st.attributes_mask = STATX_ATTR_MOUNT_ROOT | (inode->ops->set_flags != NULL ? STATX_ATTR_FLAGS : 0);
     st.nlink = inode->nlink;
     st.uid = inode->uid;
     st.gid = inode->gid;
@@ -258,6 +261,7 @@ static int give_statx(const struct target *t, u64 user)
     st.size = inode_size(inode);
     st.blocks = inode->blocks;
     st.atime = statx_time(&inode->atime);
+    st.btime = statx_time(&inode->btime);
     st.ctime = statx_time(&inode->ctime);
     st.mtime = statx_time(&inode->mtime);
     st.rdev_major = dev_major(inode->rdev);
@@ -550,7 +554,12 @@ DEFINE_SYSCALL(sys_ftruncate)
     file = fd_get((int)a0);
     if (file == NULL)
         return -EBADF;
-    error = S_ISREG(file->inode->mode) && file->can_write ? inode_truncate(file->inode, a1) : -EINVAL;
+    if (!S_ISREG(file->inode->mode) || !file->can_write)
+        error = -EINVAL;
+    else if (file->inode->flags & (FS_APPEND_FL | FS_IMMUTABLE_FL))
+        error = -EPERM;
+    else
+        error = inode_truncate(file->inode, a1);
     if (error == 0)
         notify_file(file, IN_MODIFY);
     file_put(file);
@@ -592,6 +601,8 @@ static int allocate(struct file *file, int mode, s64 offset, s64 length)
         return -EOPNOTSUPP;
     if (!file->can_write)
         return -EBADF;
+    if ((inode->flags & FS_IMMUTABLE_FL) || ((inode->flags & FS_APPEND_FL) && (mode & ~FALLOC_FL_KEEP_SIZE)))
+        return -EPERM;
     if (S_ISFIFO(inode->mode))
         return -ESPIPE;
     if (S_ISDIR(inode->mode))

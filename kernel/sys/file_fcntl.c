@@ -84,6 +84,8 @@ static long set_flags(int fd, struct file *file, u32 flags)
     u32 mode = file->inode->mode;
     int error;
 
+    if (((flags ^ file->flags) & O_APPEND) && (file->inode->flags & FS_APPEND_FL))
+        return -EPERM;
     if ((flags & O_DIRECT) && !S_ISREG(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode))
         return -EINVAL;
     if ((flags & O_NOATIME) && !(file->flags & O_NOATIME) && current->cred->fsuid != file->inode->uid &&
@@ -314,6 +316,7 @@ static long set_async(int fd, struct file *file, u64 user)
 static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument)
 {
     struct inode *inode = file->inode;
+    long result;
 
     switch (command) {
     case FIOCLEX:
@@ -334,6 +337,9 @@ static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument
             return put_user_u32((u32)(inode_size(inode) - file->pos), (u32 *)argument);
         break;
     }
+    result = inode_flags_ioctl(file, command, argument);
+    if (result != -ENOTTY)
+        return result;
     return file->ops->ioctl != NULL ? file->ops->ioctl(file, command, argument) : -ENOTTY;
 }
 

@@ -74,6 +74,8 @@ static int may_access(const struct inode *inode, const char *name, bool write)
 {
     const struct cred *cred = current->cred;
 
+    if (write && (inode->flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)))
+        return -EPERM;
     if (has_prefix(name, "trusted."))
         return capable(cred, CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
     if (has_prefix(name, "security."))

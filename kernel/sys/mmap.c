@@ -29,6 +29,8 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
         return -EOVERFLOW;
     if (!file->can_read || (shared && (prot & PROT_WRITE) && !file->can_write))
         return -EACCES;
+    if (shared && file->can_write && (file->inode->flags & FS_APPEND_FL))
+        return -EACCES;
     if (prot & forbidden)
         return -EPERM;
     if (file->ops->map == NULL)

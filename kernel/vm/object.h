@@ -49,7 +49,8 @@ struct object_ops {
     /* Objects whose bytes are a part of transactions, too (ext3's data=journal): instead of write_pages, writes the
      * dirty pages of [first, last], which it gets from object_take_dirty; WAIT: also those that others are writing.
      * Each write(2) goes to `store`, which records its bytes and leaves the page as clean as it was. NULL: write_pages.
-     */
+     * An object's operations may change from one sort to the other; `write_pages` of this sort is for those who did not
+     * know yet, and makes the pages dirty again. */
     void (*write_range)(struct object *o, u64 first, u64 last, bool wait);
     /* With `store`: whether bytes [from, to) have a place already and are below the size: then no transaction is
      * needed. */
@@ -125,6 +126,8 @@ int object_unplace(struct object *o, u64 from, u64 to);
 /* Writes dirty pages of [from, to] bytes; WAIT: until they are on the disk (its cache). 0 or the first error. */
 int object_writeback(struct object *o, u64 from, u64 to, bool wait);
 #define OBJECT_END UINT64_MAX
+/* Until those that are being written now have been. */
+void object_wait_for_writes(struct object *o);
 /* For write_range: the next run of at most MOST dirty pages in [*INDEX, last] becomes PG_WRITEBACK, with references,
  * and mappings cannot store to them: how many. Each ends in page_write_done. A page that is still being written is
  * waited for if WAIT, else passed by. */

@@ -118,6 +118,8 @@ static void wait_for_writes(struct object *o, u64 first, u64 last)
     spin_unlock_irqrestore(&o->lock, flags);
 }
 
+void object_wait_for_writes(struct object *o) { wait_for_writes(o, 0, UINT64_MAX); }
+
 unsigned object_take_dirty(struct object *o, u64 *index, u64 last, bool wait, struct page **batch, unsigned most)
 {
     unsigned n = load_relaxed(&o->nr_dirty) > 0 ? take_run(o, index, last, wait, batch, most) : 0;
@@ -139,13 +141,13 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait)
 
     if (o->ops->write_pages == NULL)
         return 0;
-    if (o->ops->write_range != NULL)
-        o->ops->write_range(o, index, last, wait);
-    else
-        while ((n = object_take_dirty(o, &index, last, wait, batch, MAX_IO_PAGES)) > 0) {
-            o->ops->write_pages(o, batch, n);
-            cond_resched();
-        }
+    while (load_acquire(&o->ops)->write_range == NULL &&
+           (n = object_take_dirty(o, &index, last, wait, batch, MAX_IO_PAGES)) > 0) {
+        o->ops->write_pages(o, batch, n);
+        cond_resched();
+    }
+    if (load_acquire(&o->ops)->write_range != NULL) /* perhaps only now: object.h */
+        o->ops->write_range(o, from >> PAGE_SHIFT, last, wait);
     if (wait)
         wait_for_writes(o, from >> PAGE_SHIFT, last);
     return load_relaxed(&o->error_sequence) != errors ? o->error : 0;

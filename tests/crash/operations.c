@@ -356,6 +356,31 @@ static void op_fsync(struct process *p, unsigned slot, bool data_only)
     promise(end_time(p), p->number, data_only ? 0 : snapshot, o->type == 'f' ? object : -1, version);
 }
 
+/* chattr +j or -j: which way the file's data go from now on. Not a change that a crash may leave undone: names, sizes
+ * and bytes are the same. */
+static void op_journal_data(struct process *p, unsigned slot)
+{
+    static const struct cred root = {.cap_effective = ~0ull};
+    struct inode *inode;
+
+    if (!has_parent(p, slot) || !slot_is(p, slot, 'f'))
+        return;
+    start_time(p);
+    if (script != NULL) {
+        fprintf(script, "chattr-j %s\n", slot_names[slot]);
+    } else {
+        inode = open_slot(p, slot);
+        current->cred = (struct cred *)&root;
+        write_lock(&inode->lock);
+        if (ext3_set_flags(inode, inode->flags ^ FS_JOURNAL_DATA_FL) != 0)
+            panic("chattr");
+        write_unlock(&inode->lock);
+        current->cred = NULL;
+        inode_put(inode);
+    }
+    end_time(p);
+}
+
 /* sync(2) promises what was over before it began, everybody's. */
 static void op_sync(struct process *caller)
 {
@@ -391,7 +416,7 @@ static void random_operation(struct process *p)
     unsigned slot = below(p, N_SLOTS), other = below(p, N_SLOTS);
     u32 n = sizes[below(p, ARRAY_SIZE(sizes))], size = slot_exists(p, slot) ? object_at(p, slot)->size : 0;
 
-    switch (below(p, 27)) {
+    switch (below(p, 28)) {
     case 0 ... 2:
         op_create(p, slot);
         break;
@@ -440,6 +465,9 @@ static void random_operation(struct process *p)
         break;
     case 24 ... 26:
         op_write_in(p, slot, size > 0 ? below(p, size) : 0, n, 1 + below(p, 3));
+        break;
+    case 27:
+        op_journal_data(p, slot);
         break;
     }
 }

@@ -7,10 +7,12 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -48,6 +50,18 @@ static int write_file(const char *name, unsigned at, unsigned n, unsigned stamp,
     if (fd >= 0)
         close(fd);
     return good ? 0 : -1;
+}
+
+/* chattr +j or -j. */
+static int change_journalling(const char *name)
+{
+    int fd = open(name, O_RDONLY), flags, result;
+
+    result = fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags);
+    flags ^= FS_JOURNAL_DATA_FL;
+    result = result || ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    close(fd);
+    return result ? -1 : 0;
 }
 
 static int write_mapped(const char *name, unsigned at, unsigned n, unsigned stamp)
@@ -118,6 +132,8 @@ static int perform(const char *line)
         return write_file(a, at, n, stamp, O_DSYNC);
     if (strcmp(what, "osync") == 0)
         return write_file(a, at, n, stamp, O_SYNC);
+    if (strcmp(what, "chattr-j") == 0)
+        return change_journalling(a);
     if (strcmp(what, "msync") == 0)
         return write_mapped(a, at, n, stamp);
     if (strcmp(what, "sync") != 0)

@@ -247,7 +247,7 @@ int ext3_dir_add(struct ext3_handle *h, struct inode *dir, struct name name, con
     if (ext3_is_indexed(dir)) {
         error = ext3_htree_add(h, dir, name, inode);
         if (error == -EBADF) /* entries may go anywhere once the index is gone */
-            ext3_i(dir)->flags &= ~(u32)EXT3_INDEX_FL;
+            dir->flags &= ~(u32)EXT3_INDEX_FL;
     }
     if (error == -EBADF)
         error = add_linear(h, dir, name, inode);
@@ -412,4 +412,4 @@ static s64 seek(struct file *file, s64 offset, int whence)
 static ssize_t read_is_error(struct file *file, struct uio *uio, u64 *pos) { return -EISDIR; }
 
 const struct file_ops ext3_dir_file_ops = {
-    .read = read_is_error, .seek = seek, .read_dir = read_dir, .fsync = ext3_fsync};
+    .read = read_is_error, .seek = seek, .read_dir = read_dir, .fsync = ext3_fsync, .ioctl = ext3_ioctl};

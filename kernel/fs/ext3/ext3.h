@@ -90,10 +90,9 @@ struct ext3_inode {
     struct mutex data_lock;    /* jdata.c: pages and what the journal has of them */
     struct spinlock disk_lock; /* copying to the disk inode: the last copy has the newest values */
     le32 block[EXT3_N_BLOCKS];
-    u32 flags, file_acl, dtime;
+    u32 file_acl, dtime;
     u32 group; /* where its blocks begin to be looked for */
     u32 extra_isize;
-    struct timespec64 created;
     struct list orphan_link; /* orphan_lock */
     u32 orphan_next;         /* next on the disk list; orphan_lock */
     /* Where the next block goes, map_lock: after block last_physical of the disk for last_logical of the file. */
@@ -129,7 +128,10 @@ int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits);
 /* The change so far is complete in itself; more follows. => no locks of ext3 held */
 int ext3_restart(struct ext3_handle *h, unsigned credits);
 int ext3_end(struct ext3_handle *h);
-int ext3_end_names(struct ext3_handle *h); /* ... of a change of names, which mount -o dirsync makes durable at once */
+/* ... of a call that changed INODE, which chattr +S makes durable at once; names in DIR: mount -o dirsync, chattr +D.
+ */
+int ext3_end_inode(struct ext3_handle *h, const struct inode *inode);
+int ext3_end_names(struct ext3_handle *h, const struct inode *dir);
 int ext3_access(struct ext3_handle *h, struct buffer *b);     /* before data of B changes */
 int ext3_access_new(struct ext3_handle *h, struct buffer *b); /* the same for a block that was free */
 void ext3_dirty(struct ext3_handle *h, struct buffer *b);     /* after */
@@ -270,6 +272,11 @@ u32 ext3_chain_hole(const struct ext3 *fs, const struct ext3_chain *chain);
 /* How many slots there are from the last level's on. */
 u32 ext3_chain_slots(const struct ext3 *fs, const struct ext3_chain *chain);
 
+/* ---- flags.c ---- */
+int ext3_set_flags(struct inode *inode, u32 flags); /* inode_ops.set_flags */
+long ext3_ioctl(struct file *file, unsigned command, u64 argument);
+u32 ext3_inherited_flags(const struct inode *dir, u32 mode);
+
 /* ---- jdata.c ---- */
 /* The file's data go through the journal. */
 bool ext3_journals_data(const struct inode *inode);
@@ -345,7 +352,7 @@ bool ext3_hash(unsigned version, const u32 seed[4], const char *name, unsigned l
 /* ---- htree.c ---- */
 static inline bool ext3_is_indexed(const struct inode *dir)
 {
-    return ext3_of(dir)->has_dir_index && (ext3_i(dir)->flags & EXT3_INDEX_FL) != 0;
+    return ext3_of(dir)->has_dir_index && (dir->flags & EXT3_INDEX_FL) != 0;
 }
 /* Read in the order of hashes: indexed, or small enough to become so. */
 bool ext3_reads_by_hash(const struct inode *dir);

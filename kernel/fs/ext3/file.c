@@ -99,6 +99,17 @@ static void transfer(struct object *o, enum block_op op, struct page **batch, un
 static void read_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_READ, batch, n); }
 static void write_pages(struct object *o, struct page **batch, unsigned n) { transfer(o, BLOCK_WRITE, batch, n); }
 
+/* Of write-back that took them before the file's data came to go through the journal (flags.c): they are for
+ * write_range, which object_writeback calls next. */
+static void give_pages_back(struct object *o, struct page **batch, unsigned n)
+{
+    (void)o;
+    for (unsigned i = 0; i < n; i++) {
+        page_set_dirty(batch[i]);
+        page_write_done(batch[i], 0);
+    }
+}
+
 /* Fresh blocks among [at, end) of page INDEX hold another file's past: the page must reach them before the transaction
  * is durable. */
 static void fill_fresh(struct ext3_handle *h, struct inode *inode, u64 index, u64 at, u64 end)
@@ -207,7 +218,7 @@ static int store(struct object *o, struct page *page, unsigned from, unsigned to
     struct inode *inode = object_inode(o);
     struct ext3_handle h;
     unsigned attempts = 0;
-    bool fresh = false, again, logged = ext3_journals_data(inode);
+    bool fresh = false, again, logged = ext3_journals_data(inode); /* stays so: inode->lock is held */
     u64 at, end, old_size = inode_size(inode);
     int error = blocks_of(inode, page->index, from, to, &at, &end);
 
@@ -244,6 +255,8 @@ static int mapping_stored(struct object *o)
 
     if (inode->super->read_only)
         return -EROFS;
+    if (unlikely(inode->flags & FS_IMMUTABLE_FL))
+        return -EPERM;
     inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
     return 0;
 }
@@ -260,7 +273,7 @@ const struct object_ops ext3_object_ops = {
 
 const struct object_ops ext3_journalled_object_ops = {
     .read_pages = read_pages,
-    .write_pages = write_pages, /* never called, but a disk's object has it */
+    .write_pages = give_pages_back,
     .write_range = ext3_write_range,
     .prepare_write = prepare_write,
     .store = store,
@@ -389,7 +402,7 @@ static int fallocate(struct file *file, int mode, u64 offset, u64 length)
     error = ext3_free_range(&h, inode, first_block, MAX(first_block, end_block));
     inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
     ext3_write_inode(&h, inode);
-    ext3_end(&h);
+    ext3_end_inode(&h, inode);
     if (error == 0)
         error = object_unplace(&inode->object, offset, end);
     return error != 0 ? error : h.error;
@@ -403,4 +416,5 @@ const struct file_ops ext3_file_ops = {
     .map = generic_map,
     .fsync = ext3_fsync,
     .fallocate = fallocate,
+    .ioctl = ext3_ioctl,
 };

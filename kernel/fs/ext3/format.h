@@ -99,18 +99,20 @@ static_assert(offsetof(struct ext3_disk_inode, extra_isize) == EXT3_OLD_INODE_SI
 static_assert(sizeof(struct ext3_disk_inode) == 160, "fixed by the format");
 #define EXT3_WANT_EXTRA_ISIZE 32
 
-/* flags of inodes */
-#define EXT3_SYNC_FL 0x8
-#define EXT3_IMMUTABLE_FL 0x10
-#define EXT3_APPEND_FL 0x20
+/* flags of inodes; FS_*_FL (fs/vfs.h) are among them */
 #define EXT3_INDEX_FL 0x1000
 #define EXT3_TOPDIR_FL 0x20000
 #define EXT3_EXTENTS_FL 0x80000
 #define EXT3_EA_INODE_FL 0x200000
 #define EXT3_INLINE_DATA_FL 0x10000000
+#define EXT3_CASEFOLD_FL 0x40000000
 #define EXT3_FOREIGN_FL (EXT3_EXTENTS_FL | EXT3_EA_INODE_FL | EXT3_INLINE_DATA_FL) /* of features that are refused */
-/* What a new inode gets from its directory: secrm, unrm, compr, sync, nodump, noatime, dirsync... */
-#define EXT3_FL_INHERITED 0x00018CFF /* without immutable, append, index */
+#define EXT3_SETTABLE_FL                                                                                               \
+    0x624bc0ffu                       /* by programs, among them some that mean nothing: secrm, unrm, compr, notail... \
+                                       */
+#define EXT3_INHERITED_FL 0x6201c4cfu /* what a new inode gets from its directory: not immutable, append, index */
+#define EXT3_DIRECTORY_FL 0x60030000u /* only directories': dirsync, topdir, projinherit, casefold */
+#define EXT3_OTHER_FL 0xc0u           /* all that others than directories and files have: nodump, noatime */
 
 struct ext3_disk_dirent {
     le32 ino; /* 0: unused */

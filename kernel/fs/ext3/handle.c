@@ -46,10 +46,9 @@ static int end(struct ext3_handle *h, bool durably)
 
 int ext3_end(struct ext3_handle *h) { return end(h, h->fs->super->synchronous); }
 
-int ext3_end_names(struct ext3_handle *h)
-{
-    return end(h, h->fs->super->synchronous || h->fs->super->synchronous_names);
-}
+int ext3_end_inode(struct ext3_handle *h, const struct inode *inode) { return end(h, inode_is_synchronous(inode)); }
+
+int ext3_end_names(struct ext3_handle *h, const struct inode *dir) { return end(h, inode_has_synchronous_names(dir)); }
 
 int ext3_access(struct ext3_handle *h, struct buffer *b)
 {

@@ -277,7 +277,7 @@ int ext3_htree_create(struct ext3_handle *h, struct inode *dir, struct name name
             ext3_access(h, root);
             make_root(fs, root, block);
             ext3_dirty(h, root);
-            ext3_i(dir)->flags |= EXT3_INDEX_FL;
+            dir->flags |= EXT3_INDEX_FL;
         }
     }
     if (!IS_ERR(root))

@@ -50,7 +50,7 @@ static u32 preferred_group(const struct ext3 *fs, const struct inode *dir, u32 m
 
     if (!S_ISDIR(mode))
         return parent;
-    if (dir->ino == EXT3_ROOT_INO || (ext3_i(dir)->flags & EXT3_TOPDIR_FL))
+    if (dir->ino == EXT3_ROOT_INO || (dir->flags & EXT3_TOPDIR_FL))
         return group_for_top_directory(fs);
     for (u32 i = 0; i < fs->n_groups; i++)
         if (has_room_for_directory(fs, (parent + i) % fs->n_groups))
@@ -188,10 +188,8 @@ struct inode *ext3_new_inode(struct ext3_handle *h, struct inode *dir, u32 mode)
     inode->ino = number;
     ei->is_fresh = true;
     inode_init_owner(inode, dir, mode);
-    ei->created = inode->ctime;
-    ei->flags = ext3_i(dir)->flags & EXT3_FL_INHERITED;
-    if (!S_ISDIR(mode))
-        ei->flags &= S_ISREG(mode) ? ~0u : ~(u32)EXT3_SYNC_FL;
+    inode->btime = inode->ctime;
+    inode->flags = ext3_inherited_flags(dir, mode);
     ei->group = inode->ino == 0 ? 0 : (u32)(inode->ino - 1) / fs->inodes_per_group;
     ei->extra_isize = fs->inode_size > EXT3_OLD_INODE_SIZE
                           ? MIN((u32)EXT3_WANT_EXTRA_ISIZE, fs->inode_size - EXT3_OLD_INODE_SIZE)

@@ -68,7 +68,8 @@ static void decode_extra(struct ext3_inode *ei, const struct ext3_disk_inode *d)
     inode->atime = decode_time(d->atime, HAS_EXTRA(ei, atime_extra) ? d->atime_extra : 0);
     inode->mtime = decode_time(d->mtime, HAS_EXTRA(ei, mtime_extra) ? d->mtime_extra : 0);
     inode->ctime = decode_time(d->ctime, HAS_EXTRA(ei, ctime_extra) ? d->ctime_extra : 0);
-    ei->created = HAS_EXTRA(ei, crtime_extra) ? decode_time(d->crtime, d->crtime_extra) : inode->ctime;
+    if (HAS_EXTRA(ei, crtime_extra))
+        inode->btime = decode_time(d->crtime, d->crtime_extra);
 }
 
 static u32 decode_rdev(const struct ext3_disk_inode *d)
@@ -87,7 +88,7 @@ static int check(const struct inode *inode)
 
     if (!is_known_type(inode->mode))
         bad = "unknown type";
-    else if (ei->flags & EXT3_FOREIGN_FL)
+    else if (inode->flags & EXT3_FOREIGN_FL)
         bad = "features of other formats";
     else if (inode_size(inode) > fs->super->max_size)
         bad = "bad size";
@@ -119,7 +120,7 @@ static int decode(struct inode *inode, const struct ext3_disk_inode *d)
     if (S_ISREG(inode->mode))
         size |= (u64)from_le32(d->size_high) << 32;
     inode->object.size = size;
-    ei->flags = from_le32(d->flags);
+    inode->flags = from_le32(d->flags);
     ei->file_acl = from_le32(d->file_acl);
     ei->dtime = from_le32(d->dtime);
     ei->group = (u32)(inode->ino - 1) / fs->inodes_per_group;
@@ -131,13 +132,19 @@ static int decode(struct inode *inode, const struct ext3_disk_inode *d)
     return check(inode);
 }
 
+static bool has_journalled_data(const struct inode *inode)
+{
+    const struct ext3 *fs = ext3_of(inode);
+
+    return fs->options.data == EXT3_DATA_JOURNAL || (fs->journal != NULL && (inode->flags & FS_JOURNAL_DATA_FL));
+}
+
 void ext3_set_ops(struct inode *inode)
 {
     if (S_ISREG(inode->mode)) {
         inode->ops = &ext3_file_inode_ops;
         inode->file_ops = &ext3_file_ops;
-        inode->object.ops =
-            ext3_of(inode)->options.data == EXT3_DATA_JOURNAL ? &ext3_journalled_object_ops : &ext3_object_ops;
+        inode->object.ops = has_journalled_data(inode) ? &ext3_journalled_object_ops : &ext3_object_ops;
     } else if (S_ISDIR(inode->mode)) {
         inode->ops = &ext3_dir_inode_ops;
         inode->file_ops = &ext3_dir_file_ops;
@@ -204,8 +211,8 @@ static void encode_extra_part(const struct ext3_inode *ei, struct ext3_disk_inod
         d->ctime_extra = encode_extra(ei->vfs.ctime);
         d->mtime_extra = encode_extra(ei->vfs.mtime);
         d->atime_extra = encode_extra(ei->vfs.atime);
-        d->crtime = encode_seconds(ei->created);
-        d->crtime_extra = encode_extra(ei->created);
+        d->crtime = encode_seconds(ei->vfs.btime);
+        d->crtime_extra = encode_extra(ei->vfs.btime);
         return;
     }
     if (HAS_EXTRA(ei, ctime_extra))
@@ -239,7 +246,7 @@ static void encode(const struct inode *inode, struct ext3_disk_inode *d)
     if (S_ISREG(inode->mode))
         d->size_high = to_le32((u32)(inode_size(inode) >> 32));
     d->blocks = to_le32((u32)inode->blocks);
-    d->flags = to_le32(ei->flags);
+    d->flags = to_le32(inode->flags);
     d->generation = to_le32(inode->generation);
     d->file_acl = to_le32(ei->file_acl);
     d->dtime = to_le32(list_empty(&ei->orphan_link) ? ei->dtime : ei->orphan_next);
@@ -462,7 +469,7 @@ int ext3_setattr(struct inode *inode, const struct attributes *attr)
     if (error != 0)
         return error;
     error = ext3_write_inode(&h, inode);
-    ext3_end(&h);
+    ext3_end_inode(&h, inode);
     return error;
 }
 

@@ -148,6 +148,11 @@ void ext3_write_range(struct object *o, u64 first, u64 last, bool wait)
             fail_range(o, index, last, wait, -EIO);
             return;
         }
+        if (!ext3_journals_data(inode)) { /* not any more (flags.c), which cannot change within a handle */
+            ext3_end(&h);
+            object_writeback(o, index << PAGE_SHIFT, last << PAGE_SHIFT, wait);
+            return;
+        }
         n = object_take_dirty(o, &index, last, wait, batch, most);
         for (unsigned i = 0; i < n; i++) {
             error = ext3_log_page(&h, inode, batch[i]);

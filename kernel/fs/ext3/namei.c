@@ -33,13 +33,13 @@ static struct inode *lookup(struct inode *dir, struct name name)
 /* ---- creating ---- */
 
 /* Ends the handle; a created inode that did not get its name goes. */
-static struct inode *end_create(struct ext3_handle *h, struct inode *inode, int error)
+static struct inode *end_create(struct ext3_handle *h, const struct inode *dir, struct inode *inode, int error)
 {
     if (error != 0) {
         inode->nlink = 0;
         ext3_orphan_add(h, inode); /* until it is gone */
     }
-    ext3_end_names(h);
+    ext3_end_names(h, dir);
     if (error == 0)
         return inode;
     inode_put(inode);
@@ -53,7 +53,7 @@ static struct inode *finish(struct ext3_handle *h, struct inode *dir, struct nam
         error = ext3_write_inode(h, inode);
     if (error == 0)
         error = ext3_dir_add(h, dir, name, inode);
-    return end_create(h, inode, error);
+    return end_create(h, dir, inode, error);
 }
 
 static struct inode *begin_create(struct ext3_handle *h, struct inode *dir, u32 mode)
@@ -65,7 +65,7 @@ static struct inode *begin_create(struct ext3_handle *h, struct inode *dir, u32 
         return ERR_PTR(error);
     inode = dir->nlink == 0 ? ERR_PTR(-ENOENT) : ext3_new_inode(h, dir, mode);
     if (IS_ERR(inode))
-        ext3_end_names(h);
+        ext3_end_names(h, dir);
     return inode;
 }
 
@@ -124,7 +124,7 @@ static struct inode *try_make_tmpfile(struct inode *dir, u32 mode)
         return inode;
     inode->nlink = 0;
     error = ext3_orphan_add(&h, inode);
-    return end_create(&h, inode, error);
+    return end_create(&h, dir, inode, error);
 }
 
 static int try_make_link(struct inode *dir, struct name name, struct inode *inode)
@@ -145,7 +145,7 @@ static int try_make_link(struct inode *dir, struct name name, struct inode *inod
         inode_touch(inode, ATTR_CTIME);
         error = ext3_write_inode(&h, inode);
     }
-    ext3_end_names(&h);
+    ext3_end_names(&h, dir);
     return error;
 }
 
@@ -202,7 +202,7 @@ static int unlink(struct inode *dir, struct name name, struct inode *inode)
     error = delete_entry(&h, dir, name, inode);
     if (error == 0)
         error = drop_link(&h, inode);
-    ext3_end_names(&h);
+    ext3_end_names(&h, dir);
     return error;
 }
 
@@ -235,7 +235,7 @@ static int remove_dir(struct inode *dir, struct name name, struct inode *inode)
         change_links(dir, -1);
         error = ext3_write_inode(&h, dir);
     }
-    ext3_end_names(&h);
+    ext3_end_names(&h, dir);
     return error;
 }
 
@@ -365,7 +365,7 @@ static int try_rename(struct inode *old_dir, struct name old_name, struct inode 
         error = target == NULL ? -ENOENT : exchange(&h, old_dir, old_name, inode, new_dir, new_name, target);
     else
         error = move(&h, old_dir, old_name, inode, new_dir, new_name, target);
-    ext3_end_names(&h);
+    ext3_end_names(&h, inode_has_synchronous_names(old_dir) ? old_dir : new_dir);
     return error;
 }
 
@@ -448,6 +448,7 @@ const struct inode_ops ext3_dir_inode_ops = {
     .listxattr = ext3_listxattr,
     .setxattr = ext3_setxattr,
     .removexattr = ext3_removexattr,
+    .set_flags = ext3_set_flags,
 };
 
 const struct inode_ops ext3_file_inode_ops = {
@@ -457,6 +458,7 @@ const struct inode_ops ext3_file_inode_ops = {
     .listxattr = ext3_listxattr,
     .setxattr = ext3_setxattr,
     .removexattr = ext3_removexattr,
+    .set_flags = ext3_set_flags,
 };
 
 const struct inode_ops ext3_special_inode_ops = {

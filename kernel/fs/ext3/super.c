@@ -313,7 +313,7 @@ static int begin_writing(struct ext3 *fs)
     if (error == 0)
         error = mark_mounted(fs);
     if (error == 0 && fs->journal != NULL)
-        journal_release(fs->journal);
+        journal_admit(fs->journal);
     fs->is_writing = error == 0;
     return error;
 }

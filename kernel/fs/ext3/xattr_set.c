@@ -362,7 +362,7 @@ static int try_set(struct inode *inode, const char *name, const void *value, siz
         inode_touch(inode, ATTR_CTIME);
         error = ext3_write_inode(&h, inode);
     }
-    ext3_end(&h);
+    ext3_end_inode(&h, inode);
     return error;
 }
 

@@ -104,8 +104,7 @@ static bool can_join(const struct journal *j, unsigned credits, bool goes_on)
 {
     const struct transaction *t = j->running;
 
-    return t != NULL && t->state == T_RUNNING && j->aborted == 0 && (goes_on || j->gate == ADMITS) &&
-           fits(j, t, credits);
+    return t != NULL && t->state == T_RUNNING && j->aborted == 0 && (goes_on || j->gate == 0) && fits(j, t, credits);
 }
 
 /* => lock, can_join */
@@ -126,13 +125,13 @@ static int step(struct journal *j, unsigned credits, bool goes_on)
     struct transaction *t = j->running;
     unsigned blocks;
 
-    if (j->aborted != 0 || (j->gate == REFUSES && !goes_on)) {
+    if (j->aborted != 0 || ((j->gate & REFUSES) && !goes_on)) {
         spin_unlock(&j->lock);
         return -EROFS;
     }
-    if (j->gate == HOLDS && !goes_on) {
+    if (j->gate != 0 && !goes_on) {
         spin_unlock(&j->lock);
-        wait_event(&j->changed, load_relaxed(&j->gate) != HOLDS);
+        wait_event(&j->changed, load_relaxed(&j->gate) == 0 || (load_relaxed(&j->gate) & REFUSES));
         return 0;
     }
     if (credits > j->max_transaction) {
@@ -230,7 +229,7 @@ void journal_stop(struct handle *h)
     spin_lock(&j->lock);
     if (h->credits > 0)
         t->reserved -= (unsigned)h->credits;
-    wake = --t->handles == 0 && (t->state == T_LOCKED || j->gate != ADMITS);
+    wake = --t->handles == 0 && (t->state == T_LOCKED || j->gate != 0);
     spin_unlock(&j->lock);
     if (wake)
         wake_all(&j->changed);
@@ -253,7 +252,7 @@ int journal_restart(struct handle *h, unsigned credits)
     error = start_slowly(h, j, credits, true);
     spin_lock(&j->lock);
     j->restarting--;
-    wake = j->gate != ADMITS;
+    wake = j->gate != 0;
     spin_unlock(&j->lock);
     if (wake)
         wake_all(&j->changed);
@@ -270,10 +269,10 @@ static bool is_quiet(struct journal *j)
     return quiet;
 }
 
-void handles_set_gate(struct journal *j, int gate)
+void handles_change_gate(struct journal *j, u32 clear, u32 add)
 {
     spin_lock(&j->lock);
-    j->gate = gate;
+    j->gate = (j->gate & ~clear) + add;
     spin_unlock(&j->lock);
     wake_all(&j->changed);
 }

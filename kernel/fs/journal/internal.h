@@ -69,10 +69,12 @@ struct journal {
     u64 interval; /* ns */
 
     struct mutex commit_mutex, checkpoint_mutex;
-    struct spinlock lock;                 /* the rest, unless said otherwise */
-    int aborted;                          /* negative errno */
-    enum { ADMITS, HOLDS, REFUSES } gate; /* for new handles; those that are open may restart */
-    unsigned restarting;                  /* handles between two transactions */
+    struct spinlock lock; /* the rest, unless said otherwise */
+    int aborted;          /* negative errno */
+    /* New handles wait while somebody holds them up, which this counts, and are refused with its highest bit; those
+     * that are open may restart. */
+    u32 gate;
+    unsigned restarting; /* handles between two transactions */
     struct transaction *running, *committing;
     struct list committed; /* transactions that wait for their checkpoint, oldest first */
     u32 next_tid, durable_tid;
@@ -150,7 +152,8 @@ u32 journal_crc32(u32 crc, const void *data, size_t n);
 unsigned log_blocks_for(const struct journal *j, unsigned n, unsigned revoked);
 void transaction_free(struct transaction *t);
 /* New handles are admitted, wait, or fail; those that go on with a change are not concerned. */
-void handles_set_gate(struct journal *j, int gate);
+#define REFUSES BIT(31)
+void handles_change_gate(struct journal *j, u32 clear, u32 add); /* the bits CLEAR go, then ADD comes to it */
 /* Waits until all have ended. */
 void handles_wait(struct journal *j);
 

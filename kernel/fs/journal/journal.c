@@ -208,12 +208,10 @@ static int commit_the_rest(struct journal *j)
     return error;
 }
 
-int journal_empty(struct journal *j)
+int journal_flush(struct journal *j)
 {
-    int error;
+    int error = commit_the_rest(j);
 
-    handles_set_gate(j, REFUSES);
-    error = commit_the_rest(j);
     if (error == 0)
         error = checkpoint(j, UINT32_MAX, false);
     if (error == 0 && j->aborted == 0 && !j->empty) {
@@ -231,11 +229,19 @@ int journal_empty(struct journal *j)
 
 void journal_hold(struct journal *j)
 {
-    handles_set_gate(j, HOLDS);
+    handles_change_gate(j, 0, 1);
     handles_wait(j);
 }
 
-void journal_release(struct journal *j) { handles_set_gate(j, ADMITS); }
+void journal_release(struct journal *j) { handles_change_gate(j, 0, (u32)-1); }
+
+int journal_empty(struct journal *j)
+{
+    handles_change_gate(j, REFUSES, REFUSES);
+    return journal_flush(j);
+}
+
+void journal_admit(struct journal *j) { handles_change_gate(j, REFUSES, 0); }
 
 /* What committed transactions still hold, after an abort. */
 static void drop_committed(struct journal *j)

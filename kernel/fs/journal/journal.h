@@ -67,13 +67,15 @@ bool journal_needs_recovery(const struct journal *j);
 int journal_recover(struct journal *j);
 /* Recovery is done or was not needed: handles may be started. 0, -ENOMEM. */
 int journal_run(struct journal *j);
-/* Who starts a handle waits from now on; returns when those that were open have ended. */
+/* Who starts a handle waits from now on until the release; returns when those that were open have ended. */
 void journal_hold(struct journal *j);
-/* Refuses handles from now on, waits for those that are open, commits, puts everything into place and marks the log as
- * empty. 0, or the error of an abort. */
-int journal_empty(struct journal *j);
-/* Handles may be started again, after either. */
 void journal_release(struct journal *j);
+/* Commits, puts everything into place and marks the log as empty. 0, or the error of an abort. => hold */
+int journal_flush(struct journal *j);
+/* Refuses handles from now on, waits for those that are open, then as above. */
+int journal_empty(struct journal *j);
+/* Handles are not refused any more. */
+void journal_admit(struct journal *j);
 /* Frees it; what was not written is lost. */
 void journal_close(struct journal *j);
 void journal_set_interval(struct journal *j, u64 ns); /* of commits by the thread */

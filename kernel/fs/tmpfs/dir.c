@@ -296,6 +296,17 @@ static ssize_t read_link(struct inode *inode, char *buf, size_t size)
     return (ssize_t)copy_string(buf, inode->link, size);
 }
 
+#define SETTABLE_FLAGS (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL)
+
+static int set_flags(struct inode *inode, u32 flags)
+{
+    if (flags & ~(u32)SETTABLE_FLAGS)
+        return -EOPNOTSUPP;
+    store_relaxed(&inode->flags, flags);
+    inode_touch(inode, ATTR_CTIME);
+    return 0;
+}
+
 const struct inode_ops tmpfs_inode_ops = {
     .read_link = read_link,
     .setattr = tmpfs_setattr,
@@ -304,6 +315,7 @@ const struct inode_ops tmpfs_inode_ops = {
     .listxattr = tmpfs_listxattr,
     .setxattr = tmpfs_setxattr,
     .removexattr = tmpfs_removexattr,
+    .set_flags = set_flags,
 };
 
 const struct inode_ops tmpfs_dir_inode_ops = {
@@ -323,6 +335,7 @@ const struct inode_ops tmpfs_dir_inode_ops = {
     .listxattr = tmpfs_listxattr,
     .setxattr = tmpfs_setxattr,
     .removexattr = tmpfs_removexattr,
+    .set_flags = set_flags,
 };
 
 /* ---- reading ---- */

@@ -164,6 +164,7 @@ struct inode *tmpfs_new_inode(struct super *super, const struct inode *dir, u32 
     inode->ino = atomic_add_relaxed(&space->next_ino, 1);
     inode_init_owner(inode, dir, mode);
     inode->rdev = rdev;
+    inode->flags = dir != NULL ? dir->flags & (FS_NODUMP_FL | FS_NOATIME_FL) : 0;
     inode->ops = &tmpfs_inode_ops;
     inode->object.ops = &tmpfs_object_ops;
     tmpfs_inode(inode)->seals = F_SEAL_SEAL;

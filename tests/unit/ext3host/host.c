@@ -85,6 +85,18 @@ void object_forget_marker(struct object *o, u64 index, void *item) {}
 bool run_add(struct object *o, u64 index, bool below_size, enum run_wish wish) { return false; }
 void run_break(struct page *page) {}
 bool cred_in_group(const struct cred *cred, u32 gid) { return false; }
+bool inode_is_owner(const struct inode *inode, const struct cred *cred) { return true; }
+int path_want_write(const struct path *path) { return 0; }
+int get_user_u32(u32 *value, const u32 *user)
+{
+    *value = *user;
+    return 0;
+}
+int put_user_u32(u32 value, u32 *user)
+{
+    *user = value;
+    return 0;
+}
 size_t copy_to_user_partial(void *to, const void *from, size_t n) { return n; }
 size_t copy_from_user_partial(void *to, const void *from, size_t n) { return n; }
 size_t clear_user_partial(void *to, size_t n) { return n; }
