@@ -303,6 +303,7 @@ static void copy_layout(struct space *child, struct space *parent)
     child->brk = parent->brk;
     child->layout = parent->layout;
     child->has_sealed = parent->has_sealed;
+    child->has_traps = parent->has_traps;
     child->no_huge_pages = parent->no_huge_pages;
     space_inherit_exec_gain(child, parent);
     memcpy(child->logs, parent->logs, sizeof(child->logs));

@@ -73,6 +73,8 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
             swapout_note_locked(s);
         if (flags & VMA_SEALED)
             s->has_sealed = true;
+        if (flags & VMA_TRAP)
+            s->has_traps = true;
         start = v->end;
         vma_merge_around(s, v, removed);
     }

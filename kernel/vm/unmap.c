@@ -167,7 +167,7 @@ static void prune_tables(struct space *s, u64 start, u64 end, struct tlb_batch *
 #define FEW_ENTRIES 8
 
 /* One page whose entry is PTE. False: there is no page, or none that is counted. */
-static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, struct tlb_batch *batch)
+static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, bool *emptied)
 {
     struct page *page;
     pte_t e;
@@ -180,7 +180,7 @@ static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, st
         return false;
     }
     store_relaxed(pte, 0);
-    batch->emptied = --table->table_live == 0;
+    *emptied = --table->table_live == 0;
     table_unlock(table);
     space_note_peak(s);
     space_count_page(s, page, -1);
@@ -190,8 +190,9 @@ static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, st
 }
 
 /* The two commonest cases, one page and nothing at all, in a table that was used lately or is not there: no walk.
- * Nothing only if the table has other entries: else it should go. False: neither it is. => write lock */
-static inline bool zap_quickly(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
+ * Nothing only if the table has other entries: else it should go. *EMPTIED: now it has none. False: neither it is.
+ * => write lock */
+static inline bool zap_quickly(struct space *s, u64 start, u64 end, bool *emptied)
 {
     struct page *table;
     pte_t *pte, all = 0;
@@ -210,15 +211,18 @@ static inline bool zap_quickly(struct space *s, u64 start, u64 end, struct tlb_b
         return false;
     for (unsigned i = 0; i < (end - start) >> PAGE_SHIFT; i++)
         all |= pte[i];
-    return all == 0 || (end - start == PAGE_SIZE && zap_page(s, start, table, pte, batch));
+    return all == 0 || (end - start == PAGE_SIZE && zap_page(s, start, table, pte, emptied));
 }
 
-/* Threads remember something about a vma from V on that begins below END. */
-static inline bool is_remembered(const struct vma *v, u64 end)
+/* If threads remember something about a vma from V on that begins below END, it is void. */
+static noinline_fn bool forget_what_is_remembered(struct space *s, const struct vma *v, u64 end)
 {
-    for (; v != NULL && v->start < end; v = v->above)
-        if (unlikely(v->flags & VMA_TRAP))
+    for (; v != NULL && v->start < end; v = v->above) {
+        if (v->flags & VMA_TRAP) {
+            pt_forget_leaves(s);
             return true;
+        }
+    }
     return false;
 }
 
@@ -227,8 +231,8 @@ static inline __attribute__((always_inline)) int unmap(struct space *s, u64 star
                                                        bool empty)
 {
     struct vma *v = vma_find(s, start), *next;
+    bool emptied = empty /* perhaps */, slowly = false;
     struct tlb_batch batch;
-    bool remembered;
 
     if (v == NULL || v->start >= end)
         return 0;
@@ -243,14 +247,14 @@ static inline __attribute__((always_inline)) int unmap(struct space *s, u64 star
         return -ENOMEM;
     if (unlikely(s->has_userfaults) && userfault_note_unmap(s, start, end, removed) != 0)
         return -ENOMEM;
-    tlb_begin(&batch, s);
-    remembered = !empty && is_remembered(v, end);
-    if (remembered) /* before the entries go, and none is looked at without its lock: vm/vmtrap_quick.c */
-        pt_forget_leaves(s);
-    if (empty)
-        batch.emptied = true; /* perhaps */
-    else if (remembered || !zap_quickly(s, start, end, &batch))
+    if (!empty) /* what threads remember forbids looks without a lock */
+        slowly =
+            (unlikely(s->has_traps) && forget_what_is_remembered(s, v, end)) || !zap_quickly(s, start, end, &emptied);
+    if (slowly) {
+        tlb_begin(&batch, s);
         zap_range(s, start, end, &batch);
+        emptied = batch.emptied;
+    }
     for (; v != NULL && v->start < end; v = next) {
         next = v->above;
         if (v->start < start) {
@@ -262,9 +266,12 @@ static inline __attribute__((always_inline)) int unmap(struct space *s, u64 star
             vma_give_up(s, v, removed);
         }
     }
-    if (batch.emptied)
+    if (emptied && !slowly)
+        tlb_begin(&batch, s);
+    if (emptied)
         prune_tables(s, start, end, &batch);
-    tlb_flush(&batch);
+    if (emptied || slowly)
+        tlb_flush(&batch);
     return 0;
 }
 

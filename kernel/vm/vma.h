@@ -119,6 +119,7 @@ struct space {
     bool counts_exactly;             /* vm/limits.h */
     bool has_logs;                   /* some log is or was open */
     struct trap_log logs[TRAP_LOGS]; /* under the write lock */
+    bool has_traps;                  /* there is or was a mapping with VMA_TRAP */
     bool has_sealed;                 /* there is a mapping with VMA_SEALED */
     bool has_locked;                 /* there are or were mappings with VMA_LOCKED */
     bool scan_barred;                /* the hand passes it by: set and read under tables_lock */
