@@ -98,9 +98,12 @@ static void avoid_windows(struct ext3 *fs, const struct ext3_inode *self, struct
 
 /* ---- searching ---- */
 
+/* Blocks that can be allocated now. */
 static bool group_has_free(const struct ext3 *fs, u32 g, u32 n)
 {
-    return !fs->groups[g].bitmap_is_bad && from_le16(fs->groups[g].disk->free_blocks) >= n;
+    const struct ext3_group *group = &fs->groups[g];
+
+    return !group->bitmap_is_bad && from_le16(group->disk->free_blocks) >= n + group->n_pending;
 }
 
 static bool is_pending(const struct ext3_group *group, u32 bit)
@@ -221,7 +224,7 @@ static int search(struct ext3_handle *h, const struct ext3_inode *self, u32 goal
 {
     struct ext3 *fs = h->fs;
     u32 ideal = MIN(max + MIN_WINDOW, 64u);
-    int error = try_group(h, self, group, goal, ideal, max, run);
+    int error = goal != 0 ? try_group(h, self, group, goal, ideal, max, run) : -ENOSPC;
 
     for (u32 i = 0; i < fs->n_groups && error == -ENOSPC; i++)
         error = try_group(h, self, (group + i) % fs->n_groups, 0, ideal, max, run);

@@ -89,7 +89,7 @@ struct ext3_inode {
     struct rwlock map_lock;    /* block[], indirect blocks, vfs.blocks */
     struct mutex data_lock;    /* jdata.c: pages and what the journal has of them */
     struct spinlock disk_lock; /* copying to the disk inode: the last copy has the newest values */
-    le32 block[EXT3_N_BLOCKS];
+    le32 block[EXT3_N_BLOCKS] __attribute__((aligned(8))); /* as in the disk inode */
     u32 file_acl, dtime;
     u32 group; /* where its blocks begin to be looked for */
     u32 extra_isize;
@@ -105,8 +105,9 @@ struct ext3_inode {
     u32 sync_tid, datasync_tid; /* transactions that fsync, fdatasync must wait for. disk_lock */
     /* Directories, vfs.lock for writing: the block where the last insertion found room. */
     u32 insert_hint;
-    struct buffer *home; /* that of the disk inode, referenced, since it was first written; set once */
-    bool is_fresh;       /* what the disk inode holds is a former file's. disk_lock */
+    struct buffer *home;          /* that of the disk inode, referenced, since it was first written; set once */
+    struct ext3_disk_inode *disk; /* in `home`, set before */
+    bool is_fresh;                /* what the disk inode holds is a former file's. disk_lock */
 };
 
 static inline struct ext3_inode *ext3_i(const struct inode *inode)
@@ -132,9 +133,21 @@ int ext3_end(struct ext3_handle *h);
  */
 int ext3_end_inode(struct ext3_handle *h, const struct inode *inode);
 int ext3_end_names(struct ext3_handle *h, const struct inode *dir);
-int ext3_access(struct ext3_handle *h, struct buffer *b);     /* before data of B changes */
+/* Before data of B changes. */
+static inline int ext3_access(struct ext3_handle *h, struct buffer *b)
+{
+    ASSERT(buffer_is_uptodate(b));
+    return likely(h->fs->journal != NULL) ? journal_access(&h->journal, b) : 0;
+}
 int ext3_access_new(struct ext3_handle *h, struct buffer *b); /* the same for a block that was free */
-void ext3_dirty(struct ext3_handle *h, struct buffer *b);     /* after */
+/* After. */
+static inline void ext3_dirty(struct ext3_handle *h, struct buffer *b)
+{
+    if (likely(h->fs->journal != NULL))
+        journal_dirty(&h->journal, b);
+    else
+        buffer_mark_dirty(b);
+}
 /* BLOCK was metadata and is about to be free. -EROFS: then it must not be. */
 int ext3_forget(struct ext3_handle *h, u32 block);
 /* How many more buffers the handle may change. */
@@ -258,7 +271,7 @@ int ext3_map_replace(struct ext3_handle *h, struct inode *inode, u32 logical);
 unsigned ext3_map_path(const struct ext3 *fs, u32 logical, u32 path[4]);
 u64 ext3_max_size(const struct ext3 *fs);
 /* The way to a block, as far as it exists: slot[0] in the inode, slot[i] in buffer[i]; stops at the first empty slot or
- * at the last level. */
+ * at the last level. What lies behind is not set. */
 struct ext3_chain {
     u32 path[4];
     unsigned depth, level; /* levels in all; where it stopped */

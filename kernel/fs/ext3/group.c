@@ -117,14 +117,14 @@ void ext3_free_groups(struct ext3 *fs)
     fs->groups = NULL;
 }
 
-/* The 64 bits from bit AT (a multiple of 64; bitmaps are aligned) on; bits from LEN on are those of FILL. */
+/* The 64 bits from bit AT (a multiple of 64; bitmaps are aligned, and whole blocks) on; bits from LEN on are those of
+ * FILL. */
 static u64 load_bits(const u8 *bitmap, u32 at, u32 len, u64 fill)
 {
-    u64 bits = fill;
+    u64 bits = *(const u64 *)(bitmap + at / 8);
 
     if (likely(len - at >= 64))
-        return *(const u64 *)(bitmap + at / 8);
-    memcpy(&bits, bitmap + at / 8, (len - at + 7) / 8);
+        return bits;
     return (bits & (BIT(len - at) - 1)) | (fill & ~(BIT(len - at) - 1));
 }
 

@@ -50,23 +50,9 @@ int ext3_end_inode(struct ext3_handle *h, const struct inode *inode) { return en
 
 int ext3_end_names(struct ext3_handle *h, const struct inode *dir) { return end(h, inode_has_synchronous_names(dir)); }
 
-int ext3_access(struct ext3_handle *h, struct buffer *b)
-{
-    ASSERT(buffer_is_uptodate(b));
-    return h->fs->journal != NULL ? journal_access(&h->journal, b) : 0;
-}
-
 int ext3_access_new(struct ext3_handle *h, struct buffer *b)
 {
     return h->fs->journal != NULL ? journal_access_new(&h->journal, b) : 0;
-}
-
-void ext3_dirty(struct ext3_handle *h, struct buffer *b)
-{
-    if (likely(h->fs->journal != NULL))
-        journal_dirty(&h->journal, b);
-    else
-        buffer_mark_dirty(b);
 }
 
 int ext3_forget(struct ext3_handle *h, u32 block)

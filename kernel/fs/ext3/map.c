@@ -46,7 +46,7 @@ u64 ext3_max_size(const struct ext3 *fs)
 
 void ext3_chain_put(struct ext3_chain *chain)
 {
-    for (unsigned i = 1; i < 4; i++)
+    for (unsigned i = 1; i <= chain->level; i++)
         buffer_put(chain->buffer[i]);
 }
 
@@ -60,7 +60,8 @@ int ext3_walk(struct inode *inode, u32 logical, struct ext3_chain *chain)
 {
     struct ext3 *fs = ext3_of(inode);
 
-    memset(chain, 0, sizeof(*chain));
+    chain->level = 0;
+    chain->buffer[0] = NULL;
     chain->depth = ext3_map_path(fs, logical, chain->path);
     if (chain->depth == 0)
         return -EFBIG;

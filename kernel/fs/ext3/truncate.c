@@ -30,12 +30,12 @@ static u32 free_slots(struct ext3_handle *h, struct inode *inode, le32 *slot, u3
     u32 i, run;
 
     for (i = 0; i < n; i += run) {
-        u32 first = from_le32(slot[i]), credits = ext3_credits(h), most;
+        u32 first = from_le32(slot[i]), credits, most;
 
-        if (first == 0) {
-            run = 1;
+        run = 1;
+        if (first == 0)
             continue;
-        }
+        credits = ext3_credits(h);
         if (credits < RUN_CREDITS + KEPT_CREDITS)
             break;
         most = was_metadata ? credits - KEPT_CREDITS - RUN_CREDITS + 1 : n; /* each block that was metadata is one */

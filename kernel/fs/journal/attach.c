@@ -16,12 +16,6 @@
  */
 #include "fs/journal/internal.h"
 
-/* `next` is cleared after `transaction` has its value: so it is looked at first. */
-static bool has(const struct buffer *b, const struct transaction *t)
-{
-    return load_acquire(&b->journal.next) == t || load_acquire(&b->journal.transaction) == t;
-}
-
 /* One buffer more. => lock */
 static void count(struct handle *h)
 {
@@ -93,7 +87,7 @@ static noinline_fn int attach(struct handle *h, struct buffer *b, bool is_new)
             kfree(copy);
             return -EROFS;
         }
-        if (has(b, h->transaction))
+        if (journal_has(b, h->transaction))
             state = DONE;
         else if (b->journal.transaction == NULL)
             state = take(h, b, is_new) ? DONE : WAIT_WRITE;
@@ -105,18 +99,13 @@ static noinline_fn int attach(struct handle *h, struct buffer *b, bool is_new)
     return 0;
 }
 
-int journal_access(struct handle *h, struct buffer *b)
-{
-    if (likely(has(b, h->transaction)))
-        return 0;
-    return h->transaction == NULL ? -EROFS : attach(h, b, false);
-}
+int journal_attach(struct handle *h, struct buffer *b) { return h->transaction == NULL ? -EROFS : attach(h, b, false); }
 
 int journal_access_new(struct handle *h, struct buffer *b)
 {
     if (h->transaction == NULL)
         return -EROFS;
-    return has(b, h->transaction) ? 0 : attach(h, b, true);
+    return journal_has(b, h->transaction) ? 0 : attach(h, b, true);
 }
 
 /* How far the flags of B in the handle's transaction are shifted. => lock */
@@ -132,14 +121,14 @@ static void cancel_revoke(struct handle *h, struct buffer *b)
         h->transaction->n_revoked--;
 }
 
-static noinline_fn void dirty_slowly(struct handle *h, struct buffer *b)
+void journal_dirty_slowly(struct handle *h, struct buffer *b)
 {
     struct journal *j = h->journal;
 
     if (h->transaction == NULL)
         return; /* aborted */
     spin_lock(&j->lock);
-    if (has(b, h->transaction)) {
+    if (journal_has(b, h->transaction)) {
         unsigned shift = shift_of(h, b);
 
         if (load_relaxed(&b->journal.flags) >> shift & JB_FORGOTTEN)
@@ -151,14 +140,6 @@ static noinline_fn void dirty_slowly(struct handle *h, struct buffer *b)
         ASSERT(j->aborted != 0);
     }
     spin_unlock(&j->lock);
-}
-
-void journal_dirty(struct handle *h, struct buffer *b)
-{
-    /* Most are modified already. */
-    if (unlikely(h->transaction == NULL || load_acquire(&b->journal.transaction) != h->transaction ||
-                 (load_relaxed(&b->journal.flags) & (JB_MODIFIED | JB_FORGOTTEN)) != JB_MODIFIED))
-        dirty_slowly(h, b);
 }
 
 /* Adds BLOCK to those that are not to be replayed: 0, -EEXIST, -ENOMEM at this moment. A buffer that the transaction

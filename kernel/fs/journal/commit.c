@@ -365,7 +365,7 @@ static void let_go(struct transaction *t, struct buffer *b, bool lost)
     if (next == NULL && kept != 0 && !lost)
         buffer_mark_dirty(b);
     store_relaxed(&b->journal.flags, (flags >> JB_NEXT & JB_MASK) | kept);
-    store_release(&b->journal.transaction, next); /* in this order: see has() in attach.c */
+    store_release(&b->journal.transaction, next); /* in this order: see journal_has */
     store_release(&b->journal.next, NULL);
     if (next != NULL)
         list_add_tail(&next->buffers, &b->journal.link);

@@ -33,16 +33,6 @@ struct transaction {
     bool is_led;      /* one of them will commit it */
 };
 
-/* buffer.journal.flags: those of `transaction`, and shifted left by NEXT those of `next`. */
-#define JB_MODIFIED BIT(0)  /* to be logged */
-#define JB_FORGOTTEN BIT(1) /* freed: not to be logged, and at the commit not to be written in place any more */
-#define JB_FRESH BIT(2)     /* the log has no older copy that counts */
-#define JB_NEXT 4
-#define JB_MASK ((1u << JB_NEXT) - 1)
-#define JB_WAS_DIRTY BIT(8) /* it was to be written in place when a transaction claimed it */
-#define JB_SHADOW BIT(9)    /* its data are being written to the log: no changes */
-#define JB_LOGGED BIT(10)   /* ... have been */
-
 struct journal_statistics {
     u64 transactions, requested, handles, blocks, logged, revokes, checkpointed, tail_moves, frozen, waits_log;
     u64 waited_ns, ran_ns, locked_ns, flushing_ns, logging_ns, commit_ns;

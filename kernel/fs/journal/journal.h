@@ -108,12 +108,39 @@ unsigned journal_max_credits(const struct journal *j);
 
 /* ---- buffers (attach.c) ---- */
 
+/* buffer.journal.flags: those of `transaction`, and shifted left by NEXT those of `next`. */
+#define JB_MODIFIED BIT(0)  /* to be logged */
+#define JB_FORGOTTEN BIT(1) /* freed: not to be logged, and at the commit not to be written in place any more */
+#define JB_FRESH BIT(2)     /* the log has no older copy that counts */
+#define JB_NEXT 4
+#define JB_MASK ((1u << JB_NEXT) - 1)
+#define JB_WAS_DIRTY BIT(8) /* it was to be written in place when a transaction claimed it */
+#define JB_SHADOW BIT(9)    /* its data are being written to the log: no changes */
+#define JB_LOGGED BIT(10)   /* ... have been */
+
+/* Whether T has B. `next` is cleared after `transaction` has its value: so it is looked at first. */
+static inline bool journal_has(const struct buffer *b, const struct transaction *t)
+{
+    return load_acquire(&b->journal.next) == t || load_acquire(&b->journal.transaction) == t;
+}
+int journal_attach(struct handle *h, struct buffer *b);
+void journal_dirty_slowly(struct handle *h, struct buffer *b);
+
 /* B is about to change. Waits for writes of it under way, and for memory. 0, -EROFS. */
-int journal_access(struct handle *h, struct buffer *b);
+static inline int journal_access(struct handle *h, struct buffer *b)
+{
+    return likely(journal_has(b, h->transaction)) ? 0 : journal_attach(h, b);
+}
 /* The same for a block that was free, whose old contents nobody wants. */
 int journal_access_new(struct handle *h, struct buffer *b);
 /* B has changed. => journal_access before */
-void journal_dirty(struct handle *h, struct buffer *b);
+static inline void journal_dirty(struct handle *h, struct buffer *b)
+{
+    /* Most are modified already. */
+    if (unlikely(h->transaction == NULL || load_acquire(&b->journal.transaction) != h->transaction ||
+                 (load_relaxed(&b->journal.flags) & (JB_MODIFIED | JB_FORGOTTEN)) != JB_MODIFIED))
+        journal_dirty_slowly(h, b);
+}
 /* BLOCK's contents are not wanted any more, and it will be free: what the log has of it must not be replayed over what
  * comes there next. The owner may reuse the block once this transaction has committed. 0, -EROFS. */
 int journal_forget(struct handle *h, u64 block);
