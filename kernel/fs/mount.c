@@ -161,7 +161,8 @@ int mount_attach(struct mount *m, const struct path *at)
     return error;
 }
 
-/* Out of the tree: its reference is the caller's. => mounts_lock, in a name_move. *AT must be put. */
+/* Out of the tree: its reference is the caller's. => mounts_lock, between name_move_begin and name_move_end. *AT must
+ * be put. */
 static void detach(struct mount *m, struct path *at)
 {
     struct mount *other, **link;

@@ -3,10 +3,10 @@
  *
  * path_lookup is all that most need. Calls that create or remove names stop at the last component:
  *
- *     walk_start(&w, dirfd, name);             where to begin
- *     walk_parent(&w);                         w.path = the directory, w.last = the last component, unresolved
- *     walk_follow(&w, dentry)                  the last component was a symbolic link: w goes on from there;
- * walk_parent again walk_end(&w);                            drops what is left
+ *     walk_to_parent(&w, dirfd, name)   w.path = the directory, w.last = the last component, unresolved
+ *     walk_follow(&w, dentry)           the last component was a symbolic link: w goes on from there,
+ *     walk_parent(&w)                   ... to the directory of the last component of what the link says
+ *     walk_end(&w)                      drops what is left
  */
 #ifndef FS_PATH_H
 #define FS_PATH_H

@@ -1,8 +1,10 @@
 /*
  * Pipes and FIFOs: pipe(7), fifo(7).
  *
- *     slots:  | page: ....xxxx | xxxxxxxx | xx...... | free | ...        a ring of pages; bytes are read from slot
- * `first` and appended to the first                last                           last one while it has room
+ *     slots:  | page: ....xxxx | xxxxxxxx | xx...... | free | ...        a ring of pages
+ *               first                       last
+ *
+ * Bytes are read from slot `first`, and appended to the last one while it has room.
  *
  * A write of up to PIPE_BUF bytes is put in as a whole, under `lock`, or waits. `used` and the counts of ends are also
  * read without the lock, by the conditions of sleepers. Lock: pipe->lock (mutex), held while user memory is touched.

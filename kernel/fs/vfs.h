@@ -170,7 +170,7 @@ struct attributes { /* what setattr changes: the fields of `valid` */
 #define RENAME_EXCHANGE 2
 
 /* NEW inodes come back with one reference. The VFS has checked names, types, permissions, mounts, and that source and
- * target are what the man page wants (EEXIST, ENOTDIR, ENOTEMPTY is the file system's: is_empty_dir below). */
+ * target are what the man page wants (EEXIST, ENOTDIR; ENOTEMPTY is the file system's). */
 struct inode_ops {
     /* The inode that NAME means in DIR: ERR_PTR(-ENOENT, -EIO...). Never "." or "..". */
     struct inode *(*lookup)(struct inode *dir, struct name name);
@@ -427,7 +427,7 @@ void fd_table_put(struct fd_table *t);           /* the last one closes all */
 int fd_table_unshare_for_exec(struct thread *t); /* private copy if shared, then closes close-on-exec ones */
 /* The process whose folder below /proc FILE is, referenced; NULL: it is something else, or the process has gone. */
 struct process *proc_folder_process(struct file *file);
-struct file *fd_get(int fd);     /* current's; with a reference; NULL = EBADF (also for O_PATH: fd_get_path_too) */
+struct file *fd_get(int fd);     /* current's; with a reference; NULL = EBADF (also for O_PATH: fd_get_any) */
 struct file *fd_get_any(int fd); /* O_PATH descriptors too */
 struct file *fd_table_file(struct fd_table *t, int fd); /* another process's (procfs): with a reference, or NULL */
 int fd_table_next(struct fd_table *t, int fd);          /* lowest open descriptor >= FD, or -1 */

@@ -47,7 +47,7 @@ struct page {
 static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of memory");
 
 #define PG_UPTODATE BIT(0)   /* holds the object's bytes */
-#define PG_LOADING BIT(1)    /* read_pages is under way; wait with page_wait_loaded */
+#define PG_LOADING BIT(1)    /* read_pages is under way; page_wait waits for its end */
 #define PG_DIRTY BIT(2)      /* newer than the disk */
 #define PG_WRITEBACK BIT(3)  /* write_pages is under way */
 #define PG_ERROR BIT(4)      /* the last read failed */

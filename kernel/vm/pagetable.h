@@ -24,7 +24,7 @@
  *
  * Tables shared at fork. A leaf table that covers nothing but plain private memory is not copied by fork: parent and
  * child get a SHARED entry for it, and its refs count them. The hardware never walks a shared table, and nobody changes
- * what it says: whoever wants to use an entry in it gets a table of his own first (unshare).
+ * what it says: whoever wants to use an entry in it gets a table of his own first (pt_unshare).
  *
  *       parent          child             the last one to want it        the others
  *      [SHARED]       [SHARED]

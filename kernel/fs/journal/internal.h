@@ -125,7 +125,7 @@ struct log_writer {
     int error;
 };
 void log_writer_begin(struct log_writer *w, struct journal *j);
-/* The block at DATA, which stays as it is until log_writer_end, goes to the log's head, which moves on. */
+/* The block at DATA, which stays as it is until log_writer_wait, goes to the log's head, which moves on. */
 void log_writer_add(struct log_writer *w, const void *data);
 /* Starts what is collected. */
 void log_writer_submit(struct log_writer *w);
