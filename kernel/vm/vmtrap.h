@@ -9,7 +9,7 @@
  *
  * All of it is good while the space's leaf_generation is what it was, and while interrupts are off: whoever frees a
  * table or takes a page away waits for this hart (vm/uaccess.c). An armed vma that changes its borders, its default
- * protection or what it is armed for changes the generation, too.
+ * protection or what it is armed for changes the generation, too; and so do munmap and mremap before they take entries.
  */
 #ifndef VM_VMTRAP_H
 #define VM_VMTRAP_H
