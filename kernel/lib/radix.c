@@ -91,6 +91,16 @@ void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items)
     }
 }
 
+void *const *radix_slots(const struct radix *r, u64 index, unsigned *n)
+{
+    const struct radix_node *leaf = find_leaf(r, index, NULL);
+    unsigned slot = slot_of(index, 0);
+
+    if (*n > SLOTS - slot)
+        *n = SLOTS - slot;
+    return leaf != NULL ? &leaf->slot[slot] : NULL;
+}
+
 /* Adds levels at the top until INDEX fits; an empty tree gets a root of the right height at once. */
 static int grow(struct radix *r, u64 index)
 {

@@ -34,6 +34,9 @@ static inline void *radix_get(struct radix *r, u64 index)
 }
 /* The entries of [INDEX, INDEX + N) into ITEMS, NULL where there is none. */
 void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items);
+/* Where the entries of [INDEX, INDEX + *N) are, as many as lie in one node: *N becomes how many. NULL: there are none
+ * of these. */
+void *const *radix_slots(const struct radix *r, u64 index, unsigned *n);
 /* 0, -ENOMEM, or -EEXIST when there is an entry already. ITEM is not NULL. Allocates, never sleeps. */
 int radix_insert(struct radix *r, u64 index, void *item);
 /* N entries at once from INDEX on, where there is none: FIRST and what lies STEP bytes behind each other. -ENOMEM: none

@@ -154,7 +154,7 @@ static int zero_tail(struct space *space, u64 from, unsigned prot)
     static const u8 zeros[PAGE_SIZE];
     u64 n = ALIGN_UP(from, PAGE_SIZE) - from;
 
-    if (!(prot & PROT_WRITE) || n == 0)
+    if (!(prot & PROT_WRITE) || n == 0 || space_copy_head(space, from - (PAGE_SIZE - n), PAGE_SIZE - n))
         return 0;
     return space_write(space, from, zeros, n, false) == (ssize_t)n ? 0 : -ENOMEM;
 }
@@ -179,10 +179,11 @@ static int map_segment(const struct elf *e, struct space *space, const struct el
     at = space_mmap(space, start, ALIGN_UP(file_end, PAGE_SIZE) - start, prot, MAP_PRIVATE | MAP_FIXED, &m);
     if (at < 0)
         return (int)at;
-    if (end == file_end)
-        return 0;
-    error = zero_tail(space, file_end, prot);
-    return error != 0 ? error : map_anonymous(space, ALIGN_UP(file_end, PAGE_SIZE), ALIGN_UP(end, PAGE_SIZE), prot);
+    error = end != file_end ? zero_tail(space, file_end, prot) : 0;
+    space_map_used(space, start, ALIGN_UP(file_end, PAGE_SIZE));
+    if (end == file_end || error != 0)
+        return error;
+    return map_anonymous(space, ALIGN_UP(file_end, PAGE_SIZE), ALIGN_UP(end, PAGE_SIZE), prot);
 }
 
 /* What /proc/PID/stat calls code and data: the ranges of executable segments and of all others. */

@@ -162,17 +162,16 @@ static noinline_fn int write_across_pages(u64 at, const struct regs *regs, const
 
 static int write_frame(u64 at, const struct regs *regs, const struct siginfo *info, u64 mask)
 {
-    u64 flags;
     struct frame *f;
 
     if (unlikely(!user_is_in_page(at, sizeof(*f))))
         return write_across_pages(at, regs, info, mask);
-    f = user_pin_write(at, &flags);
+    f = user_pin_write(at);
     if (unlikely(f == NULL))
         return -EFAULT;
     fill(f, current_task(), regs, info, mask);
     fill_callee_saved(&f->context, regs);
-    user_unpin(flags);
+    user_unpin();
     return 0;
 }
 
@@ -235,7 +234,7 @@ u64 *signal_take_fault(struct regs *regs)
 {
     struct task *t = current_task();
     int sig = t->own.signo;
-    u64 blocked = t->blocked, at, flags;
+    u64 blocked = t->blocked, at;
     struct sigaction copy;
     const struct sigaction *action = get_action(t, sig, &copy);
     struct frame *f = NULL;
@@ -243,7 +242,7 @@ u64 *signal_take_fault(struct regs *regs)
     if (likely(is_lasting_handler(action) && !(blocked & SIGNAL_BIT(sig)))) {
         at = frame_address(t, regs, action);
         if (likely(t->altstack.size == 0 || user_is_in_page(at, sizeof(struct frame))))
-            f = user_pin_write(at, &flags);
+            f = user_pin_write(at);
     }
     if (unlikely(f == NULL)) {
         signal_force_noted(false);
@@ -313,7 +312,7 @@ static noinline_fn long return_across_pages(struct regs *regs, u64 at)
 long signal_return(void)
 {
     struct regs *regs = thread_regs(current);
-    u64 at = regs->x[REG_SP] + offsetof(struct frame, context), flags;
+    u64 at = regs->x[REG_SP] + offsetof(struct frame, context);
     const struct ucontext *c;
 
     if (unlikely(has_trap_handler()))
@@ -322,16 +321,16 @@ long signal_return(void)
     regs->cause = CAUSE_SETTLED;
     if (unlikely(!user_is_in_page(at, sizeof(*c)) || (at & 7) != 0))
         return return_across_pages(regs, at);
-    c = user_pin_read(at, &flags);
+    c = user_pin_read(at);
     if (unlikely(c == NULL || !take_context(c))) {
         if (c != NULL)
-            user_unpin(flags);
+            user_unpin();
         signal_force(SIGSEGV, SI_KERNEL, 0);
         return -1;
     }
     if (likely((load_relaxed(&current->flags) & THREAD_WORK) == 0))
         return (long)c->regs;
     take_registers(regs, c);
-    user_unpin(flags);
+    user_unpin();
     return 0;
 }

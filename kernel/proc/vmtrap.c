@@ -33,13 +33,12 @@ static const u8 saved[] = {1, 2, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29
 /* The thread remembers its save area, too. */
 static void note_area(struct space *s)
 {
-    u64 flags;
-    void *area = has_trap_handler() ? user_pin_write(current->trap.user_area, &flags) : NULL;
+    void *area = has_trap_handler() ? user_pin_write(current->trap.user_area) : NULL;
 
     if (area == NULL)
         return;
     vmtrap_note_area(s, area);
-    user_unpin(flags);
+    user_unpin();
 }
 
 bool vmtrap_enter(struct regs *regs, enum fault_access access)
@@ -49,7 +48,6 @@ bool vmtrap_enter(struct regs *regs, enum fault_access access)
     struct trap_log log;
     enum trap_kind kind = vmtrap_look(s, regs->tval, access, &log);
     struct vmtrap_area *area;
-    u64 flags;
 
     if (kind == TRAP_LOG) {
         if (vmtrap_log_store(s, &log, regs->tval)) {
@@ -60,11 +58,11 @@ bool vmtrap_enter(struct regs *regs, enum fault_access access)
     }
     if (kind != TRAP_FAULT || !has_trap_handler())
         return kind == TRAP_RETRY;
-    area = user_pin_write(trap->user_area, &flags);
+    area = user_pin_write(trap->user_area);
     if (area == NULL)
         return false;
     if (load_relaxed(&area->busy) != 0) {
-        user_unpin(flags);
+        user_unpin();
         return false;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
@@ -75,7 +73,7 @@ bool vmtrap_enter(struct regs *regs, enum fault_access access)
     trap->fp_saved = false;
     arch_fp_withhold();
     vmtrap_note_area(s, area);
-    user_unpin(flags);
+    user_unpin();
     regs->x[REG_A0] = trap->user_area;
     regs->x[REG_A1] = regs->tval;
     regs->x[REG_A2] = regs->cause;
@@ -151,7 +149,6 @@ long vmtrap_resume(u64 n)
     struct regs *regs = thread_regs(current);
     struct trap_state *trap = &current->trap;
     struct vmtrap_area *area;
-    u64 flags;
     long error;
 
     if (trap->user_area == 0)
@@ -163,7 +160,7 @@ long vmtrap_resume(u64 n)
         error = restore_fp(trap);
     if (error != 0)
         return error;
-    area = user_pin_write(trap->user_area, &flags);
+    area = user_pin_write(trap->user_area);
     if (area == NULL)
         return -EFAULT;
     for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
@@ -171,7 +168,7 @@ long vmtrap_resume(u64 n)
     regs->pc = load_relaxed(&area->pc);
     store_release(&area->busy, 0);
     arch_fp_release();
-    user_unpin(flags);
+    user_unpin();
     regs->cause = CAUSE_SETTLED;
     return 0;
 }

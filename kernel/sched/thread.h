@@ -41,6 +41,7 @@ struct context { /* arch_switch: callee-saved registers, and gp, which the kerne
 struct leaf_hint { /* the page table of 2 MiB of user memory that the kernel reached lately for the thread */
     u64 generation, span;
     u64 *entries;
+    u64 unused; /* found by shifts */
 };
 
 struct thread {

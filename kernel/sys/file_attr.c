@@ -108,15 +108,14 @@ static void fill_stat(struct user_stat *st, const struct inode *inode)
 static inline bool fill_stat_in_place(struct inode *inode, u64 user)
 {
     struct user_stat *st;
-    u64 flags;
 
     if (unlikely(inode->ops->getattr != NULL || !IS_ALIGNED(user, sizeof(u64)) || !user_is_in_page(user, sizeof(*st))))
         return false;
-    st = user_pin_write_present(user, &flags);
+    st = user_pin_write_present(user);
     if (unlikely(st == NULL))
         return false;
     fill_stat(st, inode);
-    user_unpin(flags);
+    user_unpin();
     return true;
 }
 

@@ -15,6 +15,7 @@
 enum { SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK };
 
 static bool is_signal(int sig) { return sig >= 1 && sig <= SIGNAL_MAX; }
+static bool may_be_set(int sig) { return is_signal(sig) && !(SIGNAL_BIT(sig) & SIGNALS_UNBLOCKABLE); }
 
 /* ---- actions and masks ---- */
 
@@ -50,29 +51,81 @@ static inline void set_action(struct process *p, int sig, const struct sigaction
 {
     struct sighand *s = p->sighand;
     struct sigaction *action = &s->action[sig - 1];
-    u64 flags = spin_lock_irqsave(&s->lock);
 
+    irq_disable();
+    spin_lock(&s->lock);
     if (old != NULL)
         *old = *action;
     *action = *new;
-    spin_unlock_irqrestore(&s->lock, flags);
+    spin_unlock(&s->lock);
+    irq_enable();
     if (is_ignored_by(sig, new))
         ignore_signal(p, sig);
+}
+
+/* What an action may say. */
+static inline struct sigaction allowed_action(struct sigaction a)
+{
+    a.mask &= ~SIGNALS_UNBLOCKABLE;
+    a.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |
+               SA_EXPOSE_TAGBITS;
+    return a;
+}
+
+/* Where user memory holds an action in one piece, which most do, it is copied straight between there and its place:
+ * posix_spawn(3) asks for and sets all of them. */
+static inline bool is_in_one_piece(u64 user)
+{
+    return IS_ALIGNED(user, 8) && user_is_in_page(user, sizeof(struct sigaction));
 }
 
 /* Only asked for. */
 static noinline_fn long get_action(int sig, u64 user)
 {
     struct sighand *s = current_process()->sighand;
-    struct sigaction old;
+    struct sigaction old, *to;
     u64 flags;
 
     if (!is_signal(sig))
         return -EINVAL;
+    if (user == 0)
+        return 0;
+    if (likely(is_in_one_piece(user))) {
+        to = user_pin_write(user);
+        if (unlikely(to == NULL))
+            return -EFAULT;
+        spin_lock(&s->lock);
+        *to = s->action[sig - 1];
+        spin_unlock(&s->lock);
+        user_unpin();
+        return 0;
+    }
     flags = spin_lock_irqsave(&s->lock);
     old = s->action[sig - 1];
     spin_unlock_irqrestore(&s->lock, flags);
-    return user != 0 ? put_user_words(user, &old, sizeof(old)) : 0;
+    return copy_to_user((void *)user, &old, sizeof(old));
+}
+
+/* Nobody wants to know the old one. */
+static noinline_fn long set_only(int sig, u64 user)
+{
+    struct process *p = current_process();
+    struct sighand *s = p->sighand;
+    const struct sigaction *from;
+    struct sigaction new;
+
+    from = user_pin_read(user);
+    if (unlikely(from == NULL))
+        return -EFAULT;
+    new = allowed_action(
+        (struct sigaction){load_relaxed(&from->handler), load_relaxed(&from->flags), load_relaxed(&from->mask)});
+    spin_lock(&s->lock);
+    s->action[sig - 1] = new;
+    spin_unlock(&s->lock);
+    user_unpin();
+    if (unlikely(is_ignored_by(sig, &new)))
+        ignore_signal(p, sig);
+    return 0;
 }
 
 static noinline_fn long replace_action(int sig, u64 user_new, u64 user_old)
@@ -81,11 +134,9 @@ static noinline_fn long replace_action(int sig, u64 user_new, u64 user_old)
 
     if (get_user_words(&new, user_new, sizeof(new)) != 0)
         return -EFAULT;
-    if (!is_signal(sig) || (SIGNAL_BIT(sig) & SIGNALS_UNBLOCKABLE))
+    if (!may_be_set(sig))
         return -EINVAL;
-    new.mask &= ~SIGNALS_UNBLOCKABLE;
-    new.flags &= SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |
-                 SA_EXPOSE_TAGBITS;
+    new = allowed_action(new);
     set_action(current_process(), sig, &new, user_old != 0 ? &old : NULL);
     return user_old != 0 ? put_user_words(user_old, &old, sizeof(old)) : 0;
 }
@@ -95,7 +146,8 @@ DEFINE_SYSCALL(sys_rt_sigaction)
     if (a3 != SIGSET_SIZE)
         return -EINVAL;
     if (a1 != 0)
-        return replace_action((int)a0, a1, a2);
+        return a2 == 0 && may_be_set((int)a0) && is_in_one_piece(a1) ? set_only((int)a0, a1)
+                                                                     : replace_action((int)a0, a1, a2);
     return get_action((int)a0, a2);
 }
 

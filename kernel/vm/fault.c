@@ -193,6 +193,8 @@ static int fault_copy(struct fault *f)
         page_get(old); /* it may be taken out of the table while it is copied */
     table_unlock(f->table);
     copy = fault_copy_of(old);
+    if (counted && !(old->flags & PG_ANON))
+        note_copied(old);
     if (copy == NULL) {
         if (counted)
             page_put(old);
@@ -335,10 +337,14 @@ static bool fault_huge(struct fault *f)
 
 /* ---- the decision ---- */
 
+bool harts_set_accessed = true;
+
 /* The entry allows the access already: another hart was faster, the TLB is old, or the hardware leaves A and D to us.
  */
 static int fault_spurious(struct fault *f)
 {
+    if (!(f->old & PTE_A) && f->origin == FAULT_OF_USER && load_relaxed(&f->space->users) == 1)
+        store_relaxed(&harts_set_accessed, false); /* nobody else can have made the entry meanwhile */
     table_lock(f->table);
     if (*f->pte == f->old)
         atomic_or(f->pte, PTE_A | (is_write(f) ? PTE_D : 0));

@@ -35,6 +35,7 @@ static int install_copy(struct fault *f, struct page *page)
     struct page *copy = fault_copy_of(page);
     bool installed = false;
 
+    note_copied(page);
     page_put(page);
     if (copy == NULL)
         return FAULT_NO_MEMORY;
@@ -101,7 +102,7 @@ static noinline_fn void make_fetchable(const struct around *a)
  * only if a store needs no preparation any more. */
 static unsigned install_around(struct fault *f, pte_t *pte, struct around *a)
 {
-    const pte_t plain = page_entry(0, f->prot, f->old & PTE_UFFD_WP), old = f->old;
+    const pte_t plain = unused_entry(page_entry(0, f->prot, f->old & PTE_UFFD_WP)), old = f->old;
     const pte_t store = !vma_is_shared(f->vma) || !(f->prot & PROT_WRITE) || (old & PTE_UFFD_WP)
                             ? 0
                             : vma_store_bits(f->vma) | (is_write(f) ? PTE_D : 0);

@@ -46,8 +46,20 @@ static inline pte_t writable_entry(const struct page *page, unsigned prot)
     return page_entry(page_pfn(page), prot, prot & PROT_WRITE ? PTE_W | PTE_D : PTE_D);
 }
 
+/* E as it is before the page is used: a hart that sets A by itself tells then which pages of many were. False once one
+ * was seen that leaves it to us: another fault for each page would cost more than that is worth. */
+extern bool harts_set_accessed;
+static inline pte_t unused_entry(pte_t e) { return load_relaxed(&harts_set_accessed) ? e & ~PTE_A : e; }
+
 /* fault.c: an anonymous copy of FROM, which may be the page of zeros; NULL: no memory. */
 struct page *fault_copy_of(const struct page *from);
+
+/* PAGE, of an object, is copied for a store: the next one who executes the program will want that, too. */
+static inline void note_copied(struct page *page)
+{
+    if (!(load_relaxed(&page->flags) & PG_COPIED))
+        atomic_or(&page->flags, PG_COPIED);
+}
 
 /* fault_object.c. => space->lock for reading */
 static inline u64 object_pages(const struct object *o) { return DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE); }

@@ -103,12 +103,14 @@ static pte_t share_page(struct fork *f, pte_t *pte, const pte_t *from, u64 va, u
     return e;
 }
 
-/* The same of private memory at VA; LIVE: as many at most. Most are pages of a program's file, and only read. */
+/* The same of private memory at VA; LIVE: as many at most. Most are pages of a program's file, and only read. Of these,
+ * such as the parent has never used are left to the child's faults. */
 static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pte_t *to, unsigned n, unsigned live,
                             u64 va)
 {
     struct page *array = page_array;
-    unsigned missing = live, pages = 0, private = 0;
+    unsigned missing = live, unused = 0, pages = 0, private = 0;
+    bool all = (v->flags & VMA_MARKED) != 0; /* entries tell protections */
 
     for (pte_t *pte = from, *end = from + n; pte < end && missing > 0; pte++, to++) {
         pte_t e = *pte;
@@ -117,6 +119,10 @@ static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pt
             continue;
         missing--;
         if ((e & (PTE_V | PTE_W)) == PTE_V && !(array[pte_pfn(e)].flags & (PG_RESERVED | PG_ANON))) {
+            if (!(e & (PTE_A | PTE_UFFD_WP)) && !all) {
+                unused++;
+                continue;
+            }
             page_get(&array[pte_pfn(e)]);
             pages++;
             *to = e;
@@ -127,7 +133,7 @@ static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pt
     f->private_pages += private;
     if (pages > private)
         atomic_add_relaxed(&f->child->rss[object_rss_kind(v->object)], pages - private);
-    return live - missing;
+    return live - missing - unused;
 }
 
 /* The N entries from PTE on in the leaf table FROM, at VA in V. */

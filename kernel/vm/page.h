@@ -68,7 +68,10 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
 #define PG_DROPPABLE BIT(22)   /* private page of a VMA_DROPPABLE */
 #define PG_INCOMPRESSIBLE BIT(18)
-#define PG_READ_AHEAD BIT(23) /* in the swap cache because of a neighbour; nobody has asked for it yet */
+#define PG_TOUCHED BIT(24)      /* cache page: was used through a mapping that has ended (vm/prefault.c), */
+#define PG_TOUCHED_LAST BIT(25) /* ... the last of these, */
+#define PG_COPIED BIT(26)       /* ... or copied for a store to a private one */
+#define PG_READ_AHEAD BIT(23)   /* in the swap cache because of a neighbour; nobody has asked for it yet */
 #define PG_RUN BIT(19) /* of an object, came with the 511 others of its 2 MiB; the first has it while all are there */
 
 extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */

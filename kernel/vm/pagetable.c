@@ -4,6 +4,7 @@
  */
 #include "vm/pagetable_parts.h"
 #include "vm/huge.h"
+#include "vm/prefault.h"
 #include "vm/swap.h"
 #include "vm/tlb.h"
 
@@ -244,10 +245,15 @@ static inline void release_entry(pte_t e)
     }
 }
 
-/* Empties entries of a leaf table, N at most. Returns how many of LIVE are left. */
-static unsigned destroy_leaves(pte_t *pte, unsigned n, unsigned live)
+/* Empties entries of a leaf table, N at most, which are V's and begin at VA (NULL: of several, or of nobody). Returns
+ * how many of LIVE are left. */
+static unsigned destroy_leaves(pte_t *pte, unsigned n, unsigned live, const struct vma *v, u64 va)
 {
-    for (const pte_t *end = pte + n; live > 0; live--) {
+    struct page *array = page_array;
+
+    for (const pte_t *first = pte, *end = pte + n; live > 0; live--) {
+        struct page *page;
+        u32 flags;
         pte_t e;
 
         do {
@@ -256,7 +262,19 @@ static unsigned destroy_leaves(pte_t *pte, unsigned n, unsigned live)
             e = *pte++;
         } while (e == 0);
         pte[-1] = 0;
-        release_entry(e);
+        if (unlikely(!pte_is_present(e))) {
+            release_entry(e);
+            continue;
+        }
+        page = &array[pte_pfn(e)];
+        flags = load_relaxed(&page->flags);
+        if (unlikely(flags & PG_RESERVED))
+            continue;
+        if (!(flags & PG_ANON))
+            note_end_of_use(e, page, flags);
+        else if (unlikely(!(e & PTE_D)) && v != NULL && v->object != NULL)
+            note_unstored(v, va + (u64)(pte - 1 - first) * PAGE_SIZE);
+        page_put(page);
     }
     return live;
 }
@@ -270,7 +288,7 @@ void pt_free_leaf(struct page *table)
         return;
     }
     if (table->table_live > 0)
-        destroy_leaves(t, PT_ENTRIES, table->table_live);
+        destroy_leaves(t, PT_ENTRIES, table->table_live, NULL, 0);
     table->table_live = 0;
     table_free(table);
 }
@@ -312,7 +330,7 @@ static void destroy_table(struct page *table, unsigned level, u64 base, const st
             i = 0;
         }
         if (level == 0) {
-            live = destroy_leaves(t + i, last + 1 - i, live);
+            live = destroy_leaves(t + i, last + 1 - i, live, *v, base + i * size);
             i = last + 1;
         }
         for (; i <= last && live > 0; i++) {

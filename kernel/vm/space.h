@@ -128,6 +128,11 @@ u64 space_brk(struct space *space, u64 address);
 /* exec: the stack mapping below TOP (grows down to the limit), where brk starts, and the vDSO. */
 int space_set_up_stack(struct space *space, u64 top, bool executable);
 void space_set_brk_start(struct space *space, u64 start);
+/* What is cached of the file mapped at [START, END), private, and was used by those who ran it before, is there at
+ * once: saves a fault each. What cannot be done is left to the faults. => nobody else uses SPACE yet */
+void space_map_used(struct space *space, u64 start, u64 end);
+/* The cached page at VA becomes a private copy: N bytes, and zeros. False: it is not cached, or there is no memory. */
+bool space_copy_head(struct space *space, u64 va, size_t n);
 int space_map_vdso(struct space *space, u64 *base); /* signal.h tells where its symbols are */
 /* What /proc/PID/{stat,cmdline,environ,auxv} report; plain data, written by exec and prctl. */
 struct space_layout {

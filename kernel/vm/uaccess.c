@@ -34,7 +34,7 @@ static pte_t *walk(struct space *s, u64 va)
     pte_t *pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
 
     if (pte != NULL)
-        *leaf_hint(current, va) = (struct leaf_hint){generation, va >> SPAN_SHIFT, pte - pt_index(va, 0)};
+        *leaf_hint(current, va) = (struct leaf_hint){generation, va >> SPAN_SHIFT, pte - pt_index(va, 0), 0};
     return pte;
 }
 
@@ -52,18 +52,18 @@ static void *user_address(struct space *s, u64 va, pte_t need)
     return NULL;
 }
 
-static noinline_fn void *pin_slowly(u64 va, pte_t need, u64 *flags)
+static noinline_fn void *pin_slowly(u64 va, pte_t need)
 {
     struct space *s = current->space;
 
     while (s != NULL) {
         void *p;
 
-        *flags = irq_save();
+        irq_disable();
         p = user_address(s, va, need);
         if (p != NULL)
             return p;
-        irq_restore(*flags);
+        irq_enable();
         if (space_fault_by_kernel(s, va, need == NEED_WRITE ? FAULT_WRITE : FAULT_READ) != FAULT_MAPPED)
             return NULL;
     }
@@ -87,13 +87,14 @@ static inline const pte_t *remembered_entry(u64 va)
 /* Whether E gives what NEED says, with nothing to be set in it. */
 static inline bool is_ready(pte_t e, pte_t need) { return (~e & (need | used_bits(need))) == 0; }
 
-/* The kernel's address of VA with interrupts off, if nothing has to be done for that; else NULL, and they are as
- * before. */
-static inline void *pin_present(u64 va, pte_t need, u64 *flags)
+/* The kernel's address of VA with interrupts off, if nothing has to be done for that; else NULL, and they are on.
+ * Interrupts are on before: all that may sleep is called so, and what is not needs no page made present. */
+static inline_fn void *pin_present(u64 va, pte_t need)
 {
     const pte_t *pte;
 
-    *flags = irq_save();
+    ASSERT(irqs_enabled());
+    irq_disable();
     pte = remembered_entry(va);
     if (likely(pte != NULL)) {
         pte_t e = load_relaxed(pte);
@@ -101,35 +102,33 @@ static inline void *pin_present(u64 va, pte_t need, u64 *flags)
         if (likely(is_ready(e, need)))
             return address_in(e, va);
     }
-    irq_restore(*flags);
+    irq_enable();
     return NULL;
 }
 
-/* Interrupts are off with a kernel address of VA, or they are as before and there is none. */
-static inline void *pin_user(u64 va, pte_t need, u64 *flags)
+/* Interrupts are off with a kernel address of VA, or they are on and there is none. */
+static inline_fn void *pin_user(u64 va, pte_t need)
 {
-    void *p = pin_present(va, need, flags);
+    void *p = pin_present(va, need);
 
-    return likely(p != NULL) ? p : pin_slowly(va, need, flags);
+    return likely(p != NULL) ? p : pin_slowly(va, need);
 }
 
-void *user_pin_read(u64 va, u64 *flags) { return pin_user(va, NEED_READ, flags); }
-void *user_pin_write(u64 va, u64 *flags) { return pin_user(va, NEED_WRITE, flags); }
-void *user_pin_write_present(u64 va, u64 *flags) { return pin_present(va, NEED_WRITE, flags); }
+void *user_pin_read(u64 va) { return pin_user(va, NEED_READ); }
+void *user_pin_write(u64 va) { return pin_user(va, NEED_WRITE); }
+void *user_pin_write_present(u64 va) { return pin_present(va, NEED_WRITE); }
 
 /* Moves N bytes to (TO_USER) or from user memory at VA: bytes not moved. */
 static inline_fn size_t move_slowly(u64 va, char *kernel, size_t n, bool to_user)
 {
-    u64 flags;
-
     while (n > 0) {
         size_t chunk = MIN(n, PAGE_SIZE - (va & PAGE_MASK));
-        void *p = pin_user(va, to_user ? NEED_WRITE : NEED_READ, &flags);
+        void *p = pin_user(va, to_user ? NEED_WRITE : NEED_READ);
 
         if (p == NULL)
             break;
         memcpy(to_user ? p : kernel, to_user ? kernel : p, chunk);
-        irq_restore(flags);
+        irq_enable();
         kernel += chunk;
         va += chunk;
         n -= chunk;
@@ -146,13 +145,12 @@ static noinline_fn size_t write_slowly(u64 va, const void *src, size_t n)
 /* As move_slowly, within one page that is there; else false. */
 static inline_fn bool move_present(u64 va, char *kernel, size_t n, bool to_user)
 {
-    u64 flags;
-    void *p = pin_present(va, to_user ? NEED_WRITE : NEED_READ, &flags);
+    void *p = pin_present(va, to_user ? NEED_WRITE : NEED_READ);
 
     if (unlikely(p == NULL))
         return false;
     memcpy(to_user ? p : kernel, to_user ? kernel : p, n);
-    irq_restore(flags);
+    irq_enable();
     return true;
 }
 
@@ -160,10 +158,12 @@ static inline_fn bool move_present(u64 va, char *kernel, size_t n, bool to_user)
 static inline_fn bool move_present_two(u64 va, char *kernel, size_t here, size_t n, bool to_user)
 {
     pte_t need = to_user ? NEED_WRITE : NEED_READ;
-    u64 flags = irq_save();
-    const pte_t *pte = pt_index(va, 0) < PT_ENTRIES - 1 ? remembered_entry(va) : NULL;
     bool ready = false;
+    const pte_t *pte;
 
+    ASSERT(irqs_enabled());
+    irq_disable();
+    pte = pt_index(va, 0) < PT_ENTRIES - 1 ? remembered_entry(va) : NULL;
     if (likely(pte != NULL)) {
         pte_t first = load_relaxed(&pte[0]), second = load_relaxed(&pte[1]);
 
@@ -175,7 +175,7 @@ static inline_fn bool move_present_two(u64 va, char *kernel, size_t here, size_t
             memcpy(to_user ? q : kernel + here, to_user ? kernel + here : q, n - here);
         }
     }
-    irq_restore(flags);
+    irq_enable();
     return ready;
 }
 
@@ -202,16 +202,16 @@ size_t copy_to_user_partial(void *user_dst, const void *src, size_t n)
 /* Bytes not cleared. */
 size_t clear_user_partial(void *user_dst, size_t n)
 {
-    u64 va = (u64)user_dst, flags;
+    u64 va = (u64)user_dst;
 
     while (n > 0) {
         size_t chunk = MIN(n, PAGE_SIZE - (va & PAGE_MASK));
-        void *p = pin_user(va, NEED_WRITE, &flags);
+        void *p = pin_user(va, NEED_WRITE);
 
         if (p == NULL)
             break;
         memset(p, 0, chunk);
-        irq_restore(flags);
+        irq_enable();
         va += chunk;
         n -= chunk;
     }
@@ -287,18 +287,18 @@ static inline char *take_string(char *to, const char *p, size_t n)
 
 static noinline_fn ssize_t strncpy_slowly(char *dst, const char *user_src, size_t size)
 {
-    u64 va = (u64)user_src, flags;
+    u64 va = (u64)user_src;
     size_t done = 0;
 
     while (done < size) {
         size_t chunk = MIN(size - done, PAGE_SIZE - (va & PAGE_MASK));
-        const char *p = pin_user(va, NEED_READ, &flags);
+        const char *p = pin_user(va, NEED_READ);
         const char *end;
 
         if (p == NULL)
             return -EFAULT;
         end = take_string(dst + done, p, chunk);
-        irq_restore(flags);
+        irq_enable();
         if (end != NULL)
             return end - dst;
         done += chunk;
@@ -310,13 +310,13 @@ static noinline_fn ssize_t strncpy_slowly(char *dst, const char *user_src, size_
 /* Most strings lie in one page that is there. */
 ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
 {
-    u64 va = (u64)user_src, flags;
-    const char *p = pin_present(va, NEED_READ, &flags);
+    u64 va = (u64)user_src;
+    const char *p = pin_present(va, NEED_READ);
 
     if (likely(p != NULL)) {
         const char *end = take_string(dst, p, MIN(size, PAGE_SIZE - (va & PAGE_MASK)));
 
-        irq_restore(flags);
+        irq_enable();
         if (likely(end != NULL))
             return end - dst;
     }
@@ -327,75 +327,72 @@ ssize_t strncpy_from_user(char *dst, const char *user_src, size_t size)
 
 int get_user_u32(u32 *value, const u32 *user)
 {
-    u64 flags;
     u32 *p;
 
     if (((u64)user & 3) != 0)
         return copy_from_user(value, user, sizeof(*value));
-    p = pin_user((u64)user, NEED_READ, &flags);
+    p = pin_user((u64)user, NEED_READ);
     if (p == NULL)
         return -EFAULT;
     *value = load_acquire(p);
-    irq_restore(flags);
+    irq_enable();
     return 0;
 }
 
 int get_user_u64(u64 *value, const u64 *user)
 {
-    u64 flags, *p;
+    u64 *p;
 
     if (((u64)user & 7) != 0)
         return copy_from_user(value, user, sizeof(*value));
-    p = pin_user((u64)user, NEED_READ, &flags);
+    p = pin_user((u64)user, NEED_READ);
     if (p == NULL)
         return -EFAULT;
     *value = load_acquire(p);
-    irq_restore(flags);
+    irq_enable();
     return 0;
 }
 
 int put_user_u32(u32 value, u32 *user)
 {
-    u64 flags;
     u32 *p;
 
     if (((u64)user & 3) != 0)
         return copy_to_user(user, &value, sizeof(value));
-    p = pin_user((u64)user, NEED_WRITE, &flags);
+    p = pin_user((u64)user, NEED_WRITE);
     if (p == NULL)
         return -EFAULT;
     store_release(p, value);
-    irq_restore(flags);
+    irq_enable();
     return 0;
 }
 
 int put_user_u64(u64 value, u64 *user)
 {
-    u64 flags, *p;
+    u64 *p;
 
     if (((u64)user & 7) != 0)
         return copy_to_user(user, &value, sizeof(value));
-    p = pin_user((u64)user, NEED_WRITE, &flags);
+    p = pin_user((u64)user, NEED_WRITE);
     if (p == NULL)
         return -EFAULT;
     store_release(p, value);
-    irq_restore(flags);
+    irq_enable();
     return 0;
 }
 
 int cmpxchg_user_u32(u32 *user, u32 expected, u32 value, u32 *previous)
 {
-    u64 flags;
     u32 *p;
 
     if (((u64)user & 3) != 0)
         return -EFAULT;
-    p = pin_user((u64)user, NEED_WRITE, &flags);
+    p = pin_user((u64)user, NEED_WRITE);
     if (p == NULL)
         return -EFAULT;
     *previous = expected;
     atomic_cas(p, previous, value);
-    irq_restore(flags);
+    irq_enable();
     return 0;
 }
 

@@ -35,44 +35,44 @@ int get_user_u32_nofault(u32 *value, const u32 *user) must_check;
 int cmpxchg_user_u32_nofault(u32 *user, u32 expected, u32 value, u32 *previous) must_check;
 
 /* A run of bytes in one page, in place: the kernel's address of the user's VA, NULL if it is not accessible. Interrupts
- * are off until user_unpin: whoever takes the page away waits for that. */
-void *user_pin_read(u64 va, u64 *flags) must_check;
-void *user_pin_write(u64 va, u64 *flags) must_check;
-void *user_pin_write_present(u64 va, u64 *flags) must_check; /* also NULL if it would have to be made so first */
-static inline void user_unpin(u64 flags) { irq_restore(flags); }
+ * are off until user_unpin: whoever takes the page away waits for that. => interrupts on */
+void *user_pin_read(u64 va) must_check;
+void *user_pin_write(u64 va) must_check;
+void *user_pin_write_present(u64 va) must_check; /* also NULL if it would have to be made so first */
+static inline void user_unpin(void) { irq_enable(); }
 static inline bool user_is_in_page(u64 va, size_t n) { return (va & PAGE_MASK) + n <= PAGE_SIZE; }
 
 /* As the copies, quicker for a few words (N bytes, a constant) that lie well. */
 static inline int get_user_words(void *dst, u64 va, size_t n)
 {
-    u64 flags, *d = dst;
+    u64 *d = dst;
     const u64 *s;
 
     if (unlikely((va & 7) != 0 || !user_is_in_page(va, n)))
         return copy_from_user(dst, (const void *)va, n);
-    s = user_pin_read(va, &flags);
+    s = user_pin_read(va);
     if (unlikely(s == NULL))
         return -EFAULT;
 #pragma GCC unroll 16
     for (size_t i = 0; i < n / sizeof(u64); i++)
         d[i] = s[i];
-    user_unpin(flags);
+    user_unpin();
     return 0;
 }
 static inline int put_user_words(u64 va, const void *src, size_t n)
 {
-    u64 flags, *d;
+    u64 *d;
     const u64 *s = src;
 
     if (unlikely((va & 7) != 0 || !user_is_in_page(va, n)))
         return copy_to_user((void *)va, src, n);
-    d = user_pin_write(va, &flags);
+    d = user_pin_write(va);
     if (unlikely(d == NULL))
         return -EFAULT;
 #pragma GCC unroll 16
     for (size_t i = 0; i < n / sizeof(u64); i++)
         d[i] = s[i];
-    user_unpin(flags);
+    user_unpin();
     return 0;
 }
 
