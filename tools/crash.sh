@@ -4,7 +4,7 @@
 # The kernel's file system and journal run on the host, with several threads and a disk that completes writes in any order
 # (tests/crash/crash.c). Each run is cut at many moments; of what no flush covered, any part may be lost, in units of 512
 # bytes. Every state is recovered by the kernel's code, some by e2fsck too, and compared with what programs were promised
-# (docs/journal.md). Then the journal is broken on purpose, in six ways, and must be caught.
+# (docs/journal.md). Then the journal is broken on purpose, in eight ways, and must be caught.
 #
 # By default about 100,000 states; --quick: some thousands, in two minutes. Prints TAP.
 
@@ -53,7 +53,7 @@ check "files that grow and are cut while others commit" --shrinking --seed "$see
 for mode in journal writeback; do
     check "three programs at once, data=$mode" --data "$mode" --seed "$seed" --runs $((runs / 3)) --states "$states" --fsck "$every"
 done
-for fault in no-flush no-second-flush no-revoke early-commit no-order no-escape; do
+for fault in no-flush no-second-flush no-revoke early-commit no-order no-escape early-tail no-tail-flush; do
     check "a journal with the fault $fault is caught" --fault "$fault" --runs 400 --states "$states" --fsck 0
 done
 check "data=journal without the data in the journal is caught" --data journal --fault no-data --runs 20 --states "$states" --fsck 0

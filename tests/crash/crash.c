@@ -133,11 +133,12 @@ static void live(void *arg)
 
 static void start_run(unsigned image)
 {
-    int error;
+    int error, fault = (int)journal_fault;
 
     image_size = image_sizes[image];
     memcpy(start_image, fresh_image[image], image_size);
     host_forget_messages();
+    journal_fault = 0; /* it is not the start that is to be tested */
     super = mount_memory(start_image, &error);
     if (super == NULL)
         panic("the fresh image cannot be mounted: %d, %s", error, host_messages);
@@ -149,6 +150,7 @@ static void start_run(unsigned image)
         processes[p].snapshots[0].ended = 0;
     }
     host_unmount(super);
+    journal_fault = (unsigned)fault;
     disk_is_async = true;
     super = mount_memory(start_image, &error);
     memcpy(state_image, start_image, image_size);
@@ -472,8 +474,8 @@ static void small_runs(void)
 
 static void set_fault(const char *name)
 {
-    static const char *const names[] = {"none",     "no-flush",  "no-revoke",      "early-commit",
-                                        "no-order", "no-escape", "no-second-flush"};
+    static const char *const names[] = {"none",      "no-flush",        "no-revoke",  "early-commit", "no-order",
+                                        "no-escape", "no-second-flush", "early-tail", "no-tail-flush"};
 
     options.fault = name;
     if (strcmp(name, "no-data") == 0) /* after --data journal: its promises, without its doing */

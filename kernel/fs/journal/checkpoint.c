@@ -85,6 +85,15 @@ static unsigned distance(const struct journal *j, u32 from, u32 to)
     return to >= from ? to - from : to + (j->length - j->first) - from;
 }
 
+/* T's buffers, still to be written, are forgotten (FAULT_EARLY_TAIL, and what an abort leaves). => lock */
+void checkpoint_drop(struct transaction *t)
+{
+    struct buffer *b, *next;
+
+    list_for_each_safe(b, next, &t->checkpoint, journal.checkpoint_link)
+        checkpoint_remove(b);
+}
+
 /* Moves the tail behind the transactions whose lists are empty. => checkpoint_mutex */
 static int move_tail(struct journal *j)
 {
@@ -95,6 +104,8 @@ static int move_tail(struct journal *j)
 
     spin_lock(&j->lock);
     list_for_each_safe(t, next, &j->committed, link) {
+        if (has_fault(FAULT_EARLY_TAIL))
+            checkpoint_drop(t);
         if (!list_empty(&t->checkpoint))
             break;
         t->state = T_CHECKPOINTED;
@@ -118,7 +129,7 @@ static int move_tail(struct journal *j)
     if (!j->empty) {
         j->super->start = to_be32(tail);
         j->super->sequence = to_be32(tid);
-        error = log_write_super(j, true);
+        error = log_write_super(j, !has_fault(FAULT_NO_TAIL_FLUSH));
     }
     mutex_unlock(&j->super_mutex);
     if (error != 0)
@@ -175,7 +186,7 @@ int checkpoint(struct journal *j, unsigned blocks, bool may_commit)
 
     while (load_relaxed(&j->free_blocks) < blocks && oldest(j) != NULL && error == 0 && j->aborted == 0) {
         mutex_lock(&j->checkpoint_mutex);
-        state = write_oldest(j, blocks);
+        state = has_fault(FAULT_EARLY_TAIL) ? 0 : write_oldest(j, blocks);
         error = state < 0 ? state : move_tail(j);
         mutex_unlock(&j->checkpoint_mutex);
         if (error != 0)

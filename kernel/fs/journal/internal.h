@@ -170,6 +170,7 @@ void sync_expect(struct journal *j, const struct transaction *t);
 int checkpoint(struct journal *j, unsigned blocks, bool may_commit);
 /* B is not waited for any more by the transaction in whose checkpoint it is. => journal.lock */
 void checkpoint_remove(struct buffer *b);
+void checkpoint_drop(struct transaction *t);
 
 /* Fault switches of the debug kernel and the host's crash tests: each breaks one promise. */
 enum {
@@ -179,7 +180,9 @@ enum {
     FAULT_EARLY_COMMIT,
     FAULT_NO_ORDER,
     FAULT_NO_ESCAPE,
-    FAULT_NO_SECOND_FLUSH
+    FAULT_NO_SECOND_FLUSH,
+    FAULT_EARLY_TAIL,   /* the tail moves before the blocks behind it are written in place */
+    FAULT_NO_TAIL_FLUSH /* ... before they are safe there */
 };
 extern unsigned journal_fault;
 #if defined(DEBUG) || defined(QUIRE_HOST)

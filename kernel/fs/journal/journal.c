@@ -247,12 +247,10 @@ void journal_admit(struct journal *j) { handles_change_gate(j, REFUSES, 0); }
 static void drop_committed(struct journal *j)
 {
     struct transaction *t, *next;
-    struct buffer *b, *next_b;
 
     list_for_each_safe(t, next, &j->committed, link) {
         spin_lock(&j->lock);
-        list_for_each_safe(b, next_b, &t->checkpoint, journal.checkpoint_link)
-            checkpoint_remove(b);
+        checkpoint_drop(t);
         list_remove(&t->link);
         spin_unlock(&j->lock);
         transaction_free(t);
