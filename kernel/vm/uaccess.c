@@ -21,9 +21,12 @@ static inline void *address_in(pte_t e, u64 va)
     return (char *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & PAGE_MASK);
 }
 
+/* &t->leaves[(va >> SPAN_SHIFT) % THREAD_LEAVES], put so that it takes one shift: each access to user memory begins
+ * with it. */
 static inline struct leaf_hint *leaf_hint(struct thread *t, u64 va)
 {
-    return &t->leaves[(va >> SPAN_SHIFT) % THREAD_LEAVES];
+    static_assert(sizeof(struct leaf_hint) == 32, "2^5");
+    return (struct leaf_hint *)((char *)t->leaves + (va >> (SPAN_SHIFT - 5) & (THREAD_LEAVES - 1) << 5));
 }
 
 /* The leaf entry of VA, or NULL; its table is remembered. => interrupts off */
@@ -84,24 +87,28 @@ static inline const pte_t *remembered_entry(u64 va)
     return leaf->entries + pt_index(va, 0);
 }
 
+/* What it says; 0: it is not known. */
+static inline_fn pte_t remembered_value(u64 va)
+{
+    const pte_t *pte = remembered_entry(va);
+
+    return pte != NULL ? load_relaxed(pte) : 0;
+}
+
 /* Whether E gives what NEED says, with nothing to be set in it. */
 static inline bool is_ready(pte_t e, pte_t need) { return (~e & (need | used_bits(need))) == 0; }
 
 /* The kernel's address of VA with interrupts off, if nothing has to be done for that; else NULL, and they are on.
- * Interrupts are on before: all that may sleep is called so, and what is not needs no page made present. */
+ * Interrupts are on before: all that may sleep is called so. */
 static inline_fn void *pin_present(u64 va, pte_t need)
 {
-    const pte_t *pte;
+    pte_t e;
 
     ASSERT(irqs_enabled());
     irq_disable();
-    pte = remembered_entry(va);
-    if (likely(pte != NULL)) {
-        pte_t e = load_relaxed(pte);
-
-        if (likely(is_ready(e, need)))
-            return address_in(e, va);
-    }
+    e = remembered_value(va);
+    if (likely(is_ready(e, need)))
+        return address_in(e, va);
     irq_enable();
     return NULL;
 }
@@ -109,9 +116,12 @@ static inline_fn void *pin_present(u64 va, pte_t need)
 /* Interrupts are off with a kernel address of VA, or they are on and there is none. */
 static inline_fn void *pin_user(u64 va, pte_t need)
 {
-    void *p = pin_present(va, need);
+    pte_t e;
 
-    return likely(p != NULL) ? p : pin_slowly(va, need);
+    ASSERT(irqs_enabled());
+    irq_disable();
+    e = remembered_value(va);
+    return likely(is_ready(e, need)) ? address_in(e, va) : pin_slowly(va, need);
 }
 
 void *user_pin_read(u64 va) { return pin_user(va, NEED_READ); }
