@@ -40,6 +40,7 @@ enum {
     CAP_SYS_TIME = 25,
     CAP_SYS_TTY_CONFIG = 26,
     CAP_MKNOD = 27,
+    CAP_MAC_OVERRIDE = 32,
     CAP_CHECKPOINT_RESTORE = 40,
     CAP_LAST = 40
 };

@@ -125,10 +125,17 @@ static void mount_destroy(struct mount *m)
     kfree(m);
 }
 
-void mount_put(struct mount *m)
+static void put_unused(struct mount *m)
 {
     if (atomic_sub(&m->refs, 1) == 0)
         mount_destroy(m);
+}
+
+void mount_put(struct mount *m)
+{
+    if (unlikely(load_relaxed(&m->expires)))
+        store_relaxed(&m->expires, false);
+    put_unused(m);
 }
 
 /* Into the tree at AT (NULL: as the root of all); the tree takes the caller's reference over. */
@@ -279,7 +286,7 @@ int vfs_mount(const char *source, const char *target, const char *type, unsigned
 static int unmount(struct mount *m, unsigned flags)
 {
     struct path at;
-    bool busy;
+    bool busy, is_due;
 
     spin_lock(&mounts_lock);
     name_move_begin(); /* who gets a reference from now on sees that, and gives it back */
@@ -290,12 +297,15 @@ static int unmount(struct mount *m, unsigned flags)
         spin_unlock(&mounts_lock);
         return m->children > 0 || m->at.mount == NULL ? -EBUSY : -EINVAL;
     }
-    if (!busy)
+    is_due = !(flags & MNT_EXPIRE) || load_relaxed(&m->expires);
+    if (!busy && is_due)
         detach(m, &at);
+    else if (!busy)
+        store_relaxed(&m->expires, true);
     name_move_end();
     spin_unlock(&mounts_lock);
-    if (busy)
-        return -EBUSY;
+    if (busy || !is_due)
+        return busy ? -EBUSY : -EAGAIN;
     path_put(&at);
     mount_put(m);
     return 0;
@@ -306,7 +316,8 @@ int vfs_unmount(const char *target, unsigned flags)
     struct path path;
     int error;
 
-    if (flags & ~(unsigned)(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW))
+    if ((flags & ~(unsigned)(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) ||
+        ((flags & MNT_EXPIRE) && (flags & (MNT_FORCE | MNT_DETACH))))
         return -EINVAL;
     error = path_lookup(AT_FDCWD, target, flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
     if (error != 0)
@@ -322,7 +333,7 @@ int vfs_unmount(const char *target, unsigned flags)
         error = unmount(path.mount, flags);
         mutex_unlock(&mounting);
     }
-    mount_put(path.mount);
+    put_unused(path.mount); /* this was no use of it */
     return error;
 }
 

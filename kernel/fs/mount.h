@@ -29,6 +29,7 @@
 #define MS_LAZYTIME BIT(25)
 #define MNT_FORCE 1
 #define MNT_DETACH 2
+#define MNT_EXPIRE 4
 #define UMOUNT_NOFOLLOW 8
 
 struct mount {
@@ -39,6 +40,7 @@ struct mount {
     struct dentry *root;
     struct path at;    /* what it covers, referenced; mount NULL: the root of all, or detached */
     unsigned children; /* mounts on it */
+    bool expires;      /* umount2(MNT_EXPIRE) has seen it idle, and nobody has used it since */
     struct list link;  /* all attached mounts, in the order of mounting */
     struct mount *next_cover;
     char *source;

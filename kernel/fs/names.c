@@ -163,7 +163,7 @@ static int link_checked(const struct path *old, struct walk *w, struct dentry *d
         return -EPERM;
     write_lock(&inode->lock);
     /* A file that has lost its last name stays so, unless it never had one (O_TMPFILE). */
-    if (inode->nlink == 0 && old->dentry->parent != old->dentry)
+    if ((inode->nlink == 0 && old->dentry->parent != old->dentry) || (load_relaxed(&inode->state) & INODE_NAMELESS))
         error = -ENOENT;
     else
         error = dir->ops->link(dir, dentry_name(d), inode);

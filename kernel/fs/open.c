@@ -239,8 +239,7 @@ static noinline_fn struct file *open_create(struct file *fresh, int dirfd, const
     return error != 0 ? ERR_PTR(error) : file;
 }
 
-/* O_TMPFILE: a file without a name in the file system of a directory. O_EXCL: linkat may not give it one (not
- * remembered). */
+/* O_TMPFILE: a file without a name in the file system of a directory. O_EXCL: linkat may not give it one. */
 static noinline_fn struct file *open_tmpfile(struct file *fresh, int dirfd, const char *name, u32 flags, u32 mode)
 {
     struct path path;
@@ -275,6 +274,8 @@ static noinline_fn struct file *open_tmpfile(struct file *fresh, int dirfd, cons
         goto failed;
     }
     path.dentry = d;
+    if (flags & O_EXCL)
+        atomic_or(&inode->state, INODE_NAMELESS);
     return open_path(fresh, &path, flags & ~(u32)(O_TMPFILE | O_TRUNC), true);
 
 failed:

@@ -134,6 +134,7 @@ struct inode {
 #define INODE_FREEING BIT(3)
 #define INODE_HASHED BIT(4)  /* inode_get finds it */
 #define INODE_SWAP BIT(5)    /* a swap file: keeps its blocks and its name */
+#define INODE_NAMELESS BIT(7) /* of O_TMPFILE | O_EXCL: never gets a name */
 #define INODE_LASTING BIT(6) /* its name stays, though its directory has names that come and go (revalidate) */
 
 static inline struct inode *object_inode(struct object *o) { return container_of(o, struct inode, object); }

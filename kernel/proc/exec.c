@@ -227,7 +227,6 @@ static void commit_process(struct exec *x, struct task *t)
 {
     struct process *p = t->process;
     bool gains_ids = x->cred->euid != current->cred->euid || x->cred->egid != current->cred->egid;
-    u64 flags;
 
     if (gains_ids)
         t->parent_death_signal = 0;
@@ -238,11 +237,18 @@ static void commit_process(struct exec *x, struct task *t)
     p->sigreturn = x->vdso_base + vdso_offset_sigreturn();
     t->altstack = (struct sigaltstack){.flags = 2}; /* SS_DISABLE */
     t->restart.fn = NULL;
-    flags = spin_lock_irqsave(&task_lock);
+    exec_set_comm(&t->thread, x->name);
+}
+
+/* From here on the parent may not move the child to another group (setpgid(2), EACCES). Comes before descriptors are
+ * closed: parents wait for the end of a pipe to know that exec has happened. */
+static void note_exec(struct process *p)
+{
+    u64 flags = spin_lock_irqsave(&task_lock);
+
     p->did_exec = true;
     p->exit_signal = SIGCHLD;
     spin_unlock_irqrestore(&task_lock, flags);
-    exec_set_comm(&t->thread, x->name);
 }
 
 static int commit(struct exec *x)
@@ -252,6 +258,7 @@ static int commit(struct exec *x)
 
     if (error != 0)
         return error;
+    note_exec(t->process);
     error = fd_table_unshare_for_exec(&t->thread);
     if (error == 0)
         error = reset_actions(t->process);

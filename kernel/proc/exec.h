@@ -27,6 +27,7 @@ struct exec {
     int elf_error;
     char *prefix[2 * SCRIPT_LEVELS + 1]; /* scripts: what comes instead of argv[0], last one first; kmalloc'ed */
     unsigned n_prefix;
+    bool name_is_closed; /* `name` is that of a descriptor that exec closes */
     bool set_uid, set_gid; /* by the file's mode; FILE_UID, FILE_GID then */
     u32 file_uid, file_gid;
     struct exec_strings args, environment;

@@ -4,6 +4,7 @@
  * A script S with the line "#!I ARG" run as S A B becomes I ARG S A B; I may be a script again. x->prefix collects the
  * words in front of A B in reverse.
  */
+#include "fs/fdtable.h"
 #include "fs/mount.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -62,13 +63,16 @@ static int parse_line(const struct exec *x, struct name *interpreter, struct nam
     return 0;
 }
 
-/* X holds a script that was found as NAME: its interpreter takes its place. */
+/* X holds a script that was found as NAME: its interpreter takes its place. -ENOENT: it could not open the script,
+ * whose only name is a descriptor that exec closes. */
 static int enter_interpreter(struct exec *x, const char *name)
 {
     struct name interpreter, arg;
     struct file *file;
     int error = parse_line(x, &interpreter, &arg);
 
+    if (error == 0 && x->n_prefix == 0 && x->name_is_closed)
+        error = -ENOENT;
     if (error == 0)
         error = push_prefix(x, name, strlen(name));
     if (error == 0 && arg.length > 0)
@@ -128,6 +132,7 @@ int exec_open(struct exec *x, int dirfd, const char *name, int at_flags)
     x->name = make_name(dirfd, name);
     if (x->name == NULL)
         return -ENOMEM;
+    x->name_is_closed = dirfd != AT_FDCWD && name[0] != '/' && fd_get_cloexec(dirfd) > 0;
     error = read_head(x);
     for (unsigned level = 0; error == 0 && is_script(x); level++) {
         const char *found_as = level == 0 ? x->name : x->prefix[x->n_prefix - 1];

@@ -288,6 +288,8 @@ DEFINE_SYSCALL(sys_flock)
 #define FIOASYNC 0x5452
 #define FIGETBSZ 2
 #define FIOQSIZE 0x5460
+#define FICLONE 0x40049409
+#define FICLONERANGE 0x4020940d
 
 static long set_nonblocking(struct file *file, u64 user)
 {
@@ -335,6 +337,11 @@ static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument
     case FIONREAD:
         if (S_ISREG(inode->mode))
             return put_user_u32((u32)(inode_size(inode) - file->pos), (u32 *)argument);
+        break;
+    case FICLONE:
+    case FICLONERANGE:
+        if (S_ISREG(inode->mode)) /* no file system here shares blocks */
+            return -EOPNOTSUPP;
         break;
     }
     result = inode_flags_ioctl(file, command, argument);

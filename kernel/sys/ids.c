@@ -57,6 +57,19 @@ static void adjust_caps(struct cred *new, const struct cred *old)
 }
 
 /* The process counts to the new real user from now on. -EAGAIN: no memory for that. */
+/* The capabilities over files alone: they follow the file-system user id. */
+#define FILE_CAPS                                                                                            \
+    (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) | \
+     BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_MKNOD) | BIT(CAP_MAC_OVERRIDE))
+
+static void adjust_file_caps(struct cred *new, const struct cred *old)
+{
+    if (old->fsuid == 0 && new->fsuid != 0)
+        new->cap_effective &= ~FILE_CAPS;
+    if (old->fsuid != 0 && new->fsuid == 0)
+        new->cap_effective |= new->cap_permitted &FILE_CAPS;
+}
+
 static int change_user(const struct cred *new)
 {
     struct process *p = current_process();
@@ -175,6 +188,7 @@ DEFINE_SYSCALL(sys_setfsuid)
     if (new == NULL)
         return old_id;
     new->fsuid = uid;
+    adjust_file_caps(new, current->cred);
     cred_commit(new);
     return old_id;
 }

@@ -5,6 +5,8 @@
 #include "vm/space.h"
 #include "vm/uaccess.h"
 
+#define SECBIT_KEEP_CAPS 16
+
 enum {
     PR_SET_PDEATHSIG = 1,
     PR_GET_PDEATHSIG = 2,
@@ -20,6 +22,7 @@ enum {
     PR_CAPBSET_READ = 23,
     PR_CAPBSET_DROP = 24,
     PR_GET_SECUREBITS = 27,
+    PR_SET_SECUREBITS = 28,
     PR_SET_TIMERSLACK = 29,
     PR_GET_TIMERSLACK = 30,
     PR_SET_CHILD_SUBREAPER = 36,
@@ -125,8 +128,13 @@ DEFINE_SYSCALL(sys_prctl)
         return a1 > 1 ? -EINVAL : set_keep_caps(a1 != 0);
     case PR_GET_TIMING:
     case PR_GET_SECCOMP:
-    case PR_GET_SECUREBITS:
         return 0;
+    case PR_GET_SECUREBITS:
+        return current->cred->keep_caps ? SECBIT_KEEP_CAPS : 0;
+    case PR_SET_SECUREBITS: /* the others cannot be set */
+        if (!capable(current->cred, CAP_SETPCAP))
+            return -EPERM;
+        return a1 & ~(u64)SECBIT_KEEP_CAPS ? -EINVAL : set_keep_caps(a1 != 0);
     case PR_SET_TIMING:
         return a1 == 0 ? 0 : -EINVAL;
     case PR_SET_NAME:

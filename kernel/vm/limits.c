@@ -2,8 +2,8 @@
  * How large spaces may grow. Limits of a process come from its rlimits; what all of them may be promised together from
  * vm.overcommit_memory:
  *
- *   0  a single request may not be for more than there can be: what the swap devices hold and eight times the memory,
- *      which is what compression makes of pages that are worth it
+ *   0  a single request may not be for more than there is: the memory and what the swap devices hold. (What compression
+ *      saves is not counted: it is known only when the pages are there.)
  *   1  anything
  *   2  all private writable memory, stacks and shared memory together stay below CommitLimit
  *
@@ -124,6 +124,6 @@ bool may_commit_many(const struct space *s, u64 n)
     if (mode == OVERCOMMIT_ALWAYS)
         return true;
     if (mode == OVERCOMMIT_GUESS)
-        return likely(n <= page_total_count()) || n <= 8 * page_total_count() + swap_pages();
+        return likely(n <= page_total_count()) || n <= page_total_count() + swap_pages();
     return vm_committed() + n < limit_for(s);
 }

@@ -125,6 +125,8 @@ static u64 reserve_for(unsigned alloc_flags)
     return buddy.n_total / 256;
 }
 
+u64 page_reserve(void) { return reserve_for(ALLOC_USER); }
+
 u64 page_free_count(void)
 {
     u64 n = load_relaxed(&buddy.n_free);

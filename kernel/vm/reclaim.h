@@ -24,6 +24,7 @@ void reclaim_object_range(struct object *o, u64 first, u64 last);
 #define DROP_OTHERS 2
 void drop_caches(unsigned which);
 
+u64 page_reserve(void);     /* of these, what user memory may not have */
 u64 page_free_count(void);  /* free pages, those kept per hart included */
 u64 page_total_count(void); /* pages that the allocator manages */
 

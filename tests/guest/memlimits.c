@@ -189,7 +189,7 @@ static int never_overcommit(void *unused UNUSED)
 
 static void test_overcommit(void)
 {
-    unsigned long total = meminfo("MemTotal"), huge = 32 * total, limit;
+    unsigned long total = meminfo("MemTotal"), huge = 2 * (total + meminfo("SwapTotal")), limit;
 
     IS(setting("overcommit_memory"), 0, "vm.overcommit_memory");
     IS(setting("overcommit_ratio"), 50, "vm.overcommit_ratio");

@@ -108,7 +108,7 @@ int name_number(struct name name);
 /* Emits an entry and moves CTX behind it; false: the buffer is full. */
 bool proc_emit(struct dir_context *ctx, const char *name, u64 ino, unsigned type, u64 next_cookie);
 
-extern const struct file_ops proc_file_ops, proc_mem_ops, proc_pagemap_ops, proc_kmsg_ops;
+extern const struct file_ops proc_file_ops, proc_mem_ops, proc_pagemap_ops, proc_kmsg_ops, proc_kpageflags_ops;
 extern const struct inode_ops proc_dir_inode_ops;
 
 /* ---- formats shared by several files ---- */
@@ -125,6 +125,7 @@ int show_mountinfo(struct seq *s, const struct proc_target *t);
 bool show_maps(struct seq *s, const struct proc_target *t, u64 *cursor);
 bool show_smaps(struct seq *s, const struct proc_target *t, u64 *cursor);
 int show_smaps_rollup(struct seq *s, const struct proc_target *t);
+int show_config(struct seq *s, const struct proc_target *t);
 int show_quire(struct seq *s, const struct proc_target *t);
 int show_process_stat(struct seq *s, const struct proc_target *t);
 int show_process_status(struct seq *s, const struct proc_target *t);

@@ -231,6 +231,12 @@ static int write_overcommit_kbytes(const struct proc_target *t, char *text, size
     return 0;
 }
 
+/* What nobody but the kernel gets. */
+static int show_min_free(struct seq *s, const struct proc_target *t)
+{
+    return show_number(s, page_reserve() * (PAGE_SIZE / KIB));
+}
+
 static int write_drop_caches(const struct proc_target *t, char *text, size_t n)
 {
     unsigned which = (unsigned)text[0] - '0';
@@ -331,6 +337,7 @@ static const struct proc_entry kernel_entries[] = {
     PROC_FILE("shmall", 0444, show_shmall),
     PROC_FILE("shmmax", 0444, show_shmall),
     PROC_FILE("shmmni", 0444, show_shmmni),
+    PROC_FILE("tainted", 0444, show_zero), /* an oops would have been a panic */
     PROC_FILE("threads-max", 0444, show_threads_max),
     PROC_FILE("version", 0444, show_kernel_version),
     {0},
@@ -347,11 +354,13 @@ static const struct proc_entry vm_entries[] = {
     PROC_FILE("dirty_ratio", 0444, show_dirty_ratio),
     {.name = "drop_caches", .mode = S_IFREG | 0200, .write = write_drop_caches},
     SETTING(max_map_count),
+    PROC_FILE("min_free_kbytes", 0444, show_min_free),
     PROC_FILE("mmap_min_addr", 0444, show_mmap_min_addr),
     PROC_FILE("nr_hugepages", 0444, show_zero),
     SETTING(overcommit_kbytes),
     SETTING(overcommit_memory),
     SETTING(overcommit_ratio),
+    PROC_FILE("panic_on_oom", 0444, show_zero),
     {.name = "page-cluster", .mode = S_IFREG | 0644, .show = show_page_cluster, .write = write_page_cluster},
     PROC_FILE("swappiness", 0444, show_swappiness),
     {.name = "unprivileged_userfaultfd",

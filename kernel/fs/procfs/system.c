@@ -324,6 +324,7 @@ static int show_iomem(struct seq *s, const struct proc_target *t)
 
 const struct proc_entry system_entries[] = {
     PROC_FILE("cmdline", 0444, show_cmdline),
+    PROC_FILE("config.gz", 0444, show_config),
     PROC_FILE("cpuinfo", 0444, show_cpuinfo),
     PROC_FILE("devices", 0444, show_devices),
     PROC_FILE("diskstats", 0444, show_diskstats),
@@ -332,6 +333,7 @@ const struct proc_entry system_entries[] = {
     PROC_FILE("interrupts", 0444, show_interrupts),
     PROC_FILE("iomem", 0400, show_iomem),
     {.name = "kmsg", .mode = S_IFREG | 0400, .file_ops = &proc_kmsg_ops},
+    {.name = "kpageflags", .mode = S_IFREG | 0400, .file_ops = &proc_kpageflags_ops},
     PROC_FILE("loadavg", 0444, show_loadavg),
     PROC_FILE("meminfo", 0444, show_meminfo),
     {.name = "mounts", .mode = S_IFLNK | 0777, .read_link = read_mounts_link},
