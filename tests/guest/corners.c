@@ -93,7 +93,7 @@ static void nameless_file(void)
     int fd = open(".", O_TMPFILE | O_RDWR | O_EXCL, 0600);
 
     if (fd == -1) {
-        tap_skip("O_TMPFILE | O_EXCL", "not on this file system");
+        skip("O_TMPFILE | O_EXCL", "not on this file system");
         return;
     }
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -161,7 +161,7 @@ static void configuration(void)
     ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof(text) - 1);
 
     if (fd == -1 || n < 30 || (text[10] & 7) != 1) {
-        tap_skip("config.gz", "none of Quire's kind");
+        skip("config.gz", "none of Quire's kind");
         return;
     }
     IS(text[0] << 16 | text[1] << 8 | text[2], 0x1f8b08, "config.gz: a gzip file");
