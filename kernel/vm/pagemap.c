@@ -156,13 +156,13 @@ int space_clear_refs(struct space *s, enum clear_refs what)
          node = tree_next(node)) {
         struct vma *v = container_of(node, struct vma, node);
 
-        if (is_meant(v, what))
-            result = forget(s, v, what == CLEAR_SOFT_DIRTY ? PTE_D : PTE_A, &batch);
-        if (result == 0 && what == CLEAR_SOFT_DIRTY && !(v->flags & VMA_TRACKED)) {
+        if (what == CLEAR_SOFT_DIRTY && !(v->flags & VMA_TRACKED)) {
             v->flags |= VMA_TRACKED;
             if (v->flags & VMA_TRAP)
-                pt_forget_leaves(s); /* who remembers it: vm/vmtrap.h */
+                pt_forget_leaves(s); /* before D goes: vm/vmtrap_quick.c */
         }
+        if (is_meant(v, what))
+            result = forget(s, v, what == CLEAR_SOFT_DIRTY ? PTE_D : PTE_A, &batch);
     }
     tlb_flush(&batch);
     write_unlock(&s->lock);

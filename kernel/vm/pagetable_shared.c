@@ -110,18 +110,19 @@ void pt_put_shared(struct page *table)
     pt_free_leaf(table);
 }
 
-static u32 count_leaf_pages(const struct page *table)
+static u32 count_leaf_pages(struct page *table)
 {
     const pte_t *t = page_address(table);
-    unsigned live = table->table_live;
     u32 n = 0;
 
-    for (; live > 0; t++) {
+    table_lock(table);
+    for (unsigned live = table->table_live; live > 0; t++) {
         if (*t == 0)
             continue;
         live--;
         n += pte_has_page(*t) && !(pte_page(*t)->flags & PG_RESERVED);
     }
+    table_unlock(table);
     return n;
 }
 
