@@ -17,6 +17,7 @@
  * floating point is there, too. So it may longjmp away, fork, or never come back.
  */
 #include "proc/vmtrap.h"
+#include "lib/string.h"
 #include "proc/internal.h"
 #include "quire/vmtrap.h"
 #include "vm/uaccess.h"
@@ -25,8 +26,16 @@
 static_assert(VMTRAP_AREA_SIZE <= PAGE_SIZE && VMTRAP_FETCH == 12 && VMTRAP_LOAD == 13 && VMTRAP_STORE == 15,
               "entry.S goes by this");
 
-/* The registers that are in the area. */
-static const u8 saved[] = {1, 2, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31};
+#define NOT_IN_AREA 0x0ffc0319u /* x0, gp, tp, s0 to s11 */
+
+/* The registers that are in the area, each word moved once. */
+static inline_fn void move_registers(u64 *to, const u64 *from)
+{
+#pragma GCC unroll 32
+    for (unsigned i = 0; i < 32; i++)
+        if (!(NOT_IN_AREA >> i & 1))
+            store_relaxed(&to[i], load_relaxed(&from[i]));
+}
 
 /* ---- in ---- */
 
@@ -65,8 +74,7 @@ bool vmtrap_enter(struct regs *regs, enum fault_access access)
         user_unpin();
         return false;
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
-        area->x[saved[i]] = regs->x[saved[i]];
+    move_registers(area->x, regs->x);
     area->pc = regs->pc;
     area->fp_saved = 0;
     store_release(&area->busy, regs->cause);
@@ -107,39 +115,26 @@ static_assert(offsetof(struct vmtrap_area, fcsr) - offsetof(struct vmtrap_area, 
                       offsetof(struct fp_state, pad),
               "the area has a struct fp_state");
 
+static struct fp_state *fp_of(struct vmtrap_area *area) { return (struct fp_state *)area->f; }
+
 void vmtrap_save_fp(void)
 {
     struct trap_state *trap = &current->trap;
-    u64 area = trap->user_area, busy, flags;
-    struct fp_state fp;
+    struct vmtrap_area *area;
 
-    if (trap->fp_saved || get_user_u64(&busy, (const u64 *)(area + offsetof(struct vmtrap_area, busy))) != 0 ||
-        busy == 0)
-        return;
-    fp = (struct fp_state){.fcsr = 0};
-    flags = irq_save();
-    if (current->fp_used)
-        arch_fp_store(&fp);
-    irq_restore(flags);
-    fp.pad = 1; /* fp_saved */
-    if (copy_to_user((void *)(area + offsetof(struct vmtrap_area, f)), &fp, sizeof(fp)) != 0)
-        return; /* the area is gone, and the handler with it */
-    trap->fp_saved = true;
-    arch_trap_forget(trap); /* the resume is a long one */
-}
-
-static int restore_fp(struct trap_state *trap)
-{
-    u64 at = trap->user_area + offsetof(struct vmtrap_area, f), flags;
-    struct fp_state fp;
-
-    if (copy_from_user(&fp, (const void *)at, sizeof(fp)) != 0)
-        return -EFAULT;
-    flags = irq_save();
-    arch_fp_take(&fp);
-    irq_restore(flags);
-    trap->fp_saved = false;
-    return 0;
+    area = trap->fp_saved ? NULL : user_pin_write(trap->user_area);
+    if (area == NULL)
+        return; /* done, or the area is gone, and the handler with it */
+    if (load_relaxed(&area->busy) != 0) {
+        if (current->fp_used)
+            arch_fp_store(fp_of(area));
+        else
+            memset(fp_of(area), 0, sizeof(struct fp_state));
+        area->fp_saved = 1;
+        trap->fp_saved = true;
+        arch_trap_forget(trap); /* the resume is a long one */
+    }
+    user_unpin();
 }
 
 /* ---- out ---- */
@@ -156,15 +151,15 @@ long vmtrap_resume(u64 n)
     if (unlikely(trap->must_flush))
         vmtrap_flush();
     error = n != 0 ? protect(trap->user_area, n) : 0;
-    if (error == 0 && trap->fp_saved)
-        error = restore_fp(trap);
     if (error != 0)
         return error;
     area = user_pin_write(trap->user_area);
     if (area == NULL)
         return -EFAULT;
-    for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
-        regs->x[saved[i]] = load_relaxed(&area->x[saved[i]]);
+    if (trap->fp_saved)
+        arch_fp_take(fp_of(area));
+    trap->fp_saved = false;
+    move_registers(regs->x, area->x);
     regs->pc = load_relaxed(&area->pc);
     store_release(&area->busy, 0);
     arch_fp_release();

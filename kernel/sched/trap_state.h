@@ -46,6 +46,7 @@ struct trap_state {
     u64 asid;                      /* the space's */
     struct trap_log_state log;
     u64 noted;
+    u32 hinted;      /* which hints are not all zero */
     bool must_flush; /* harts may have too much in their TLBs: before user mode goes on */
     bool fp_saved;   /* the area has the interrupted code's floating point */
 };

@@ -127,6 +127,7 @@ static inline_fn void *pin_user(u64 va, pte_t need)
 void *user_pin_read(u64 va) { return pin_user(va, NEED_READ); }
 void *user_pin_write(u64 va) { return pin_user(va, NEED_WRITE); }
 void *user_pin_write_present(u64 va) { return pin_present(va, NEED_WRITE); }
+const u64 *user_pinned_entry(u64 va) { return remembered_entry(va); }
 
 /* Moves N bytes to (TO_USER) or from user memory at VA: bytes not moved. */
 static inline_fn size_t move_slowly(u64 va, char *kernel, size_t n, bool to_user)

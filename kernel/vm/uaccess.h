@@ -39,6 +39,7 @@ int cmpxchg_user_u32_nofault(u32 *user, u32 expected, u32 value, u32 *previous) 
 void *user_pin_read(u64 va) must_check;
 void *user_pin_write(u64 va) must_check;
 void *user_pin_write_present(u64 va) must_check; /* also NULL if it would have to be made so first */
+const u64 *user_pinned_entry(u64 va);            /* its page-table entry, until then; NULL: look it up */
 static inline void user_unpin(void) { irq_enable(); }
 static inline bool user_is_in_page(u64 va, size_t n) { return (va & PAGE_MASK) + n <= PAGE_SIZE; }
 

@@ -16,6 +16,7 @@
 #include "vm/fault.h"
 #include "vm/kmalloc.h"
 #include "vm/tlb.h"
+#include "vm/uaccess.h"
 #include "vm/vmtrap_plain.h"
 
 /* ---- who has a handler ---- */
@@ -25,10 +26,11 @@ int vmtrap_set(u64 area, u64 entry, u64 stack)
     struct trap_hint *hints = current->trap.hints;
 
     if (hints == NULL)
-        hints = kmalloc(TRAP_HINTS * sizeof(*hints));
+        hints = kzalloc(TRAP_HINTS * sizeof(*hints));
     if (hints == NULL)
         return -ENOMEM;
-    current->trap = (struct trap_state){.hints = hints, .user_area = area, .entry = entry, .stack = stack};
+    current->trap = (struct trap_state){
+        .hints = hints, .hinted = current->trap.hinted, .user_area = area, .entry = entry, .stack = stack};
     arch_trap_forget(&current->trap);
     return 0;
 }
@@ -65,6 +67,14 @@ static enum trap_kind kind_of(const struct vma *v, pte_t e, enum fault_access ac
     return v->trap & VMTRAP_FAULTS ? TRAP_FAULT : TRAP_NONE;
 }
 
+static void forget_hints(struct trap_state *trap)
+{
+    static_assert(TRAP_HINTS == 32, "a bit for each");
+
+    for (; trap->hinted != 0; trap->hinted &= trap->hinted - 1)
+        trap->hints[__builtin_ctz(trap->hinted)] = (struct trap_hint){.length = 0};
+}
+
 /* The current thread remembers the part of V that the leaf table of ADDRESS has. => read lock */
 static void note_hint(struct space *s, struct vma *v, u64 address, struct page *table)
 {
@@ -78,15 +88,16 @@ static void note_hint(struct space *s, struct vma *v, u64 address, struct page *
         return;
     if (trap->noted != generation) {
         if (trap->hints == NULL)
-            trap->hints = kmalloc(TRAP_HINTS * sizeof(*trap->hints));
+            trap->hints = kzalloc(TRAP_HINTS * sizeof(*trap->hints));
         if (trap->hints == NULL)
             return;
-        memset(trap->hints, 0, TRAP_HINTS * sizeof(*trap->hints));
+        forget_hints(trap);
         arch_trap_forget(trap);
         trap->log.number = 0;
         trap->noted = generation;
     }
     hint = &trap->hints[(address >> SPAN_SHIFT) % TRAP_HINTS];
+    trap->hinted |= 1u << (address >> SPAN_SHIFT) % TRAP_HINTS;
     hint->start = start;
     hint->length = MIN(v->end, span + level_size(1)) - start;
     hint->entries = (u64 *)page_address(table) + pt_index(start, 0);
@@ -178,21 +189,19 @@ void vmtrap_note_area(struct space *s, void *area)
     const pte_t need = PTE_V | PTE_U | PTE_R | PTE_W | PTE_A | PTE_D;
     struct trap_state *trap = &current->trap;
     u64 generation = load_acquire(&s->leaf_generation);
-    struct page *table;
     const pte_t *pte;
 
     if (trap->noted != generation || trap->fp_saved) /* then the resume is a long one */
         return;
-    arch_trap_forget(trap);
-    pte = pt_find(s, trap->user_area, &table);
-    if (pte == NULL)
-        return;
+    pte = user_pinned_entry(trap->user_area);
     trap->area_pte = pte;
-    trap->area_entry = load_relaxed(pte);
+    trap->area_entry = pte != NULL ? load_relaxed(pte) : 0;
     trap->area = area;
     if ((trap->area_entry & need) != need ||
-        page_address(pte_page(trap->area_entry)) != (void *)ALIGN_DOWN((u64)area, PAGE_SIZE))
+        page_address(pte_page(trap->area_entry)) != (void *)ALIGN_DOWN((u64)area, PAGE_SIZE)) {
+        arch_trap_forget(trap);
         return;
+    }
     trap->current_generation = &s->leaf_generation;
     trap->asid = s->asid;
     trap->pages = page_array;

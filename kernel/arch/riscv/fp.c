@@ -98,8 +98,13 @@ bool arch_fp_trap(void)
 /* Apart, so that the usual case saves no registers. */
 static noinline_fn void store_from_memory(struct fp_state *to)
 {
-    bring_home(current);
-    *to = current->fp;
+    if (is_withheld(current)) {
+        csr_set(sstatus, SSTATUS_FS);
+        fp_registers_save(to);
+        set_fp_status(0);
+    } else {
+        *to = current->fp;
+    }
 }
 
 void arch_fp_store(struct fp_state *to)
