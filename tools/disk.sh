@@ -77,6 +77,38 @@ in_image()
     debugfs -R "stat $(quoted_path "$2")" "$1" 2>/dev/null | grep -q '^Inode:'
 }
 
+# Where the link $2 of the image $1 leads; nothing if it is no link.
+link_in_image()
+{
+    debugfs -R "stat $(quoted_path "$2")" "$1" 2>/dev/null | sed -n 's/^Fast link dest: "\(.*\)"$/\1/p'
+}
+
+# The path $1 in $image, without links: as far as it is there, they are followed.
+followed()
+{
+    rest=${1#/} path= links=0
+    while [ -n "$rest" ]; do
+        part=${rest%%/*}
+        [ "$part" = "$rest" ] && rest= || rest=${rest#*/}
+        case $part in
+        '' | .) continue ;;
+        ..)
+            path=${path%/*}
+            continue
+            ;;
+        esac
+        to=$(link_in_image "$image" "$path/$part")
+        if [ -z "$to" ] || [ $links = 16 ]; then
+            path=$path/$part
+            continue
+        fi
+        links=$((links + 1))
+        case $to in /*) path= ;; esac
+        rest=${to#/}${rest:+/$rest}
+    done
+    printf '%s' "$path"
+}
+
 # Requests that make the folder $1 and all above it.
 folder_requests()
 {
@@ -90,19 +122,25 @@ folder_requests()
     done
 }
 
-# Requests that copy $1 to the path $2. With $3, nothing of it is there yet. (`write` wants a name in the current
-# folder.)
+# Requests that copy $1 to the path $2. With $3, nothing of it is there yet. (`write`, and `mkdir` in the root, want a name
+# in the current folder.) What is copied to a folder that is there is added to it, which stays as it is, and may be reached by a link.
 copy_requests()
 {
+    if [ -z "$3" ] && [ -d "$1" ] && [ ! -L "$1" ]; then
+        set -- "$1" "$(followed "$2")" ""
+    fi
     quoted=$(quoted_path "$2")
     if [ -L "$1" ]; then
         [ -n "$3" ] || ! in_image "$image" "$2" || echo "rm $quoted"
         echo "symlink $quoted $(quoted_path "$(readlink "$1")")"
     elif [ -d "$1" ]; then
         fresh=$3
-        [ -n "$fresh" ] || in_image "$image" "$2" || fresh=fresh
-        [ -z "$fresh" ] || echo "mkdir $quoted"
-        echo "sif $quoted mode $(inode_mode "$1")"
+        [ -n "$fresh" ] || [ -z "$2" ] || in_image "$image" "$2" || fresh=fresh
+        if [ -n "$fresh" ]; then
+            echo "cd $(quoted_path "${2%/*}/")"
+            echo "mkdir $(quoted_path "${2##*/}")"
+            echo "sif $quoted mode $(inode_mode "$1")"
+        fi
         for inner in "$1"/* "$1"/.[!.]* "$1"/..?*; do
             [ -e "$inner" ] || [ -L "$inner" ] || continue
             (copy_requests "$inner" "$2/${inner##*/}" "$fresh")
@@ -123,9 +161,11 @@ add()
     [ -e "$host" ] || [ -L "$host" ] || die "--add: no file or folder $host"
     [ -d "$host" ] || case $guest in */) guest=$guest${host##*/} ;; esac
     while [ "$guest" != "${guest%/}" ]; do guest=${guest%/}; done
+    above=$(followed "${guest%/*}")
+    [ -z "$guest" ] || guest=$above/${guest##*/}
     new_script
-    folder_requests "${guest%/*}" >"$script"
-    [ -z "$guest" ] || copy_requests "$host" "$guest" "" >>"$script"
+    folder_requests "$above" >"$script"
+    copy_requests "$host" "$guest" "" >>"$script"
     run_debugfs "$image" "$script"
 }
 

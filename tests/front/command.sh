@@ -52,6 +52,20 @@ ran two
 content
 2" "--add: folders, modes, links, into a folder, over a file"
 
+mkdir -p "$tmp/tree/bin" "$tmp/tree/new" "$tmp/tools"
+cp "$tmp/folder/script" "$tmp/tree/bin/first"
+cp "$tmp/folder/script" "$tmp/tree/new/second"
+cp "$tmp/folder/script" "$tmp/tools/third"
+chmod 700 "$tmp/tools"
+guest --add "$tmp/tree:/" --add "$tmp/tools:/bin" --add "$tmp/folder/script:/bin/fourth" \
+    -- sh -c 'first 1; /new/second 2; third 3; fourth 4; stat -c "%n %a %F" /bin /usr/bin'
+is "$status:$out" "0:ran 1
+ran 2
+ran 3
+ran 4
+/bin 777 symbolic link
+/usr/bin 755 directory" "--add: to folders that are there, through links, to the root"
+
 truncate -s 1M "$tmp/drive1"
 truncate -s 2M "$tmp/drive2"
 guest --drive "$tmp/drive1" --drive "$tmp/drive2" -- sh -c 'echo first >/dev/vdb; echo second >/dev/vdc; sync'
