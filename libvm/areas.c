@@ -6,7 +6,8 @@
  *     who changes it builds a new table, publishes it with one store, and retires the old one. Who searches counts
  * himself in `readers` first, so when the count was zero after the publication, nobody has an old table in his hands.
  *
- * Searching takes no lock and does not wait. Tables come from mmap: malloc may be what was interrupted.
+ * Searching takes no lock and does not wait. Tables come from mmap: malloc may be what was interrupted. One lock and
+ * one count serve all tables.
  */
 #include "internal.h"
 
@@ -22,15 +23,45 @@ struct areas_table {
 
 atomic_ulong vm_generation;
 
-void areas_enter(struct areas *areas) { atomic_fetch_add(&areas->readers, 1); }
+static atomic_int readers;
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+static struct areas_table *all_retired; /* under it */
 
-void areas_leave(struct areas *areas) { atomic_fetch_sub(&areas->readers, 1); }
+void areas_enter(void) { atomic_fetch_add(&readers, 1); }
 
-void areas_quiesce(struct areas *areas)
+void areas_leave(void) { atomic_fetch_sub(&readers, 1); }
+
+void areas_quiesce(void)
 {
-    while (atomic_load(&areas->readers) != 0)
+    while (atomic_load(&readers) != 0)
         sched_yield();
 }
+
+/* --- fork: in the child there are no other threads, neither those that hold a lock nor those that search ---
+ */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&changing);
+    quire_lock_threads();
+}
+
+static void in_parent(void)
+{
+    quire_unlock_threads();
+    pthread_mutex_unlock(&changing);
+}
+
+static void in_child(void)
+{
+    atomic_store(&readers, 0);
+    in_parent();
+}
+
+static void watch_forks(void) { pthread_atfork(before_fork, in_parent, in_child); }
+
+/* --- Searching ---
+ */
 
 /* The first area that ends above ADDRESS: its index, or the count. */
 static size_t search(const struct areas_table *table, uintptr_t address)
@@ -53,7 +84,7 @@ bool areas_next(struct areas *areas, uintptr_t address, struct area *found)
     const struct areas_table *table;
     bool is_there = false;
 
-    areas_enter(areas);
+    areas_enter();
     table = atomic_load(&areas->current);
     if (table) {
         size_t at = search(table, address);
@@ -62,7 +93,7 @@ bool areas_next(struct areas *areas, uintptr_t address, struct area *found)
         if (is_there)
             *found = table->areas[at];
     }
-    areas_leave(areas);
+    areas_leave();
     return is_there;
 }
 
@@ -104,19 +135,19 @@ static void sift(struct area *list, size_t count)
     }
 }
 
-/* Under the lock. */
-static void retire(struct areas *areas, struct areas_table *table)
+/* => changing */
+static void retire(struct areas_table *table)
 {
     if (table) {
-        table->next = areas->retired;
-        areas->retired = table;
+        table->next = all_retired;
+        all_retired = table;
     }
-    if (atomic_load(&areas->readers) != 0)
+    if (atomic_load(&readers) != 0)
         return;
-    while (areas->retired) {
-        struct areas_table *gone = areas->retired;
+    while (all_retired) {
+        struct areas_table *gone = all_retired;
 
-        areas->retired = gone->next;
+        all_retired = gone->next;
         vm_pages_free(gone, gone->bytes);
     }
 }
@@ -126,14 +157,16 @@ int areas_change(struct areas *areas, const struct area *area)
     bool adds = area->handler || area->argument;
     struct areas_table *old, *new = NULL;
     size_t bytes, count = 0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_mutex_lock(&areas->lock);
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&changing);
     old = atomic_load(&areas->current);
     if (adds || old) {
         bytes = sizeof(*new) + ((old ? old->count : 0) + 2) * sizeof(struct area);
         new = vm_pages(bytes);
         if (!new) {
-            pthread_mutex_unlock(&areas->lock);
+            pthread_mutex_unlock(&changing);
             return ENOMEM;
         }
         new->bytes = bytes;
@@ -151,7 +184,8 @@ int areas_change(struct areas *areas, const struct area *area)
     }
     atomic_store(&areas->current, new);
     atomic_fetch_add(&vm_generation, 1);
-    retire(areas, old);
-    pthread_mutex_unlock(&areas->lock);
+    quire_forget();
+    retire(old);
+    pthread_mutex_unlock(&changing);
     return 0;
 }

@@ -21,7 +21,8 @@
  *   3. A page is handed to evict only while the program cannot store to it, and it is dropped only in that same state.
  *   4. `resident` frames have a page; a frame is counted until its page is dropped.
  *
- * The lock is taken in handlers, never across fetch or evict. Whoever holds it outside a handler holds signals back.
+ * The lock is taken in handlers, never across fetch or evict. Whoever takes it holds cancellation back, and outside a
+ * handler signals, too, until he has done with the page: others may wait for it.
  */
 #include "internal.h"
 
@@ -64,6 +65,43 @@ struct vm_budget {
     size_t busy;
     struct vm_budget_stats stats; /* resident in it counts */
 };
+
+/* --- The lock --------------------------------------------------------------------------------------------------------
+ */
+
+/* What a holder of the lock must not meet outside a handler: a signal's handler that touches the region. */
+struct held {
+    sigset_t mask;
+    int cancel;
+};
+
+/* Nor may he end. */
+static void lock_in_handler(struct vm_budget *budget, struct held *held)
+{
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &held->cancel);
+    pthread_mutex_lock(&budget->lock);
+}
+
+static void unlock_in_handler(struct vm_budget *budget, const struct held *held)
+{
+    pthread_mutex_unlock(&budget->lock);
+    pthread_setcancelstate(held->cancel, NULL);
+}
+
+static void lock(struct vm_budget *budget, struct held *held)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &held->mask);
+    lock_in_handler(budget, held);
+}
+
+static void unlock(struct vm_budget *budget, const struct held *held)
+{
+    unlock_in_handler(budget, held);
+    pthread_sigmask(SIG_SETMASK, &held->mask, NULL);
+}
 
 /* --- Lists -----------------------------------------------------------------------------------------------------------
  */
@@ -359,12 +397,13 @@ static void on_fault(struct vm_fault *fault, void *argument)
 {
     struct vm_budget *budget = argument;
     size_t page = (size_t)((char *)fault->address - budget->view) / vm_page_size();
+    struct held held;
     int error;
 
-    pthread_mutex_lock(&budget->lock);
+    lock_in_handler(budget, &held);
     budget->stats.faults++;
     error = serve(budget, page, fault->access);
-    pthread_mutex_unlock(&budget->lock);
+    unlock_in_handler(budget, &held);
     if (!error)
         return;
     if (!budget->on_error)
@@ -374,21 +413,6 @@ static void on_fault(struct vm_fault *fault, void *argument)
 
 /* --- From outside ----------------------------------------------------------------------------------------------------
  */
-
-static void lock(struct vm_budget *budget, sigset_t *mask)
-{
-    sigset_t all;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, mask);
-    pthread_mutex_lock(&budget->lock);
-}
-
-static void unlock(struct vm_budget *budget, const sigset_t *mask)
-{
-    pthread_mutex_unlock(&budget->lock);
-    pthread_sigmask(SIG_SETMASK, mask, NULL);
-}
 
 static size_t map_bytes(size_t pages) { return vm_whole_pages(NULL, pages * sizeof(uint32_t)); }
 
@@ -435,33 +459,33 @@ void *vm_budget_base(const struct vm_budget *budget) { return budget->view; }
 void vm_budget_on_error(struct vm_budget *budget, void (*on_error)(void *argument, size_t page, int error),
                         void *argument)
 {
-    sigset_t mask;
+    struct held held;
 
-    lock(budget, &mask);
+    lock(budget, &held);
     budget->on_error = on_error;
     budget->on_error_argument = argument;
-    unlock(budget, &mask);
+    unlock(budget, &held);
 }
 
 void vm_budget_stats(struct vm_budget *budget, struct vm_budget_stats *stats)
 {
-    sigset_t mask;
+    struct held held;
     struct vm_budget_stats copy;
 
-    lock(budget, &mask);
+    lock(budget, &held);
     copy = budget->stats;
-    unlock(budget, &mask);
+    unlock(budget, &held);
     *stats = copy;
 }
 
 int vm_budget_resize(struct vm_budget *budget, size_t resident)
 {
-    sigset_t mask;
+    struct held held;
     int error = 0;
 
     if (resident < VM_BUDGET_LEAST)
         return vm_fail(EINVAL);
-    lock(budget, &mask);
+    lock(budget, &held);
     budget->limit = resident;
     while (!error && budget->stats.resident > budget->limit) {
         uint32_t number;
@@ -471,12 +495,13 @@ int vm_budget_resize(struct vm_budget *budget, size_t resident)
             free_frame(budget, number);
     }
     pthread_cond_broadcast(&budget->changed);
-    unlock(budget, &mask);
+    unlock(budget, &held);
     return error ? vm_fail(error) : 0;
 }
 
-/* Collects up to MAX dirty frames from page *PAGE on, BUSY and closed to stores; waits for those that others have. */
-static size_t dirty_frames(struct vm_budget *budget, size_t *page, uint32_t *numbers, size_t max)
+/* Collects up to MAX dirty frames from page *PAGE on, BUSY and closed to stores; waits for those that others have.
+ * *ERROR: they could not be closed, and stay as they are. */
+static size_t dirty_frames(struct vm_budget *budget, size_t *page, uint32_t *numbers, size_t max, int *error)
 {
     struct vm_range ranges[BATCH];
     size_t count = 0, count_ranges = 0;
@@ -501,7 +526,7 @@ static size_t dirty_frames(struct vm_budget *budget, size_t *page, uint32_t *num
         ++*page;
     }
     if (vm_protect_ranges(ranges, count_ranges)) {
-        /* As if each were refused by evict: they stay dirty. */
+        *error = errno;
         for (size_t i = 0; i < count; i++) {
             budget->frames[numbers[i]].prot = UNKNOWN;
             set_state(budget, numbers[i], OPEN);
@@ -516,17 +541,18 @@ static size_t dirty_frames(struct vm_budget *budget, size_t *page, uint32_t *num
 int vm_budget_flush(struct vm_budget *budget)
 {
     uint32_t numbers[BATCH];
-    sigset_t mask;
+    struct held held;
     size_t page = 0;
     int first = 0;
 
     if (!budget->pager.evict)
         return 0;
-    lock(budget, &mask);
+    lock(budget, &held);
     while (page < budget->pages) {
-        size_t count = dirty_frames(budget, &page, numbers, BATCH);
-        int errors[BATCH];
+        int errors[BATCH], error = 0;
+        size_t count = dirty_frames(budget, &page, numbers, BATCH, &error);
 
+        first = first ? first : error;
         pthread_mutex_unlock(&budget->lock);
         for (size_t i = 0; i < count; i++) {
             size_t number = budget->frames[numbers[i]].page;
@@ -546,18 +572,18 @@ int vm_budget_flush(struct vm_budget *budget)
             set_state(budget, numbers[i], frame->prot ? OPEN : CLOSED);
         }
     }
-    unlock(budget, &mask);
+    unlock(budget, &held);
     return first ? vm_fail(first) : 0;
 }
 
 int vm_budget_drop(struct vm_budget *budget, size_t first, size_t pages)
 {
-    sigset_t mask;
+    struct held held;
     int error = 0;
 
     if (pages == 0 || first >= budget->pages || pages > budget->pages - first)
         return vm_fail(EINVAL);
-    lock(budget, &mask);
+    lock(budget, &held);
     for (size_t page = first; page < first + pages && !error;) {
         uint32_t number = budget->page_frames[page];
 
@@ -574,7 +600,7 @@ int vm_budget_drop(struct vm_budget *budget, size_t first, size_t pages)
         }
         page++;
     }
-    unlock(budget, &mask);
+    unlock(budget, &held);
     return error ? vm_fail(error) : 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-struct areas vm_traps = AREAS_INITIALIZER;
+struct areas vm_traps;
 
 int vm_trap(void *start, size_t length, vm_handler *handler, void *argument)
 {
@@ -23,9 +23,14 @@ int vm_trap(void *start, size_t length, vm_handler *handler, void *argument)
     if (vm_thread_enter())
         return -1;
     error = areas_change(&vm_traps, &area);
-    if (!error)
-        error = quire_arm(area.start, area.end, false);
-    return error ? vm_fail(error) : 0;
+    if (error)
+        return vm_fail(error);
+    error = quire_arm(area.start, area.end, false);
+    if (error) {
+        vm_untrap(start, bytes);
+        return vm_fail(error);
+    }
+    return 0;
 }
 
 int vm_untrap(void *start, size_t length)
@@ -73,8 +78,9 @@ void vm_apply_changes(struct fault_state *state)
     }
 }
 
-static int protect_range(struct fault_state *state, void *start, size_t length, int prot)
+int vm_fault_protect_any(struct vm_fault *fault, void *start, size_t length, int prot)
 {
+    struct fault_state *state = fault->state;
     size_t bytes = vm_whole_pages(start, length);
     uint64_t count = as_ranges(state);
 
@@ -84,18 +90,6 @@ static int protect_range(struct fault_state *state, void *start, size_t length, 
         return vm_fail(ENOSPC);
     state->changes[count] = (struct vmtrap_range){(uintptr_t)start, bytes, (uint64_t)prot};
     state->resume = count + 1;
-    return 0;
-}
-
-/* Most often one page is all. */
-int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot)
-{
-    struct fault_state *state = fault->state;
-
-    if (length != PAGE_BYTES || (uintptr_t)start % PAGE_BYTES != 0 || start == NULL || !vm_is_protection(prot) ||
-        state->resume != 0)
-        return protect_range(state, start, length, prot);
-    state->resume = VMTRAP_PAGE(start, prot);
     return 0;
 }
 
@@ -115,7 +109,27 @@ size_t vm_fault_length(const struct vm_fault *fault)
 /* --- Threads ---------------------------------------------------------------------------------------------------------
  */
 
-int vm_thread_enter(void) { return vm_way() == WAY_QUIRE ? quire_enter() : vm_signals_enter(); }
+/* A thread that ends leaves, too. */
+static pthread_key_t leaving;
+static bool has_key;
+
+static void leave(void *unused)
+{
+    (void)unused;
+    vm_thread_leave();
+}
+
+static void make_key(void) { has_key = pthread_key_create(&leaving, leave) == 0; }
+
+int vm_thread_enter(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make_key);
+    if (has_key)
+        pthread_setspecific(leaving, &leaving); /* any value but NULL */
+    return vm_way() == WAY_QUIRE ? quire_enter() : vm_signals_enter();
+}
 
 void vm_thread_leave(void)
 {

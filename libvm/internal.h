@@ -54,6 +54,11 @@ static inline bool vm_is_protection(int prot) { return (prot & ~(PROT_READ | PRO
 /* Memory for the library's own tables, zero, not from malloc; NULL with ENOMEM. */
 void *vm_pages(size_t bytes);
 void vm_pages_free(void *at, size_t bytes);
+/* The calling thread's stack is there. */
+static inline bool vm_is_on(const char *memory, size_t bytes)
+{
+    return (uintptr_t)__builtin_frame_address(0) - (uintptr_t)memory < bytes;
+}
 
 /* --- Tables of ranges ------------------------------------------------------------------------------------------------
  */
@@ -66,15 +71,7 @@ struct area {
 
 struct areas {
     _Atomic(struct areas_table *) current;
-    struct areas_table *retired; /* under lock */
-    atomic_int readers;
-    pthread_mutex_t lock;    /* of those who change it */
 };
-
-#define AREAS_INITIALIZER                 \
-    {                                     \
-        .lock = PTHREAD_MUTEX_INITIALIZER \
-    }
 
 /* What was in [START, END) is out, then, with a HANDLER or ARGUMENT, AREA is in. 0 or an errno. */
 int areas_change(struct areas *areas, const struct area *area);
@@ -93,9 +90,9 @@ static inline unsigned long areas_generation(void)
 bool areas_next(struct areas *areas, uintptr_t address, struct area *found);
 bool areas_find(struct areas *areas, uintptr_t address, struct area *found);
 /* Between these two, what areas point to lives on if whoever frees it calls areas_quiesce after taking it out. */
-void areas_enter(struct areas *areas);
-void areas_leave(struct areas *areas);
-void areas_quiesce(struct areas *areas);
+void areas_enter(void);
+void areas_leave(void);
+void areas_quiesce(void);
 
 extern struct areas vm_traps;
 extern struct areas vm_shadows; /* argument: struct shadow */
@@ -108,9 +105,9 @@ extern struct areas vm_logs;    /* the kernel's; argument: struct vm_log */
 /* Behind vm_fault.state. What the resume shall change is as VMTRAP_RESUME has it: 0, a number of `changes`, or a page
  * with its protection. */
 struct fault_state {
+    uint64_t resume;              /* vm.h knows that it is the first word */
     uintptr_t *registers;         /* of the interrupted code */
     struct vmtrap_range *changes; /* room for VM_FAULT_RANGES */
-    uint64_t resume;
     int register_count;
 };
 
@@ -141,6 +138,11 @@ bool quire_has_dirty(void);
 ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t max, bool rearm, uintptr_t *next);
 int quire_enter(void);
 void quire_leave(void);
+/* A table has changed: no thread may go by what it remembers of the tables. */
+void quire_forget(void);
+/* No thread enters or leaves between these two. */
+void quire_lock_threads(void);
+void quire_unlock_threads(void);
 bool quire_is_busy(void);
 void quire_leave_handler(void);
 long quire_protect(const struct vmtrap_range *ranges, size_t count);

@@ -25,7 +25,7 @@ struct vm_log {
 
 #define MOST_ENTRIES (1UL << 20)
 
-struct areas vm_logs = AREAS_INITIALIZER;
+struct areas vm_logs;
 
 unsigned log_number(const void *argument) { return ((const struct vm_log *)argument)->number; }
 
@@ -36,7 +36,7 @@ bool log_fault(const struct vm_fault *fault)
 
     if (fault->access != VM_WRITE || areas_empty(&vm_logs))
         return false;
-    areas_enter(&vm_logs);
+    areas_enter();
     if (areas_find(&vm_logs, (uintptr_t)fault->address, &area)) {
         struct vm_log *log = area.argument;
 
@@ -44,7 +44,7 @@ bool log_fault(const struct vm_fault *fault)
         is_logged =
             mprotect((void *)((uintptr_t)fault->address & -PAGE_BYTES), PAGE_BYTES, PROT_READ | PROT_WRITE) == 0;
     }
-    areas_leave(&vm_logs);
+    areas_leave();
     return is_logged;
 }
 
@@ -56,7 +56,7 @@ static int end_by_kernel(struct vm_log *log)
 
     areas_change(&vm_logs, &none);
     quire_arm(log->start, log->end, false);
-    areas_quiesce(&vm_logs);
+    areas_quiesce();
     syscall(VMTRAP_LOG, log->number, 0, 0);
     vm_pages_free(log->ring, VMTRAP_LOG_SIZE(log->entries));
     return result;

@@ -48,7 +48,7 @@ void *vm_alloc(size_t length, int prot)
 }
 
 /* Memory of files, which is discarded in another way; the argument only says that one is there. */
-static struct areas shared = AREAS_INITIALIZER;
+static struct areas shared;
 
 static int note_shared(void *start, size_t length, bool is_shared)
 {

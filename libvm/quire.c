@@ -7,14 +7,17 @@
  * The save area's own words remember which range the last fault was in: upcall.S calls the handler by them, most often,
  * and this file only when the fault is in another range or may concern the library itself.
  *
- *     program[0] generation of the tables, [1] start and [2] length of the range, [3] handler, [4] argument, [5] where
- *     the thread's errno is
+ *     program[0] start and [1] length of the range, 0: nothing is remembered, [2] handler, [3] argument, [4] where the
+ *     thread's errno is, [5] what it was
+ *
+ * Who changes a table sets the lengths of all threads to 0. A thread that remembers stores its length first and looks
+ * then whether the tables are still of the generation that it searched: one of both sees the other.
  *
  * A struct vm_fault needs no place of its own: it lies across the area's begin, so that the kernel has filled in half
  * of it, and a handler's new pc is where the resume looks for it.
  *
- *     stack's last word  busy             pc  x[0], which no register uses
- *     address            access, cause    pc  state
+ *     stack's last word  busy: a cause, below 2^32     pc  x[0], which no register uses
+ *     address            access, cause: VM_PROTECTION  pc  state
  *
  * Threads that have not registered get SIGSEGV, as on any kernel, and so does a fault while a handler runs; signals.c
  * has it.
@@ -54,31 +57,36 @@ const char *vm_backend(void) { return vm_way() == WAY_QUIRE ? "quire" : "signals
 
 #ifdef __riscv
 
-enum { GENERATION, START, LENGTH, HANDLER, ARGUMENT, ERRNO };
+enum { START, LENGTH, HANDLER, ARGUMENT, ERRNO, SAVED_ERRNO };
 
 /* Behind the save area. */
 struct beside {
     struct fault_state state;
-    uint64_t kinds[4]; /* access and cause of a struct vm_fault, by VMTRAP_FETCH and so on */
-    int saved_errno;
+    struct thread {
+        struct vmtrap_area *area;
+        struct thread *next, **link; /* under threads_lock */
+        char *memory;
+        size_t bytes;
+    } thread;
 };
 
 #define FAULT_BEFORE offsetof(struct vm_fault, access) /* the area */
 
-_Static_assert(offsetof(struct vmtrap_area, program) == 920 && offsetof(struct beside, kinds) == 32 &&
-                   offsetof(struct fault_state, resume) == 16 && offsetof(struct beside, saved_errno) == 64,
+_Static_assert(offsetof(struct vmtrap_area, program) == 920 && VMTRAP_AREA_SIZE == 1024 &&
+                   offsetof(struct beside, state) == 0 && offsetof(struct fault_state, resume) == 0,
                "upcall.S knows this");
+_Static_assert(VM_EXEC == VMTRAP_FETCH && VM_READ == VMTRAP_LOAD && VM_WRITE == VMTRAP_STORE && VM_PROTECTION == 0,
+               "what the kernel notes is a fault's access and cause");
 _Static_assert(offsetof(struct vm_fault, address) == 0 && FAULT_BEFORE == 8 &&
                    offsetof(struct vm_fault, cause) == FAULT_BEFORE + 4 &&
                    offsetof(struct vm_fault, pc) == FAULT_BEFORE + offsetof(struct vmtrap_area, pc) &&
                    offsetof(struct vm_fault, state) == FAULT_BEFORE + offsetof(struct vmtrap_area, x),
                "a fault is a save area");
 
-static THREAD_LOCAL struct {
-    struct vmtrap_area *area; /* NULL: has not registered */
-    char *memory;
-    size_t bytes;
-} self;
+static THREAD_LOCAL struct vmtrap_area *self; /* NULL: has not registered */
+
+static struct thread *threads;
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Of registers.c, where it is linked: handlers of this program look at registers that C functions keep. */
 extern const char vm_wants_registers __attribute__((weak));
@@ -96,10 +104,27 @@ static bool has_some(struct areas *areas, const struct area *where)
     return !areas_empty(areas) && areas_next(areas, where->start, &other) && other.start < where->end;
 }
 
-/* Stores in WHERE may be of interest to the library itself. */
-static bool takes_stores(const struct area *where) { return has_some(&vm_shadows, where) || has_some(&vm_logs, where); }
+/* Handlers in WHERE are not called by what is remembered alone: stores there may be the library's own affair, or their
+ * changes more than the page table's. */
+static bool is_delicate(const struct area *where) { return !areas_empty(&vm_shadows) || has_some(&vm_logs, where); }
 
-/* Fills the words that remember; handlers are called by them alone unless takes_stores. False: nobody traps ADDRESS. */
+static _Atomic uint64_t *remembered_length(struct vmtrap_area *area)
+{
+    return (_Atomic uint64_t *)&area->program[LENGTH];
+}
+
+void quire_forget(void)
+{
+    pthread_mutex_lock(&threads_lock);
+    for (struct thread *thread = threads; thread; thread = thread->next)
+        atomic_store(remembered_length(thread->area), 0);
+    pthread_mutex_unlock(&threads_lock);
+}
+
+void quire_lock_threads(void) { pthread_mutex_lock(&threads_lock); }
+void quire_unlock_threads(void) { pthread_mutex_unlock(&threads_lock); }
+
+/* Fills the words that remember. False: nobody traps ADDRESS. */
 static bool remember(struct vmtrap_area *area, uintptr_t address)
 {
     unsigned long generation = areas_generation();
@@ -107,11 +132,12 @@ static bool remember(struct vmtrap_area *area, uintptr_t address)
 
     if (!areas_find(&vm_traps, address, &found))
         return false;
-    area->program[GENERATION] = generation;
     area->program[START] = found.start;
-    area->program[LENGTH] = takes_stores(&found) ? 0 : found.end - found.start;
     area->program[HANDLER] = (uintptr_t)found.handler;
     area->program[ARGUMENT] = (uintptr_t)found.argument;
+    atomic_store(remembered_length(area), is_delicate(&found) ? 0 : found.end - found.start);
+    if (atomic_load(&vm_generation) != generation)
+        atomic_store(remembered_length(area), 0);
     return true;
 }
 
@@ -136,7 +162,7 @@ unsigned long vm_upcall(struct vmtrap_area *area, uintptr_t address, uint64_t ca
 
     (void)pc;
     fault->address = (void *)address;
-    area->busy = beside(area)->kinds[cause - VMTRAP_FETCH];
+    area->busy = cause;
     state->resume = 0;
     if (shadow_fault(fault) || log_fault(fault)) {
         ; /* let the store be tried again */
@@ -210,24 +236,24 @@ ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t
     return count;
 }
 
-#define KIND(access) ((uint64_t)(access) | (uint64_t)VM_PROTECTION << 32)
-
 int quire_enter(void)
 {
     size_t stack = vm_stack_bytes(), bytes = stack + 2 * PAGE_BYTES;
     char *memory, *entry = &vm_wants_registers ? vm_upcall_entry_registers : vm_upcall_entry;
     struct vmtrap_area *area;
+    struct thread *thread;
 
-    if (self.area)
+    if (self)
         return 0;
     memory = vm_pages(bytes);
     if (!memory)
         return -1;
     mprotect(memory, PAGE_BYTES, PROT_NONE);
     area = (struct vmtrap_area *)(memory + PAGE_BYTES + stack);
+    thread = &beside(area)->thread;
     *beside(area) = (struct beside){
-        .state = {(uintptr_t *)area->x, area->ranges, 0, 32},
-        .kinds = {KIND(VM_EXEC), KIND(VM_READ), 0, KIND(VM_WRITE)},
+        .state = {0, (uintptr_t *)area->x, area->ranges, 32},
+        .thread = {.area = area, .memory = memory, .bytes = bytes},
     };
     area->x[0] = (uintptr_t)&beside(area)->state;
     area->program[ERRNO] = (uintptr_t)&errno;
@@ -235,27 +261,41 @@ int quire_enter(void)
         vm_pages_free(memory, bytes);
         return -1;
     }
-    self.area = area;
-    self.memory = memory;
-    self.bytes = bytes;
+    pthread_mutex_lock(&threads_lock);
+    thread->next = threads;
+    thread->link = &threads;
+    if (threads)
+        threads->link = &thread->next;
+    threads = thread;
+    pthread_mutex_unlock(&threads_lock);
+    self = area;
     return 0;
 }
 
 void quire_leave(void)
 {
-    if (!self.area)
+    struct thread *thread;
+
+    if (!self)
         return;
+    thread = &beside(self)->thread;
     syscall(VMTRAP_REGISTER, 0, 0, 0, 0);
-    self.area = NULL;
-    vm_pages_free(self.memory, self.bytes);
+    pthread_mutex_lock(&threads_lock);
+    *thread->link = thread->next;
+    if (thread->next)
+        thread->next->link = thread->link;
+    pthread_mutex_unlock(&threads_lock);
+    self = NULL;
+    if (!vm_is_on(thread->memory, thread->bytes))
+        vm_pages_free(thread->memory, thread->bytes);
 }
 
-bool quire_is_busy(void) { return self.area && self.area->busy; }
+bool quire_is_busy(void) { return self && self->busy; }
 
 void quire_leave_handler(void)
 {
-    if (self.area)
-        self.area->busy = 0;
+    if (self)
+        self->busy = 0;
 }
 
 long quire_protect(const struct vmtrap_range *ranges, size_t count) { return syscall(VMTRAP_PROTECT, ranges, count); }
@@ -277,6 +317,9 @@ ssize_t quire_dirty(uintptr_t start, uintptr_t end, struct vm_range *out, size_t
 }
 
 int quire_enter(void) { return 0; }
+void quire_forget(void) {}
+void quire_lock_threads(void) {}
+void quire_unlock_threads(void) {}
 void quire_leave(void) {}
 bool quire_is_busy(void) { return false; }
 void quire_leave_handler(void) {}

@@ -32,7 +32,7 @@ struct shadow {
     uint8_t pages[]; /* the bytes above; then the ring */
 };
 
-struct areas vm_shadows = AREAS_INITIALIZER;
+struct areas vm_shadows;
 
 /* --- The lock --------------------------------------------------------------------------------------------------------
  */
@@ -159,7 +159,7 @@ struct shadow *shadow_open(uintptr_t start, size_t length, size_t entries)
         error = errno;
         area.argument = NULL;
         areas_change(&vm_shadows, &area);
-        areas_quiesce(&vm_shadows);
+        areas_quiesce();
         mprotect((void *)start, length, PROT_READ | PROT_WRITE);
     }
     if (error) {
@@ -185,7 +185,7 @@ int shadow_close(struct shadow *shadow)
     unlock(shadow, &mask);
     if (areas_change(&vm_shadows, &area))
         return vm_fail(ENOMEM);
-    areas_quiesce(&vm_shadows);
+    areas_quiesce();
     vm_pages_free(shadow, shadow->bytes);
     return result;
 }
@@ -225,13 +225,13 @@ bool shadow_fault(const struct vm_fault *fault)
 
     if (fault->access != VM_WRITE || fault->cause != VM_PROTECTION || areas_empty(&vm_shadows))
         return false;
-    areas_enter(&vm_shadows);
+    areas_enter();
     if (areas_find(&vm_shadows, (uintptr_t)fault->address, &area)) {
         struct shadow *shadow = area.argument;
 
         done = store_to(shadow, page_index(shadow, (uintptr_t)fault->address));
     }
-    areas_leave(&vm_shadows);
+    areas_leave();
     return done;
 }
 
@@ -254,7 +254,7 @@ int shadow_protect(uintptr_t start, size_t length, int prot)
     uintptr_t end = start + length, stop;
     int result = 0;
 
-    areas_enter(&vm_shadows);
+    areas_enter();
     while (start < end && result == 0) {
         struct area area;
 
@@ -269,7 +269,7 @@ int shadow_protect(uintptr_t start, size_t length, int prot)
         }
         start = stop;
     }
-    areas_leave(&vm_shadows);
+    areas_leave();
     return result;
 }
 

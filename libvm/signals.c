@@ -216,7 +216,7 @@ int vm_signals_enter(void)
 
 void vm_signals_leave(void)
 {
-    if (!self.stack)
+    if (!self.stack || vm_is_on(self.stack, self.bytes))
         return;
     if (self.before.ss_flags & SS_DISABLE)
         self.before = (stack_t){.ss_flags = SS_DISABLE};

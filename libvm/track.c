@@ -40,7 +40,7 @@ const char *vm_dirty_backend(void)
     return names[means()];
 }
 
-struct areas vm_tracked = AREAS_INITIALIZER;
+struct areas vm_tracked;
 
 /* The kernel starts or ends tracking a range that is in the table, or not any more. 0 or an errno. */
 static int track_by_kernel(uintptr_t start, uintptr_t end, bool on)
@@ -100,6 +100,26 @@ int vm_untrack(void *start)
     return error ? vm_fail(error) : 0;
 }
 
+/* [FIRST, END) lies in one range that the kernel tracks; most often in that of the last time. */
+static bool is_in_one(uintptr_t first, uintptr_t end)
+{
+    static THREAD_LOCAL struct {
+        uintptr_t start, end;
+        unsigned long generation;
+    } last;
+    unsigned long generation = areas_generation();
+    struct area area;
+
+    if (last.generation == generation && last.start <= first && end <= last.end)
+        return true;
+    if (!areas_find(&vm_tracked, first, &area) || end > area.end)
+        return false;
+    last.start = area.start;
+    last.end = area.end;
+    last.generation = generation;
+    return true;
+}
+
 ssize_t vm_dirty(void *start, size_t length, struct vm_range *out, size_t max, int flags, void **next)
 {
     size_t bytes = vm_whole_pages(start, length);
@@ -111,12 +131,12 @@ ssize_t vm_dirty(void *start, size_t length, struct vm_range *out, size_t max, i
         return vm_fail(EINVAL);
     if (!areas_empty(&vm_shadows) && areas_find(&vm_shadows, first, &area) && end <= area.end)
         count = shadow_dirty(area.argument, first, end, out, max, flags & VM_REARM, &at);
-    else if (areas_find(&vm_tracked, first, &area) && end <= area.end && means() == MEANS_QUIRE)
-        count = quire_dirty(first, end, out, max, flags & VM_REARM, &at);
-    else if (areas_find(&vm_tracked, first, &area) && end <= area.end)
-        count = pagemap_dirty(first, end, out, max, flags & VM_REARM, &at);
-    else
+    else if (!is_in_one(first, end))
         return vm_fail(EINVAL);
+    else if (means() == MEANS_QUIRE)
+        count = quire_dirty(first, end, out, max, flags & VM_REARM, &at);
+    else
+        count = pagemap_dirty(first, end, out, max, flags & VM_REARM, &at);
     if (count >= 0 && next)
         *next = (void *)at;
     return count;

@@ -10,45 +10,33 @@
 #ifdef __riscv
 
 #define X(number) (16 + 8 * (number)) /* vmtrap_area.x */
-#define GENERATION 920                /* vmtrap_area.program */
-#define START 928
-#define LENGTH 936
-#define HANDLER 944
-#define ARGUMENT 952
-#define ERRNO 960
-#define RESUME (1024 + 16) /* struct beside */
-#define KINDS (1024 + 32)
-#define SAVED_ERRNO (1024 + 64)
-#define VMTRAP_FETCH 12
+#define START 920                     /* vmtrap_area.program */
+#define LENGTH 928
+#define HANDLER 936
+#define ARGUMENT 944
+#define ERRNO 952
+#define SAVED_ERRNO 960
+#define RESUME 1024 /* struct fault_state */
 #define VMTRAP_RESUME 1025
 
     .text
     .hidden vm_upcall
-    .hidden vm_generation
     .balign 4
 
     .globl vm_upcall_entry
     .hidden vm_upcall_entry
     .type vm_upcall_entry, @function
 vm_upcall_entry:
-    /* the range of the last fault, and nothing has changed: its handler */
+    /* the range of the last fault: its handler */
     ld      t0, START(a0)
     ld      t1, LENGTH(a0)
     sub     t0, a1, t0
     bgeu    t0, t1, 1f
-2:  auipc   t0, %pcrel_hi(vm_generation)
-    ld      t0, %pcrel_lo(2b)(t0)
-    ld      t1, GENERATION(a0)
-    bne     t0, t1, 1f
     ld      t0, ERRNO(a0)
-    slli    a2, a2, 3
-    lw      t0, 0(t0)
-    add     a2, a2, a0
-    sw      t0, SAVED_ERRNO(a0)
-    ld      a2, KINDS - 8 * VMTRAP_FETCH(a2)
     sd      a1, -8(a0)
-    sd      a2, 0(a0)
+    lw      t0, 0(t0)
     sd      zero, RESUME(a0)
+    sd      t0, SAVED_ERRNO(a0)
     ld      t0, HANDLER(a0)
     ld      a1, ARGUMENT(a0)
     addi    a0, a0, -8

@@ -83,14 +83,14 @@ int vm_discard(void *start, size_t length);
 
 /* --- TRAP ------------------------------------------------------------------------------------------------------------ */
 
-/* Kinds of access: fault->access is one of them. */
-#define VM_READ 1
-#define VM_WRITE 2 /* also of instructions that read and write */
-#define VM_EXEC 4
+/* Kinds of access: fault->access is one of them. The numbers are RISC-V's of the exceptions. */
+#define VM_EXEC 12
+#define VM_READ 13
+#define VM_WRITE 15 /* also of instructions that read and write */
 
 /* Causes. */
-#define VM_PROTECTION 1 /* the page's protection forbids the access */
-#define VM_MISSING 2    /* nothing is mapped there */
+#define VM_PROTECTION 0 /* the page's protection forbids the access */
+#define VM_MISSING 1    /* nothing is mapped there */
 
 /* A fault, valid until the handler returns or leaves. */
 struct vm_fault {
@@ -132,7 +132,8 @@ int vm_untrap(void *start, size_t length);
  */
 int vm_thread_enter(void);
 
-/* Before a thread that entered ends, to give back what it got. */
+/* Gives back what the calling thread got; not in a handler. A thread that ends does it by itself, but for one that ends in a
+ * handler: its stack stays. */
 void vm_thread_leave(void);
 
 /* Bytes of the stacks that later vm_thread_enter calls make; 64 KiB without. EINVAL: fewer than 16 KiB. */
@@ -147,9 +148,23 @@ void vm_leave_handler(void);
 /*
  * When the handler of FAULT returns, [START, START + LENGTH) gets protection PROT: on Quire within the kernel entry that ends the
  * handler. Changes are applied in the order of the calls; one that is not possible then is left out with those after it. [handler]
- * EINVAL; ENOSPC: more than VM_FAULT_RANGES.
+ * EINVAL; ENOSPC: more than VM_FAULT_RANGES. vm_fault_protect_any is the same as a function, for languages that have no C headers.
  */
-int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot);
+static inline int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot);
+int vm_fault_protect_any(struct vm_fault *fault, void *start, size_t length, int prot);
+
+/* Most often one page is all: its address and protection are the first word of what is behind `state`. */
+static inline int vm_fault_protect(struct vm_fault *fault, void *start, size_t length, int prot)
+{
+    uintptr_t *resume = (uintptr_t *)fault->state;
+
+    if (length == 4096 && (uintptr_t)start % 4096 == 0 && start && !(prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) &&
+        *resume == 0) {
+        *resume = (uintptr_t)start | (uintptr_t)prot;
+        return 0;
+    }
+    return vm_fault_protect_any(fault, start, length, prot);
+}
 
 /* The trapped program's register: x0 to x31 on RISC-V, as gregs[NUMBER] elsewhere; 0 for a bad number. [handler] */
 uintptr_t vm_fault_register(const struct vm_fault *fault, int number);
@@ -240,8 +255,9 @@ int vm_log_close(struct vm_log *log);
 /*
  * Where the content of a budgeted region comes from and goes to. PAGE counts from 0; TO and FROM are vm_page_size() bytes, in the
  * library's own view, never in the region. Both run in the thread that faulted (evict also in one that calls
- * vm_budget_flush or _close), inside a handler, so the rules for handlers hold: no malloc that other code uses with region
- * memory, and no access to the region. Several threads may be in them at once, never two for the same page.
+ * vm_budget_flush or _resize), inside a handler, so the rules for handlers hold: no malloc that other code uses with region
+ * memory, and no access to the region. Cancellation is held back; a signal's handler that interrupts them (on Quire) must return.
+ * Several threads may be in them at once, never two for the same page. They must return: no longjmp.
  * Both return 0, or an errno: then see vm_budget_open.
  */
 struct vm_pager {
@@ -270,6 +286,8 @@ struct vm_budget_stats {
  * is closed first, so no thread can store to it any more, then handed to evict, then dropped. A page fetched by a load is
  * opened for loads only; the first store to it marks it dirty. Evict is called for clean pages as well, with dirty 0, unless
  * the page was fetched and its copy outside is as good: pagers simply return 0.
+ *
+ * A region belongs to the process that opened it: a child of fork must not use it.
  *
  * When evict fails the page stays, and another is tried; when all candidates fail, or fetch fails, the handler of
  * vm_budget_on_error runs, without one SIGBUS ends the program.
