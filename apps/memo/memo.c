@@ -10,6 +10,8 @@
 #define _GNU_SOURCE
 #include "vm.h"
 
+#include "../../bench/mark.h"
+
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -129,6 +131,7 @@ static int run(void)
         perror("memo");
         return 1;
     }
+    mark_begin();
     for (int i = 0; i < options.threads; i++) {
         workers[i].seed = options.seed + (uint64_t)i * 7919;
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i])) {
@@ -141,6 +144,7 @@ static int run(void)
         wrong += workers[i].wrong;
         sum += workers[i].sum;
     }
+    mark_end();
     took = now() - began;
     if (budget)
         vm_budget_stats(budget, &stats);
