@@ -17,7 +17,7 @@ CROSS ?= riscv64-linux-gnu-
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all disk packages guest linux tools counter clean distclean
+.PHONY: all disk packages guest differ linux tools counter clean distclean
 
 all: kernel disk tools
 
@@ -68,6 +68,15 @@ $(O)/disks/%: tests/disks/%.c
 	@mkdir -p $(@D) $(O)/guest.d
 	@echo "  GUEST   $<"
 	@$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -MF $(O)/guest.d/$*.d -o $@ $<
+
+# Random sequences of calls, of which Quire's and Linux's answers are compared.
+DIFFER_SOURCES := $(wildcard tests/differ/*.c)
+differ: $(O)/differ/differ
+
+$(O)/differ/differ: $(DIFFER_SOURCES) tests/differ/differ.h
+	@mkdir -p $(@D)
+	@echo "  GUEST   $@"
+	@$(GUEST_CC) $(GUEST_CFLAGS) -o $@ $(DIFFER_SOURCES)
 
 -include $(wildcard $(O)/guest.d/*.d)
 

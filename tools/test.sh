@@ -5,6 +5,7 @@
 #   unit      tests/unit, on the host under ASan and UBSan
 #   crash     tests/crash, the short form of ./quire crash
 #   fuzz      tests/fuzz, some hundred damaged file systems and journals
+#   differ    random sequences of calls, compared with what Linux answered; the short form of ./quire differ
 #   front     tests/front, what `./quire` itself promises
 #   disks     tests/disks, disks that fail, fill up, lose power or were left behind by another kernel
 #   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57, with 64 MiB and with isolation=on
@@ -95,6 +96,19 @@ run_crash()
         echo "# exit crash $status"
     } >"$log"
     report crash "$log"
+}
+
+run_differ()
+{
+    log=$OUT/differ.log
+    {
+        echo "# program differ"
+        status=0
+        # shellcheck disable=SC2046 # names of sets
+        "$ROOT/tools/differ.sh" --recorded $(echo "$1" | tr , ' ') </dev/null 2>&1 || status=$?
+        echo "# exit differ $status"
+    } >"$log"
+    report differ "$log"
 }
 
 # run_scripts FOLDER NAMES
@@ -406,11 +420,11 @@ run_apps_linux()
 }
 
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-[ $# -gt 0 ] || set -- unit crash fuzz front disks guest programs clients libvm apps
+[ $# -gt 0 ] || set -- unit crash fuzz front disks guest differ programs clients libvm apps
 for group; do
     case ${group%%:*} in
-    unit | crash | fuzz | front | disks | guest | programs | clients | clients-long | clients-linux | selftests | selftests-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
-    *) die "no group of tests '$group': unit, crash, fuzz, front, disks, guest, programs, clients, clients-long, clients-linux, selftests, selftests-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
+    unit | crash | fuzz | front | disks | guest | differ | programs | clients | clients-long | clients-linux | selftests | selftests-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
+    *) die "no group of tests '$group': unit, crash, fuzz, front, disks, guest, differ, programs, clients, clients-long, clients-linux, selftests, selftests-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
     esac
 done
 exec 9>"$OUT/lock"
