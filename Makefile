@@ -73,7 +73,7 @@ $(O)/disks/%: tests/disks/%.c
 DIFFER_SOURCES := $(wildcard tests/differ/*.c)
 differ: $(O)/differ/differ
 
-$(O)/differ/differ: $(DIFFER_SOURCES) tests/differ/differ.h
+$(O)/differ/differ: $(DIFFER_SOURCES) $(wildcard tests/differ/*.h)
 	@mkdir -p $(@D)
 	@echo "  GUEST   $@"
 	@$(GUEST_CC) $(GUEST_CFLAGS) -o $@ $(DIFFER_SOURCES)

@@ -426,7 +426,7 @@ static int rename_locked(struct rename *r)
     if (target != NULL)
         write_lock(&target->lock);
     error = old_dir->ops->rename(old_dir, dentry_name(r->old), inode, new_dir, dentry_name(r->target), target,
-                                 r->flags & RENAME_EXCHANGE);
+                                 r->flags & (RENAME_EXCHANGE | RENAME_WHITEOUT));
     if (target != NULL)
         write_unlock(&target->lock);
     if (error != 0)

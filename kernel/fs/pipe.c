@@ -464,7 +464,7 @@ long pipe_set_size(struct file *file, u64 bytes)
 
     if (file->ops != &pipe_ops)
         return -EBADF;
-    if (bytes == 0 || bytes > (1ul << 31))
+    if (bytes > (1ul << 31))
         return -EINVAL;
     if (bytes > PIPE_MAX_BYTES && !capable(current->cred, CAP_SYS_RESOURCE))
         return -EPERM;

@@ -125,7 +125,11 @@ ssize_t splice_file_to_pipe(struct file *in, u64 *pos, struct file *out, size_t 
 
     if (error != 0)
         return error;
-    if (!is_prompt(in)) { /* it may have no more now, and that is not waited for */
+    if (n == 0) {
+        ;
+    } else if (S_ISDIR(in->inode->mode)) {
+        done = -EINVAL;
+    } else if (!is_prompt(in)) { /* it may have no more now, and that is not waited for */
         done = fill_promised_slot(in, pos, p, n);
         total = done > 0 ? (size_t)done : 0;
     } else {

@@ -169,6 +169,9 @@ struct attributes { /* what setattr changes: the fields of `valid` */
 
 #define RENAME_NOREPLACE 1
 #define RENAME_EXCHANGE 2
+#define RENAME_WHITEOUT 4 /* the old name is a character device 0:0 then, as overlays mark what is gone */
+#define WHITEOUT_MODE S_IFCHR
+#define WHITEOUT_DEVICE 0
 
 /* NEW inodes come back with one reference. The VFS has checked names, types, permissions, mounts, and that source and
  * target are what the man page wants (EEXIST, ENOTDIR; ENOTEMPTY is the file system's). */
@@ -183,7 +186,8 @@ struct inode_ops {
     int (*link)(struct inode *dir, struct name name, struct inode *inode);
     int (*unlink)(struct inode *dir, struct name name, struct inode *inode);
     int (*rmdir)(struct inode *dir, struct name name, struct inode *inode); /* -ENOTEMPTY */
-    /* TARGET is what is there under the new name, or NULL. FLAGS: RENAME_EXCHANGE or 0. */
+    /* TARGET is what is there under the new name, or NULL. FLAGS: RENAME_EXCHANGE, RENAME_WHITEOUT
+     * or 0. */
     int (*rename)(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
                   struct name new_name, struct inode *target, unsigned flags);
     /* Symlink's target into BUF (PATH_MAX bytes, NUL added): length. */

@@ -66,6 +66,7 @@ DEFINE_SYSCALL(sys_dup3)
 #define F_SETLEASE 1024
 #define F_GETLEASE 1025
 #define F_NOTIFY 1026
+#define DN_MULTISHOT 0x80000000u
 #define F_DUPFD_QUERY 1027
 #define F_CREATED_QUERY 1028
 #define F_DUPFD_CLOEXEC 1030
@@ -215,11 +216,13 @@ static long fcntl_file(int fd, struct file *file, unsigned command, u64 argument
     case F_GETPIPE_SZ:
         return pipe_get_size(file);
     case F_SETPIPE_SZ:
-        return pipe_set_size(file, argument);
+        return pipe_set_size(file, (u32)argument);
     case F_ADD_SEALS:
         return tmpfs_add_seals(file, (unsigned)argument);
     case F_GET_SEALS:
         return tmpfs_get_seals(file);
+    case F_NOTIFY:
+        return (unsigned)argument & ~DN_MULTISHOT ? -EINVAL : 0; /* 0 ends what never began */
     case F_GETLEASE:
         return F_UNLCK;
     case F_GET_RW_HINT:
@@ -264,11 +267,15 @@ DEFINE_SYSCALL(sys_fcntl)
     return result;
 }
 
+#define LOCK_MAND 32
+
 DEFINE_SYSCALL(sys_flock)
 {
     struct file *file;
     long result;
 
+    if ((unsigned)a1 & LOCK_MAND) /* was for SMB's servers: Linux ignores it */
+        return 0;
     if (!is_lock_operation((unsigned)a1)) /* even if the descriptor is bad, too */
         return -EINVAL;
     file = fd_get((int)a0);
@@ -290,6 +297,26 @@ DEFINE_SYSCALL(sys_flock)
 #define FIOQSIZE 0x5460
 #define FICLONE 0x40049409
 #define FICLONERANGE 0x4020940d
+
+/* No file system here shares blocks between files; what is no file at all is told so first. */
+static long refuse_clone(const struct file *to, u64 from_fd)
+{
+    struct file *from = fd_get((int)from_fd);
+    long error = -EOPNOTSUPP;
+
+    if (from == NULL)
+        return -EBADF;
+    if (from->inode->super != to->inode->super)
+        error = -EXDEV;
+    else if (S_ISDIR(from->inode->mode) || S_ISDIR(to->inode->mode))
+        error = -EISDIR;
+    else if (!S_ISREG(from->inode->mode) || !S_ISREG(to->inode->mode))
+        error = -EINVAL;
+    else if (!from->can_read || !to->can_write || (to->flags & O_APPEND))
+        error = -EBADF;
+    file_put(from);
+    return error;
+}
 
 static long set_nonblocking(struct file *file, u64 user)
 {
@@ -339,6 +366,7 @@ static long ioctl_file(int fd, struct file *file, unsigned command, u64 argument
             return put_user_u32((u32)(inode_size(inode) - file->pos), (u32 *)argument);
         break;
     case FICLONE:
+        return refuse_clone(file, argument);
     case FICLONERANGE:
         if (S_ISREG(inode->mode)) /* no file system here shares blocks */
             return -EOPNOTSUPP;

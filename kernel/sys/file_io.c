@@ -7,6 +7,7 @@
  */
 #include "fs/fdtable.h"
 #include "fs/file.h"
+#include "fs/pipe.h"
 #include "sys/syscall.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
@@ -318,14 +319,16 @@ static ssize_t send_file(struct file *out, struct file *in, u64 user_offset, u64
         return error;
     if (out == NULL || !out->can_write)
         return -EBADF;
-    if (S_ISDIR(in->inode->mode) || (!S_ISREG(in->inode->mode) && !S_ISBLK(in->inode->mode) && in->ops->seek == NULL))
-        return -EINVAL;
-    if (out->flags & O_APPEND)
-        return -EINVAL;
     error = position_get(&to, out, 0);
     if (error != 0)
         return error;
-    done = copy_through(in, &from.value, out, &to.value, MIN(n, RW_MAX));
+    if (file_pipe(out) != NULL)
+        done =
+            splice_file_to_pipe(in, &from.value, out, MIN(n, RW_MAX), out->flags & O_NONBLOCK ? SPLICE_F_NONBLOCK : 0);
+    else if ((out->flags & O_APPEND) || in->ops->seek == NULL || (n > 0 && S_ISDIR(in->inode->mode)))
+        done = -EINVAL;
+    else
+        done = copy_through(in, &from.value, out, &to.value, MIN(n, RW_MAX));
     if (done < 0)
         return done;
     error = position_put(&from, in);

@@ -105,7 +105,8 @@ DEFINE_SYSCALL(sys_symlinkat)
 
 static long rename_names(int old_dirfd, u64 old_name, int new_dirfd, u64 new_name, unsigned flags)
 {
-    if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+    if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) ||
+        ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))))
         return -EINVAL;
     return WITH_NAME(old_name, from, WITH_NAME(new_name, to, names_rename(old_dirfd, from, new_dirfd, to, flags)));
 }
@@ -262,23 +263,56 @@ DEFINE_SYSCALL(sys_readlinkat)
     return result;
 }
 
-static long access_path(const struct path *path, unsigned may)
+/* PATH is INODE's; without a name it is on no mount. */
+static long access_inode(const struct inode *inode, const struct path *path, unsigned may)
 {
-    struct inode *inode = path_inode(path);
-
     if ((may & MAY_EXEC) && S_ISREG(inode->mode) && path->mount != NULL && (path->mount->flags & MS_NOEXEC))
         return -EACCES;
     if (may == 0)
         return 0;
-    if ((may & MAY_WRITE) && path_want_write(path) != 0 && (S_ISREG(inode->mode) || S_ISDIR(inode->mode)))
+    if ((may & MAY_WRITE) && path->dentry != NULL && path_want_write(path) != 0 &&
+        (S_ISREG(inode->mode) || S_ISDIR(inode->mode)))
         return -EROFS;
     return inode_permission(inode, current->cred, may);
 }
 
+/* The file of a descriptor, which need not have a name. */
+static long access_file(int fd, unsigned may)
+{
+    struct file *file = fd_get_any(fd);
+    long error;
+
+    if (file == NULL)
+        return -EBADF;
+    error = access_inode(file->inode, &file->path, may);
+    file_put(file);
+    return error;
+}
+
+static long access_found(int dirfd, u64 user_name, unsigned mode, unsigned flags)
+{
+    unsigned lookup = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    struct user_path name;
+    struct path path;
+    long error = user_path_get(&name, (const char *)user_name);
+
+    if (error != 0)
+        return error;
+    if (name.s[0] == '\0' && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD) {
+        error = access_file(dirfd, mode);
+    } else {
+        error = path_lookup(dirfd, name.s, lookup, &path);
+        if (error == 0) {
+            error = access_inode(path_inode(&path), &path, mode);
+            path_put(&path);
+        }
+    }
+    user_path_put(&name);
+    return error;
+}
+
 static long access_name(int dirfd, u64 user_name, unsigned mode, unsigned flags)
 {
-    struct path path;
-    unsigned lookup = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     struct cred *own = current->cred, *real = NULL;
     long error;
 
@@ -295,11 +329,7 @@ static long access_name(int dirfd, u64 user_name, unsigned mode, unsigned flags)
         real->cap_effective = own->uid != 0 ? 0 : own->cap_permitted;
         current->cred = real;
     }
-    error = path_lookup_user(dirfd, (const char *)user_name, lookup, &path);
-    if (error == 0) {
-        error = access_path(&path, mode);
-        path_put(&path);
-    }
+    error = access_found(dirfd, user_name, mode, flags);
     if (real != NULL) {
         current->cred = own;
         cred_put(real);

@@ -207,10 +207,16 @@ DEFINE_SYSCALL(sys_socket)
 
 DEFINE_SYSCALL(sys_socketpair)
 {
-    int error = check_kind((int)a0, (int)a1, (int)a2), fds[2];
+    int error, fds[2];
     bool cloexec = (a1 & O_CLOEXEC) != 0;
     struct file *files[2];
 
+    if (a1 & ~(u64)(TYPE_MASK | SOCKET_FLAGS))
+        return -EINVAL;
+    /* Where the pair goes must be good before it is known whether there is such a pair. */
+    if (copy_from_user(fds, (void *)a3, sizeof(fds)) != 0 || copy_to_user((void *)a3, fds, sizeof(fds)) != 0)
+        return -EFAULT;
+    error = check_kind((int)a0, (int)a1, (int)a2);
     if (error == 0 && a0 != AF_UNIX)
         error = -EOPNOTSUPP;
     if (error == 0)

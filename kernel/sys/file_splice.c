@@ -118,6 +118,8 @@ DEFINE_SYSCALL(sys_tee)
 
 static ssize_t vmsplice(struct file *file, struct uio *uio, unsigned flags)
 {
+    if (uio->left == 0)
+        return 0;
     if (file_pipe(file) == NULL)
         return -EBADF;
     uio->left = MIN(uio->left, RW_MAX);
@@ -133,11 +135,13 @@ DEFINE_SYSCALL(sys_vmsplice)
 
     if (a3 & ~(u64)SPLICE_F_ALL)
         return -EINVAL;
-    if (a2 > IOV_MAX)
-        return -EINVAL;
     file = fd_get((int)a0);
     if (file == NULL)
         return -EBADF;
+    if (a2 > IOV_MAX) {
+        file_put(file);
+        return -EINVAL;
+    }
     vec = kmalloc(MAX(a2, 1ul) * sizeof(*vec));
     result = vec == NULL ? -ENOMEM : copy_from_user(vec, (const void *)a1, a2 * sizeof(*vec));
     if (result == 0)

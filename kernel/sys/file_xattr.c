@@ -69,7 +69,7 @@ static int name_get(char *name, u64 user)
 
 static bool has_prefix(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
 
-/* The rules of each name space. */
+/* The rules of each name space; what is in none is a question of the file's mode. */
 static int may_access(const struct inode *inode, const char *name, bool write)
 {
     const struct cred *cred = current->cred;
@@ -80,13 +80,60 @@ static int may_access(const struct inode *inode, const char *name, bool write)
         return capable(cred, CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
     if (has_prefix(name, "security."))
         return !write || capable(cred, CAP_SYS_ADMIN) ? 0 : -EPERM;
-    if (!has_prefix(name, "user."))
-        return -EOPNOTSUPP;
-    if (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode))
-        return write ? -EPERM : -ENODATA;
-    if (write && S_ISDIR(inode->mode) && (inode->mode & S_ISVTX) && !inode_is_owner(inode, cred))
-        return -EPERM;
+    if (has_prefix(name, "user.")) {
+        if (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode))
+            return write ? -EPERM : -ENODATA;
+        if (write && S_ISDIR(inode->mode) && (inode->mode & S_ISVTX) && !inode_is_owner(inode, cred))
+            return -EPERM;
+    }
     return inode_permission(inode, cred, write ? MAY_WRITE : MAY_READ);
+}
+
+/* Is NAME one that files can have, and all of it there? */
+static int check_name(const char *name)
+{
+    static const char *const prefixes[] = {"user.", "trusted.", "security."};
+
+    for (unsigned i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+        if (has_prefix(name, prefixes[i]))
+            return name[strlen(prefixes[i])] == '\0' ? -EINVAL : 0;
+    return -EOPNOTSUPP;
+}
+
+/* ---- access control lists: acl(5); those on the disk are kept, and there are no new ones ---- */
+
+static bool is_acl(const char *name)
+{
+    return strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0;
+}
+
+static bool can_have_acl(const struct inode *inode) { return inode->ops->setxattr != NULL && !S_ISLNK(inode->mode); }
+
+static bool has_acl(struct inode *inode, const char *name)
+{
+    ssize_t n;
+
+    read_lock(&inode->lock);
+    n = inode->ops->getxattr(inode, name, NULL, 0);
+    read_unlock(&inode->lock);
+    return n >= 0;
+}
+
+static int get_acl(struct inode *inode, const char *name)
+{
+    return !can_have_acl(inode) || has_acl(inode, name) ? -EOPNOTSUPP : -ENODATA;
+}
+
+/* SIZE 0: none shall be there. */
+static int set_acl(struct inode *inode, const char *name, size_t size)
+{
+    if (size > 0 && size < sizeof(u32)) /* its version */
+        return -EINVAL;
+    if (!can_have_acl(inode))
+        return -EOPNOTSUPP;
+    if (!inode_is_owner(inode, current->cred))
+        return -EPERM;
+    return size > 0 || has_acl(inode, name) ? -EOPNOTSUPP : 0;
 }
 
 /* ---- reading ---- */
@@ -120,9 +167,15 @@ static long get_xattr(u64 where, enum found_by by, u64 user_name, u64 user, size
         result = subject_get(&s, where, by);
     if (result != 0)
         return result;
-    result = may_access(s.inode, name, false);
-    if (result == 0)
-        result = get(s.inode, name, user, size);
+    if (is_acl(name)) {
+        result = get_acl(s.inode, name);
+    } else {
+        result = may_access(s.inode, name, false);
+        if (result == 0)
+            result = check_name(name);
+        if (result == 0)
+            result = get(s.inode, name, user, size);
+    }
     subject_put(&s);
     return result;
 }
@@ -192,11 +245,16 @@ static long change(struct subject *s, const char *name, const void *value, size_
 
     if (s->read_only)
         return -EROFS;
+    if (is_acl(name))
+        return set_acl(s->inode, name, size);
     result = may_access(s->inode, name, true);
     if (result != 0)
         return result;
     if (value != NULL ? ops->setxattr == NULL : ops->removexattr == NULL)
         return -EOPNOTSUPP;
+    result = check_name(name);
+    if (result != 0)
+        return result;
     write_lock(&s->inode->lock);
     result = value != NULL ? ops->setxattr(s->inode, name, value, size, flags) : ops->removexattr(s->inode, name);
     write_unlock(&s->inode->lock);

@@ -66,12 +66,27 @@ static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot
 
 static bool is_huge_size(unsigned bits) { return bits == 16 || bits == 21 || bits == 30; }
 
+/* There is no pool of huge pages, of whatever size; before that matters, the place must be one for them. */
+static noinline_fn long refuse_huge(u64 address, u64 length, unsigned flags)
+{
+    unsigned bits = MAP_HUGE_SIZE(flags) != 0 ? MAP_HUGE_SIZE(flags) : 21;
+    u64 size = 1ul << (bits & 63);
+    long misplaced;
+
+    if (!is_huge_size(bits))
+        return -EINVAL;
+    misplaced = space_check_place(current->space, address, ALIGN_UP(length, size), flags);
+    if (misplaced != 0)
+        return misplaced;
+    return (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && (address & (size - 1)) ? -EINVAL : -ENOMEM;
+}
+
 static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags)
 {
     static const struct mapping private_memory = {.max_prot = PROT_ALL};
 
-    if (flags & MAP_HUGETLB) /* no pool of huge pages, of whatever size */
-        return MAP_HUGE_SIZE(flags) == 0 || is_huge_size(MAP_HUGE_SIZE(flags)) ? -ENOMEM : -EINVAL;
+    if (flags & MAP_HUGETLB)
+        return refuse_huge(address, length, flags);
     if ((flags & MAP_TYPE) == MAP_DROPPABLE && (flags & (MAP_LOCKED | MAP_GROWSDOWN)))
         return -EINVAL;
     if ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_DROPPABLE)

@@ -18,6 +18,13 @@ static bool is_harmless(int advice)
     return advice == MADV_WILLNEED || advice == MADV_COLD || advice == MADV_PAGEOUT || advice == MADV_COLLAPSE;
 }
 
+static bool is_in_user_half(u64 start, u64 length)
+{
+    u64 limit = arch_user_address_limit();
+
+    return length <= limit && start <= limit - length;
+}
+
 static long copy_pieces(u64 user, u64 count, struct iovec **pieces)
 {
     *pieces = NULL;
@@ -28,9 +35,12 @@ static long copy_pieces(u64 user, u64 count, struct iovec **pieces)
         return -ENOMEM;
     if (copy_from_user(*pieces, (void *)user, count * sizeof(**pieces)) != 0)
         return -EFAULT;
-    for (u64 i = 0; i < count; i++)
+    for (u64 i = 0; i < count; i++) {
         if ((*pieces)[i].length > INT64_MAX)
             return -EINVAL;
+        if (!is_in_user_half((*pieces)[i].base, (*pieces)[i].length))
+            return -EFAULT;
+    }
     return 0;
 }
 

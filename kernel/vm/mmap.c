@@ -123,6 +123,8 @@ static u32 vma_flags(unsigned flags)
         result |= VMA_SHARED;
     if (flags & MAP_GROWSDOWN)
         result |= VMA_GROWSDOWN;
+    if (flags & MAP_STACK) /* of which little is used at a time */
+        result |= VMA_NOHUGEPAGE;
     if ((flags & MAP_NORESERVE) && load_relaxed(&vm_settings.overcommit_memory) != OVERCOMMIT_NEVER)
         result |= VMA_NORESERVE;
     if (flags & MAP_LOCKED)

@@ -10,7 +10,7 @@ bool userfault_is_range(u64 start, u64 length)
 {
     u64 limit = arch_user_address_limit();
 
-    return (start & PAGE_MASK) == 0 && (length & PAGE_MASK) == 0 && length != 0 && start >= USER_MIN && start < limit &&
+    return (start & PAGE_MASK) == 0 && (length & PAGE_MASK) == 0 && length != 0 && start < limit &&
            length <= limit - start;
 }
 

@@ -19,7 +19,7 @@
 
 const char *folder = "/root/differ";
 
-static const struct set *const sets[] = {&files_set, &user_set};
+static const struct set *const sets[] = {&files_set, &user_set, &memory_set, &mapped_set, &userfault_set};
 
 /* --- Random numbers: xorshift --- */
 

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
@@ -186,15 +185,12 @@ static void run_ioctl(void)
     static char room[64];
     int fd = (int)descriptor(), *value = (int *)room;
     long command = DRAW_OF(FIONREAD, FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC, TCGETS, TIOCGWINSZ, 2, 0x12345, FIOQSIZE,
-                           FIGETBSZ, FIBMAP, FS_IOC_FIEMAP, FIFREEZE, FITRIM, FICLONE, FIDEDUPERANGE, BLKGETSIZE64,
-                           FS_IOC_GETVERSION, FS_IOC_GETFSLABEL);
+                           FIGETBSZ, FICLONE, BLKGETSIZE64);
     long result;
 
     memset(room, 0, sizeof(room));
     if (command == FIONBIO)
         *value = 1;
-    if (command == FIFREEZE || command == FITRIM) /* they would do it */
-        fd = -1;
     result = syscall(SYS_ioctl, fd, command, command == FICLONE ? 11 : (long)room);
     tell_result(result);
     if (result == 0 && (command == FIONREAD || command == FIGETBSZ))

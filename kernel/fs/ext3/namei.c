@@ -333,8 +333,9 @@ static int finish_move(struct ext3_handle *h, struct inode *old_dir, struct inod
     return error;
 }
 
+/* WHITEOUT, if any, comes where INODE was. */
 static int move(struct ext3_handle *h, struct inode *old_dir, struct name old_name, struct inode *inode,
-                struct inode *new_dir, struct name new_name, struct inode *target)
+                struct inode *new_dir, struct name new_name, struct inode *target, const struct inode *whiteout)
 {
     int error = 0;
 
@@ -346,26 +347,53 @@ static int move(struct ext3_handle *h, struct inode *old_dir, struct name old_na
         error = target != NULL ? replace_entry(h, new_dir, new_name, target, inode)
                                : ext3_dir_add(h, new_dir, new_name, inode);
     if (error == 0)
-        error = delete_entry(h, old_dir, old_name, inode);
+        error = whiteout != NULL ? replace_entry(h, old_dir, old_name, inode, whiteout)
+                                 : delete_entry(h, old_dir, old_name, inode);
     return error != 0 ? error : finish_move(h, old_dir, inode, new_dir, target);
+}
+
+/* A move that leaves a whiteout; without its name that goes again. */
+static int move_away(struct ext3_handle *h, struct inode *old_dir, struct name old_name, struct inode *inode,
+                     struct inode *new_dir, struct name new_name, struct inode *target, struct inode **whiteout)
+{
+    int error;
+
+    *whiteout = ext3_new_inode(h, old_dir, WHITEOUT_MODE);
+    if (IS_ERR(*whiteout))
+        return (int)PTR_ERR(*whiteout);
+    (*whiteout)->rdev = WHITEOUT_DEVICE;
+    error = ext3_write_inode(h, *whiteout);
+    if (error == 0)
+        error = move(h, old_dir, old_name, inode, new_dir, new_name, target, *whiteout);
+    if (error != 0) {
+        (*whiteout)->nlink = 0;
+        ext3_orphan_add(h, *whiteout);
+    }
+    return error;
 }
 
 static int try_rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
                       struct name new_name, struct inode *target, unsigned flags)
 {
+    struct inode *whiteout = NULL;
     struct ext3_handle h;
     int error;
 
     if (target == inode)
         return 0; /* two names of one file: nothing happens */
-    error = ext3_begin(&h, ext3_of(old_dir), 2 * EXT3_DIR_CREDITS + 8);
+    error = ext3_begin(&h, ext3_of(old_dir),
+                       2 * EXT3_DIR_CREDITS + 8 + (flags & RENAME_WHITEOUT ? EXT3_NEW_INODE_CREDITS + 2 : 0));
     if (error != 0)
         return error;
     if (flags & RENAME_EXCHANGE)
         error = target == NULL ? -ENOENT : exchange(&h, old_dir, old_name, inode, new_dir, new_name, target);
+    else if (flags & RENAME_WHITEOUT)
+        error = move_away(&h, old_dir, old_name, inode, new_dir, new_name, target, &whiteout);
     else
-        error = move(&h, old_dir, old_name, inode, new_dir, new_name, target);
+        error = move(&h, old_dir, old_name, inode, new_dir, new_name, target, NULL);
     ext3_end_names(&h, inode_has_synchronous_names(old_dir) ? old_dir : new_dir);
+    if (whiteout != NULL && !IS_ERR(whiteout))
+        inode_put(whiteout);
     return error;
 }
 

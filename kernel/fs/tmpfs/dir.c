@@ -261,10 +261,29 @@ static int exchange(struct inode *old_dir, struct entry *a, struct inode *new_di
     return 0;
 }
 
+/* What moves away leaves WHITEOUT under its old name, whose entry takes the reference. */
+static void leave_whiteout(struct inode *old_dir, struct entry *from, struct inode *whiteout)
+{
+    struct inode *inode = from->inode;
+
+    from->inode = whiteout;
+    inode_touch(old_dir, ATTR_MTIME | ATTR_CTIME);
+    inode_put(inode);
+}
+
+static void drop_whiteout(struct inode *whiteout)
+{
+    if (whiteout == NULL)
+        return;
+    whiteout->nlink = 0;
+    inode_put(whiteout);
+}
+
 static int rename(struct inode *old_dir, struct name old_name, struct inode *inode, struct inode *new_dir,
                   struct name new_name, struct inode *target, unsigned flags)
 {
     struct entry *from = find(tmpfs_inode(old_dir), old_name), *to = find(tmpfs_inode(new_dir), new_name);
+    struct inode *whiteout = NULL;
     int error;
 
     if (from == NULL || (target != NULL && to == NULL))
@@ -273,9 +292,15 @@ static int rename(struct inode *old_dir, struct name old_name, struct inode *ino
         return exchange(old_dir, from, new_dir, to);
     if (target != NULL && S_ISDIR(target->mode) && !is_empty(target))
         return -ENOTEMPTY;
+    if (flags & RENAME_WHITEOUT)
+        whiteout = tmpfs_new_inode(old_dir->super, old_dir, WHITEOUT_MODE, WHITEOUT_DEVICE);
+    if (IS_ERR(whiteout))
+        return (int)PTR_ERR(whiteout);
     error = add(new_dir, new_name, inode); /* first what can fail; the tree holds both for a moment */
-    if (error != 0)
+    if (error != 0) {
+        drop_whiteout(whiteout);
         return error;
+    }
     if (target != NULL) {
         if (S_ISDIR(target->mode)) {
             target->nlink = 0;
@@ -286,7 +311,10 @@ static int rename(struct inode *old_dir, struct name old_name, struct inode *ino
         inode_touch(target, ATTR_CTIME);
         remove(new_dir, to);
     }
-    remove(old_dir, from);
+    if (whiteout != NULL)
+        leave_whiteout(old_dir, from, whiteout);
+    else
+        remove(old_dir, from);
     moved(inode, old_dir, new_dir);
     return 0;
 }

@@ -270,12 +270,14 @@ long tmpfs_add_seals(struct file *file, unsigned seals)
         return -EINVAL;
     t = tmpfs_inode(inode);
     write_lock(&inode->lock);
+    if ((seals & F_SEAL_EXEC) && (inode->mode & 0111))
+        seals |= CODE_SEALS;
     if (t->seals & F_SEAL_SEAL)
         error = -EPERM;
     else if ((seals & F_SEAL_WRITE) && !(t->seals & F_SEAL_WRITE) && object_has_writable_mapping(&inode->object))
         error = -EBUSY;
     else
-        t->seals |= seals | ((seals & F_SEAL_EXEC) && (inode->mode & 0111) ? CODE_SEALS : 0);
+        t->seals |= seals;
     write_unlock(&inode->lock);
     return error;
 }
