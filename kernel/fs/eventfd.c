@@ -86,7 +86,7 @@ static unsigned eventfd_poll(struct file *file, struct poll_table *table)
     if (table != NULL)
         poll_wait(table, &e->changed);
     count = load_relaxed(&e->count);
-    return (count > 0 ? POLLIN | POLLRDNORM : 0) | (count < MAXIMUM ? POLLOUT | POLLWRNORM : 0);
+    return (count > 0 ? POLLIN : 0) | (count < MAXIMUM ? POLLOUT : 0);
 }
 
 static void eventfd_release(struct file *file) { kfree(file->private); }

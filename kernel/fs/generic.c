@@ -85,7 +85,12 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
 
 s64 generic_seek(struct file *file, s64 offset, int whence)
 {
-    s64 size = (s64)inode_size(file->inode), base, result;
+    return generic_seek_within(file, offset, whence, (s64)inode_size(file->inode), file->inode->super->max_size);
+}
+
+s64 generic_seek_within(struct file *file, s64 offset, int whence, s64 size, u64 max)
+{
+    s64 base, result;
 
     switch (whence) {
     case SEEK_SET:
@@ -110,7 +115,7 @@ s64 generic_seek(struct file *file, s64 offset, int whence)
     }
     if (__builtin_add_overflow(base, offset, &result))
         return -EINVAL;
-    if (result < 0 || (u64)result > file->inode->super->max_size)
+    if (result < 0 || (u64)result > max)
         return -EINVAL;
     file->pos = (u64)result;
     return result;

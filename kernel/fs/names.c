@@ -69,29 +69,35 @@ static int create_end(struct walk *w, struct dentry *d, struct inode *inode)
     return IS_ERR(inode) ? (int)PTR_ERR(inode) : 0;
 }
 
+int names_check_kind(u32 mode)
+{
+    switch (mode & S_IFMT) {
+    case 0:
+    case S_IFREG:
+    case S_IFIFO:
+    case S_IFSOCK:
+    case S_IFCHR:
+    case S_IFBLK:
+        return 0;
+    case S_IFDIR:
+        return -EPERM;
+    default:
+        return -EINVAL;
+    }
+}
+
 int names_mknod(int dirfd, const char *name, u32 mode, u32 dev)
 {
     const struct inode_ops *ops;
     struct inode *inode, *dir;
     struct dentry *d;
     struct walk w;
-    int error;
+    int error = names_check_kind(mode);
 
-    switch (mode & S_IFMT) {
-    case 0:
+    if (error != 0)
+        return error;
+    if ((mode & S_IFMT) == 0)
         mode |= S_IFREG;
-        break;
-    case S_IFREG:
-    case S_IFIFO:
-    case S_IFSOCK:
-    case S_IFCHR:
-    case S_IFBLK:
-        break;
-    case S_IFDIR:
-        return -EPERM;
-    default:
-        return -EINVAL;
-    }
     error = create_begin(&w, dirfd, name, false, &d);
     if (error != 0)
         return error;
@@ -471,6 +477,15 @@ static int rename_between(struct rename *r)
     }
     if (target != NULL)
         inode_put(target);
+    return error;
+}
+
+int names_find_parent(int dirfd, const char *name)
+{
+    struct walk w;
+    int error = walk_to_parent(&w, dirfd, name);
+
+    walk_end(&w);
     return error;
 }
 

@@ -120,7 +120,8 @@ static struct file *open_path(struct file *file, struct path *path, u32 flags, b
         error = inode_allow_write(inode);
         file->counts_write = error == 0;
     }
-    if (error == 0 && (flags & O_DIRECT) && !S_ISREG(inode->mode) && !S_ISBLK(inode->mode))
+    if (error == 0 && (flags & O_DIRECT) && !S_ISREG(inode->mode) && !S_ISBLK(inode->mode) &&
+        !S_ISSOCK(inode->mode))
         error = -EINVAL;
     if (error == 0)
         error = bind_operations(file);

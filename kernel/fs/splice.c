@@ -97,8 +97,12 @@ static struct page *read_page(struct file *in, u64 *pos, size_t n, ssize_t *done
     return NULL;
 }
 
-/* Whether nobody else can make a read or write of FILE wait for long. */
-static bool is_prompt(const struct file *file) { return S_ISREG(file->inode->mode) || S_ISBLK(file->inode->mode); }
+/* Whether nobody else can make a read or write of FILE wait for long; what is always ready has no poll. */
+static bool is_prompt(const struct file *file)
+{
+    return S_ISREG(file->inode->mode) || S_ISBLK(file->inode->mode) ||
+           (S_ISCHR(file->inode->mode) && file->ops->poll == NULL);
+}
 
 /* One read of IN without P's lock, into a slot that is promised until then. => lock, a free slot */
 static ssize_t fill_promised_slot(struct file *in, u64 *pos, struct pipe *p, size_t n)

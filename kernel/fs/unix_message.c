@@ -213,6 +213,8 @@ static ssize_t send_along(struct unix_socket *s, struct uio *uio, struct unix_se
         if (error == 0)
             total += (ssize_t)n;
     } while (error == 0 && uio->left > 0);
+    if (error == -ECONNREFUSED && send->to == NULL && s->type == SOCK_DGRAM) /* told once */
+        unix_forget_peer(s, to);
     unix_put(to);
     if (error == -EPIPE && total == 0 && stream && !send->no_signal)
         signal_send_current(SIGPIPE);

@@ -227,6 +227,20 @@ struct unix_socket *unix_get_peer(struct unix_socket *s)
     return peer;
 }
 
+void unix_forget_peer(struct unix_socket *s, struct unix_socket *peer)
+{
+    bool was = false;
+
+    mutex_lock(&unix_lock);
+    if (s->peer == peer) {
+        s->peer = NULL;
+        was = true;
+    }
+    mutex_unlock(&unix_lock);
+    if (was)
+        unix_put(peer);
+}
+
 /* ---- names ---- */
 
 static bool is_abstract(const struct unix_name *name) { return name->path[0] == '\0'; }

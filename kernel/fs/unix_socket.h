@@ -124,6 +124,7 @@ struct file *unix_accept(struct unix_socket *s, u32 flags, bool wait);
 int unix_shutdown(struct unix_socket *s, int how);
 /* The peer, referenced: NULL, none. */
 struct unix_socket *unix_get_peer(struct unix_socket *s);
+void unix_forget_peer(struct unix_socket *s, struct unix_socket *peer); /* if it is PEER still */
 extern struct mutex unix_lock;
 /* Connects S, a stream, with the listener L, whose reference is taken over; the other side will be called NAME. */
 int unix_connect_to(struct unix_socket *s, struct unix_socket *l, const struct unix_name *name, bool wait);

@@ -291,6 +291,7 @@ int generic_fsync(struct file *file, u64 from, u64 to, bool data_only);
 /* Something was read: updates atime as the mount's options and O_NOATIME say (relatime). generic_read does it
  * itself. */
 void file_accessed(struct file *file);
+s64 generic_seek_within(struct file *file, s64 offset, int whence, s64 size, u64 max);
 s64 generic_seek(struct file *file, s64 offset, int whence); /* 0..max size; SEEK_DATA/HOLE treat all as data */
 struct object *generic_map(struct file *file, bool shared);
 

@@ -80,6 +80,8 @@ DEFINE_SYSCALL(sys_dup3)
 
 #define CHANGEABLE_FLAGS (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
+static bool is_memfd(const struct file *file) { return file_is_shmem(file) && file->path.dentry == NULL; }
+
 static long set_flags(int fd, struct file *file, u32 flags)
 {
     u32 mode = file->inode->mode;
@@ -87,7 +89,7 @@ static long set_flags(int fd, struct file *file, u32 flags)
 
     if (((flags ^ file->flags) & O_APPEND) && (file->inode->flags & FS_APPEND_FL))
         return -EPERM;
-    if ((flags & O_DIRECT) && !S_ISREG(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode))
+    if ((flags & O_DIRECT) && ((!S_ISREG(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode)) || is_memfd(file)))
         return -EINVAL;
     if ((flags & O_NOATIME) && !(file->flags & O_NOATIME) && current->cred->fsuid != file->inode->uid &&
         !capable(current->cred, CAP_FOWNER))
@@ -165,8 +167,6 @@ static long set_write_hint(struct inode *inode, u64 user)
 {
     u64 hint;
 
-    if (current->cred->fsuid != inode->uid && !capable(current->cred, CAP_FOWNER))
-        return -EPERM;
     if (get_user_u64(&hint, (u64 *)user) != 0)
         return -EFAULT;
     if (hint > RWH_WRITE_LIFE_EXTREME)
@@ -241,7 +241,7 @@ static long fcntl_file(int fd, struct file *file, unsigned command, u64 argument
 static bool allowed_for_path_only(unsigned command)
 {
     return command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD || command == F_SETFD ||
-           command == F_GETFL;
+           command == F_GETFL || command == F_DUPFD_QUERY || command == F_CREATED_QUERY;
 }
 
 DEFINE_SYSCALL(sys_fcntl)

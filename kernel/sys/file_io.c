@@ -167,11 +167,52 @@ static ssize_t write_synced(struct file *file, struct uio *uio, u64 *pos)
 
 /* RWF_ flags: those that are not needed for a correct result are ignored;
  * those whose promise is not kept are refused. */
-static int check_flags(unsigned flags)
+static int check_flags(const struct file *file, unsigned flags)
 {
-    if (flags & ~(unsigned)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOAPPEND))
+    if (flags & ~(unsigned)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND))
+        return -EOPNOTSUPP;
+    if (S_ISDIR(file->inode->mode) && flags != RWF_HIPRI)
         return -EOPNOTSUPP;
     return (flags & RWF_APPEND) && (flags & RWF_NOAPPEND) ? -EINVAL : 0;
+}
+
+static bool is_loaded(struct object *o, u64 index)
+{
+    struct page *page = object_find_page(o, index);
+
+    if (page != NULL)
+        page_put(page);
+    return page != NULL;
+}
+
+/* RWF_NOWAIT for a read of a file on a disk: no more than the pages from POS on that are in memory, or -EAGAIN, and
+ * then they are fetched. A page that goes out of memory meanwhile is waited for. */
+static int keep_to_cached(struct file *file, struct uio *uio, u64 pos)
+{
+    struct object *o = &file->inode->object;
+    u64 size = inode_size(file->inode), end;
+    u64 at = pos;
+
+    if (pos >= size)
+        return 0;
+    end = pos + MIN(uio->left, size - pos);
+    while (at < end && is_loaded(o, at >> PAGE_SHIFT))
+        at = ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
+    if (at < end)
+        object_start_readahead(o, at >> PAGE_SHIFT, (unsigned)MIN(DIV_ROUND_UP(end - at, PAGE_SIZE), 32ul));
+    if (at == pos)
+        return -EAGAIN;
+    uio->left = MIN(uio->left, at - pos);
+    return 0;
+}
+
+/* RWF_NOWAIT: for reads of files on disks, and where nobody ever waits. */
+static int check_nowait(struct file *file, struct uio *uio, s64 offset, bool write)
+{
+    if (S_ISREG(file->inode->mode))
+        return write || file_is_shmem(file) ? -EOPNOTSUPP
+                                            : keep_to_cached(file, uio, offset == -1 ? file->pos : (u64)offset);
+    return (file->flags & O_NONBLOCK) || file->ops->poll == NULL ? 0 : -EOPNOTSUPP;
 }
 
 /* OFFSET -1: at the file's position. */
@@ -194,7 +235,9 @@ static long vectored(int fd, u64 user_vec, u64 count, s64 offset, unsigned flags
         done = vector_get(&v, user_vec, count);
     if (done == 0) {
         if (unlikely(flags != 0) && v.uio.left > 0)
-            done = check_flags(flags);
+            done = check_flags(use.file, flags);
+        if (done == 0 && unlikely(flags & RWF_NOWAIT) && v.uio.left > 0)
+            done = check_nowait(use.file, &v.uio, offset, write);
         v.uio.append = flags & RWF_APPEND ? UIO_APPEND : flags & RWF_NOAPPEND ? UIO_NOAPPEND : UIO_AS_OPENED;
         if (done == 0 && v.uio.left > 0)
             done = offset == -1 ? move_at_position(use.file, &v.uio, move) : move_at(use.file, &v.uio, offset, move);
@@ -228,7 +271,7 @@ DEFINE_SYSCALL(sys_lseek)
     if ((unsigned)a2 > 4) {
         result = -EINVAL;
     } else if (use.file->ops->seek == NULL) {
-        result = -ESPIPE;
+        result = (use.file->inode->mode & S_IFMT) == 0 ? 0 : -ESPIPE; /* eventfd and the like are always at 0 */
     } else {
         mutex_lock(&use.file->pos_lock);
         result = use.file->ops->seek(use.file, (s64)a1, (int)a2);
@@ -291,8 +334,10 @@ static int position_get(struct position *p, struct file *file, u64 user)
         return -EFAULT;
     if (user != 0 && !has_position(file))
         return -ESPIPE;
-    return (s64)p->value < 0 ? -EINVAL : 0;
+    return 0;
 }
+
+static bool is_negative(const struct position *p) { return (s64)p->value < 0; }
 
 static int position_put(const struct position *p, struct file *file)
 {
@@ -315,10 +360,16 @@ static ssize_t send_file(struct file *out, struct file *in, u64 user_offset, u64
     error = (s64)n < 0 ? -EINVAL : 0;
     if (error == 0)
         error = position_get(&from, in, user_offset);
+    if (error == 0 && is_negative(&from))
+        error = -EINVAL;
+    if (error == 0 && n > (u64)INT64_MAX - from.value)
+        error = -EINVAL;
     if (error != 0)
         return error;
     if (out == NULL || !out->can_write)
         return -EBADF;
+    if (from.value >= MIN(in->inode->super->max_size, out->inode->super->max_size))
+        return -EOVERFLOW;
     error = position_get(&to, out, 0);
     if (error != 0)
         return error;
@@ -373,6 +424,8 @@ static ssize_t copy_range(struct file *in, u64 user_in, struct file *out, u64 us
         return error;
     if (from.value + n < n || to.value + n < n)
         return -EOVERFLOW;
+    if (is_negative(&from) || is_negative(&to))
+        return -EINVAL;
     n = from.value < inode_size(in->inode) ? MIN(n, inode_size(in->inode) - from.value) : 0;
     n = MIN(n, RW_MAX);
     if (in->inode == out->inode && ranges_overlap(from.value, to.value, n))

@@ -85,7 +85,15 @@ DEFINE_SYSCALL(sys_close_range)
 
 DEFINE_SYSCALL(sys_mkdirat) { return WITH_NAME(a1, name, names_mkdir((int)a0, name, (u32)a2)); }
 
-DEFINE_SYSCALL(sys_mknodat) { return WITH_NAME(a1, name, names_mknod((int)a0, name, (u32)a2 & 0xffff, (u32)a3)); }
+/* A kind of file that cannot be made is refused before its name is looked at. */
+DEFINE_SYSCALL(sys_mknodat)
+{
+    int error = names_check_kind((u32)a2 & 0xffff);
+
+    if (error != 0)
+        return error;
+    return WITH_NAME(a1, name, names_mknod((int)a0, name, (u32)a2 & 0xffff, (u32)a3));
+}
 
 DEFINE_SYSCALL(sys_unlinkat)
 {
@@ -105,10 +113,20 @@ DEFINE_SYSCALL(sys_symlinkat)
 
 static long rename_names(int old_dirfd, u64 old_name, int new_dirfd, u64 new_name, unsigned flags)
 {
+    struct user_path to;
+    long error, missing;
+
     if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) ||
         ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))))
         return -EINVAL;
-    return WITH_NAME(old_name, from, WITH_NAME(new_name, to, names_rename(old_dirfd, from, new_dirfd, to, flags)));
+    error = user_path_get(&to, (const char *)new_name);
+    if (error != 0) { /* the folder of the first name is looked for even so */
+        missing = WITH_NAME(old_name, from, names_find_parent(old_dirfd, from));
+        return missing != 0 ? missing : error;
+    }
+    error = WITH_NAME(old_name, from, names_rename(old_dirfd, from, new_dirfd, to.s, flags));
+    user_path_put(&to);
+    return error;
 }
 
 DEFINE_SYSCALL(sys_renameat) { return rename_names((int)a0, a1, (int)a2, a3, 0); }
@@ -125,7 +143,8 @@ DEFINE_SYSCALL(sys_linkat)
         return -EINVAL;
     if (flags & AT_SYMLINK_FOLLOW)
         lookup |= LOOKUP_FOLLOW;
-    if ((flags & AT_EMPTY_PATH) && capable(current->cred, CAP_DAC_READ_SEARCH)) /* others: ENOENT if it is empty */
+    /* Others may not make a name for what they were only given a descriptor of: ENOENT. */
+    if ((flags & AT_EMPTY_PATH) && ((int)a0 == AT_FDCWD || capable(current->cred, CAP_DAC_READ_SEARCH)))
         lookup |= LOOKUP_EMPTY;
     error = path_lookup_user((int)a0, (const char *)a1, lookup, &old);
     if (error != 0)

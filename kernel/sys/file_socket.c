@@ -162,6 +162,8 @@ static int check_inet(int kind, int protocol)
         return -EPROTONOSUPPORT;
     if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
         return -ESOCKTNOSUPPORT;
+    if (kind == SOCK_DGRAM && protocol == IPPROTO_ICMP) /* for the groups of net.ipv4.ping_group_range: none */
+        return -EACCES;
     return protocol == 0 || protocol == usual ? 0 : -EPROTONOSUPPORT;
 }
 

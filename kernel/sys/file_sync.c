@@ -54,7 +54,7 @@ static long sync_range(struct file *file, s64 offset, s64 length, unsigned flags
 
     if (offset < 0 || length < 0 || __builtin_add_overflow(offset, length, &sum) || (flags & ~7u))
         return -EINVAL;
-    if (S_ISFIFO(file->inode->mode) || S_ISCHR(file->inode->mode) || S_ISSOCK(file->inode->mode))
+    if (!S_ISREG(file->inode->mode) && !S_ISDIR(file->inode->mode) && !S_ISBLK(file->inode->mode))
         return -ESPIPE;
     end = length == 0 ? OBJECT_END : (u64)sum - 1;
     if (flags == 0)
@@ -154,7 +154,7 @@ DEFINE_SYSCALL(sys_readahead)
         return -EBADF;
     if (!file->can_read)
         result = -EBADF;
-    else if (!S_ISREG(file->inode->mode))
+    else if (!S_ISREG(file->inode->mode) || (s64)a2 < 0)
         result = -EINVAL;
     else if (a2 > 0)
         start_readahead(file, a1, a2);

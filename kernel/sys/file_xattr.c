@@ -20,9 +20,11 @@ struct subject {
     bool read_only;
 };
 
+/* Of one that was not found, too. */
 static void subject_put(struct subject *s)
 {
-    inode_put(s->inode);
+    if (s->inode != NULL)
+        inode_put(s->inode);
     if (s->dentry != NULL)
         dentry_put(s->dentry);
 }
@@ -124,11 +126,15 @@ static int get_acl(struct inode *inode, const char *name)
     return !can_have_acl(inode) || has_acl(inode, name) ? -EOPNOTSUPP : -ENODATA;
 }
 
+#define ACL_VERSION 2
+
 /* SIZE 0: none shall be there. */
-static int set_acl(struct inode *inode, const char *name, size_t size)
+static int set_acl(struct inode *inode, const char *name, const u8 *value, size_t size)
 {
-    if (size > 0 && size < sizeof(u32)) /* its version */
+    if (size > 0 && size < sizeof(u32))
         return -EINVAL;
+    if (size > 0 && (value[0] != ACL_VERSION || value[1] != 0 || value[2] != 0 || value[3] != 0))
+        return -EOPNOTSUPP;
     if (!can_have_acl(inode))
         return -EOPNOTSUPP;
     if (!inode_is_owner(inode, current->cred))
@@ -161,13 +167,14 @@ static long get_xattr(u64 where, enum found_by by, u64 user_name, u64 user, size
 {
     char name[XATTR_NAME_MAX + 1];
     struct subject s;
-    long result = name_get(name, user_name);
+    long result = subject_get(&s, where, by);
 
-    if (result == 0)
-        result = subject_get(&s, where, by);
     if (result != 0)
         return result;
-    if (is_acl(name)) {
+    result = name_get(name, user_name);
+    if (result != 0) {
+        ;
+    } else if (is_acl(name)) {
         result = get_acl(s.inode, name);
     } else {
         result = may_access(s.inode, name, false);
@@ -246,7 +253,7 @@ static long change(struct subject *s, const char *name, const void *value, size_
     if (s->read_only)
         return -EROFS;
     if (is_acl(name))
-        return set_acl(s->inode, name, size);
+        return set_acl(s->inode, name, value, size);
     result = may_access(s->inode, name, true);
     if (result != 0)
         return result;
@@ -263,44 +270,63 @@ static long change(struct subject *s, const char *name, const void *value, size_
     return result;
 }
 
-static long set_xattr(u64 where, enum found_by by, u64 user_name, u64 user_value, size_t size, int flags)
+/* Linux copies what is to be set before it looks for a path, but after it has found a descriptor: errors show it. */
+static int find_first(struct subject *s, u64 where, enum found_by by)
 {
-    char name[XATTR_NAME_MAX + 1], *value;
-    struct subject s;
+    return by == BY_FD ? subject_get(s, where, by) : 0;
+}
+static int find_then(struct subject *s, u64 where, enum found_by by)
+{
+    return by == BY_FD ? 0 : subject_get(s, where, by);
+}
+
+static long set(struct subject *s, u64 where, enum found_by by, const char *name, u64 user_value, size_t size,
+                int flags)
+{
+    char *value = kmalloc(size + 1);
     long result;
 
-    if (flags & ~3)
-        return -EINVAL;
-    result = name_get(name, user_name);
-    if (result != 0)
-        return result;
-    if (size > XATTR_SIZE_MAX)
-        return -E2BIG;
-    value = kmalloc(size + 1);
     if (value == NULL)
         return -ENOMEM;
     result = size > 0 ? copy_from_user(value, (void *)user_value, size) : 0;
     if (result == 0)
-        result = subject_get(&s, where, by);
-    if (result == 0) {
-        result = change(&s, name, value, size, flags);
-        subject_put(&s);
-    }
+        result = find_then(s, where, by);
+    if (result == 0)
+        result = change(s, name, value, size, flags);
     kfree(value);
+    return result;
+}
+
+static long set_xattr(u64 where, enum found_by by, u64 user_name, u64 user_value, size_t size, int flags)
+{
+    char name[XATTR_NAME_MAX + 1];
+    struct subject s = {0};
+    long result = find_first(&s, where, by);
+
+    if (result == 0 && (flags & ~3))
+        result = -EINVAL;
+    if (result == 0)
+        result = name_get(name, user_name);
+    if (result == 0 && size > XATTR_SIZE_MAX)
+        result = -E2BIG;
+    if (result == 0)
+        result = set(&s, where, by, name, user_value, size, flags);
+    subject_put(&s);
     return result;
 }
 
 static long remove_xattr(u64 where, enum found_by by, u64 user_name)
 {
     char name[XATTR_NAME_MAX + 1];
-    struct subject s;
-    long result = name_get(name, user_name);
+    struct subject s = {0};
+    long result = find_first(&s, where, by);
 
     if (result == 0)
-        result = subject_get(&s, where, by);
-    if (result != 0)
-        return result;
-    result = change(&s, name, NULL, 0, 0);
+        result = name_get(name, user_name);
+    if (result == 0)
+        result = find_then(&s, where, by);
+    if (result == 0)
+        result = change(&s, name, NULL, 0, 0);
     subject_put(&s);
     return result;
 }

@@ -67,7 +67,7 @@ static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot
 static bool is_huge_size(unsigned bits) { return bits == 16 || bits == 21 || bits == 30; }
 
 /* There is no pool of huge pages, of whatever size; before that matters, the place must be one for them. */
-static noinline_fn long refuse_huge(u64 address, u64 length, unsigned flags)
+static noinline_fn long refuse_huge(u64 address, u64 length, unsigned flags, u64 offset)
 {
     unsigned bits = MAP_HUGE_SIZE(flags) != 0 ? MAP_HUGE_SIZE(flags) : 21;
     u64 size = 1ul << (bits & 63);
@@ -75,18 +75,20 @@ static noinline_fn long refuse_huge(u64 address, u64 length, unsigned flags)
 
     if (!is_huge_size(bits))
         return -EINVAL;
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && (address & (size - 1)))
+        return -EINVAL;
     misplaced = space_check_place(current->space, address, ALIGN_UP(length, size), flags);
     if (misplaced != 0)
         return misplaced;
-    return (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && (address & (size - 1)) ? -EINVAL : -ENOMEM;
+    return offset & (size - 1) ? -EINVAL : -ENOMEM;
 }
 
-static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags)
+static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
 {
     static const struct mapping private_memory = {.max_prot = PROT_ALL};
 
     if (flags & MAP_HUGETLB)
-        return refuse_huge(address, length, flags);
+        return refuse_huge(address, length, flags, offset);
     if ((flags & MAP_TYPE) == MAP_DROPPABLE && (flags & (MAP_LOCKED | MAP_GROWSDOWN)))
         return -EINVAL;
     if ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_DROPPABLE)
@@ -149,7 +151,7 @@ static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot,
     if (result != 0)
         result = refuse(address, length, flags, result);
     else if (m.object == NULL && (flags & MAP_TYPE) != MAP_PRIVATE) /* /dev/zero: each mapping its own memory */
-        result = map_anonymous(address, length, prot, flags);
+        result = map_anonymous(address, length, prot, flags, offset);
     else
         result = space_mmap(current->space, address, length, prot, flags, &m);
 out:
@@ -169,7 +171,7 @@ DEFINE_SYSCALL(sys_mmap)
         return map_file((int)a4, address, length, prot, flags, offset);
     error = check_length(length, offset);
     if (likely(error == 0))
-        error = is_known_type(flags) ? map_anonymous(address, length, prot, flags)
+        error = is_known_type(flags) ? map_anonymous(address, length, prot, flags, offset)
                                      : refuse(address, length, flags, -EINVAL);
     return error;
 }

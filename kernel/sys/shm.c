@@ -120,7 +120,17 @@ static void attachment_release(struct file *file)
     if (gone != NULL)
         inode_put(gone);
 }
-static const struct file_ops attachment_ops = {.release = attachment_release, .unmapped = attachment_unmapped};
+
+/* MADV_REMOVE: as of any memory file. */
+static int attachment_fallocate(struct file *file, int mode, u64 offset, u64 length)
+{
+    return file->inode->file_ops->fallocate(file, mode, offset, length);
+}
+
+static const struct file_ops attachment_ops = {.release = attachment_release,
+                                               .map = generic_map,
+                                               .unmapped = attachment_unmapped,
+                                               .fallocate = attachment_fallocate};
 
 /* A referenced file that maps segment ID. WANTED: permission bits. */
 static struct file *attach_file(int id, bool writable, u32 wanted, u64 *size)

@@ -6,6 +6,7 @@
 
 #define SOL_SOCKET 1
 #define IPPROTO_IP 0
+#define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 

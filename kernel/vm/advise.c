@@ -268,21 +268,23 @@ int space_mincore(struct space *s, u64 address, u64 length, u8 *user_vec)
     if (ALIGN_UP(length, PAGE_SIZE) < length || end < address || end > limit)
         return -ENOMEM;
     while (address < end) {
+        bool in_hole = false;
         unsigned n = 0;
 
         read_lock(&s->lock);
         for (; n < sizeof(chunk) && address < end; address += PAGE_SIZE) {
             struct vma *v = vma_at(s, address);
 
-            if (v == NULL) {
-                read_unlock(&s->lock);
-                return -ENOMEM;
-            }
+            in_hole = v == NULL;
+            if (in_hole) /* what lies before it is told */
+                break;
             chunk[n++] = in_core(s, v, address);
         }
         read_unlock(&s->lock);
         if (copy_to_user(user_vec, chunk, n) != 0)
             return -EFAULT;
+        if (in_hole)
+            return -ENOMEM;
         user_vec += n;
     }
     return 0;

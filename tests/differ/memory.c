@@ -236,8 +236,12 @@ static void run_mlockall(void)
 /* How far around a fault the kernel maps pages of files is its own affair: all that can be are mapped. */
 static void touch_arena(void)
 {
-    for (unsigned i = 0; i < ARENA_PAGES; i++)
-        byte_at((char *)ARENA + i * PAGE);
+    for (unsigned i = 0; i < ARENA_PAGES; i++) {
+        const volatile char *page = (char *)ARENA + i * PAGE;
+
+        if (byte_at((const char *)page) >= 0)
+            (void)*page; /* the kernel may have read the file's page without mapping it */
+    }
 }
 
 static void run_pagemap(void)
@@ -369,10 +373,14 @@ static void tell_maps(void)
     for (unsigned i = 0; i < ARENA_PAGES; i++)
         strcpy(words[i], "-");
     while (fgets(text, sizeof(text), smaps)) {
+        unsigned long from, to;
         char flags[80] = "";
 
-        if (sscanf(text, "%lx-%lx %7s %lx", &start, &end, protection, &offset) == 4)
+        if (sscanf(text, "%lx-%lx %7s %lx", &from, &to, protection, &offset) == 4) {
+            start = from;
+            end = to;
             has_file = strchr(text, '/') != NULL;
+        }
         if (strncmp(text, "VmFlags:", 8) || !in_arena(start))
             continue;
         put_flags(flags, text + 8);
@@ -461,6 +469,13 @@ void make_arena(void)
     mmap(arena + 24 * PAGE, 3 * PAGE, 1, MAP_PRIVATE | MAP_FIXED, 15, 0);
     mmap(arena + 27 * PAGE, 5 * PAGE, 3, MAP_SHARED | MAP_FIXED, 17, 0);
     shmat(segments[0], arena + 32 * PAGE, SHM_REMAP);
+}
+
+void detach_segments(void)
+{
+    shmdt((char *)ARENA + 32 * PAGE);
+    forget_arena();
+    segments[0] = segments[1] = -1;
 }
 
 void forget_arena(void) { shmctl(segments[0], IPC_RMID, NULL); }

@@ -13,6 +13,7 @@ int byte_at(const void *page);       /* -1: cannot be read */
 int store_at(void *page, char byte); /* 0: cannot be written */
 void make_arena(void);
 void forget_arena(void);
+void detach_segments(void); /* there are none from now on */
 void tell_arena(void);
 
 #endif

@@ -120,6 +120,7 @@ static void prepare(void)
     struct uffdio_api api = {.api = UFFD_API, .features = (uint64_t)draw_of(features, COUNT(features))};
 
     make_arena();
+    detach_segments(); /* Linux does not take them, Quire does */
     keep_at((int)syscall(SYS_userfaultfd, 1 | O_NONBLOCK | O_CLOEXEC), UFFD);
     if (ioctl(UFFD, UFFDIO_API, &api))
         _exit(8);

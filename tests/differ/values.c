@@ -91,7 +91,7 @@ long near_offset(void)
 
 long size(void)
 {
-    static const long sizes[] = {0, 1, 10, 4095, 4096, 4097, 8192, 12000, -1, INT64_MIN, 0x7ffff000, INT64_MAX};
+    static const long sizes[] = {0, 1, 10, 4095, 4096, 4097, 8192, 12000, -1, INT64_MIN, INT64_MAX};
 
     return tell_number(draw_of(sizes, draw(8) ? 8 : COUNT(sizes)));
 }

@@ -395,18 +395,13 @@ static int read_dir(struct file *file, struct dir_context *ctx)
     return read_linear(dir, ctx);
 }
 
-/* Positions are cookies: any that readdir gave, or 0. */
+/* Positions are cookies: any that readdir gave, or 0. Those made of hashes have no size: the end is as far as can be, as
+ * on Linux, which a program may see as it likes but must be able to seek back from. */
 static s64 seek(struct file *file, s64 offset, int whence)
 {
-    s64 base = whence == 0                       ? 0
-               : whence == 1                     ? (s64)file->pos
-               : ext3_reads_by_hash(file->inode) ? (s64)EXT3_HASH_EOF << 8
-                                                 : (s64)inode_size(file->inode);
-
-    if (whence < 0 || whence > 2 || __builtin_add_overflow(base, offset, &base) || base < 0)
-        return -EINVAL;
-    file->pos = (u64)base;
-    return base;
+    if (ext3_reads_by_hash(file->inode))
+        return generic_seek_within(file, offset, whence, INT64_MAX, INT64_MAX);
+    return generic_seek(file, offset, whence);
 }
 
 static ssize_t read_is_error(struct file *file, struct uio *uio, u64 *pos) { return -EISDIR; }

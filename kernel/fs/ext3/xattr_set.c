@@ -345,8 +345,6 @@ static int try_set(struct inode *inode, const char *name, const void *value, siz
         return -EOPNOTSUPP;
     if (*rest == '\0')
         return -EINVAL;
-    if (size > fs->block_size)
-        return -ENOSPC;
     error = ext3_begin(&h, fs, 2 * EXT3_ALLOC_CREDITS + 6);
     if (error != 0)
         return error;
