@@ -1,7 +1,7 @@
 /*
  * Spinlocks. The kernel is not preemptible, so a thread that holds one keeps its hart; it may not sleep. A lock that an
  * interrupt handler also takes is taken by spin_lock_irqsave everywhere. No spinlock may be held across arch_call_harts
- * (the other side may be spinning for it with interrupts off).
+ * (the other side may be spinning for it with interrupts off), but for those of page tables (vm/tlb.h).
  */
 #ifndef SCHED_SPINLOCK_H
 #define SCHED_SPINLOCK_H

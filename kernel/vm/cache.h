@@ -65,7 +65,7 @@ void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too);
 void rmap_write_protect(struct object *o, u64 first, u64 last);
 /* Takes PAGE of O out of all mappings if none of them was used since the last call; else forgets that they were. False:
  * it is still mapped, or the mappings are being looked at by others. */
-bool rmap_unmap_unused(struct object *o, const struct page *page);
+bool rmap_unmap_unused(struct object *o, struct page *page);
 
 /* truncate.c: the file is about to get longer: what mappings stored past its end goes. Afterwards, its old last page,
  * whose blocks may reach to the old size only, must be prepared anew for stores (page_prepare_stores sees a size that

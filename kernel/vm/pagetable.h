@@ -135,8 +135,13 @@ static inline pte_t pte_write_protect(pte_t *pte)
     return e;
 }
 
-/* A page's table, locked by its spinlock. */
-static inline void table_lock(struct page *table) { spin_lock((struct spinlock *)&table->table_lock); }
+/* A page's table, locked by its spinlock. Who has interrupts off may not wait for it: vm/tlb.h. */
+static inline void table_lock(struct page *table)
+{
+    ASSERT(irqs_enabled() || machine.harts == 1);
+    spin_lock((struct spinlock *)&table->table_lock);
+}
+static inline bool table_trylock(struct page *table) { return spin_trylock((struct spinlock *)&table->table_lock); }
 static inline void table_unlock(struct page *table) { spin_unlock((struct spinlock *)&table->table_lock); }
 
 /* Stores VALUE and keeps table_live right. => table locked */

@@ -3,7 +3,8 @@
  * which can hold a page at one place only.
  *
  * => the object's mappings_lock keeps vmas and spaces alive and their ranges fixed; each space's tables_lock keeps its
- * tables. space->lock is not taken, so faults and other changes run beside this under the table locks.
+ * tables. space->lock is not taken, so faults and other changes run beside this under the table locks; each table stays
+ * locked until what changed in it is flushed (vm/tlb.h).
  */
 #include "vm/cache.h"
 #include "vm/mappings.h"
@@ -26,6 +27,7 @@ static void zap_vma(struct vma *v, u64 start, u64 end, bool copies_too)
     tlb_begin(&batch, v->space);
     do {
         batch.spares_copies = !copies_too;
+        batch.from_object = true;
         spin_lock(&v->space->tables_lock);
         start = zap_some(v->space, start, end, v, &batch);
         spin_unlock(&v->space->tables_lock);
@@ -64,10 +66,10 @@ static void protect_vma(struct vma *v, u64 start, u64 end)
             atomic_and(&w.pte[i], ~PTE_W);
             tlb_note(&batch, w.va + i * PAGE_SIZE);
         }
+        tlb_flush_entries(&batch);
         table_unlock(w.table);
     }
     spin_unlock(&v->space->tables_lock);
-    tlb_flush(&batch);
 }
 
 void rmap_write_protect(struct object *o, u64 first, u64 last)
@@ -107,10 +109,10 @@ static void visit_huge(struct vma *v, u64 va, bool unmap)
 
 /* PAGE's entry in V at VA, if it has one there: was it used since A was last cleared? The TLB may still hold A = 1,
  * which only makes a page look unused a little early. UNMAP: takes it out instead. */
-static bool visit_entry(struct vma *v, u64 va, const struct page *page, bool unmap, struct tlb_batch *batch)
+static bool visit_entry(struct vma *v, u64 va, struct page *page, bool unmap)
 {
     struct page *table;
-    bool used = false;
+    bool used = false, unmapped = false;
     pte_t *pte;
 
     spin_lock(&v->space->tables_lock);
@@ -125,20 +127,21 @@ static bool visit_entry(struct vma *v, u64 va, const struct page *page, bool unm
             } else {
                 space_count_page(v->space, page, -1);
                 pte_set(table, pte, vma_entry_without_page(v, *pte));
-                tlb_note(batch, va);
-                tlb_free_page(batch, pfn_page(page_pfn(page)));
+                tlb_flush_range(v->space, va, va + PAGE_SIZE);
+                unmapped = true;
             }
         }
         table_unlock(table);
     }
     spin_unlock(&v->space->tables_lock);
+    if (unmapped)
+        page_put(page);
     return used;
 }
 
-bool rmap_unmap_unused(struct object *o, const struct page *page)
+bool rmap_unmap_unused(struct object *o, struct page *page)
 {
     u64 index = page->index;
-    struct tlb_batch batch;
     struct vma *v;
     bool used = false;
 
@@ -146,12 +149,9 @@ bool rmap_unmap_unused(struct object *o, const struct page *page)
         return false;
     for_each_mapping(v, o, index, index)
         used |= (v->flags & VMA_LOCKED) ||
-                (visit_entry(v, visible_start(v, index), page, false, NULL) && !(v->flags & VMA_SEQUENTIAL));
-    for (v = used ? NULL : mappings_first(&o->mappings, index, index); v != NULL; v = mappings_next(v, index, index)) {
-        tlb_begin(&batch, v->space);
-        visit_entry(v, visible_start(v, index), page, true, &batch);
-        tlb_flush(&batch);
-    }
+                (visit_entry(v, visible_start(v, index), page, false) && !(v->flags & VMA_SEQUENTIAL));
+    for (v = used ? NULL : mappings_first(&o->mappings, index, index); v != NULL; v = mappings_next(v, index, index))
+        visit_entry(v, visible_start(v, index), page, true);
     mutex_unlock(&o->mappings_lock);
     return !used;
 }

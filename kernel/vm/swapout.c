@@ -9,9 +9,10 @@
  * A page that several tables share after a fork gets one slot; each entry is replaced when the hand comes to it, and
  * when the last is, the page is stored and freed.
  *
- * After each table: TLB shootdown, then storing (vm/swap.c). The hand holds tables_lock while it looks at a table, not
- * space->lock, so who holds that while he waits for memory does not keep the pages here. Only where there are locked
- * mappings (mlock) the vmas must be looked at: such a space is passed by while its lock is held for writing.
+ * Each table stays locked until the TLB shootdown is done (vm/tlb.h); then pages are stored (vm/swap.c). The hand holds
+ * tables_lock while it looks at a table, not space->lock, so who holds that while he waits for memory does not keep the
+ * pages here. Only where there are locked mappings (mlock) the vmas must be looked at: such a space is passed by while
+ * its lock is held for writing.
  *
  * Locks: `spaces.lock` (spin) the list; `pinned` is the space that the hand is on, which may not go away.
  */
@@ -200,6 +201,7 @@ static u64 visit_table(struct scan *scan, struct page *table, u64 va, u64 end)
     for (; va < end && scan->n < TLB_BATCH_PAGES; va += PAGE_SIZE)
         if (t[pt_index(va, 0)] != 0)
             visit_entry(scan, table, &t[pt_index(va, 0)], va);
+    tlb_flush_entries(&scan->batch);
     table_unlock(table);
     return va;
 }
@@ -219,7 +221,7 @@ static u64 visit_unlocked(struct scan *scan, struct page *table, u64 va, u64 end
     return va;
 }
 
-/* Shootdown, then what was evicted is stored: pages freed. */
+/* What was evicted is stored: pages freed. */
 static u64 finish(struct scan *scan)
 {
     u64 freed = 0;

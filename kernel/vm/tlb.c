@@ -159,10 +159,28 @@ bool tlb_flush_alone(struct space *s, u64 va)
     return machine.harts == 1 || mark_stale(s) == 0;
 }
 
+#ifdef DEBUG
+#define DAWDLE_EVERY 8
+#define DAWDLE_STEPS 200000
+
+/* Now and then a flush is late, so that others find time to trip over what is not flushed yet. */
+static void dawdle(struct space *s)
+{
+    static u32 n;
+
+    if (!tlb_is_alone(s) && atomic_add_relaxed(&n, 1) % DAWDLE_EVERY == 0)
+        for (unsigned i = 0; i < DAWDLE_STEPS; i++)
+            cpu_relax();
+}
+#else
+static inline void dawdle(struct space *s) { (void)s; }
+#endif
+
 void tlb_flush_range(struct space *s, u64 start, u64 end)
 {
     struct flush f = {s, start, end};
 
+    dawdle(s);
     tlb_flush_here(s, start, end);
     if (machine.harts > 1)
         flush_other_harts(&f);
@@ -180,6 +198,15 @@ static void free_huge(struct tlb_batch *b)
             b->pages[n++] = b->pages[i];
     }
     b->n_pages = n;
+}
+
+void tlb_flush_entries(struct tlb_batch *b)
+{
+    if (b->end == 0)
+        return;
+    tlb_flush_range(b->space, b->start, b->end);
+    b->start = UINT64_MAX;
+    b->end = 0;
 }
 
 void tlb_flush_noted(struct tlb_batch *b)

@@ -4,6 +4,12 @@
  *
  *   change entries (tlb_note, tlb_free_page) ... tlb_flush            => no spinlock held at the flush
  *
+ * Who does so without space->lock (eviction, and whoever comes from an object) flushes before he unlocks the table
+ * (tlb_flush_entries). Else somebody else's munmap or MADV_DONTNEED would find no page there, flush nothing, and be
+ * done while TLBs still have the page: its bytes would be seen again, and stores to it be lost. So an entry that says
+ * swapped, or nothing at all, is the truth for whoever has the table's lock. Tables' locks and tables_lock are the only
+ * spinlocks that may be held across a flush, since nobody waits for them with interrupts off.
+ *
  * Harts that run the space get an interrupt; the others get a bit in space->stale and flush before they run it next. A
  * hart that has interrupts off cannot answer, so what it reached through a valid entry (vm/uaccess.c) stays until it is
  * done.
@@ -20,6 +26,7 @@ struct tlb_batch {
     u64 start, end; /* what to flush; nothing if end == 0 */
     bool tables;    /* tables go, too: everything must be flushed */
     bool spares_copies; /* zap_some leaves private pages where they are: a hole was made, no mapping shrinks */
+    bool from_object; /* space->lock is not held */
     bool emptied;   /* zap_some came by a table without entries, which can go */
     unsigned n_pages;
     struct page *pages[TLB_BATCH_PAGES];
@@ -35,7 +42,7 @@ static inline void tlb_reset(struct tlb_batch *b)
 static inline void tlb_begin(struct tlb_batch *b, struct space *s)
 {
     b->space = s;
-    b->emptied = b->spares_copies = false;
+    b->emptied = b->spares_copies = b->from_object = false;
     tlb_reset(b);
 }
 static inline void tlb_note(struct tlb_batch *b, u64 va)
@@ -54,6 +61,8 @@ static inline void tlb_flush(struct tlb_batch *b)
     if (b->end != 0 || b->n_pages != 0)
         tlb_flush_noted(b);
 }
+/* What was noted is flushed, pages stay in the batch. => perhaps tables' locks, and tables_lock */
+void tlb_flush_entries(struct tlb_batch *b);
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
 /* For those who have interrupts off, and cannot wait for other harts: whether one runs S besides this one; and the flush

@@ -72,6 +72,8 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
         batch->emptied = true;
         i = n;
     }
+    if (unlikely(batch->from_object))
+        tlb_flush_entries(batch);
     table_unlock(w->table);
     if (gone[RSS_ANON] + gone[RSS_FILE] + gone[RSS_SHMEM] != 0)
         count_gone(w->space, gone);

@@ -60,7 +60,8 @@ static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u
     if (pte == NULL || prot > (PROT_READ | PROT_WRITE) || prot_effective((unsigned)prot) != prot)
         return false;
     table = trap_hint_table(hint);
-    table_lock(table);
+    if (!table_trylock(table)) /* who holds it may be waiting for this very hart (vm/tlb.h) */
+        return false;
     old = *pte;
     if (is_still_so(trap) && plain_entry(old, (unsigned)prot, hint->absent, hint->open, &new)) {
         gone = old & ~new &PTE_PERMITS;

@@ -75,8 +75,8 @@ void arch_set_timer(u64 deadline_ns); /* this hart's one-shot, UINT64_MAX = none
 /* Makes hart N run sched_ipi() soon (it takes a software interrupt). */
 void arch_kick(unsigned hart_id);
 /* Runs FN(ARG) on every hart in MASK (bit = hart id) and waits until all have; on the own hart directly. FN runs
- * with interrupts off and may not sleep or take locks. => interrupts on, no spinlock held. While waiting, requests
- * to this hart are served. */
+ * with interrupts off and may not sleep or take locks. => interrupts on, no spinlock held but page tables' (vm/tlb.h).
+ * While waiting, requests to this hart are served. */
 void arch_call_harts(u64 mask, void (*fn)(void *), void *arg);
 
 /* ---- address translation ---- */
