@@ -23,10 +23,6 @@
 #define SLAVE_MAJOR 136
 #define GROUP_TTY 5 /* Debian's: its members may write to others' terminals (wall(1)) */
 
-#define TCFLSH 0x540b
-#define TCIFLUSH 0
-#define TCOFLUSH 1
-#define FIONREAD 0x541b
 #define TIOCPKT 0x5420
 #define TIOCGPTN 0x80045430
 #define TIOCSPTLCK 0x40045431

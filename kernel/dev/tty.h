@@ -66,6 +66,13 @@ struct tty_driver {
     long (*ioctl)(struct tty *tty, unsigned command, u64 argument);
 };
 #define ENOIOCTL 515 /* never leaves the kernel */
+/* Commands of ioctl_tty(2) that several files know. */
+#define TCFLSH 0x540b
+#define TCIFLUSH 0
+#define TCOFLUSH 1
+#define TCIOFLUSH 2
+#define TIOCGPGRP 0x540f
+#define TIOCGSID 0x5429
 
 struct winsize {
     u16 rows, columns, x_pixels, y_pixels;

@@ -13,15 +13,12 @@
 #define TCSETSF 0x5404
 #define TCSBRK 0x5409
 #define TCXONC 0x540a
-#define TCFLSH 0x540b
 #define TIOCEXCL 0x540c
 #define TIOCNXCL 0x540d
-#define TIOCGPGRP 0x540f
 #define TIOCOUTQ 0x5411
 #define TIOCSTI 0x5412
 #define TIOCGWINSZ 0x5413
 #define TIOCSWINSZ 0x5414
-#define FIONREAD 0x541b
 #define TIOCCONS 0x541d
 #define TIOCSETD 0x5423
 #define TIOCGETD 0x5424
@@ -32,7 +29,6 @@
 #define TCSETS2 0x402c542b
 #define TCSETSW2 0x402c542c
 #define TCSETSF2 0x402c542d
-#define TIOCGSID 0x5429
 #define TIOCGDEV 0x80045432
 #define TIOCGEXCL 0x80045440
 
@@ -40,9 +36,6 @@
 #define TCOON 1
 #define TCIOFF 2
 #define TCION 3
-#define TCIFLUSH 0
-#define TCOFLUSH 1
-#define TCIOFLUSH 2
 
 #define N_TTY 0
 #define BREAK_NS (250 * NSEC_PER_MSEC)

@@ -7,10 +7,8 @@
 #include "vm/uaccess.h"
 
 #define TIOCSCTTY 0x540e
-#define TIOCGPGRP 0x540f
 #define TIOCSPGRP 0x5410
 #define TIOCNOTTY 0x5422
-#define TIOCGSID 0x5429
 #define TIOCVHANGUP 0x5437
 
 static bool is_controlling(const struct tty *tty)

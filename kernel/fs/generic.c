@@ -5,12 +5,6 @@
 #include "lib/rlimit.h"
 #include "proc/task.h"
 
-#define SEEK_SET 0
-#define SEEK_CUR 1
-#define SEEK_END 2
-#define SEEK_DATA 3
-#define SEEK_HOLE 4
-
 ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos)
 {
     struct inode *inode = file->inode;

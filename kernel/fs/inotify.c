@@ -19,8 +19,6 @@
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
-#define FIONREAD 0x541B
-
 #define EVENTS_TO_ASK_FOR 0xfffu /* IN_ACCESS to IN_MOVE_SELF */
 #define ALWAYS_TOLD (IN_UNMOUNT | IN_IGNORED)
 

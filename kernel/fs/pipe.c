@@ -18,8 +18,6 @@
 #include "vm/page.h"
 #include "vm/uaccess.h"
 
-#define FIONREAD 0x541B
-
 static struct mutex fifo_lock = MUTEX_INIT(fifo_lock);
 static u64 n_pipes;
 

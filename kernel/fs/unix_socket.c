@@ -9,8 +9,6 @@
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
-#define FIONREAD 0x541B
-
 struct mutex unix_lock = MUTEX_INIT(unix_lock);
 static struct list bound = LIST_INIT(bound);
 static const struct file_ops socket_ops;

@@ -173,6 +173,18 @@ struct attributes { /* what setattr changes: the fields of `valid` */
 #define WHITEOUT_MODE S_IFCHR
 #define WHITEOUT_DEVICE 0
 
+/* Of several files' operations: lseek(2), fallocate(2), setxattr(2), ioctl(2). */
+#define SEEK_SET 0
+#define SEEK_CUR 1
+#define SEEK_END 2
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+#define FALLOC_FL_KEEP_SIZE 0x01
+#define FALLOC_FL_PUNCH_HOLE 0x02
+#define XATTR_CREATE 0x1
+#define XATTR_REPLACE 0x2
+#define FIONREAD 0x541B /* how many bytes can be read */
+
 /* NEW inodes come back with one reference. The VFS has checked names, types, permissions, mounts, and that source and
  * target are what the man page wants (EEXIST, ENOTDIR; ENOTEMPTY is the file system's). */
 struct inode_ops {

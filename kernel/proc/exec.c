@@ -19,9 +19,6 @@
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
-#define AT_FDCWD (-100)
-#define AT_EMPTY_PATH 0x1000
-#define AT_SYMLINK_NOFOLLOW 0x100
 #define ADDR_NO_RANDOMIZE 0x0040000 /* personality(2) */
 
 /* ---- prepare ---- */

@@ -6,13 +6,13 @@
  */
 #include "fs/fdtable.h"
 #include "fs/mount.h"
+#include "fs/path.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "proc/exec.h"
 #include "proc/internal.h"
 #include "vm/kmalloc.h"
 
-#define AT_FDCWD (-100)
 #define BLANKS(c) ((c) == ' ' || (c) == '\t')
 
 static int push_prefix(struct exec *x, const char *word, size_t length)

@@ -2,6 +2,7 @@
  * The first process: made from nothing by the thread that boots the kernel, with the console as its descriptors. From
  * then on processes come from clone.c only.
  */
+#include "fs/path.h"
 #include "fs/vfs.h"
 #include "lib/print.h"
 #include "proc/exec.h"
@@ -11,8 +12,6 @@
 #include "proc/vdso/vdso.h"
 #include "vm/kmalloc.h"
 #include "vm/userfault.h"
-
-#define AT_FDCWD (-100)
 
 static int open_console(void)
 {

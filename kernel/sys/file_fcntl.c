@@ -291,7 +291,6 @@ DEFINE_SYSCALL(sys_flock)
 #define FIOCLEX 0x5451
 #define FIONCLEX 0x5450
 #define FIONBIO 0x5421
-#define FIONREAD 0x541B
 #define FIOASYNC 0x5452
 #define FIGETBSZ 2
 #define FIOQSIZE 0x5460

@@ -12,7 +12,6 @@
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
-#define IOV_MAX 1024
 #define IOV_SMALL 8
 #define RWF_HIPRI 1
 #define RWF_DSYNC 2

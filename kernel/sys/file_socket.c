@@ -13,7 +13,6 @@
 
 #define TYPE_MASK 0xf
 #define SOCKET_FLAGS (O_NONBLOCK | O_CLOEXEC)
-#define IOV_MAX 1024
 #define MAX_CONTROL 8192
 
 struct sockaddr_un { /* the ABI's */

@@ -6,8 +6,6 @@
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
-#define IOV_MAX 1024
-
 /* Where the side of a splice that is no pipe reads or writes: the user's offset, or the file's own. */
 struct place {
     u64 *user;

@@ -188,8 +188,6 @@ DEFINE_SYSCALL(sys_mremap) { return space_mremap(current->space, a0, a1, a2, (un
 DEFINE_SYSCALL(sys_mincore) { return space_mincore(current->space, a0, a1, (u8 *)a2); }
 
 #define MADV_REMOVE 9
-#define FALLOC_FL_KEEP_SIZE 1
-#define FALLOC_FL_PUNCH_HOLE 2
 
 /* MADV_REMOVE: a hole in each file that [address, address + length) maps shared and writable. */
 static long remove_range(u64 address, u64 length)

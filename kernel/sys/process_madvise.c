@@ -8,8 +8,6 @@
 #include "vm/uaccess.h"
 #include "vm/uio.h"
 
-#define MAX_IOV 1024
-
 enum { MADV_WILLNEED = 3, MADV_COLD = 20, MADV_PAGEOUT = 21, MADV_COLLAPSE = 25 };
 
 /* Advice that does not change what another process's memory holds. */
@@ -28,7 +26,7 @@ static bool is_in_user_half(u64 start, u64 length)
 static long copy_pieces(u64 user, u64 count, struct iovec **pieces)
 {
     *pieces = NULL;
-    if (count > MAX_IOV)
+    if (count > IOV_MAX)
         return -EINVAL;
     *pieces = kmalloc(MAX(count, (u64)1) * sizeof(**pieces));
     if (*pieces == NULL)

@@ -8,8 +8,6 @@
 #include "vm/uaccess.h"
 #include "vm/uio.h"
 
-#define MAX_IOV 1024
-
 /* ptrace(2), "Ptrace access mode checking", PTRACE_MODE_ATTACH_REALCREDS. */
 static bool may_trace(struct task *task)
 {
@@ -28,7 +26,7 @@ static struct iovec *copy_vector(u64 user, u64 count, long *error)
 {
     struct iovec *vec;
 
-    *error = count > MAX_IOV ? -EINVAL : 0;
+    *error = count > IOV_MAX ? -EINVAL : 0;
     if (*error != 0 || count == 0)
         return NULL;
     vec = kmalloc(count * sizeof(*vec));

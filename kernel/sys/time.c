@@ -5,7 +5,6 @@
 #include "sys/syscall.h"
 #include "sys/user_time.h"
 
-#define TIMER_ABSTIME 1
 #define TICK_NS (NSEC_PER_SEC / 100) /* sysconf(_SC_CLK_TCK) is 100 */
 #define COARSE_RESOLUTION_NS (4 * NSEC_PER_MSEC)
 

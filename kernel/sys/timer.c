@@ -4,8 +4,6 @@
 #include "sys/syscall.h"
 #include "sys/user_time.h"
 
-#define TIMER_ABSTIME 1
-
 struct user_itimer {
     struct user_time interval, value;
 };

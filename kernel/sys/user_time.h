@@ -7,6 +7,8 @@
 #include "sched/wait.h"
 #include "vm/uaccess.h"
 
+#define TIMER_ABSTIME 1 /* flags of clock_nanosleep(2), timer_settime(2) */
+
 struct user_time { /* seconds, and nano- or microseconds */
     s64 sec, fraction;
 };

@@ -4,6 +4,8 @@
 
 #include "vm/uaccess.h"
 
+#define IOV_MAX 1024 /* pieces in one call */
+
 struct iovec { /* the ABI's */
     u64 base, length;
 };

@@ -7,10 +7,6 @@
 #include "lib/string.h"
 #include "vm/kmalloc.h"
 
-#define SEEK_SET 0
-#define SEEK_END 2
-#define SEEK_DATA 3
-
 struct reader {
     struct mutex lock;
     u64 next; /* sequence number */

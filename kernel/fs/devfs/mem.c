@@ -7,9 +7,6 @@
 #include "lib/string.h"
 #include "vm/page.h"
 
-#define SEEK_SET 0
-#define SEEK_CUR 1
-
 static ssize_t read_nothing(struct file *file, struct uio *uio, u64 *pos)
 {
     (void)file;

@@ -312,9 +312,6 @@ static void release(struct file *file)
     ext3_discard_window(inode);
 }
 
-#define SEEK_DATA 3
-#define SEEK_HOLE 4
-
 /* The first data or hole at or after OFFSET; the end of the file is a hole. */
 static s64 seek_data_or_hole(struct inode *inode, s64 offset, bool want_data)
 {
@@ -347,9 +344,6 @@ static s64 seek(struct file *file, s64 offset, int whence)
         file->pos = (u64)found;
     return found;
 }
-
-#define FALLOC_FL_KEEP_SIZE 1
-#define FALLOC_FL_PUNCH_HOLE 2
 
 /* What object_punch has made zeros at the edges of [offset, end) reaches the disk before blocks there are free. */
 static int write_edges(struct ext3_handle *h, struct inode *inode, u64 offset, u64 end)

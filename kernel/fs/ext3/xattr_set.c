@@ -6,9 +6,6 @@
 #include "fs/ext3/xattr.h"
 #include "vm/kmalloc.h"
 
-#define XATTR_CREATE 1
-#define XATTR_REPLACE 2
-
 struct attribute {
     u8 index, name_length;
     bool in_block;

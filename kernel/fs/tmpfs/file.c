@@ -5,11 +5,6 @@
 #include "fs/tmpfs/tmpfs.h"
 #include "vm/space.h"
 
-#define FALLOC_FL_KEEP_SIZE 1
-#define FALLOC_FL_PUNCH_HOLE 2
-#define SEEK_DATA 3
-#define SEEK_HOLE 4
-
 /* ---- counting pages ---- */
 
 /* The file is about to have N pages: charges those that are not charged yet. */

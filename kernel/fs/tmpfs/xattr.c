@@ -4,9 +4,6 @@
 #include "lib/string.h"
 #include "vm/kmalloc.h"
 
-#define XATTR_CREATE 1
-#define XATTR_REPLACE 2
-
 struct xattr {
     struct list link;
     size_t size;
