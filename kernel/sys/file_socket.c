@@ -145,8 +145,13 @@ static int name_to_user(const struct unix_socket *s, const struct unix_name *nam
 /* Where a message came from; TCP does not say. */
 static int source_to_user(const struct unix_socket *s, const struct unix_name *from, u64 user, u64 user_length)
 {
-    if (from->length == 0)
-        return put_user_u32(0, (u32 *)user_length);
+    s32 room;
+
+    if (from->length == 0) {
+        if (get_user_u32((u32 *)&room, (u32 *)user_length) != 0)
+            return -EFAULT;
+        return room < 0 ? -EINVAL : put_user_u32(0, (u32 *)user_length);
+    }
     return name_to_user(s, from, user, user_length);
 }
 
@@ -404,6 +409,8 @@ static ssize_t receive(struct file *file, struct uio *uio, struct unix_receive *
 
     if (flags & MSG_OOB)
         return s->family == AF_INET && s->type == SOCK_STREAM ? -EINVAL : -EOPNOTSUPP;
+    if ((flags & MSG_ERRQUEUE) && s->family == AF_INET)
+        return -EAGAIN; /* that queue is never waited for, and IP_RECVERR is not supported: it is empty */
     r->wait = may_wait(file, flags);
     r->peek = (flags & MSG_PEEK) != 0;
     do {
@@ -429,6 +436,7 @@ DEFINE_SYSCALL(sys_recvfrom)
     struct unix_receive r = {.files = NULL};
     struct uio uio;
     ssize_t result;
+    int error;
 
     if (IS_ERR(file))
         return PTR_ERR(file);
@@ -437,8 +445,9 @@ DEFINE_SYSCALL(sys_recvfrom)
     drop_files(&r);
     if (result >= 0 && (a3 & MSG_TRUNC) && file_socket(file)->type != SOCK_STREAM)
         result = (ssize_t)r.full_length;
-    if (result >= 0 && a4 != 0 && source_to_user(file_socket(file), &r.from, a4, a5) != 0)
-        result = -EFAULT;
+    error = result >= 0 && a4 != 0 ? source_to_user(file_socket(file), &r.from, a4, a5) : 0;
+    if (error != 0)
+        result = error;
     file_put(file);
     return result;
 }
@@ -646,7 +655,7 @@ static ssize_t receive_message(struct file *file, u64 user_header, struct msghdr
     struct iovec *vec;
     struct uio uio;
     u64 user_length = user_header + offsetof(struct msghdr, name_length);
-    ssize_t result = vector_get(&uio, &vec, header);
+    ssize_t result = header->name != 0 && (s32)header->name_length < 0 ? -EINVAL : vector_get(&uio, &vec, header);
 
     if (result != 0)
         return result;

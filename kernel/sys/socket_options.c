@@ -122,7 +122,7 @@ static int read_option(struct unix_socket *s, int level, int option, union optio
     int error;
 
     if (!has_level(s, level))
-        return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
+        return -EOPNOTSUPP; /* of setsockopt, internet sockets say ENOPROTOOPT */
     if (level == SOL_SOCKET && option == SO_PEERCRED) {
         o->cred = s->family == AF_UNIX && s->state == UNIX_CONNECTED ? s->peer_cred
                                                                      : (struct unix_cred){0, UINT32_MAX, UINT32_MAX};

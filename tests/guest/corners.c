@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 /* ---- who one is ---- */
 
@@ -102,6 +103,20 @@ static void nameless_file(void)
     close(fd);
 }
 
+/* recv(2): the queue of errors is empty, and nobody waits for it; getsockopt(2), ip(7): levels that are not there. */
+static void internet_sockets(void)
+{
+    struct msghdr header = {.msg_name = &header, .msg_namelen = (socklen_t)-1};
+    int fd = (int)NEED(socket(AF_INET, SOCK_DGRAM, 0)), value;
+    socklen_t size = sizeof(value);
+
+    FAILS(recv(fd, &value, sizeof(value), MSG_ERRQUEUE), EAGAIN, "recv: the queue of errors is empty");
+    FAILS(recvmsg(fd, &header, MSG_DONTWAIT), EINVAL, "recvmsg: a negative length of a name");
+    FAILS(getsockopt(fd, 500, 1, &value, &size), EOPNOTSUPP, "getsockopt: no such level");
+    FAILS(setsockopt(fd, 500, 1, &value, size), ENOPROTOOPT, "setsockopt: no such level");
+    close(fd);
+}
+
 static void clones(void)
 {
     int from = (int)NEED(open("secret", O_RDONLY)), to = (int)NEED(open("copy", O_CREAT | O_RDWR, 0600));
@@ -180,6 +195,7 @@ static void body(void)
     script_by_descriptor();
     nameless_file();
     clones();
+    internet_sockets();
     expiring_mount();
     system_files();
     configuration();

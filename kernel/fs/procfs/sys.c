@@ -34,6 +34,8 @@ CONSTANT(show_one, "1")
 CONSTANT(show_printk, "7\t4\t1\t7")
 CONSTANT(show_entropy, "256")
 CONSTANT(show_msgmax, "8192")
+CONSTANT(show_msgmnb, "16384")
+CONSTANT(show_msgmni, "32000")
 CONSTANT(show_shmall, "18446744073692774399")
 CONSTANT(show_shmmni, "4096")
 CONSTANT(show_sem, "32000\t1024000000\t500\t32000")
@@ -237,6 +239,22 @@ static int show_min_free(struct seq *s, const struct proc_target *t)
     return show_number(s, page_reserve() * (PAGE_SIZE / KIB));
 }
 
+/* What may be told to stay off. */
+static int write_only_zero(const struct proc_target *t, char *text, size_t n)
+{
+    long value;
+
+    return parse_limited(text, 0, &value);
+}
+
+/* Nothing is set aside: whoever asks for pages reads that he got none, as where memory is too full. */
+static int write_no_huge_pages(const struct proc_target *t, char *text, size_t n)
+{
+    long value;
+
+    return parse_limited(text, INT64_MAX, &value);
+}
+
 static int write_drop_caches(const struct proc_target *t, char *text, size_t n)
 {
     unsigned which = (unsigned)text[0] - '0';
@@ -324,6 +342,8 @@ static const struct proc_entry kernel_entries[] = {
     {.name = "hostname", .mode = S_IFREG | 0644, .show = show_hostname, .write = write_hostname},
     PROC_FILE("kptr_restrict", 0444, show_one),
     PROC_FILE("msgmax", 0444, show_msgmax),
+    PROC_FILE("msgmnb", 0444, show_msgmnb),
+    PROC_FILE("msgmni", 0444, show_msgmni),
     PROC_FILE("ngroups_max", 0444, show_ngroups_max),
     PROC_FILE("osrelease", 0444, show_osrelease),
     PROC_FILE("ostype", 0444, show_ostype),
@@ -356,11 +376,11 @@ static const struct proc_entry vm_entries[] = {
     SETTING(max_map_count),
     PROC_FILE("min_free_kbytes", 0444, show_min_free),
     PROC_FILE("mmap_min_addr", 0444, show_mmap_min_addr),
-    PROC_FILE("nr_hugepages", 0444, show_zero),
+    {.name = "nr_hugepages", .mode = S_IFREG | 0644, .show = show_zero, .write = write_no_huge_pages},
     SETTING(overcommit_kbytes),
     SETTING(overcommit_memory),
     SETTING(overcommit_ratio),
-    PROC_FILE("panic_on_oom", 0444, show_zero),
+    {.name = "panic_on_oom", .mode = S_IFREG | 0644, .show = show_zero, .write = write_only_zero},
     {.name = "page-cluster", .mode = S_IFREG | 0644, .show = show_page_cluster, .write = write_page_cluster},
     PROC_FILE("swappiness", 0444, show_swappiness),
     {.name = "unprivileged_userfaultfd",

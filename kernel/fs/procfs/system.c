@@ -73,6 +73,9 @@ static int show_meminfo(struct seq *s, const struct proc_target *t)
 
     for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
         seq_printf(s, "%-15s %8lu kB\n", lines[i].name, pages_to_kib(lines[i].n_pages));
+    /* Pages set aside to be huge: there are none. The size is what a transparent one has. */
+    seq_puts(s, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
+                "HugePages_Surp:        0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n");
     return 0;
 }
 
