@@ -250,7 +250,7 @@ void buffer_forget(struct block_device *device, u64 block)
             break;
         spin_unlock_irqrestore(&cache.lock, flags);
     }
-    atomic_and(&b->state, ~(u32)(BUFFER_DIRTY | BUFFER_UPTODATE));
+    atomic_and(&b->state, ~(u32)(BUFFER_DIRTY | BUFFER_UPTODATE | BUFFER_DATA));
     list_remove(&b->dirty_link);
     spin_unlock_irqrestore(&cache.lock, flags);
     buffer_put(b);
@@ -275,7 +275,7 @@ void buffer_discard(struct buffer *b)
 {
     u64 flags = spin_lock_irqsave(&cache.lock);
 
-    atomic_and(&b->state, ~(u32)(BUFFER_DIRTY | BUFFER_UPTODATE));
+    atomic_and(&b->state, ~(u32)(BUFFER_DIRTY | BUFFER_UPTODATE | BUFFER_DATA));
     list_remove(&b->dirty_link);
     spin_unlock_irqrestore(&cache.lock, flags);
 }

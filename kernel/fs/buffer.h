@@ -42,6 +42,7 @@ struct buffer {
 #define BUFFER_READING BIT(2)
 #define BUFFER_WRITING BIT(3)
 #define BUFFER_ERROR BIT(4) /* the last write failed */
+#define BUFFER_DATA BIT(5)  /* for the file system: it holds a file's bytes, nothing of its own */
 
 void buffer_init(void);
 /* The buffer, with a reference, its data perhaps not read. NULL: no memory. */

@@ -1,7 +1,8 @@
 /*
- * Damaged ext3 images: nothing on a disk may make the kernel do worse than fail. The input is a list of changes to a
- * good image, 6 bytes each: where (4), which byte (1), how (1); then everything is read and some of it changed and
- * removed.
+ * Damaged ext3 images: nothing on a disk may make the kernel do worse than fail. The input is one byte for the image
+ * (with a journal or without, the mode of its data), and a list of changes to it, 6 bytes each: where (4), which byte
+ * (1), how (1); then everything is read and some of it changed and removed. One sort of change has a block of one file
+ * in another's map of blocks, too, or one of the journal's.
  *
  * With clang it is a libFuzzer program; alone, it makes inputs itself: `ext3_mount [SEED [COUNT]]`.
  */
@@ -9,40 +10,51 @@
 
 #include <stdint.h>
 
-#define IMAGE_SIZE (2 * MIB)
+#define IMAGE_SIZE (4 * MIB)
 #define MAX_CHANGES 200
+#define INODE_SIZE 256
+#define N_INODES 256
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char good_path[64], image_path[96];
-static u8 *good;
-static unsigned budget; /* of one input: directories read and files */
+static u8 *good, *goods[2]; /* without a journal, with one */
+static u32 inode_table;     /* of GOOD: where it begins */
+static unsigned budget;     /* of one input: directories read and files */
 
 /* A small image with something of everything. */
-static void make_good_image(void)
+static u8 *make_good_image(const char *options)
 {
+    u8 *image;
     char command[1024];
     int fd;
 
+    snprintf(command, sizeof(command),
+             "cd %s && rm -rf t image && mkdir t t/many t/d && (cd t/many; i=0; while [ $i -lt 120 ]; do echo $i "
+             ">name-of-file-number-$i; i=$((i + 1)); done) && "
+             "seq 1 90000 >t/d/numbers && ln -s numbers t/d/fast && ln -s %0200d t/d/slow && ln t/d/numbers t/hard && "
+             "mke2fs -q -F -t ext3 -b 1024 -N 256 %s -d t image 4M >/dev/null 2>&1; e2fsck -fyD image >/dev/null 2>&1; "
+             "test -s image",
+             good_path, 5, options);
+    if (system(command) != 0)
+        panic("mke2fs failed");
+    snprintf(image_path, sizeof(image_path), "%s/image", good_path);
+    image = malloc(IMAGE_SIZE);
+    fd = disk_open(image_path, NULL);
+    if (disk_read(fd, image, IMAGE_SIZE, 0) != 0)
+        panic("the image cannot be read");
+    disk_close(fd);
+    return image;
+}
+
+static void make_good_images(void)
+{
     setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin", 1);
     snprintf(good_path, sizeof(good_path), "/tmp/quire-fuzz-XXXXXX");
     if (mkdtemp(good_path) == NULL)
         panic("no folder for scratch files");
-    snprintf(command, sizeof(command),
-             "cd %s && mkdir t t/many t/d && (cd t/many; i=0; while [ $i -lt 120 ]; do echo $i "
-             ">name-of-file-number-$i; i=$((i + 1)); done) && "
-             "seq 1 90000 >t/d/numbers && ln -s numbers t/d/fast && ln -s %0200d t/d/slow && ln t/d/numbers t/hard && "
-             "mke2fs -q -F -t ext3 -b 1024 -N 256 -O ^has_journal -d t image 2M >/dev/null 2>&1; e2fsck -fyD image "
-             ">/dev/null 2>&1; test -s image",
-             good_path, 5);
-    if (system(command) != 0)
-        panic("mke2fs failed");
-    snprintf(image_path, sizeof(image_path), "%s/image", good_path);
-    good = malloc(IMAGE_SIZE);
-    fd = disk_open(image_path, NULL);
-    if (disk_read(fd, good, IMAGE_SIZE, 0) != 0)
-        panic("the image cannot be read");
-    disk_close(fd);
+    goods[0] = make_good_image("-O ^has_journal");
+    goods[1] = make_good_image("-J size=1");
 }
 
 struct names {
@@ -63,6 +75,7 @@ static void visit(struct inode *inode, unsigned depth)
 {
     static char text[PATH_MAX], bytes[20000];
     struct names names = {.n = 0};
+    struct file file = {0};
 
     if (budget == 0)
         return;
@@ -76,6 +89,9 @@ static void visit(struct inode *inode, unsigned depth)
         host_seek(inode, 0, 3);
         host_write(inode, inode_size(inode) / 3, bytes, 3000);
         host_truncate(inode, inode_size(inode) / 2);
+        file.inode = inode;
+        file.can_write = true;
+        ext3_fsync(&file, 0, OBJECT_END, false);
     } else if (S_ISDIR(inode->mode)) {
         host_read_dir(inode, 9, note_name, &names);
         for (unsigned i = 0; i < names.n; i++) {
@@ -106,6 +122,16 @@ static void visit(struct inode *inode, unsigned depth)
 #define ERRORS_CONTINUE 1
 #define ERRORS_PANIC 3
 
+/* A slot of inode A's map of blocks (not the root's: too much depends on it) gets what is in one of B's. */
+static void alias(int fd, u32 random)
+{
+    u32 a = 10 + random % 140, b = random & 0x10000 ? 7 : 1 + (random >> 8) % 150;
+    u32 to = inode_table + a * INODE_SIZE + 40 + 4 * (random >> 24 & 3);
+    const u8 *from = good + inode_table + b * INODE_SIZE + 40 + 4 * (random >> 26 & 15) % 60;
+
+    disk_write(fd, from, 4, to);
+}
+
 static void write_image(const uint8_t *data, size_t size)
 {
     u8 errors[2];
@@ -117,6 +143,10 @@ static void write_image(const uint8_t *data, size_t size)
         u8 byte;
 
         memcpy(&where, data + at, sizeof(where));
+        if (data[at + 5] & 8) {
+            alias(fd, where);
+            continue;
+        }
         where %= data[at + 5] & 1 ? 200 * 1024 : IMAGE_SIZE; /* mostly metadata */
         if (data[at + 5] & 2)
             where = 1024 + where % 3072; /* super block and descriptors */
@@ -135,11 +165,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct super *super;
     int error;
 
-    if (good == NULL) {
+    static const char *const modes[] = {"", "data=journal", "data=ordered", "data=journal"};
+
+    if (goods[0] == NULL) {
         host_init();
-        make_good_image();
+        make_good_images();
     }
-    write_image(data, size);
+    if (size == 0)
+        return 0;
+    good = goods[data[0] % 4 != 0];
+    host_options = modes[data[0] % 4];
+    memcpy(&inode_table, good + 2048 + 8, sizeof(inode_table)); /* in the descriptor of the first group */
+    inode_table *= 1024;
+    write_image(data + 1, size - 1);
     host_forget_messages();
     super = host_mount(image_path, false, &error);
     if (super == NULL)
@@ -148,6 +186,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     visit(super->root, 0);
     host_sync(super);
     host_unmount(super);
+    if (getenv("MESSAGES") != NULL)
+        printf("%s", host_messages);
     if (host_io_errors() != 0)
         panic("a lock is still held");
     return 0;
@@ -157,15 +197,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 int main(int argc, char **argv)
 {
     unsigned seed = argc > 1 ? (unsigned)atoi(argv[1]) : 1, count = argc > 2 ? (unsigned)atoi(argv[2]) : 200;
-    uint8_t data[6 * MAX_CHANGES];
+    uint8_t data[1 + 6 * MAX_CHANGES];
 
     for (unsigned i = 0; i < count; i++) {
         size_t n;
 
         srand(seed + i);
-        n = 6 * (1 + (size_t)rand() % (i % 2 ? 8 : MAX_CHANGES));
+        n = 1 + 6 * (1 + (size_t)rand() % (i % 2 ? 8 : MAX_CHANGES));
         for (size_t at = 0; at < n; at++)
             data[at] = (uint8_t)(rand() >> 7);
+        for (size_t at = 6; at < n && i % 3 == 0; at += 6) /* nothing but blocks that two have */
+            data[at] |= 8;
         LLVMFuzzerTestOneInput(data, n);
     }
     snprintf(host_messages, sizeof(host_messages), "rm -rf %s", good_path);

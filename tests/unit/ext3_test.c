@@ -607,27 +607,77 @@ static void test_broken_disk(unsigned rounds, bool always_journal)
     CHECK(host_io_errors() == 0, "a disk that fails in the middle, %u times: errors, no more", rounds);
 }
 
-/* A log in which no change would have room. */
-static void test_short_journal(void)
+static unsigned block_of(const char *file)
 {
-    be32 short_length = to_be32(1000);
-    unsigned block = 0;
     char line[200];
-    int error, fd;
+    unsigned block = 0;
     FILE *f;
 
-    make_image(1024, 256, "12M", "-J size=1");
-    snprintf(line, sizeof(line), "debugfs -R 'bmap <8> 0' %s 2>/dev/null", image);
+    snprintf(line, sizeof(line), "debugfs -R 'bmap %s 0' %s 2>/dev/null", file, image);
     f = popen(line, "r");
     if (f == NULL || fscanf(f, "%u", &block) != 1)
         panic("debugfs");
     pclose(f);
+    return block;
+}
+
+/* A log in which no change would have room. */
+static void test_short_journal(void)
+{
+    be32 short_length = to_be32(1000);
+    int error, fd;
+
+    make_image(1024, 256, "12M", "-J size=1");
     fd = disk_open(image, NULL);
-    disk_write(fd, &short_length, sizeof(short_length), block * 1024ul + 16);
+    disk_write(fd, &short_length, sizeof(short_length), block_of("<8>") * 1024ul + 16);
     disk_close(fd);
     host_forget_messages();
     CHECK(host_mount(image, false, &error) == NULL && error == -EINVAL && strstr(host_messages, "too short") != NULL,
           "a journal of less than 1024 blocks: EINVAL");
+}
+
+/* A file whose first block is, says the disk, also a directory's, or the journal's. */
+static void test_shared_block(const char *options, const char *owner)
+{
+    bool is_log = owner[0] == '<';
+    struct inode *dir, *inode;
+    struct file file = {0};
+    struct super *super;
+    unsigned block;
+    int error;
+    ssize_t n;
+
+    make_image(1024, 256, "8M", "-N 64");
+    super = host_mount(image, false, &error);
+    dir = host_mkdir(super->root, "dir");
+    inode_put(host_create(dir, "name", 0644));
+    inode = host_create(super->root, "file", 0644);
+    host_write(inode, 0, "text", 4);
+    inode_put(inode);
+    inode_put(dir);
+    host_unmount(super);
+    block = block_of(owner);
+    run("debugfs -w -R 'sif /file block[0] %u' %s >/dev/null 2>&1", block, image);
+    host_options = options;
+    super = host_mount(image, false, &error);
+    host_options = "";
+    host_forget_messages();
+    inode_put(host_lookup(super->root, "dir"));
+    inode = host_lookup(super->root, "file");
+    dir = host_lookup(super->root, "dir");
+    inode_put(host_lookup(dir, "name"));
+    n = host_write(inode, 0, "TEXT", 4);
+    file.inode = inode;
+    error = ext3_fsync(&file, 0, OBJECT_END, false);
+    CHECK(n < 0 || error != 0, "%s: a file with a block of %s: error %ld, %d", options, owner, (long)n, error);
+    CHECK(strstr(host_messages, is_log ? "bad block" : "file system's") != NULL, "... a line says which block");
+    inode_put(inode);
+    inode = host_lookup(dir, "name");
+    CHECK(!IS_ERR(inode), "... and the directory is as it was");
+    if (!IS_ERR(inode))
+        inode_put(inode);
+    inode_put(dir);
+    host_unmount(super);
 }
 
 /* Options that need a journal; then what files do, when their data go through it. */
@@ -694,6 +744,9 @@ int main(int argc, char **argv)
     test_broken_disk(20 * effort, false);
     test_data_modes(effort);
     test_short_journal();
+    test_shared_block("data=journal", "/dir");
+    test_shared_block("data=journal", "<8>");
+    test_shared_block("data=ordered", "<8>");
     model_reset();
     CHECK(host_io_errors() == 0, "no lock is held at the end");
     run("rm -rf %s", folder);

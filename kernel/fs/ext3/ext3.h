@@ -54,6 +54,11 @@ struct ext3 {
     struct block_device *device;
     struct journal *journal; /* NULL: the image has none */
     bool journal_runs;
+    struct ext3_log_run { /* blocks of the disk that are the journal's; all lie in [log_start, log_end) */
+        u32 first, count;
+    } * log_runs;
+    unsigned n_log_runs;
+    u32 log_start, log_end;
     bool is_writing; /* the disk says that it is in use */
     struct ext3_options options;
     struct buffer *super_buffer;
@@ -158,6 +163,9 @@ bool ext3_retry(struct ext3 *fs, long error, unsigned *attempts);
 /* Buffers of block BLOCK, whose number is sane; ext3_bnew: zeroed, up to date and accessed. ERR_PTR. */
 struct buffer *ext3_bread(struct ext3 *fs, u32 block);
 struct buffer *ext3_bnew(struct ext3_handle *h, u32 block);
+/* B holds a file's bytes from now on, in the journal's data mode. False: it holds metadata, which are not to be written
+ * over although the disk says that the block is the file's, too. The other way round ext3_bread fails. */
+bool ext3_claim_for_data(struct buffer *b);
 /* Upper bounds of buffers that common steps change. */
 #define EXT3_ALLOC_CREDITS 3 /* bitmap, descriptor, super block */
 #define EXT3_MAP_CREDITS (4 * EXT3_ALLOC_CREDITS + 4)

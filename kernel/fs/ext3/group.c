@@ -37,6 +37,15 @@ bool ext3_block_is_sane(const struct ext3 *fs, u32 block)
 
 static bool overlaps(u32 a, u32 a_len, u32 b, u32 b_len) { return a < b + b_len && b < a + a_len; }
 
+/* The log's, and the blocks of numbers that lead to them. */
+static bool are_log(const struct ext3 *fs, u32 block, u32 n)
+{
+    for (unsigned i = 0; i < fs->n_log_runs; i++)
+        if (overlaps(block, n, fs->log_runs[i].first, fs->log_runs[i].count))
+            return true;
+    return false;
+}
+
 bool ext3_blocks_are_metadata(const struct ext3 *fs, u32 block, u32 n)
 {
     u32 last = ext3_group_of_block(fs, block + n - 1);
@@ -50,7 +59,7 @@ bool ext3_blocks_are_metadata(const struct ext3 *fs, u32 block, u32 n)
         if (group->super_blocks != 0 && overlaps(block, n, ext3_group_first_block(fs, g), group->super_blocks))
             return true;
     }
-    return false;
+    return block < fs->log_end && block + n > fs->log_start && are_log(fs, block, n);
 }
 
 static bool lies_inside(const struct ext3 *fs, u32 block, u32 n)

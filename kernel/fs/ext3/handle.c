@@ -77,7 +77,25 @@ bool ext3_retry(struct ext3 *fs, long error, unsigned *attempts)
     return journal_commit_all(fs->journal) == 0;
 }
 
-struct buffer *ext3_bread(struct ext3 *fs, u32 block) { return buffer_read(fs->device, block, fs->block_size); }
+struct buffer *ext3_bread(struct ext3 *fs, u32 block)
+{
+    struct buffer *b = buffer_read(fs->device, block, fs->block_size);
+
+    if (IS_ERR(b) || likely(!(load_relaxed(&b->state) & BUFFER_DATA)))
+        return b;
+    buffer_put(b);
+    return ERR_PTR(ext3_corrupt(fs, "block %u is a file's and the file system's", block));
+}
+
+bool ext3_claim_for_data(struct buffer *b)
+{
+    u32 old = atomic_or(&b->state, BUFFER_DATA);
+
+    if ((old & (BUFFER_UPTODATE | BUFFER_DATA)) != BUFFER_UPTODATE)
+        return true;
+    atomic_and(&b->state, ~(u32)BUFFER_DATA);
+    return false;
+}
 
 struct buffer *ext3_bnew(struct ext3_handle *h, u32 block)
 {
@@ -86,6 +104,7 @@ struct buffer *ext3_bnew(struct ext3_handle *h, u32 block)
     if (b == NULL)
         return ERR_PTR(-ENOMEM);
     ext3_access_new(h, b);
+    atomic_and(&b->state, ~(u32)BUFFER_DATA);
     memset(b->data, 0, b->size);
     buffer_set_uptodate(b);
     return b;

@@ -34,13 +34,17 @@ static struct buffer *get_buffer(struct ext3 *fs, u32 physical)
 }
 
 /* Block LOGICAL, which lies at PHYSICAL, has the bytes of PAGE (NULL: zeros); there are zeros behind the file's end. */
-static void log_block(struct ext3_handle *h, struct inode *inode, struct page *page, u32 logical, u32 physical)
+static int log_block(struct ext3_handle *h, struct inode *inode, struct page *page, u32 logical, u32 physical)
 {
     struct ext3 *fs = h->fs;
     u64 offset = (u64)logical << fs->block_bits, size = inode_size(inode);
     size_t below = page == NULL || size <= offset ? 0 : MIN(size - offset, (u64)fs->block_size);
     struct buffer *b = get_buffer(fs, physical);
 
+    if (!ext3_claim_for_data(b)) {
+        buffer_put(b);
+        return ext3_corrupt(fs, "inode %lu: block %u is the file system's", (unsigned long)inode->ino, physical);
+    }
     if (journal_access(&h->journal, b) == 0) {
         if (below > 0)
             memcpy(b->data, (const char *)page_address(page) + (offset & PAGE_MASK), below);
@@ -49,6 +53,7 @@ static void log_block(struct ext3_handle *h, struct inode *inode, struct page *p
         ext3_dirty(h, b);
     }
     buffer_put(b);
+    return 0;
 }
 
 /* => data_lock */
@@ -62,7 +67,7 @@ static int log_blocks(struct ext3_handle *h, struct inode *inode, struct page *p
     for (; at < end && error == 0; at += count) {
         error = ext3_map_locked(inode, (u32)at, (u32)(end - at), &physical, &count);
         for (u32 i = 0; error == 0 && physical != 0 && i < count; i++)
-            log_block(h, inode, page, (u32)at + i, physical + i);
+            error = log_block(h, inode, page, (u32)at + i, physical + i);
     }
     read_unlock(&ei->map_lock);
     return error;

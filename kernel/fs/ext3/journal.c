@@ -16,7 +16,36 @@ struct extent_list {
     struct log_extent *extents;
     unsigned n, room;
     u32 logical, end;
+    unsigned room_runs; /* of fs->log_runs */
 };
+
+/* BLOCK is nobody's but the journal's. */
+static int note_block(struct extent_list *list, u32 block)
+{
+    struct ext3 *fs = list->fs;
+    struct ext3_log_run *last = fs->n_log_runs > 0 ? &fs->log_runs[fs->n_log_runs - 1] : NULL;
+
+    fs->log_start = last == NULL ? block : MIN(fs->log_start, block);
+    fs->log_end = last == NULL ? block + 1 : MAX(fs->log_end, block + 1);
+    if (last != NULL && last->first + last->count == block) {
+        last->count++;
+        return 0;
+    }
+    if (fs->n_log_runs == list->room_runs) {
+        unsigned room = list->room_runs * 2 + 16;
+        struct ext3_log_run *more = room <= MAX_EXTENTS ? kmalloc(room * sizeof(*more)) : NULL;
+
+        if (more == NULL)
+            return -ENOMEM;
+        if (last != NULL)
+            memcpy(more, fs->log_runs, fs->n_log_runs * sizeof(*more));
+        kfree(fs->log_runs);
+        fs->log_runs = more;
+        list->room_runs = room;
+    }
+    fs->log_runs[fs->n_log_runs++] = (struct ext3_log_run){block, 1};
+    return 0;
+}
 
 static int add_block(struct extent_list *list, u32 block)
 {
@@ -42,19 +71,22 @@ static int add_block(struct extent_list *list, u32 block)
         list->extents[list->n++] = (struct log_extent){list->logical, 1, block};
     }
     list->logical++;
-    return 0;
+    return note_block(list, block);
 }
 
 /* The blocks that number BLOCK leads to over LEVELS blocks of numbers. */
 static int add_branch(struct extent_list *list, u32 block, unsigned levels)
 {
     struct buffer *b;
-    int error = 0;
+    int error;
 
     if (levels == 0)
         return add_block(list, block);
     if (!ext3_block_is_sane(list->fs, block))
         return -EUCLEAN;
+    error = note_block(list, block);
+    if (error != 0)
+        return error;
     b = ext3_bread(list->fs, block);
     if (IS_ERR(b))
         return (int)PTR_ERR(b);

@@ -222,6 +222,7 @@ static void release(struct ext3 *fs)
         journal_close(fs->journal);
     forget_disk(fs);
     fs->super->private = NULL;
+    kfree(fs->log_runs);
     kfree(fs);
 }
 
