@@ -188,6 +188,15 @@ static void move_pages(struct space *s, struct page *table, struct page *head, p
     atomic_add_relaxed(&s->rss[RSS_ANON], fresh);
 }
 
+/* *ENTRY of UPPER leads to TABLE again, as an ordinary one. */
+static void put_back(struct page *upper, pte_t *entry, struct page *table)
+{
+    table->flags &= ~(u32)PG_HUGE;
+    table_lock(upper);
+    pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
+    table_unlock(upper);
+}
+
 /* The span at VA of V. => write lock, so no fault is under way; the flush ends all other accesses */
 static int collapse_span(struct space *s, const struct vma *v, u64 va)
 {
@@ -218,16 +227,18 @@ static int collapse_span(struct space *s, const struct vma *v, u64 va)
         return -EINVAL;
     }
     tlb_flush_range(s, 0, UINT64_MAX);
+    if (common_bits(v, page_address(table)) != bits) { /* vm/vmtrap_quick.c has changed one until then */
+        put_back(upper, entry, table);
+        page_free_huge(head);
+        return -EAGAIN;
+    }
     move_pages(s, table, head, bits);
     s->has_spans = true;
     if (pt_put_huge(upper, entry, table, head, bits)) {
         atomic_add_relaxed(&huge_counts.collapse_alloc, 1);
         return 0;
     }
-    table->flags &= ~(u32)PG_HUGE;
-    table_lock(upper);
-    pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
-    table_unlock(upper);
+    put_back(upper, entry, table);
     return -ENOMEM;
 }
 
