@@ -141,7 +141,8 @@ static const struct file_ops slave_file_ops = {.open = slave_open};
 
 /* ---- the master ---- */
 
-static bool slave_is_gone(const struct pty *p) { return p->slave_was_open && load_relaxed(&p->slave.opens) == 0; }
+/* => whoever looks at the ring after this sees all that the slave wrote */
+static bool slave_is_gone(const struct pty *p) { return p->slave_was_open && load_acquire(&p->slave.opens) == 0; }
 
 /* Takes bytes out of the ring: how many. */
 static size_t take_output(struct pty *p, u8 *bytes, size_t max)
