@@ -325,6 +325,14 @@ static int number(const char *option, const char *text, int least, int most)
     return (int)value;
 }
 
+static const struct program *find_program(const char *name)
+{
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (strcmp(name, programs[i].name) == 0)
+            return &programs[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     const struct program *program = NULL;
@@ -347,13 +355,13 @@ int main(int argc, char **argv)
         } else if (strcmp(option, "--seed") == 0) {
             seed = number(option, argv[++i], 0, 1 << 30);
         } else {
-            for (size_t k = 0; k < sizeof(programs) / sizeof(programs[0]); k++)
-                if (strcmp(option, programs[k].name) == 0)
-                    program = &programs[k];
-            if (!program) {
-                fprintf(stderr, "share: no option or program '%s': see share --help\n", option);
+            const struct program *other = find_program(option);
+
+            if (!other || program) {
+                fprintf(stderr, "share: '%s': no such option or program, or one too many: see share --help\n", option);
                 return 2;
             }
+            program = other;
         }
     }
     if (!program) {
