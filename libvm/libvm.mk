@@ -41,6 +41,8 @@ install-libvm: libvm
 	@install -m 644 libvm/include/vm.h $(DESTDIR)$(PREFIX)/include/
 	@for h in $(wildcard libvm/include/quire/*.h); do install -m 644 $$h $(DESTDIR)$(PREFIX)/include/quire/; done
 	@install -m 644 $(O)/libvm/libvm.a $(DESTDIR)$(PREFIX)/lib/
+	@install -d $(DESTDIR)$(PREFIX)/share/man/man2
+	@install -m 644 docs/man/vmtrap.2 $(DESTDIR)$(PREFIX)/share/man/man2/
 	@sed 's|@PREFIX@|$(PREFIX)|' libvm/vm.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/vm.pc
 
 libvm-tests: $(LIBVM_TESTS:%=$(O)/libvm/tests/%)

@@ -26,7 +26,7 @@ int main(void)
 END
 cp "$work/program.c" "$work/program.cc"
 check "make install-libvm" make -s install-libvm PREFIX="$work/usr"
-for file in include/vm.h lib/libvm.a lib/pkgconfig/vm.pc; do
+for file in include/vm.h include/quire/vmtrap.h lib/libvm.a lib/pkgconfig/vm.pc share/man/man2/vmtrap.2; do
     check "$file is there" test -s "$work/usr/$file"
 done
 if command -v pkg-config >/dev/null; then
