@@ -34,7 +34,8 @@ void exec_discard(struct exec *x)
     for (unsigned i = 0; i < x->n_prefix; i++)
         kfree(x->prefix[i]);
     kfree(x->name);
-    kfree(x->page);
+    if (x->page != NULL)
+        page_put(address_page(x->page));
     kfree(x->addresses);
     elf_done(&x->elf);
     kfree(x);

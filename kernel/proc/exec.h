@@ -42,7 +42,7 @@ struct exec {
     u16 phnum;
     u64 sp, vdso_base;
     u64 stack_position; /* the lowest byte used so far */
-    u8 *page;           /* exec_stack.c: what is to be written at page_address */
+    u8 *page;           /* exec_stack.c: what is going to be the page at page_address; from page_alloc, or NULL */
     u64 page_address;
     u64 *addresses; /* of the argument and environment strings, in order */
 };

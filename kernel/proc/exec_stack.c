@@ -4,8 +4,7 @@
  *   sp -> argc | argv pointers, NULL | envp pointers, NULL | auxiliary vector | 16 random bytes
  *         | ... | argv strings | envp strings | name | 0 <- top
  *
- * It is built from the top down in one page of the kernel's at a time, which is written to the new space when the next
- * one begins.
+ * It is built from the top down in one page at a time, which becomes the new space's when the next one begins.
  */
 #include "fs/name.h"
 #include "fs/vfs.h"
@@ -49,12 +48,29 @@ enum {
 
 /* ---- the page in work ---- */
 
+/* What is done of the page in work, from FROM on, becomes the stack's: mostly the page itself. */
 static int flush_page(struct exec *x, u64 from)
 {
     u64 end = x->page_address + PAGE_SIZE;
-    ssize_t n = space_write(x->space, from, x->page + (from - x->page_address), end - from, false);
+    ssize_t n;
 
+    memset(x->page, 0, from - x->page_address);
+    if (likely(space_give_page(x->space, x->page_address, address_page(x->page)))) {
+        x->page = NULL;
+        return 0;
+    }
+    n = space_write(x->space, from, x->page + (from - x->page_address), end - from, false);
     return n == (ssize_t)(end - from) ? 0 : -E2BIG; /* the stack cannot grow so far */
+}
+
+static int new_page(struct exec *x)
+{
+    struct page *page = x->page == NULL ? page_alloc(ALLOC_USER) : address_page(x->page);
+
+    if (page == NULL)
+        return -ENOMEM;
+    x->page = page_address(page);
+    return 0;
 }
 
 /* Makes the page of ADDRESS the one in work; everything from x->stack_position up in the old one is done. */
@@ -67,7 +83,7 @@ static int enter_page(struct exec *x, u64 address)
         return 0;
     error = flush_page(x, MAX(x->stack_position, x->page_address));
     x->page_address = page;
-    return error;
+    return error != 0 ? error : new_page(x);
 }
 
 /* Puts N bytes, of kernel or user memory, right below what is there. */
@@ -106,9 +122,35 @@ static int get_string(const struct exec_strings *s, u32 i, u64 *user)
     return get_user_u64(user, (const u64 *)(s->user + i * sizeof(u64)));
 }
 
-static int count(struct exec_strings *s)
+/* Those of a page, in place: 1 if there may be more, 0, -EFAULT. */
+static int count_in_page(struct exec_strings *s)
+{
+    u64 at = s->user + s->count * sizeof(u64);
+    u32 n = (u32)((PAGE_SIZE - (at & PAGE_MASK)) / sizeof(u64)), i = 0;
+    const u64 *pointers = user_pin_read(at);
+
+    if (pointers == NULL)
+        return -EFAULT;
+    while (i < n && load_relaxed(&pointers[i]) != 0)
+        i++;
+    user_unpin();
+    s->count += i;
+    return i == n;
+}
+
+static int count_one(struct exec_strings *s)
 {
     u64 pointer;
+
+    if (get_string(s, s->count, &pointer) != 0)
+        return -EFAULT;
+    s->count += pointer != 0;
+    return pointer != 0;
+}
+
+static int count(struct exec_strings *s)
+{
+    int more = s->user != 0;
 
     s->count = 0;
     if (s->kernel != NULL) {
@@ -116,18 +158,14 @@ static int count(struct exec_strings *s)
             s->count++;
         return 0;
     }
-    if (s->user == 0)
-        return 0;
-    for (;;) {
-        if (get_string(s, s->count, &pointer) != 0)
-            return -EFAULT;
-        if (pointer == 0)
-            return 0;
-        if (++s->count >= STRINGS_MAX / sizeof(u64))
+    while (more > 0) {
+        more = likely(IS_ALIGNED(s->user, sizeof(u64))) ? count_in_page(s) : count_one(s);
+        if (s->count >= STRINGS_MAX / sizeof(u64))
             return -E2BIG;
         if (fatal_signal_pending())
             return -EINTR;
     }
+    return more;
 }
 
 static u64 arguments_limit(const struct exec *x)
@@ -184,16 +222,11 @@ static noinline_fn int push_long_string(struct exec *x, u64 user)
     return length < 0 ? (int)length : push(x, (const void *)user, (size_t)length, true);
 }
 
-static int push_string(struct exec *x, const struct exec_strings *s, u32 i)
+static int push_user_string(struct exec *x, u64 user)
 {
     char buf[SHORT_STRING + NAME_WORD] __attribute__((aligned(NAME_WORD))), *string;
     ssize_t length;
-    u64 user;
 
-    if (s->kernel != NULL)
-        return push_kernel_string(x, s->kernel[i]);
-    if (get_string(s, i, &user) != 0)
-        return -EFAULT;
     string = buf + user % NAME_WORD; /* aligned as its source is, it is copied by words */
     length = strncpy_from_user(string, (const char *)user, SHORT_STRING);
     if (unlikely(length < 0))
@@ -204,8 +237,12 @@ static int push_string(struct exec *x, const struct exec_strings *s, u32 i)
 /* Strings FIRST.. of S, the last one first, their addresses at TO[FIRST].. */
 static int push_strings(struct exec *x, const struct exec_strings *s, u32 first, u64 *to)
 {
+    /* Where they are now is read once, to where it will say where they come to be. */
+    if (s->kernel == NULL && s->count > first &&
+        copy_from_user(to + first, (const u64 *)s->user + first, (s->count - first) * sizeof(u64)) != 0)
+        return -EFAULT;
     for (u32 i = s->count; i > first; i--) {
-        int error = push_string(x, s, i - 1);
+        int error = s->kernel != NULL ? push_kernel_string(x, s->kernel[i - 1]) : push_user_string(x, to[i - 1]);
 
         if (error == 0 && !is_within_limit(x))
             error = -E2BIG;
@@ -250,9 +287,8 @@ int exec_push_strings(struct exec *x)
     u64 n = (u64)final_argc(x) + x->environment.count;
     int error;
 
-    x->page = kmalloc(PAGE_SIZE);
     x->addresses = kmalloc(n * sizeof(u64));
-    if (x->page == NULL || x->addresses == NULL)
+    if (x->addresses == NULL || new_page(x) != 0)
         return -ENOMEM;
     x->stack_position = x->random.stack_top;
     x->page_address = x->stack_position - PAGE_SIZE;

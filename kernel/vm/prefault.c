@@ -181,3 +181,27 @@ bool space_copy_head(struct space *s, u64 va, size_t n)
     read_unlock(&s->lock);
     return copy != NULL;
 }
+
+bool space_give_page(struct space *s, u64 va, struct page *page)
+{
+    struct page *table;
+    const struct vma *v;
+    bool given = false;
+    pte_t *pte;
+
+    read_lock(&s->lock);
+    v = vma_at(s, va);
+    if (v != NULL && v->object == NULL && (pte = pt_reach(s, va, &table)) != NULL) {
+        table_lock(table);
+        given = *pte == 0;
+        if (given) {
+            page_make_anonymous(page);
+            pte_set(table, pte, writable_entry(page, v->prot));
+        }
+        table_unlock(table);
+    }
+    if (given)
+        space_count_page(s, page, 1);
+    read_unlock(&s->lock);
+    return given;
+}

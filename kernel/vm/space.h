@@ -131,6 +131,8 @@ void space_set_brk_start(struct space *space, u64 start);
 /* What is cached of the file mapped at [START, END), private, and was used by those who ran it before, is there at
  * once: saves a fault each. What cannot be done is left to the faults. => nobody else uses SPACE yet */
 void space_map_used(struct space *space, u64 start, u64 end);
+/* PAGE, from page_alloc, becomes the private page at VA, where nothing is yet; false: that cannot be. */
+bool space_give_page(struct space *space, u64 va, struct page *page);
 /* The cached page at VA becomes a private copy: N bytes, and zeros. False: it is not cached, or there is no memory. */
 bool space_copy_head(struct space *space, u64 va, size_t n);
 int space_map_vdso(struct space *space, u64 *base); /* signal.h tells where its symbols are */
