@@ -23,6 +23,7 @@ enum thread_state {
 struct leaf_hint {
     u64 generation, span;
     u64 *entries;
+    u64 unused;
 };
 struct thread {
     u32 flags;
