@@ -13,6 +13,7 @@ struct machine {
 };
 extern struct machine machine;
 static inline u64 irq_save(void) { return 0; }
+static inline void irq_enable(void) {}
 static inline bool irqs_enabled(void) { return true; }
 static inline void irq_disable(void) {}
 static inline void irq_restore(u64 flags) { (void)flags; }
