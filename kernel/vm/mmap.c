@@ -117,6 +117,8 @@ static u32 vma_flags(unsigned flags)
 {
     u32 result = 0;
 
+    if (likely((flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_STACK | MAP_NORESERVE | MAP_LOCKED)) == MAP_PRIVATE))
+        return 0;
     if ((flags & MAP_TYPE) == MAP_DROPPABLE)
         result |= VMA_DROPPABLE | VMA_NORESERVE | VMA_WIPEONFORK | VMA_DONTDUMP;
     else if ((flags & MAP_TYPE) != MAP_PRIVATE)
