@@ -278,7 +278,9 @@ static inline size_t bytes_before(u64 found) { return (((found - 1) & ~found) >>
 static inline char *take_string(char *to, const char *p, size_t n)
 {
     for (; n > 0; n--) {
-        for (; ((u64)p | (u64)to) % sizeof(u64) == 0 && n >= sizeof(u64); n -= sizeof(u64)) {
+        bool aligned = ((u64)p | (u64)to) % sizeof(u64) == 0; /* stays so: asked once, not for each word */
+
+        for (; aligned && n >= sizeof(u64); n -= sizeof(u64)) {
             u64 word = load_relaxed((const u64 *)p), found = find_zero_byte(word);
 
             *(u64 *)to = word;
