@@ -33,7 +33,8 @@ bool read_trylock(struct rwlock *l)
 
 void read_lock_contended(struct rwlock *l)
 {
-    read_unlock(l);
+    if (!read_unlock_begin(l))
+        read_unlock_contended(l);
     wait_event(&l->waiters, read_trylock(l));
 }
 
