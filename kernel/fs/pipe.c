@@ -270,7 +270,8 @@ static unsigned pipe_poll(struct file *file, struct poll_table *table)
         if (!is_empty(p))
             events |= POLLIN | POLLRDNORM;
         /* A FIFO that nobody has written to yet has not been hung up. */
-        if (load_relaxed(&p->writers) == 0 && load_relaxed(&p->writer_opens) != (u32)(u64)file->pos)
+        if (load_relaxed(&p->writers) == 0 && load_relaxed(&p->taken) == 0 &&
+            load_relaxed(&p->writer_opens) != (u32)(u64)file->pos)
             events |= POLLHUP;
     }
     if (file->can_write) {
