@@ -23,8 +23,8 @@ struct epoll {
     struct list items;
     struct spinlock ready_lock;
     struct list ready;
-    struct wait_queue waiters;
-    struct file *file; /* whose private we are */
+    struct wait_queue waiters, pollers; /* who waits for its events; who polls or watches its file */
+    struct file *file;                  /* whose private we are */
     /* What a search that visits each set once has found here; control. */
     u64 seen_by;
     unsigned levels;
@@ -65,6 +65,7 @@ static void make_ready(struct item *item)
         list_add_tail(&ep->ready, &item->ready_link);
     spin_unlock_irqrestore(&ep->ready_lock, flags);
     wake_all(&ep->waiters);
+    wake_all(&ep->pollers);
 }
 
 static void item_wake(struct waiter *waiter)
@@ -392,12 +393,11 @@ static unsigned epoll_poll(struct file *file, struct poll_table *table)
     bool ready = false;
 
     if (table != NULL)
-        poll_wait(table, &ep->waiters);
-    if (!may_be_ready(ep))
-        return 0;
-    mutex_lock(&ep->lock);
-    list_for_each(item, &ep->items, link)
-        ready = ready || (!list_empty(&item->ready_link) && item_events(item) != 0);
+        poll_wait(table, &ep->pollers);
+    mutex_lock(&ep->lock); /* first: a report that is under way has the list */
+    if (may_be_ready(ep))
+        list_for_each(item, &ep->items, link)
+            ready = ready || (!list_empty(&item->ready_link) && item_events(item) != 0);
     mutex_unlock(&ep->lock);
     return ready ? POLLIN | POLLRDNORM : 0;
 }
@@ -428,6 +428,7 @@ struct file *epoll_create(void)
     list_init(&ep->items);
     list_init(&ep->ready);
     wait_queue_init(&ep->waiters);
+    wait_queue_init(&ep->pollers);
     file = file_create(anon_inode_shared(), O_RDWR, &epoll_ops);
     if (IS_ERR(file)) {
         kfree(ep);
