@@ -12,7 +12,7 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 
 DIFFER=$BUILD/differ
 RECORD=$ROOT/tests/differ/linux.tsv
-ALL_SETS="files user memory mapped userfault"
+ALL_SETS="files user memory mapped userfault events processes sockets ipc"
 MACHINE_SECONDS=1500
 
 first=1 seeds=20 steps=100 mode=both sets=

@@ -294,7 +294,9 @@ int lock_range_test(struct file *file, struct flock_range *range, bool ofd)
 
     if (!ofd && range->type != F_RDLCK && range->type != F_WRLCK)
         return -EINVAL;
-    error = ofd && range->pid != 0 ? -EINVAL : describe(file, range, ofd, &wanted);
+    error = describe(file, range, ofd, &wanted);
+    if (error == 0 && ofd && range->pid != 0)
+        error = -EINVAL;
     if (error != 0)
         return error;
     mutex_lock(&locks_mutex);

@@ -142,7 +142,7 @@ static unsigned timerfd_poll(struct file *file, struct poll_table *table)
 
     if (table != NULL)
         poll_wait(table, &t->expired);
-    return load_relaxed(&t->count) != 0 ? POLLIN | POLLRDNORM : 0;
+    return load_relaxed(&t->count) != 0 ? POLLIN : 0;
 }
 
 static void timerfd_release(struct file *file)

@@ -110,7 +110,7 @@ static unsigned signalfd_poll(struct file *file, struct poll_table *table)
 {
     if (table != NULL)
         poll_wait(table, &signalfd_wait);
-    return is_any_pending(mask_of(file)) ? POLLIN | POLLRDNORM : 0;
+    return is_any_pending(mask_of(file)) ? POLLIN : 0;
 }
 
 static void signalfd_release(struct file *file)

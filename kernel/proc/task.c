@@ -39,6 +39,7 @@ struct task *task_alloc(const char *name)
     sigpending_init(&t->pending);
     t->altstack.flags = 2; /* SS_DISABLE */
     t->timer_slack = 50 * NSEC_PER_USEC;
+    t->memory_error_policy = 2; /* PR_MCE_KILL_DEFAULT */
     atomic_add_relaxed(&n_tasks, 1);
     return t;
 }

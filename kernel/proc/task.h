@@ -84,6 +84,7 @@ struct task {
     struct vfork *vfork;  /* the parent that waits for exec or exit; task_lock */
     int parent_death_signal;
     u64 timer_slack;
+    u8 memory_error_policy; /* PR_MCE_KILL_*: told again; no memory fails here */
     unsigned policy, rt_priority; /* sched_setscheduler */
     bool reset_on_fork;
 };

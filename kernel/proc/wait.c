@@ -105,7 +105,9 @@ static int look(struct wait_request *w)
     list_for_each_safe(child, next, &self->children, sibling_link) {
         if (!is_meant(child, w))
             continue;
-        result = 0;
+        /* One that has ended will not stop or go on any more. */
+        if (!child->is_zombie || (w->options & WEXITED))
+            result = 0;
         if (collect(child, w)) {
             result = 1;
             break;

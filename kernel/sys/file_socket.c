@@ -376,11 +376,17 @@ DEFINE_SYSCALL(sys_shutdown)
 
 /* ---- sending and receiving one buffer ---- */
 
+/* TCP's sockets and local ones of packets ignore an address, those of streams an empty one. */
+static bool takes_address(const struct unix_socket *s, u64 length)
+{
+    return s->type == SOCK_DGRAM || (s->family == AF_UNIX && s->type == SOCK_STREAM && length > 0);
+}
+
 DEFINE_SYSCALL(sys_sendto)
 {
     struct file *file = socket_get(a0);
     struct unix_send send = {.no_signal = (a3 & MSG_NOSIGNAL) != 0};
-    struct unix_name to;
+    struct unix_name to = {0};
     struct uio uio;
     ssize_t result = 0;
 
@@ -388,8 +394,9 @@ DEFINE_SYSCALL(sys_sendto)
         return PTR_ERR(file);
     if (a3 & MSG_OOB)
         result = -EOPNOTSUPP;
-    if (result == 0 && a4 != 0) {
-        result = name_from_user(file_socket(file), &to, a4, a5);
+    if (result == 0 && a4 != 0 && takes_address(file_socket(file), a5)) {
+        if (file_socket(file)->type == SOCK_DGRAM) /* the others only refuse it */
+            result = name_from_user(file_socket(file), &to, a4, a5);
         send.to = &to;
     }
     if (result == 0) {

@@ -359,6 +359,20 @@ static int get_cap_header(u64 user, struct cap_header *header)
     return -EINVAL;
 }
 
+/* Of a process that has ended and is not yet waited for; NULL: there is none. */
+static struct cred *cred_of_ended(int pid)
+{
+    struct process *p = process_find(pid);
+    struct task *leader = p != NULL ? process_leader(p) : NULL;
+    struct cred *c = leader != NULL ? task_cred(leader) : NULL;
+
+    if (leader != NULL)
+        task_put(leader);
+    if (p != NULL)
+        process_put(p);
+    return c;
+}
+
 DEFINE_SYSCALL(sys_capget)
 {
     struct cap_header header;
@@ -367,21 +381,23 @@ DEFINE_SYSCALL(sys_capget)
     struct task *t;
     struct cred *c;
 
+    if (a1 == 0) /* only the version is asked for */
+        return words == -EFAULT ? -EFAULT : 0;
     if (words < 0)
-        return words == -EINVAL && a1 == 0 ? 0 : words;
+        return words;
     if (header.pid < 0)
         return -EINVAL;
     t = header.pid == 0 ? current_task() : task_find(header.pid);
-    if (t == NULL)
-        return -ESRCH;
-    c = task_cred(t);
-    if (header.pid != 0)
+    c = t != NULL ? task_cred(t) : cred_of_ended(header.pid);
+    if (header.pid != 0 && t != NULL)
         task_put(t);
+    if (c == NULL)
+        return -ESRCH;
     for (int i = 0; i < 2; i++)
         data[i] = (struct cap_data){(u32)(c->cap_effective >> 32 * i), (u32)(c->cap_permitted >> 32 * i),
                                     (u32)(c->cap_inheritable >> 32 * i)};
     cred_put(c);
-    return a1 != 0 ? copy_to_user((void *)a1, data, (size_t)words * sizeof(data[0])) : 0;
+    return copy_to_user((void *)a1, data, (size_t)words * sizeof(data[0]));
 }
 
 DEFINE_SYSCALL(sys_capset)

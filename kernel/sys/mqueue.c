@@ -220,7 +220,7 @@ static ssize_t mqueue_read(struct file *file, struct uio *uio, u64 *pos)
                          q->notice.owner != NULL && q->notice.event.notify == SIGEV_SIGNAL ? q->notice.event.signo : 0,
                          q->notice.owner != NULL ? process_pid(q->notice.owner) : 0);
     mutex_unlock(&q->lock);
-    if (*pos >= length)
+    if (*pos >= length || uio->left == 0)
         return 0;
     n = uio_copy_out(uio, text + *pos, MIN(uio->left, length - *pos));
     *pos += n;

@@ -25,6 +25,8 @@ enum {
     PR_SET_SECUREBITS = 28,
     PR_SET_TIMERSLACK = 29,
     PR_GET_TIMERSLACK = 30,
+    PR_MCE_KILL = 33,
+    PR_MCE_KILL_GET = 34,
     PR_SET_CHILD_SUBREAPER = 36,
     PR_GET_CHILD_SUBREAPER = 37,
     PR_SET_NO_NEW_PRIVS = 38,
@@ -102,6 +104,18 @@ static long change_ambient(u64 what, u64 cap, u64 rest)
     return 0;
 }
 
+enum { MCE_KILL_CLEAR, MCE_KILL_SET };
+enum { MCE_KILL_LATE, MCE_KILL_EARLY, MCE_KILL_DEFAULT };
+
+/* When a thread would hear of memory that has failed. */
+static long set_memory_error_policy(struct task *t, u64 what, u64 policy, u64 rest)
+{
+    if (rest != 0 || what > MCE_KILL_SET || policy > (what == MCE_KILL_SET ? (u64)MCE_KILL_DEFAULT : 0))
+        return -EINVAL;
+    t->memory_error_policy = what == MCE_KILL_SET ? (u8)policy : MCE_KILL_DEFAULT;
+    return 0;
+}
+
 DEFINE_SYSCALL(sys_prctl)
 {
     struct task *t = current_task();
@@ -148,6 +162,10 @@ DEFINE_SYSCALL(sys_prctl)
     case PR_SET_TIMERSLACK:
         t->timer_slack = (s64)a1 > 0 ? a1 : DEFAULT_TIMER_SLACK;
         return 0;
+    case PR_MCE_KILL:
+        return set_memory_error_policy(t, a1, a2, a3 | a4);
+    case PR_MCE_KILL_GET:
+        return (a1 | a2 | a3 | a4) != 0 ? -EINVAL : t->memory_error_policy;
     case PR_GET_TIMERSLACK:
         return (long)t->timer_slack;
     case PR_SET_CHILD_SUBREAPER:

@@ -260,6 +260,7 @@ static int get_attributes(struct sched_attr *attr, u64 user)
 DEFINE_SYSCALL(sys_sched_setattr)
 {
     struct sched_attr attr;
+    struct task *t;
     int error;
 
     if (a1 == 0 || (int)a0 < 0 || a2 != 0)
@@ -267,6 +268,12 @@ DEFINE_SYSCALL(sys_sched_setattr)
     error = get_attributes(&attr, a1);
     if (error != 0)
         return error;
+    if ((int)attr.policy < 0)
+        return -EINVAL;
+    t = get_task((int)a0); /* whether there is one comes before what is wanted of it */
+    if (t == NULL)
+        return -ESRCH;
+    task_put(t);
     if (attr.flags & ~1ull)
         return -EINVAL;
     attr.nice = attr.nice < -20 ? -20 : attr.nice > 19 ? 19 : attr.nice;

@@ -146,6 +146,8 @@ static long get_option(struct unix_socket *s, int level, int option, u64 user, u
     u32 room;
     int n;
 
+    if (s->family == AF_UNIX && !has_level(s, level))
+        return -EOPNOTSUPP;
     if (get_user_u32(&room, (u32 *)user_length) != 0)
         return -EFAULT;
     if ((s32)room < 0)

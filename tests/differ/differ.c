@@ -19,7 +19,8 @@
 
 const char *folder = "/root/differ";
 
-static const struct set *const sets[] = {&files_set, &user_set, &memory_set, &mapped_set, &userfault_set};
+static const struct set *const sets[] = {&files_set,  &user_set,      &memory_set,  &mapped_set, &userfault_set,
+                                         &events_set, &processes_set, &sockets_set, &ipc_set};
 
 /* --- Random numbers: xorshift --- */
 

@@ -85,7 +85,7 @@ struct set {
 #define DIGEST_STEPS 10
 
 extern const struct set files_set, user_set, memory_set, mapped_set, userfault_set, events_set, processes_set,
-    signals_set, sockets_set, ipc_set, locks_set;
+    sockets_set, ipc_set;
 
 /* --- differ.c: random numbers and the line that is being told --- */
 
