@@ -12,10 +12,10 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 . "$ROOT/tools/common.sh"
 
-seed=1 runs=700 states=100 small_states=16 every=40
+seed=1 runs=700 states=100 small_states=16 sequences=1500 every=40
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) runs=30 small_states=2 every=60 ;;
+    --quick) runs=30 small_states=2 sequences=150 every=60 ;;
     --seed | --runs | --states)
         [ $# -ge 2 ] || die "crash: $1: a number is missing"
         case $2 in '' | *[!0-9]*) die "crash: $1 $2: a number is wanted" ;; esac
@@ -48,6 +48,7 @@ check()
 }
 
 check "every sequence of two operations, then fsync, fdatasync or sync" --small --seed "$seed" --states "$small_states" --fsck $((every * 5))
+check "sequences of three operations, with fsync between" --sequences "$sequences" --seed "$seed" --states "$small_states" --fsck $((every * 5))
 check "three programs at once" --seed "$seed" --runs "$runs" --states "$states" --fsck "$every"
 check "files that grow and are cut while others commit" --shrinking --seed "$seed" --runs $((runs / 4)) --states "$states" --fsck "$every"
 for mode in journal writeback; do

@@ -3,14 +3,15 @@
  * in any order and loses what no flush covers. After each cut: recovery by the same code, by e2fsck, and the promises
  * of docs/journal.md.
  *
- *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--data MODE] [--fault NAME] [--small | --shrinking]
- *         [--verbose]
+ *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--data MODE] [--fault NAME] [--small |
+ *         --sequences N | --shrinking] [--verbose]
  *   crash --script FOLDER --seed N --operations N
  *   crash --recorded IMAGE LOG --seed N --operations N [--states N] [--fsck N] [--save N FOLDER]
  *   crash --recorded IMAGE LOG --each COMMAND [--seed N] [--states N]
  *
  * --states: cuts of one run; --fsck: every Nth state is also given to e2fsck; --small: all sequences of one or two
- * operations instead of long random runs; --shrinking: files that grow and are cut, and nothing else; --data: journal,
+ * operations instead of long random runs; --sequences: N random ones of three, with fsync and its like between;
+ * --shrinking: files that grow and are cut, and nothing else; --data: journal,
  * ordered (as without it) or writeback; --fault: break the journal, and expect to be caught. --script: writes what the
  * processes of a guest shall do; --recorded: checks what QEMU recorded of it (recorded.c); --save: so many of its
  * states, and what they must show, for machines to boot with; --each: what was recorded is another program's, and
@@ -31,7 +32,7 @@ static u64 image_size;
 #define MAX_IMAGE (24 * MIB)
 
 static struct {
-    unsigned seed, runs, states, fsck_every;
+    unsigned seed, runs, states, fsck_every, sequences;
     bool small, shrinking, verbose;
     const char *fault;
     unsigned operations, saved;
@@ -347,7 +348,7 @@ static void long_run(unsigned seed)
 
 /* ---- small workloads, all of them ---- */
 
-#define N_SMALL 24
+#define N_SMALL 28
 
 static const char *small_operation(struct process *p, unsigned n)
 {
@@ -421,15 +422,27 @@ static const char *small_operation(struct process *p, unsigned n)
     case 22:
         op_write(p, 1, 0, 5000);
         return "write b";
-    default:
+    case 23:
         op_unlink(p, 1);
         return "unlink b";
+    case 24:
+        op_write_in(p, 0, 1000, 3500, MMAP_WRITE);
+        return "mmap, store, msync a";
+    case 25:
+        op_write_in(p, 0, object_at(p, 0)->size, 700, O_DSYNC_WRITE);
+        return "append to a with O_DSYNC";
+    case 26:
+        op_punch(p, 0, 900, 3700);
+        return "hole in a";
+    default:
+        op_journal_data(p, 0);
+        return "chattr j a";
     }
 }
 
 struct small {
-    unsigned operations[4], n;
-    char label[200];
+    unsigned operations[8], n;
+    char label[300];
 };
 
 static void live_small(void *arg)
@@ -472,6 +485,25 @@ static void small_runs(void)
                           options.seed + (a * N_SMALL + b) * 4 + last);
 }
 
+/* COUNT sequences of three operations, each followed by one that makes something durable, or by none; as the third
+ * level of ACE, of which all would be too many. */
+static void sequence_runs(unsigned count)
+{
+    unsigned random = options.seed * 2654435761u + 1;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct small s = {.n = 0};
+
+        for (unsigned k = 0; k < 3; k++) {
+            random = random * 1664525 + 1013904223;
+            s.operations[s.n++] = (random >> 8) % N_SMALL;
+            if (k == 2 || (random >> 16) % 2 == 0)
+                s.operations[s.n++] = 18 + (random >> 20) % 4;
+        }
+        small_run(s, options.seed + i);
+    }
+}
+
 static void set_fault(const char *name)
 {
     static const char *const names[] = {"none",      "no-flush",        "no-revoke",  "early-commit", "no-order",
@@ -505,6 +537,8 @@ int main(int argc, char **argv)
 
         if (strcmp(argv[i], "--small") == 0)
             options.small = true;
+        else if (strcmp(argv[i], "--sequences") == 0)
+            options.sequences = (unsigned)atoi(value), i++;
         else if (strcmp(argv[i], "--shrinking") == 0)
             options.shrinking = true;
         else if (strcmp(argv[i], "--verbose") == 0)
@@ -546,7 +580,8 @@ int main(int argc, char **argv)
         recorded_run(options.image, options.log, options.seed, options.operations);
     if (options.small)
         small_runs();
-    for (unsigned i = 0; i < options.runs && !options.small && options.image == NULL; i++) {
+    sequence_runs(options.sequences);
+    for (unsigned i = 0; i < options.runs && !options.small && options.sequences == 0 && options.image == NULL; i++) {
         long_run(options.seed + i);
         if (options.fault != NULL && failures > 0)
             break;

@@ -330,6 +330,35 @@ static void op_truncate(struct process *p, unsigned slot, u32 size)
     done(p, o, NULL);
 }
 
+/* fallocate(2): a hole. Without the order of data, what is written there later may show what a freed block held. */
+static void op_punch(struct process *p, unsigned slot, u32 at, u32 n)
+{
+    struct thing *o;
+    struct version *v;
+    struct inode *inode;
+    u64 started;
+
+    if (data_mode == EXT3_DATA_WRITEBACK || !has_parent(p, slot) || !slot_is(p, slot, 'f'))
+        return;
+    o = object_at(p, slot);
+    if (at >= o->size || o->n_versions + 8 > MAX_VERSIONS)
+        return;
+    n = MIN(n, o->size - at);
+    started = start_time(p);
+    v = new_version(o, started, o->size);
+    memset(v->data + at, 0, n);
+    take_snapshot(p, started);
+    if (script != NULL) {
+        fprintf(script, "punch %s %u %u 0\n", slot_names[slot], at, n);
+    } else {
+        inode = open_slot(p, slot);
+        if (host_punch(inode, at, n) != 0)
+            panic("punch");
+        inode_put(inode);
+    }
+    done(p, o, NULL);
+}
+
 static void op_fsync(struct process *p, unsigned slot, bool data_only)
 {
     struct file file = {0};
@@ -416,7 +445,7 @@ static void random_operation(struct process *p)
     unsigned slot = below(p, N_SLOTS), other = below(p, N_SLOTS);
     u32 n = sizes[below(p, ARRAY_SIZE(sizes))], size = slot_exists(p, slot) ? object_at(p, slot)->size : 0;
 
-    switch (below(p, 28)) {
+    switch (below(p, 29)) {
     case 0 ... 2:
         op_create(p, slot);
         break;
@@ -469,6 +498,9 @@ static void random_operation(struct process *p)
     case 27:
         if (below(p, 8) == 0) /* it empties the log, which hides much */
             op_journal_data(p, slot);
+        break;
+    case 28:
+        op_punch(p, slot, size > 0 ? below(p, size) : 0, n);
         break;
     }
 }

@@ -52,6 +52,14 @@ static int write_file(const char *name, unsigned at, unsigned n, unsigned stamp,
     return good ? 0 : -1;
 }
 
+static int punch(const char *name, unsigned at, unsigned n)
+{
+    int fd = open(name, O_WRONLY), result = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, n);
+
+    close(fd);
+    return result;
+}
+
 /* chattr +j or -j. */
 static int change_journalling(const char *name)
 {
@@ -132,6 +140,8 @@ static int perform(const char *line)
         return write_file(a, at, n, stamp, O_DSYNC);
     if (strcmp(what, "osync") == 0)
         return write_file(a, at, n, stamp, O_SYNC);
+    if (strcmp(what, "punch") == 0)
+        return punch(a, at, n);
     if (strcmp(what, "chattr-j") == 0)
         return change_journalling(a);
     if (strcmp(what, "msync") == 0)

@@ -258,6 +258,7 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
 }
 int generic_fsync(struct file *file, u64 from, u64 to, bool data_only) { return 0; }
 s64 generic_seek(struct file *file, s64 offset, int whence) { return -EINVAL; }
+s64 generic_seek_within(struct file *file, s64 offset, int whence, s64 size, u64 max) { return -EINVAL; }
 struct object *generic_map(struct file *file, bool shared) { return &file->inode->object; }
 
 struct inode *host_lookup(struct inode *dir, const char *name)
