@@ -16,7 +16,7 @@ record()
     truncate -s $((size * 1024 + 3 * 4096)) "$tmp/before"
     cp --sparse=always "$tmp/before" "$tmp/after"
     truncate -s 0 "$tmp/log"
-    build/crash/crash --script "$tmp/script" --seed "$seed" --operations "$OPERATIONS"
+    build/crash/crash --script "$tmp/script" --data "$data" --seed "$seed" --operations "$OPERATIONS"
     disk=$tmp/after
     guest --smp 2 --add build/disks/workload:/root/workload --add "$tmp/script:/root/script" --kernel-log "$tmp/kernel" --qemu "$(recorded_drive)" -- \
         env "OPTIONS=data=$data" /root/workload /dev/vdb $((size * 1024)) /root/script/p0 /root/script/p1 /root/script/p2
