@@ -13,6 +13,8 @@ static struct super pipe_super, socket_super, anon_super;
 static struct inode *shared;
 static u64 next_ino = 1;
 
+bool inode_is_anon(const struct inode *inode) { return inode->ops == &anon_inode_ops; }
+
 struct inode *anon_inode(u32 mode)
 {
     struct super *super = S_ISFIFO(mode) ? &pipe_super : S_ISSOCK(mode) ? &socket_super : &anon_super;

@@ -78,6 +78,7 @@ int file_fsync(struct file *file, u64 from, u64 to, bool data_only);
 
 /* anon.c: inodes without a name in any directory: pipes, eventfds... */
 struct inode *anon_inode(u32 mode);    /* a new one; ERR_PTR(-ENOMEM) */
+bool inode_is_anon(const struct inode *inode); /* of one of these two */
 struct inode *anon_inode_shared(void); /* the one that all anon_inode:[...] files share, referenced */
 void anon_init(void);
 

@@ -88,6 +88,8 @@ static int bind_operations(struct file *file)
     case S_IFSOCK:
         return -ENXIO;
     }
+    if (inode->file_ops == NULL && inode_is_anon(inode))
+        return -ENXIO; /* an epoll, an eventfd...: by /proc/PID/fd, and what it is only its file knows */
     file->ops = inode->file_ops != NULL ? inode->file_ops : &no_file_ops;
     return file->ops->open != NULL ? file->ops->open(inode, file) : 0;
 }
@@ -120,8 +122,7 @@ static struct file *open_path(struct file *file, struct path *path, u32 flags, b
         error = inode_allow_write(inode);
         file->counts_write = error == 0;
     }
-    if (error == 0 && (flags & O_DIRECT) && !S_ISREG(inode->mode) && !S_ISBLK(inode->mode) &&
-        !S_ISSOCK(inode->mode))
+    if (error == 0 && (flags & O_DIRECT) && !S_ISREG(inode->mode) && !S_ISBLK(inode->mode) && !S_ISSOCK(inode->mode))
         error = -EINVAL;
     if (error == 0)
         error = bind_operations(file);

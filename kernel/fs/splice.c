@@ -12,6 +12,7 @@
  */
 #include "fs/file.h"
 #include "fs/pipe.h"
+#include "fs/poll.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
 
@@ -104,6 +105,14 @@ static bool is_prompt(const struct file *file)
            (S_ISCHR(file->inode->mode) && file->ops->poll == NULL);
 }
 
+/* SPLICE_F_NONBLOCK holds for a socket as well, which cannot be told by call: it is asked first. Somebody else may be
+ * faster at it; then this waits for the next bytes. */
+static bool would_wait(struct file *in, unsigned flags)
+{
+    return (flags & SPLICE_F_NONBLOCK) && S_ISSOCK(in->inode->mode) && !(in->flags & O_NONBLOCK) &&
+           !(file_poll(in, NULL) & (POLLIN | POLLHUP | POLLERR));
+}
+
 /* One read of IN without P's lock, into a slot that is promised until then. => lock, a free slot */
 static ssize_t fill_promised_slot(struct file *in, u64 *pos, struct pipe *p, size_t n)
 {
@@ -133,6 +142,8 @@ ssize_t splice_file_to_pipe(struct file *in, u64 *pos, struct file *out, size_t 
         ;
     } else if (S_ISDIR(in->inode->mode)) {
         done = -EINVAL;
+    } else if (would_wait(in, flags)) {
+        done = -EAGAIN;
     } else if (!is_prompt(in)) { /* it may have no more now, and that is not waited for */
         done = fill_promised_slot(in, pos, p, n);
         total = done > 0 ? (size_t)done : 0;

@@ -6,6 +6,7 @@
 #include "tap.h"
 
 #include <linux/fs.h>
+#include <sys/eventfd.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -117,6 +118,25 @@ static void internet_sockets(void)
     close(fd);
 }
 
+/* splice(2): SPLICE_F_NONBLOCK. proc_pid_fd(5): what is no file cannot be opened anew. */
+static void descriptors(void)
+{
+    int pipe_ends[2], pair[2], event = (int)NEED(eventfd(0, 0));
+    char link[40];
+
+    NEED(pipe(pipe_ends));
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    alarm(20);
+    FAILS(splice(pair[0], NULL, pipe_ends[1], NULL, 10, SPLICE_F_NONBLOCK), EAGAIN,
+          "splice: does not wait for a socket");
+    NEED(write(pair[1], "abc", 3));
+    IS(splice(pair[0], NULL, pipe_ends[1], NULL, 10, SPLICE_F_NONBLOCK), 3, "splice: what a socket has");
+    alarm(0);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", event);
+    FAILS(open(link, O_RDWR), ENXIO, "open of an eventfd by its link");
+    close(event), close(pair[0]), close(pair[1]), close(pipe_ends[0]), close(pipe_ends[1]);
+}
+
 static void clones(void)
 {
     int from = (int)NEED(open("secret", O_RDONLY)), to = (int)NEED(open("copy", O_CREAT | O_RDWR, 0600));
@@ -196,6 +216,7 @@ static void body(void)
     nameless_file();
     clones();
     internet_sockets();
+    descriptors();
     expiring_mount();
     system_files();
     configuration();
