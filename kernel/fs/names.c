@@ -361,11 +361,10 @@ struct rename {
 
 static int check_trailing_slashes(const struct rename *r)
 {
-    if (S_ISDIR(r->old->inode->mode)) {
-        if ((r->flags & RENAME_EXCHANGE) && r->to.must_be_directory && !S_ISDIR(r->target->inode->mode))
-            return -ENOTDIR;
+    if ((r->flags & RENAME_EXCHANGE) && r->to.must_be_directory && !S_ISDIR(r->target->inode->mode))
+        return -ENOTDIR;
+    if (S_ISDIR(r->old->inode->mode))
         return 0;
-    }
     if (r->from.must_be_directory)
         return -ENOTDIR;
     if (!(r->flags & RENAME_EXCHANGE) && r->to.must_be_directory)

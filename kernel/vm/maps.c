@@ -178,7 +178,7 @@ void space_range_flags(const struct space_range *r, char *buf)
         bool is_set;
     } words[] = {
         {"rd", r->prot & PROT_READ},           {"wr", r->prot & PROT_WRITE},
-        {"ex", r->prot & PROT_EXEC},           {"sh", r->shared},
+        {"ex", r->prot & PROT_EXEC},           {"sh", r->shared && (r->max_prot & PROT_WRITE)},
         {"mr", r->max_prot & PROT_READ},       {"mw", r->max_prot & PROT_WRITE},
         {"me", r->max_prot & PROT_EXEC},       {"ms", r->shared},
         {"gd", r->flags & VMA_GROWSDOWN},      {"um", r->flags & VMA_UFFD_MISSING},

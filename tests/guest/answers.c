@@ -33,6 +33,7 @@ static void whiteouts(const char *where)
 
     NEED(chdir(where));
     close(make_file("was", "x", 1));
+    FAILS(renameat2(AT_FDCWD, "was", AT_FDCWD, "was/", 2), ENOTDIR, "%s: an exchange with a file as a folder", where);
     OKAY(renameat2(AT_FDCWD, "was", AT_FDCWD, "is", WHITEOUT), "%s: rename with a whiteout", where);
     CHECK(lstat("was", &s) == 0 && S_ISCHR(s.st_mode) && s.st_rdev == makedev(0, 0) && (s.st_mode & 07777) == 0,
           "%s: the old name is a device 0:0 without rights", where);
