@@ -6,6 +6,7 @@
 #include "vm/cache.h"
 #include "vm/fault.h"
 #include "vm/huge.h"
+#include "vm/lazy.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
@@ -66,10 +67,10 @@ void space_reap(struct space *s)
 static int advise_vma(struct space *s, struct vma *v, u64 start, u64 end, int advice)
 {
     switch (advice) {
-    case MADV_FREE: /* pages whose content may vanish at any time vanish now */
+    case MADV_FREE:
         if (v->object != NULL || (v->flags & (VMA_VDSO | VMA_LOCKED)))
             return -EINVAL;
-        return vma_may_discard(s, v, start, end) ? drop_pages(s, v, start, end) : -EPERM;
+        return vma_may_discard(s, v, start, end) ? lazy_free(s, v, start, end) : -EPERM;
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
         if ((v->flags & VMA_LOCKED) && advice == MADV_DONTNEED)

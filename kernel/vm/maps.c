@@ -1,5 +1,6 @@
 /* What /proc tells of a space: its ranges as /proc/PID/maps has them, and its counters. Source: proc(5). */
 #include "vm/huge.h"
+#include "vm/lazy.h"
 #include "vm/swap.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
@@ -59,6 +60,7 @@ static void count_page(struct range_pages *n, const struct vma *v, pte_t e, u32 
     bool is_dirty = (flags & (PG_ANON | PG_DIRTY)) != 0, is_shared = count > 1;
 
     n->rss += PAGE_SIZE;
+    n->lazy += lazy_may_go(page, e) ? PAGE_SIZE : 0;
     *(is_shared  ? is_dirty ? &n->shared_dirty : &n->shared_clean
       : is_dirty ? &n->private_dirty
                  : &n->private_clean) += PAGE_SIZE;

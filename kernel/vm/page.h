@@ -72,7 +72,8 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_TOUCHED_LAST BIT(25) /* ... the last of these, */
 #define PG_COPIED BIT(26)       /* ... or copied for a store to a private one */
 #define PG_READ_AHEAD BIT(23)   /* in the swap cache because of a neighbour; nobody has asked for it yet */
-#define PG_RUN BIT(19) /* of an object, came with the 511 others of its 2 MiB; the first has it while all are there */
+#define PG_LAZY BIT(20) /* private page given up by MADV_FREE: goes when memory is low, if not stored to: vm/lazy.h */
+#define PG_RUN BIT(19)  /* of an object, came with the 511 others of its 2 MiB; the first has it while all are there */
 
 extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */
 extern u64 first_pfn, end_pfn;

@@ -7,6 +7,7 @@
  * VMA_TRACKED), or memory that is unmapped and mapped anew would look untouched; so do pages that mremap moved.
  * Sources: Linux's admin-guide/mm/pagemap and soft-dirty, proc_pid_clear_refs(5).
  */
+#include "vm/lazy.h"
 #include "vm/tlb.h"
 
 /* Bits of an entry of /proc/PID/pagemap; the lowest are the frame, or a swap slot. */
@@ -156,6 +157,8 @@ int space_clear_refs(struct space *s, enum clear_refs what)
          node = tree_next(node)) {
         struct vma *v = container_of(node, struct vma, node);
 
+        if (what == CLEAR_SOFT_DIRTY)
+            lazy_keep(s, v);
         if (what == CLEAR_SOFT_DIRTY && !(v->flags & VMA_TRACKED)) {
             v->flags |= VMA_TRACKED;
             if (v->flags & VMA_TRAP)

@@ -1,5 +1,6 @@
 /* Flags of parts of mappings: madvise(2), mlock(2) and mseal(2) split vmas where their ranges cut them, and join what
  * has become alike. */
+#include "vm/lazy.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 
@@ -66,6 +67,8 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
         vma_count_pages(s, v, false);
         if ((v->flags | flags) & VMA_TRAP)
             pt_forget_leaves(s);
+        if (flags & VMA_TRAP)
+            lazy_keep(s, v);
         v->flags = flags;
         v->trap = trap;
         vma_count_pages(s, v, true);

@@ -182,7 +182,7 @@ struct space_range {
 /* What the pages of a range are. Bytes, but shares are in 1 / 4096 bytes, for they are added up. */
 struct range_pages {
     u64 rss, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, huge, swap;
-    u64 huge_shared;
+    u64 huge_shared, lazy;
     u64 pss, pss_dirty, pss_anon, pss_file, pss_shmem, pss_locked, pss_swap; /* a page mapped N times counts 1 / N */
 };
 #define SHARE_SHIFT 12

@@ -16,6 +16,7 @@
 #include "lib/string.h"
 #include "sched/thread.h"
 #include "vm/cache.h"
+#include "vm/lazy.h"
 #include "vm/limits.h"
 #include "vm/swapdev.h"
 #include "vm/swapslot.h"
@@ -621,6 +622,8 @@ void swap_stats(struct swap_stats *stats)
     zpool_stats(&store);
     *stats = counts;
     stats->store_pages = store.pages;
+    stats->lazy_marked = load_relaxed(&nr_lazy_marked);
+    stats->lazy_freed = load_relaxed(&nr_lazy_freed);
     stats->slots = load_relaxed(&slots.n_used);
     swapdev_stats(&stats->device_total, &stats->device_free);
 }

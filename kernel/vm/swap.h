@@ -64,6 +64,7 @@ struct swap_stats {
     u64 in, out;                      /* since boot: read from and written to devices */
     u64 stored, loaded, written_back; /* into and out of the store; from there to a device */
     u64 read_ahead, read_ahead_hits;  /* of `in`: with others; and asked for then */
+    u64 lazy_marked, lazy_freed;      /* by MADV_FREE; dropped for it */
 };
 void swap_stats(struct swap_stats *stats);
 bool swap_is_used(void); /* there are slots */

@@ -18,6 +18,7 @@
  */
 #include "vm/swapout.h"
 #include "sched/wait.h"
+#include "vm/lazy.h"
 #include "vm/swap.h"
 #include "vm/tlb.h"
 
@@ -150,13 +151,18 @@ static void replace_entry(struct scan *scan, struct page *table, pte_t *pte, u64
     }
 }
 
-/* A page of a MAP_DROPPABLE mapping goes with what is in it; the next touch finds zeros. => table locked */
-static void drop_entry(struct scan *scan, pte_t *pte, u64 va, struct page *page)
+/* A page of a MAP_DROPPABLE mapping, or one that MADV_FREE gave up (LAZY: unless it is stored to just now), goes with
+ * what is in it; the next touch finds zeros. => table locked */
+static void drop_entry(struct scan *scan, pte_t *pte, u64 va, struct page *page, bool lazy)
 {
     pte_t old = *pte;
 
-    while (!atomic_cas(pte, &old, pte_mark(pte_prot(old)) | (old & PTE_UFFD_WP)))
-        ;
+    do {
+        if (lazy && !lazy_may_go(page, old))
+            return;
+    } while (!atomic_cas(pte, &old, pte_mark(pte_prot(old)) | (old & PTE_UFFD_WP)));
+    if (lazy)
+        atomic_add_relaxed(&nr_lazy_freed, 1);
     tlb_free_page(&scan->batch, page);
     tlb_note(&scan->batch, va);
     space_count_page(scan->batch.space, page, -1);
@@ -186,8 +192,12 @@ static void visit_entry(struct scan *scan, struct page *table, pte_t *pte, u64 v
     if ((e & PTE_A) && scan->spare_used) {
         age_entry(scan, pte);
     } else if (scan->evict && !scan->is_shared && (load_relaxed(&page->flags) & PG_DROPPABLE)) {
-        drop_entry(scan, pte, va, page);
+        drop_entry(scan, pte, va, page, false);
+    } else if (scan->evict && !scan->is_shared && lazy_may_go(page, e)) {
+        drop_entry(scan, pte, va, page, true);
     } else if (scan->evict && !swap_cannot_store(page)) {
+        if (load_relaxed(&page->flags) & PG_LAZY)
+            atomic_and(&page->flags, ~(u32)PG_LAZY);
         replace_entry(scan, table, pte, va, page);
     }
 }

@@ -23,11 +23,12 @@
 
 struct tlb_batch {
     struct space *space;
-    u64 start, end; /* what to flush; nothing if end == 0 */
-    bool tables;    /* tables go, too: everything must be flushed */
+    u64 start, end;     /* what to flush; nothing if end == 0 */
+    bool tables;        /* tables go, too: everything must be flushed */
     bool spares_copies; /* zap_some leaves private pages where they are: a hole was made, no mapping shrinks */
-    bool from_object; /* space->lock is not held */
-    bool emptied;   /* zap_some came by a table without entries, which can go */
+    bool spares_lazy;   /* zap_some leaves pages that have PG_LAZY */
+    bool from_object;   /* space->lock is not held */
+    bool emptied;       /* zap_some came by a table without entries, which can go */
     unsigned n_pages;
     struct page *pages[TLB_BATCH_PAGES];
 };
@@ -42,7 +43,7 @@ static inline void tlb_reset(struct tlb_batch *b)
 static inline void tlb_begin(struct tlb_batch *b, struct space *s)
 {
     b->space = s;
-    b->emptied = b->spares_copies = b->from_object = false;
+    b->emptied = b->spares_copies = b->spares_lazy = b->from_object = false;
     tlb_reset(b);
 }
 static inline void tlb_note(struct tlb_batch *b, u64 va)
@@ -65,8 +66,9 @@ static inline void tlb_flush(struct tlb_batch *b)
 void tlb_flush_entries(struct tlb_batch *b);
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
-/* For those who have interrupts off, and cannot wait for other harts: whether one runs S besides this one; and the flush
- * of a page, which was taken something from when that was false. False: now it does run it, and a flush must follow. */
+/* For those who have interrupts off, and cannot wait for other harts: whether one runs S besides this one; and the
+ * flush of a page, which was taken something from when that was false. False: now it does run it, and a flush must
+ * follow. */
 bool tlb_is_alone(const struct space *s);
 bool tlb_flush_alone(struct space *s, u64 va);
 /* The same on this hart alone, after permissions were added. */

@@ -17,6 +17,12 @@ static void count_gone(struct space *s, const u64 *gone)
 /* A private page, not the object's. */
 static bool is_copy(pte_t e) { return pte_is_swap(e) || (pte_has_page(e) && (pte_page(e)->flags & PG_ANON)); }
 
+static inline bool is_spared(const struct tlb_batch *batch, pte_t e)
+{
+    return (batch->spares_copies && is_copy(e)) ||
+           (unlikely(batch->spares_lazy) && pte_has_page(e) && (pte_page(e)->flags & PG_LAZY));
+}
+
 /* The first entry from PTE on, before END, that perhaps says something; whole eights are looked at: most of a table
  * that is nearly empty. */
 static inline const pte_t *skip_empty(const pte_t *pte, const pte_t *end)
@@ -41,7 +47,7 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
             i = (unsigned)(skip_empty(w->pte + i + 1, w->pte + n) - w->pte) - 1;
             continue;
         }
-        if (keep != NULL && batch->spares_copies && is_copy(e))
+        if (keep != NULL && is_spared(batch, e))
             continue;
         if (pte_has_page(e)) {
             struct page *page = pte_page(e);

@@ -86,6 +86,8 @@ static void put_page(struct move *m, u64 offset, struct page *page)
     pte_t *pte = pt_find(m->space, va, &table);
     unsigned prot;
 
+    if (page->flags & PG_LAZY)
+        atomic_and(&page->flags, ~(u32)PG_LAZY);
     table_lock(table);
     prot = *pte == 0 ? m->to->prot : pte_prot(*pte);
     if (page->flags & PG_RESERVED)

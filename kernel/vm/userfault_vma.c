@@ -4,6 +4,7 @@
  * UFFDIO_REGISTER, UFFDIO_UNREGISTER.
  */
 #include "vm/cache.h"
+#include "vm/lazy.h"
 #include "vm/userfaults.h"
 
 bool userfault_is_range(u64 start, u64 length)
@@ -45,6 +46,7 @@ static int give(struct space *s, struct vma **v, u64 start, u64 end, struct user
     *v = vma_isolate(s, *v, start, end);
     if (*v == NULL)
         return -ENOMEM;
+    lazy_keep(s, *v);
     (*v)->flags = ((*v)->flags & ~(u32)VMA_USERFAULT) | flags;
     (*v)->userfault = u;
     if (unlikely((*v)->flags & VMA_TRAP))

@@ -325,7 +325,7 @@ int vma_cut(struct space *s, struct vma *v, u64 start, u64 end)
 
 bool vma_continues(const struct vma *a, const struct vma *b)
 {
-    u32 own = (u32) ~(VMA_MARKED | VMA_TRACKED); /* see vma_merged_flags */
+    u32 own = (u32) ~(VMA_MARKED | VMA_TRACKED | VMA_LAZY); /* see vma_merged_flags */
 
     return a->end == b->start && a->object == b->object && a->prot == b->prot &&
            (a->object == NULL || a->offset + (a->end - a->start) == b->offset) && a->file == b->file &&

@@ -70,6 +70,7 @@ struct vma {
 #define VMA_HUGEPAGE BIT(14)     /* madvise: huge pages wherever they fit */
 #define VMA_NOHUGEPAGE BIT(15)   /* madvise: none */
 #define VMA_DROPPABLE BIT(16)    /* MAP_DROPPABLE: pages go, with what is in them, when memory is low; never to swap */
+#define VMA_LAZY BIT(17)         /* MADV_FREE was said of pages of it: vm/lazy.h */
 #define VMA_TRAP BIT(22)         /* forbidden accesses are the program's own affair: vm/vmtrap.h */
 #define VMA_UFFD_MISSING BIT(24) /* userfaultfd handles pages that are not there, */
 #define VMA_UFFD_MINOR BIT(25)   /* ... those that are only in the object, */

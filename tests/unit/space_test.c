@@ -167,6 +167,7 @@ static u64 swapped_seen;
 
 struct model_page {
     bool mapped, shared, is_file;
+    bool given_up; /* by MADV_FREE: may be zero at any time, and then stays so */
     unsigned prot;
     unsigned index; /* of the file */
     bool own;       /* private and written: `byte` is its content */
@@ -229,6 +230,7 @@ static u8 *mmu(struct space *s, u64 va, enum fault_access access, enum fault_res
 
             if ((e & PTE_W) && !(e & PTE_R))
                 panic("an entry with W but not R");
+            t[pt_index(va, level)] |= PTE_A | (access == FAULT_WRITE ? PTE_D : 0);
             huge_pages_seen += level > 0;
             return (u8 *)phys_to_virt(pte_pfn(e) << PAGE_SHIFT) + (va & (size - 1));
         }
@@ -252,6 +254,8 @@ static void touch(struct model *m, unsigned p, enum fault_access access)
     }
     if (at == NULL)
         return;
+    if (mp->given_up && *at == 0)
+        mp->own = mp->given_up = false;
     if (*at != model_byte(mp))
         fail("another byte", p);
     if (access != FAULT_WRITE)
@@ -261,6 +265,7 @@ static void touch(struct model *m, unsigned p, enum fault_access access)
         file_byte[mp->index] = *at;
     } else {
         mp->own = true;
+        mp->given_up = false;
         mp->byte = *at;
     }
 }
@@ -344,7 +349,18 @@ static void do_dontneed(struct model *m, unsigned first, unsigned n)
     if (result != (all_mapped(m, first, n) ? 0 : -ENOMEM))
         fail("madvise's result", first);
     for (unsigned i = 0; i < n; i++)
-        m->page[first + i].own = false;
+        m->page[first + i].own = m->page[first + i].given_up = false;
+}
+
+static void do_free(struct model *m, unsigned first, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!m->page[first + i].mapped || m->page[first + i].is_file)
+            return;
+    if (space_madvise(m->space, FIRST + first * PAGE_SIZE, n * PAGE_SIZE, 8 /* MADV_FREE */) != 0)
+        fail("MADV_FREE", first);
+    for (unsigned i = 0; i < n; i++)
+        m->page[first + i].given_up = true;
 }
 
 /* Moves a run of pages that one vma holds; the model cannot know which vma, so -EFAULT is fine as long as nothing has
@@ -525,7 +541,10 @@ static void step(struct model *m)
         do_mprotect(m, first, n);
         break;
     case 7:
-        do_dontneed(m, first, n);
+        if (rand() % 2)
+            do_free(m, first, n);
+        else
+            do_dontneed(m, first, n);
         break;
     case 8:
         do_fork(m);

@@ -60,6 +60,8 @@ static u64 frame_flags(u64 pfn)
     for (unsigned i = 0; i < ARRAY_SIZE(same_meaning); i++)
         if (flags & same_meaning[i].ours)
             all |= same_meaning[i].theirs;
+    if (flags & PG_LAZY)
+        all &= ~KPF_SWAPBACKED;
     if (pfn == zero_pfn)
         return all | KPF_ZERO_PAGE;
     /* A private page exists because somebody maps it; one of a file has the cache's own reference besides. */

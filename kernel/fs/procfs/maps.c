@@ -49,7 +49,7 @@ static void show_pages(struct seq *s, const struct range_pages *n, bool is_rollu
     show_size(s, "Referenced:", n->referenced);
     show_size(s, "Anonymous:", n->anonymous);
     show_size(s, "KSM:", 0);
-    show_size(s, "LazyFree:", 0);
+    show_size(s, "LazyFree:", n->lazy);
     show_size(s, "AnonHugePages:", n->huge);
     show_size(s, "ShmemPmdMapped:", n->huge_shared);
     show_size(s, "FilePmdMapped:", 0);

@@ -202,6 +202,7 @@ static int show_vmstat(struct seq *s, const struct proc_target *t)
     space_fault_totals(&faults, &major_faults);
     seq_printf(s, "pgfault %lu\npgmajfault %lu\n", faults, major_faults);
     seq_printf(s, "swap_ra %lu\nswap_ra_hit %lu\n", swap.read_ahead, swap.read_ahead_hits);
+    seq_printf(s, "pglazyfree %lu\npglazyfreed %lu\n", swap.lazy_marked, swap.lazy_freed);
     seq_printf(s, "pswpin %lu\npswpout %lu\n", swap.in, swap.out);
     seq_printf(s, "zswpin %lu\nzswpout %lu\nzswpwb %lu\n", swap.loaded, swap.stored, swap.written_back);
     show_huge_counts(s);
