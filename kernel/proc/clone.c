@@ -80,6 +80,7 @@ static void copy_task_state(struct task *child, const struct clone_args *a)
     child->no_new_privs = parent->no_new_privs;
     child->timer_slack = parent->timer_slack;
     child->memory_error_policy = parent->memory_error_policy;
+    child->io_priority = parent->io_priority;
     if (parent->reset_on_fork) {
         child->thread.nice = MAX(child->thread.nice, 0);
     } else {

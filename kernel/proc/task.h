@@ -87,6 +87,7 @@ struct task {
     u8 memory_error_policy; /* PR_MCE_KILL_*: told again; no memory fails here */
     unsigned policy, rt_priority; /* sched_setscheduler */
     bool reset_on_fork;
+    u16 io_priority; /* ioprio_set: class and level */
 };
 
 struct itimer {

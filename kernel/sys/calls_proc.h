@@ -1,4 +1,6 @@
 /* SYSCALL(number, handler) lines, included twice by table.c. */
+SYSCALL(30, sys_ioprio_set)
+SYSCALL(31, sys_ioprio_get)
 SYSCALL(58, sys_vhangup)
 SYSCALL(74, sys_signalfd4)
 SYSCALL(116, sys_syslog)

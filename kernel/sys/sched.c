@@ -1,7 +1,7 @@
 /*
  * System calls on scheduling: nice values, policies, affinity (sched(7)). There is one policy, time sharing; the
  * real-time ones are recorded for who may ask for them and reported back, so that programs which only want to be
- * polite or important go on working.
+ * polite or important go on working. So are the priorities of disk requests.
  */
 #include "lib/string.h"
 #include "proc/internal.h"
@@ -118,6 +118,89 @@ DEFINE_SYSCALL(sys_getpriority)
         return -EINVAL;
     error = for_each_meant((int)a0, (int)a1, find_highest, &nice);
     return error != 0 ? error : 20 - nice;
+}
+
+/* ---- priorities of a thread's disk requests (ioprio_set(2)) ---- */
+
+/* Recorded, inherited and reported: there is one queue, served in order, as by Linux's `none` for virtio disks. */
+enum { IO_PRIORITY_PROCESS = 1, IO_PRIORITY_GROUP, IO_PRIORITY_USER };
+enum { IO_CLASS_NONE, IO_CLASS_REAL_TIME, IO_CLASS_BEST_EFFORT, IO_CLASS_IDLE };
+#define IO_CLASS_SHIFT 13
+#define IO_CLASS_MASK 7
+#define IO_LEVEL_MASK 7
+
+static int io_class(int priority) { return (priority >> IO_CLASS_SHIFT) & IO_CLASS_MASK; }
+
+static int check_io_priority(int priority)
+{
+    switch (io_class(priority)) {
+    case IO_CLASS_REAL_TIME:
+        return capable(current->cred, CAP_SYS_ADMIN) || capable(current->cred, CAP_SYS_NICE) ? 0 : -EPERM;
+    case IO_CLASS_BEST_EFFORT:
+    case IO_CLASS_IDLE:
+        return 0;
+    case IO_CLASS_NONE:
+        return (priority & IO_LEVEL_MASK) == 0 ? 0 : -EINVAL;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* Not the rule of the other calls here: the real user ID will do. */
+static int apply_io_priority(struct task *t, int *priority)
+{
+    const struct cred *own = current->cred;
+    struct cred *other = task_cred(t);
+    bool same = other->uid == own->euid || other->uid == own->uid;
+
+    cred_put(other);
+    if (!same && !capable(own, CAP_SYS_NICE))
+        return -EPERM;
+    t->io_priority = (u16)*priority;
+    return 0;
+}
+
+static int find_io_priority(struct task *t, int *priority)
+{
+    *priority = t->io_priority;
+    return 0;
+}
+
+/* The best of several is the smallest; who never asked for one has what follows from nice value and policy. */
+static int find_best_io_priority(struct task *t, int *best)
+{
+    int priority = t->io_priority, class;
+
+    if (io_class(priority) == IO_CLASS_NONE) {
+        class = t->policy == SCHED_IDLE        ? IO_CLASS_IDLE
+                : is_real_time((int)t->policy) ? IO_CLASS_REAL_TIME
+                                               : IO_CLASS_BEST_EFFORT;
+        priority = class << IO_CLASS_SHIFT | (t->thread.nice + 20) / 5;
+    }
+    *best = MIN(*best, priority);
+    return 0;
+}
+
+DEFINE_SYSCALL(sys_ioprio_set)
+{
+    int priority = (int)a2, error = check_io_priority(priority);
+
+    if (error != 0)
+        return error;
+    if ((int)a0 < IO_PRIORITY_PROCESS || (int)a0 > IO_PRIORITY_USER)
+        return -EINVAL;
+    return for_each_meant((int)a0 - IO_PRIORITY_PROCESS + PRIO_PROCESS, (int)a1, apply_io_priority, &priority);
+}
+
+DEFINE_SYSCALL(sys_ioprio_get)
+{
+    int priority = IO_CLASS_MASK << IO_CLASS_SHIFT, error; /* above all that there are */
+
+    if ((int)a0 < IO_PRIORITY_PROCESS || (int)a0 > IO_PRIORITY_USER)
+        return -EINVAL;
+    error = for_each_meant((int)a0 - IO_PRIORITY_PROCESS + PRIO_PROCESS, (int)a1,
+                           (int)a0 == IO_PRIORITY_PROCESS ? find_io_priority : find_best_io_priority, &priority);
+    return error != 0 ? error : priority;
 }
 
 /* ---- policies ---- */

@@ -1,12 +1,16 @@
 /*
  * Where threads run: sched_setaffinity(2) holds from the next instruction of a thread that sleeps or is about to, busy
- * harts share work, and what sched_setattr(2) makes of structures that are longer or shorter than its own.
+ * harts share work, what sched_setattr(2) makes of structures that are longer or shorter than its own, and the
+ * priorities of disk requests that ioprio_set(2) takes.
  */
 #include "tap.h"
 
 #include <linux/futex.h>
+#include <linux/ioprio.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 /* ---- a thread that wakes runs where it may ---- */
 
@@ -160,11 +164,62 @@ static void sizes(void)
     FAILS(syscall(SYS_sched_getattr, 0, &got, 47, 0), EINVAL, "a shorter one is EINVAL");
 }
 
+/* ---- priorities of disk requests ---- */
+
+#define BEST_EFFORT(level) IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, level)
+
+static long set_io(int which, int who, int priority) { return syscall(SYS_ioprio_set, which, who, priority); }
+static long get_io(int which, int who) { return syscall(SYS_ioprio_get, which, who); }
+
+/* In a group of its own, so that nobody else's priority is seen. */
+static int io_in_a_group(void *unused)
+{
+    pid_t child;
+    int status;
+
+    if (unused != NULL || setpgid(0, 0) != 0 || get_io(IOPRIO_WHO_PGRP, 0) != BEST_EFFORT(4))
+        return 1;
+    if (setpriority(PRIO_PROCESS, 0, 19) != 0 || get_io(IOPRIO_WHO_PGRP, 0) != BEST_EFFORT(7))
+        return 2;
+    if (set_io(IOPRIO_WHO_PROCESS, 0, BEST_EFFORT(2)) != 0 || get_io(IOPRIO_WHO_PGRP, getpid()) != BEST_EFFORT(2))
+        return 3;
+    child = fork();
+    if (child == 0)
+        _exit(get_io(IOPRIO_WHO_PROCESS, 0) == BEST_EFFORT(2) ? 0 : 1);
+    if (waitpid(child, &status, 0) != child || status != 0)
+        return 4;
+    if (setresuid(1000, 1000, 1000) != 0 || set_io(IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0)) != 0)
+        return 5;
+    if (set_io(IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_RT, 0)) != -1 || errno != EPERM)
+        return 6;
+    if (set_io(IOPRIO_WHO_PROCESS, 1, BEST_EFFORT(4)) != -1 || errno != EPERM)
+        return 7;
+    return 0;
+}
+
+static void io_priorities(void)
+{
+    CHECK(get_io(IOPRIO_WHO_PROCESS, 0) == 0, "a thread has no priority of its own for the disk at first");
+    EXITS(io_in_a_group, NULL, 0, "it follows from the nice value, is set, inherited, and a user's own is his");
+    OKAY(set_io(IOPRIO_WHO_PROCESS, (int)syscall(SYS_gettid), IOPRIO_PRIO_VALUE(IOPRIO_CLASS_RT, 3)),
+         "real time, for root");
+    CHECK(get_io(IOPRIO_WHO_PROCESS, 0) == IOPRIO_PRIO_VALUE(IOPRIO_CLASS_RT, 3), "and told");
+    OKAY(set_io(IOPRIO_WHO_PROCESS, 0, 0), "and none again");
+    FAILS(set_io(IOPRIO_WHO_PROCESS, 0, 1), EINVAL, "a level of no class");
+    FAILS(set_io(IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(5, 0)), EINVAL, "no such class");
+    FAILS(set_io(0, 0, BEST_EFFORT(4)), EINVAL, "nobody is meant");
+    FAILS(set_io(4, 0, BEST_EFFORT(4)), EINVAL, "nor here");
+    FAILS(get_io(4, 0), EINVAL, "nor for reading");
+    FAILS(set_io(IOPRIO_WHO_PROCESS, 1 << 22, BEST_EFFORT(4)), ESRCH, "no such thread");
+    FAILS(get_io(IOPRIO_WHO_PGRP, 1 << 22), ESRCH, "no such group");
+}
+
 static void body(void)
 {
     int harts = (int)sysconf(_SC_NPROCESSORS_ONLN);
 
     sizes();
+    io_priorities();
     if (harts > 1) {
         waking_elsewhere(harts);
         sharing(harts);
