@@ -2,6 +2,7 @@
  * there. */
 #include "fs/mount.h"
 #include "fs/path.h"
+#include "lib/print.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
 
@@ -141,16 +142,22 @@ char *cwd_name(char *buf, size_t size)
 
 char *file_path(struct file *file, char *buf, size_t size)
 {
+    char socket[sizeof("socket:[18446744073709551615]")];
+    const char *name = file->anon_name;
     size_t n;
 
     if (file->path.dentry != NULL && file->path.mount != NULL)
         return path_name(&file->path, buf, size);
-    if (file->anon_name == NULL)
+    if (name == NULL && S_ISSOCK(file->inode->mode)) {
+        snprintf(socket, sizeof(socket), "socket:[%lu]", file->inode->ino);
+        name = socket;
+    }
+    if (name == NULL)
         return ERR_PTR(-ENOENT);
-    n = strlen(file->anon_name) + 1;
+    n = strlen(name) + 1;
     if (n > size)
         return ERR_PTR(-ENAMETOOLONG);
-    return memcpy(buf + size - n, file->anon_name, n);
+    return memcpy(buf + size - n, name, n);
 }
 
 /* ---- changing them ---- */

@@ -10,7 +10,7 @@
 #include "vm/uaccess.h"
 
 struct mutex unix_lock = MUTEX_INIT(unix_lock);
-static struct list bound = LIST_INIT(bound);
+static struct list bound = LIST_INIT(bound), all = LIST_INIT(all);
 static const struct file_ops socket_ops;
 
 bool file_is_socket(const struct file *file) { return file->ops == &socket_ops; }
@@ -35,6 +35,7 @@ static struct unix_socket *socket_alloc(unsigned family, unsigned type)
     s->send_buffer = s->receive_buffer = SOCKET_BUFFER;
     mutex_init(&s->lock);
     list_init(&s->bound_link);
+    list_init(&s->all_link);
     list_init(&s->backlog);
     list_init(&s->backlog_link);
     list_init(&s->messages);
@@ -128,6 +129,7 @@ static void socket_close(struct unix_socket *s)
     inode = s->inode;
     s->inode = NULL;
     list_remove(&s->bound_link);
+    list_remove(&s->all_link);
     while (!list_empty(&s->backlog)) {
         struct unix_socket *waiting = list_first(&s->backlog, struct unix_socket, backlog_link);
 
@@ -173,8 +175,18 @@ static struct file *socket_file(struct unix_socket *s, u32 flags)
     }
     file->private = s;
     s->file = file;
-    file->anon_name = s->family == AF_UNIX ? "socket:[unix]" : "socket:[inet]";
+    mutex_lock(&unix_lock);
+    list_add(&all, &s->all_link);
+    mutex_unlock(&unix_lock);
     return file;
+}
+
+void unix_for_each(void (*fn)(struct unix_socket *s, void *arg), void *arg)
+{
+    struct unix_socket *s;
+
+    list_for_each(s, &all, all_link)
+        fn(s, arg);
 }
 
 struct file *unix_create(unsigned family, unsigned type, u32 flags)

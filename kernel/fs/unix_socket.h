@@ -93,6 +93,7 @@ struct unix_socket {
     struct unix_name name;
     struct inode *inode; /* of a bound path, referenced */
     struct list bound_link;
+    struct list all_link; /* while its file is open; unix_lock */
     struct list backlog, backlog_link;
     unsigned backlog_count, backlog_max;
     struct mutex lock;
@@ -114,6 +115,8 @@ static inline bool unix_has_room(const struct unix_socket *s, size_t n, u32 limi
 }
 
 /* unix_socket.c */
+/* Calls FN for every socket that has a file. => unix_lock, which FN must not let go */
+void unix_for_each(void (*fn)(struct unix_socket *s, void *arg), void *arg);
 bool file_is_socket(const struct file *file);
 static inline struct unix_socket *file_socket(const struct file *file) { return file->private; }
 struct file *unix_create(unsigned family, unsigned type, u32 flags); /* O_NONBLOCK */

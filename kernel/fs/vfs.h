@@ -254,7 +254,8 @@ struct file {
     bool counts_write, denies_write; /* part of inode->write_opens, inode->exec_opens until the last reference goes */
     struct list epoll_links;         /* fs/epoll.c */
     struct async *async;             /* fs/async.c: whom to signal; NULL: never asked for */
-    /* "pipe:[12]", "anon_inode:[eventfd]"...: what /proc/PID/fd shows without a dentry; the owner's memory. */
+    /* "pipe:[12]", "anon_inode:[eventfd]"...: what /proc/PID/fd shows without a dentry; the owner's memory. NULL for
+     * sockets, which are named after their inode. */
     const char *anon_name;
 };
 

@@ -215,8 +215,13 @@ static void probe(struct probe_pair *pair)
     pair->value = 0;
     switch (pair->key) {
     case PROBE_VENDOR:
+        pair->value = machine.vendor_id;
+        break;
     case PROBE_ARCH:
+        pair->value = machine.arch_id;
+        break;
     case PROBE_IMPLEMENTATION:
+        pair->value = machine.implementation_id;
         break;
     case PROBE_BASE_BEHAVIOR:
         pair->value = PROBE_IMA;

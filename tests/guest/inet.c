@@ -6,8 +6,10 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 static char buffer[300000], back[300000];
@@ -246,6 +248,74 @@ static void events(void)
     close(client);
 }
 
+/* ---- /proc/net ---- */
+
+/* The line of NAME, a file of /proc/net, about FD's inode: what is before the inode's number (column INODE). */
+static bool find_line(const char *name, int fd, int inode, char *line, size_t size)
+{
+    char path[64], word[32];
+    bool found = false;
+    struct stat st;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/net/%s", name);
+    fstat(fd, &st);
+    snprintf(word, sizeof(word), "%lu", (unsigned long)st.st_ino);
+    f = fopen(path, "r");
+    while (f != NULL && !found && fgets(line, (int)size, f) != NULL) {
+        char copy[300], *rest = copy, *token = NULL;
+
+        snprintf(copy, sizeof(copy), "%s", line);
+        for (int i = 0; i < inode; i++)
+            token = strtok_r(rest, " \n", &rest);
+        found = token != NULL && strcmp(token, word) == 0;
+    }
+    if (f != NULL)
+        fclose(f);
+    return found;
+}
+
+/* Whether NAME has a line of FD's, with these addresses (host byte order), ports and state. */
+static bool is_told(const char *name, int fd, int own, int other, unsigned state)
+{
+    char line[300], wanted[64];
+
+    if (!find_line(name, fd, 10, line, sizeof(line)))
+        return false;
+    snprintf(wanted, sizeof(wanted), "%08X:%04X %08X:%04X %02X ", htonl(INADDR_LOOPBACK), own,
+             other != 0 ? htonl(INADDR_LOOPBACK) : 0, other, state);
+    return strstr(line, wanted) != NULL;
+}
+
+static void tables(void)
+{
+    int l = listener(), client = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0), server;
+    char line[300], link[64] = "", path[64];
+    struct stat st;
+
+    connect_to(client, "127.0.0.1", port_of(l));
+    server = accept(l, NULL, NULL);
+    bind_to(udp, "127.0.0.1", 0);
+    CHECK(is_told("tcp", l, port_of(l), 0, 10), "a listener is in /proc/net/tcp");
+    CHECK(is_told("tcp", client, port_of(client), port_of(l), 1), "and a connection");
+    CHECK(is_told("tcp", server, port_of(l), port_of(client), 1), "its other side, too");
+    CHECK(is_told("udp", udp, port_of(udp), 0, 7), "a UDP socket is in /proc/net/udp");
+    connect_to(udp, "127.0.0.1", port_of(l));
+    CHECK(is_told("udp", udp, port_of(udp), port_of(l), 1), "and whom it is connected to");
+    fstat(l, &st);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", l);
+    NEED(readlink(path, link, sizeof(link) - 1));
+    snprintf(path, sizeof(path), "socket:[%lu]", (unsigned long)st.st_ino);
+    CHECK(strcmp(link, path) == 0, "a descriptor's link has the inode's number (%s)", link);
+    close(l);
+    l = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(!find_line("tcp", l, 10, line, sizeof(line)), "a socket without a name is not there");
+    close(l);
+    close(client);
+    close(server);
+    close(udp);
+}
+
 /* Linux boots with the loopback interface down. */
 static void raise_loopback(void)
 {
@@ -268,6 +338,7 @@ static void body(void)
     endings();
     datagrams();
     events();
+    tables();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -451,12 +452,52 @@ static void told(void)
     close(listener);
 }
 
+/* ---- /proc/net/unix ---- */
+
+/* Whether /proc/net/unix says WANTED of FD, behind its flags. */
+static bool table_says(int fd, const char *wanted)
+{
+    char line[300], expected[200];
+    bool found = false;
+    struct stat st;
+    FILE *f = fopen("/proc/net/unix", "r");
+
+    NEED(fstat(fd, &st));
+    snprintf(expected, sizeof(expected), wanted, (unsigned long)st.st_ino);
+    while (f != NULL && !found && fgets(line, sizeof(line), f) != NULL)
+        found = strlen(line) > 36 && strcmp(line + 36, expected) == 0;
+    if (f != NULL)
+        fclose(f);
+    return found;
+}
+
+static void table(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "in-the-table"}, abstract = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), datagram = socket(AF_UNIX, SOCK_DGRAM, 0), s[2];
+
+    memcpy(abstract.sun_path, "\0tab\0le", 7);
+    NEED(bind(listener, (struct sockaddr *)&name, sizeof(name)));
+    NEED(listen(listener, 1));
+    NEED(bind(datagram, (struct sockaddr *)&abstract, sizeof(sa_family_t) + 7));
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s));
+    CHECK(table_says(listener, "00010000 0001 01 %5lu in-the-table\n"), "/proc/net/unix: a listener, its path");
+    CHECK(table_says(datagram, "00000000 0002 01 %5lu @tab@le\n"), "an abstract name");
+    CHECK(table_says(s[0], "00000000 0005 03 %5lu\n"), "and one of a pair");
+    close(listener);
+    close(datagram);
+    close(s[0]);
+    close(s[1]);
+    unlink("in-the-table");
+}
+
 static void body(void)
 {
     struct ending end = in_child(sends_too_many, NULL);
 
     CHECK(end.status == 17, "more descriptors on their way than may be open: ETOOMANYREFS (%d)", end.status);
     told();
+    table();
     own_backlog();
     buffers();
     kinds();

@@ -23,6 +23,7 @@ struct machine {
     unsigned cboz_block;
     u64 timebase_hz;
     char isa[128];              /* riscv,isa of hart 0 */
+    u64 vendor_id, arch_id, implementation_id; /* mvendorid, marchid, mimpid */
     const char *command_line;
 };
 extern struct machine machine;

@@ -86,6 +86,7 @@ static void find_harts(void)
 
     if (!fdt_find_path(&node, "cpus"))
         panic("the device tree names no harts");
+    sbi_get_identity(&machine.vendor_id, &machine.arch_id, &machine.implementation_id);
     machine.timebase_hz = fdt_u32(&node, "timebase-frequency", 10000000);
     for (bool is_first = true; fdt_next_below(&node, 1);) {
         if (!is_hart(&node) || !fdt_reg(&node, 0, &id, &size))

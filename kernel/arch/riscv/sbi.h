@@ -5,6 +5,8 @@
 #include "lib/types.h"
 
 /* 0 or an SBI error (negative). Hart ids here are the hardware's (hart->sbi_id). */
+/* The machine-level CSRs mvendorid, marchid and mimpid. */
+void sbi_get_identity(u64 *vendor, u64 *arch, u64 *implementation);
 long sbi_hart_start(u64 sbi_hart, u64 start_pa, u64 opaque);
 void sbi_set_timer(u64 ticks);
 void sbi_send_ipi(u64 sbi_hart);

@@ -65,7 +65,8 @@ struct proc_entry {
 };
 #define PROC_GUARDED BIT(0) /* who may trace the process may look (ptrace(2), "Ptrace access mode checking") */
 
-extern const struct proc_entry system_entries[], sys_entries[], sysvipc_entries[], journal_entries[], process_entries[], thread_entries[];
+extern const struct proc_entry system_entries[], sys_entries[], sysvipc_entries[], journal_entries[], net_entries[],
+    process_entries[], thread_entries[];
 extern const struct proc_dir_ops root_dir_ops, task_dir_ops, fd_dir_ops, fdinfo_dir_ops, map_files_dir_ops;
 
 #define PROC_FILE(name_, permissions, show_)                          \

@@ -285,6 +285,7 @@ static int write_fail_nth(const struct proc_target *t, char *text, size_t n)
         {.name = "fdinfo", .mode = S_IFDIR | 0500, .dir = &fdinfo_dir_ops}, PROC_FILE("limits", 0444, show_limits), \
         GUARDED_PARTS("maps", show_maps), {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &proc_mem_ops},       \
         PROC_FILE("mountinfo", 0444, show_mountinfo), PROC_FILE("mounts", 0444, show_mounts),                       \
+        PROC_DIRECTORY("net", net_entries),                                                                         \
         PROC_FILE("oom_score", 0444, show_oom_score),                                                               \
         {.name = "pagemap", .mode = S_IFREG | 0400, .file_ops = &proc_pagemap_ops},                                 \
         WRITABLE_FILE("oom_score_adj", show_oom_score_adj, write_oom_score_adj),                                    \

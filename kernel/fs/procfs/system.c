@@ -156,8 +156,11 @@ static int show_loadavg(struct seq *s, const struct proc_target *t)
 static int show_cpuinfo(struct seq *s, const struct proc_target *t)
 {
     for (unsigned i = 0; i < machine.harts; i++)
-        seq_printf(s, "processor\t: %u\nhart\t\t: %lu\nisa\t\t: %s\nmmu\t\t: sv%u\n\n", i, harts[i].sbi_id, machine.isa,
-                   9 * machine.paging_levels + 12);
+        seq_printf(s,
+                   "processor\t: %u\nhart\t\t: %lu\nisa\t\t: %s\nmmu\t\t: sv%u\n"
+                   "mvendorid\t: 0x%lx\nmarchid\t\t: 0x%lx\nmimpid\t\t: 0x%lx\nhart isa\t: %s\n\n",
+                   i, harts[i].sbi_id, machine.isa, 9 * machine.paging_levels + 12, machine.vendor_id, machine.arch_id,
+                   machine.implementation_id, machine.isa);
     return 0;
 }
 
@@ -316,6 +319,11 @@ static ssize_t read_mounts_link(const struct proc_target *t, char *buf, size_t s
     return snprintf(buf, size, "self/mounts");
 }
 
+static ssize_t read_net_link(const struct proc_target *t, char *buf, size_t size)
+{
+    return snprintf(buf, size, "self/net");
+}
+
 /* Addresses are for those who may know them. */
 static int show_iomem(struct seq *s, const struct proc_target *t)
 {
@@ -341,6 +349,7 @@ const struct proc_entry system_entries[] = {
     PROC_FILE("loadavg", 0444, show_loadavg),
     PROC_FILE("meminfo", 0444, show_meminfo),
     {.name = "mounts", .mode = S_IFLNK | 0777, .read_link = read_mounts_link},
+    {.name = "net", .mode = S_IFLNK | 0777, .read_link = read_net_link},
     PROC_FILE("partitions", 0444, show_partitions),
     PROC_FILE("quire", 0444, show_quire),
     {.name = "self", .mode = S_IFLNK | 0777, .read_link = read_self},
