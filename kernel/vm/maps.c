@@ -13,22 +13,22 @@ static unsigned span_prot(const struct vma *v, pte_t e)
     return prot_effective(prot) == prot_effective(v->prot) ? v->prot : prot;
 }
 
-u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot)
+u64 vma_prot_end_before(struct space *s, const struct vma *v, u64 address, u64 limit, unsigned *prot)
 {
-    struct pt_walk w = {.space = s, .va = address, .end = v->end, .mode = PT_RAW};
-    u64 end = v->end;
+    struct pt_walk w = {.space = s, .va = address, .end = limit, .mode = PT_RAW};
+    u64 end = limit;
     bool first = true;
 
     *prot = v->prot;
     if (!(v->flags & VMA_MARKED))
-        return v->end;
-    for (; end == v->end && pt_step(&w); w.va = w.next) {
+        return limit;
+    for (; end == limit && pt_step(&w); w.va = w.next) {
         struct pt_view view;
         unsigned n;
 
         pt_look(&w, &view);
         n = view.entries != NULL ? pt_walk_pages(&w) : 1;
-        for (unsigned i = 0; i < n && end == v->end; i++) {
+        for (unsigned i = 0; i < n && end == limit; i++) {
             unsigned here = span_prot(v, pt_view_entry(&view, i));
 
             if (first)

@@ -166,6 +166,14 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
     return (long)new;
 }
 
+/* What mprotect makes of a vma are several ones on Linux, and mremap takes a range of one only. */
+static bool crosses_protections(struct space *s, const struct vma *v, u64 old, u64 length)
+{
+    unsigned prot;
+
+    return (v->flags & VMA_MARKED) && vma_prot_end_before(s, v, old, old + length, &prot) < old + length;
+}
+
 /* May [old, old + old_length) of V, the vma at OLD, become NEW_LENGTH long, or move? => write lock */
 static int check_resize(struct space *s, const struct vma *v, u64 old, u64 old_length, u64 new_length, unsigned flags)
 {
@@ -176,7 +184,7 @@ static int check_resize(struct space *s, const struct vma *v, u64 old, u64 old_l
         return -EINVAL;
     if ((flags & MREMAP_DONTUNMAP) && (v->flags & VMA_VDSO))
         return -EINVAL;
-    if (old_length > v->end - old)
+    if (old_length > v->end - old || crosses_protections(s, v, old, old_length))
         return -EFAULT;
     if (more == 0)
         return 0;

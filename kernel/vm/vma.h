@@ -225,8 +225,12 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top);
  * USER_WINDOW only if HINT is. 0: no room. */
 u64 vma_find_place(struct space *s, u64 length, u64 hint);
 void vma_tree_init(struct tree *tree);
-/* From ADDRESS in V on: where the protection that *PROT gets ends. => read lock */
-u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot);
+/* From ADDRESS in V on, up to LIMIT: where the protection that *PROT gets ends. => read lock */
+u64 vma_prot_end_before(struct space *s, const struct vma *v, u64 address, u64 limit, unsigned *prot);
+static inline u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot)
+{
+    return vma_prot_end_before(s, v, address, v->end, prot);
+}
 /* Takes V's pages out of the space's totals, or puts them in: around a change of its default protection. */
 void vma_count_pages(struct space *s, const struct vma *v, bool add);
 

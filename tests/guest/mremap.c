@@ -68,6 +68,16 @@ static void protections(void)
     moved = mremap(at + 8 * PAGE, 4 * PAGE, 8 * PAGE, MREMAP_MAYMOVE);
     CHECK(moved != MAP_FAILED && is_filled(moved - 8 * PAGE, 8, 12) && moved[4 * PAGE] == 0,
           "another part moves and grows");
+    char *elsewhere = room(2 * PAGES);
+    NEED(mprotect(at, PAGE, PROT_READ));
+    FAILS((long)mremap(at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere), EFAULT,
+          "a range of two protections: EFAULT");
+    FAILS((long)mremap(at, 4 * PAGE, 8 * PAGE, MREMAP_MAYMOVE), EFAULT, "also where it should grow");
+    IS((long)mremap(at, 4 * PAGE, 4 * PAGE, 0), (long)at, "what stays as it is may have them");
+    NEED(mprotect(at, PAGE, RW));
+    moved = mremap(at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere);
+    CHECK(moved == elsewhere && is_filled(moved, 0, 4), "with one protection again it moves");
+    NEED(munmap(moved, 4 * PAGE));
     NEED(munmap(moved, 8 * PAGE));
     NEED(munmap(there, 4 * PAGE));
     NEED(munmap(at, PAGES * PAGE));

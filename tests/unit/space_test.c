@@ -385,6 +385,9 @@ static void do_mremap(struct model *m, unsigned first, unsigned n, unsigned to)
         fail("mremap failed", first);
         return;
     }
+    for (unsigned i = 1; i < n; i++)
+        if (prot_effective(m->page[first + i].prot) != prot_effective(m->page[first].prot))
+            fail("mremap of several protections", first + i);
     memcpy(&m->page[to], &m->page[first], n * sizeof(m->page[0]));
     memset(&m->page[first], 0, n * sizeof(m->page[0]));
 }
