@@ -348,7 +348,7 @@ static void long_run(unsigned seed)
 
 /* ---- small workloads, all of them ---- */
 
-#define N_SMALL 28
+#define N_SMALL 29
 
 static const char *small_operation(struct process *p, unsigned n)
 {
@@ -417,21 +417,24 @@ static const char *small_operation(struct process *p, unsigned n)
         op_fsync(p, SLOT_DIR, false);
         return "fsync d";
     case 21:
+        op_fsync(p, SLOT_DIR, true);
+        return "fdatasync d";
+    case 22:
         op_sync(p);
         return "sync";
-    case 22:
+    case 23:
         op_write(p, 1, 0, 5000);
         return "write b";
-    case 23:
+    case 24:
         op_unlink(p, 1);
         return "unlink b";
-    case 24:
+    case 25:
         op_write_in(p, 0, 1000, 3500, MMAP_WRITE);
         return "mmap, store, msync a";
-    case 25:
+    case 26:
         op_write_in(p, 0, object_at(p, 0)->size, 700, O_DSYNC_WRITE);
         return "append to a with O_DSYNC";
-    case 26:
+    case 27:
         op_punch(p, 0, 900, 3700);
         return "hole in a";
     default:
@@ -480,9 +483,9 @@ static void small_runs(void)
 {
     for (unsigned a = 0; a < N_SMALL; a++)
         for (unsigned b = 0; b < N_SMALL; b++)
-            for (unsigned last = 18; last < 22; last++)
+            for (unsigned last = 18; last < 23; last++)
                 small_run((struct small){.operations = {a, b, last}, .n = 3},
-                          options.seed + (a * N_SMALL + b) * 4 + last);
+                          options.seed + (a * N_SMALL + b) * 5 + last);
 }
 
 /* COUNT sequences of three operations, each followed by one that makes something durable, or by none; as the third
@@ -498,7 +501,7 @@ static void sequence_runs(unsigned count)
             random = random * 1664525 + 1013904223;
             s.operations[s.n++] = (random >> 8) % N_SMALL;
             if (k == 2 || (random >> 16) % 2 == 0)
-                s.operations[s.n++] = 18 + (random >> 20) % 4;
+                s.operations[s.n++] = 18 + (random >> 20) % 5;
         }
         small_run(s, options.seed + i);
     }

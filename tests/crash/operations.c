@@ -75,6 +75,14 @@ static void done(struct process *p, struct thing *a, struct thing *b)
         b->last_snapshot = p->n_snapshots - 1;
 }
 
+/* ... and the name in SLOT: the directory's data. */
+static void done_in(struct process *p, unsigned slot, struct thing *a, struct thing *b)
+{
+    done(p, a, b);
+    if (slot >= SLOT_IN_DIR)
+        object_at(p, SLOT_DIR)->last_snapshot = p->n_snapshots - 1;
+}
+
 static void op_create(struct process *p, unsigned slot)
 {
     const char *name;
@@ -95,7 +103,7 @@ static void op_create(struct process *p, unsigned slot)
         inode_put(inode);
         inode_put(dir);
     }
-    done(p, o, slot >= SLOT_IN_DIR ? object_at(p, SLOT_DIR) : NULL);
+    done_in(p, slot, o, NULL);
 }
 
 static void op_mkdir(struct process *p)
@@ -154,7 +162,7 @@ static void op_symlink(struct process *p, unsigned slot)
         inode_put(inode);
         inode_put(dir);
     }
-    done(p, o, NULL);
+    done_in(p, slot, o, NULL);
 }
 
 static void op_unlink(struct process *p, unsigned slot)
@@ -177,7 +185,7 @@ static void op_unlink(struct process *p, unsigned slot)
             panic("unlink");
         inode_put(dir);
     }
-    done(p, o, NULL);
+    done_in(p, slot, o, NULL);
 }
 
 static void op_link(struct process *p, unsigned from, unsigned to)
@@ -202,7 +210,7 @@ static void op_link(struct process *p, unsigned from, unsigned to)
         inode_put(inode);
         inode_put(dir);
     }
-    done(p, o, NULL);
+    done_in(p, to, o, NULL);
 }
 
 static void op_rename(struct process *p, unsigned from, unsigned to)
@@ -232,7 +240,7 @@ static void op_rename(struct process *p, unsigned from, unsigned to)
         inode_put(old_dir);
         inode_put(new_dir);
     }
-    done(p, o, was);
+    done_in(p, MAX(from, to), o, was);
 }
 
 static const char *const ways_to_write[] = {"write", "dsync", "osync", "msync"};
@@ -382,7 +390,8 @@ static void op_fsync(struct process *p, unsigned slot, bool data_only)
             panic("fsync");
         inode_put(file.inode);
     }
-    promise(end_time(p), p->number, data_only ? 0 : snapshot, o->type == 'f' ? object : -1, version);
+    /* A directory's data are its names. */
+    promise(end_time(p), p->number, data_only && o->type == 'f' ? 0 : snapshot, o->type == 'f' ? object : -1, version);
 }
 
 /* chattr +j or -j: which way the file's data go from now on. Not a change that a crash may leave undone: names, sizes

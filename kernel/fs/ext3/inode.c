@@ -283,7 +283,8 @@ static bool note_transaction(struct ext3_handle *h, struct ext3_inode *ei, const
         return false;
     tid = journal_tid(&h->journal);
     ei->sync_tid = tid;
-    if (size != old_size || from_le32(disk->blocks) != (u32)ei->vfs.blocks)
+    /* a directory's data are its names, which change with its times */
+    if (size != old_size || from_le32(disk->blocks) != (u32)ei->vfs.blocks || S_ISDIR(ei->vfs.mode))
         ei->datasync_tid = tid;
     return S_ISREG(ei->vfs.mode) && size > old_size;
 }
