@@ -10,7 +10,7 @@
 #include "vm/vm.h"
 
 #define GIVE_TIME_NS (5 * NSEC_PER_MSEC)
-#define TOO_LONG_NS (2 * NSEC_PER_SEC)
+#define TOO_LONG_NS (10 * NSEC_PER_SEC)
 #define SCORE_NEVER (-1000)
 
 static struct {

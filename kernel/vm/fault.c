@@ -176,6 +176,24 @@ static bool take_over(struct fault *f, struct page *page)
     return done;
 }
 
+/* COPY comes in the place of f->old's page. No hart may store to the copy while another still reads the old page, so W
+ * comes last. False: the entry has changed. */
+static bool replace_by_copy(struct fault *f, struct page *copy)
+{
+    const pte_t new = writable_entry(copy, f->prot);
+    bool same;
+
+    table_lock(f->table);
+    same = *f->pte == f->old;
+    if (same) {
+        pte_set(f->table, f->pte, new & ~PTE_W);
+        tlb_flush_range(f->space, f->va, f->va + PAGE_SIZE);
+        store_relaxed(f->pte, new);
+    }
+    table_unlock(f->table);
+    return same;
+}
+
 /* A store to a present private page without W. */
 static int fault_copy(struct fault *f)
 {
@@ -200,9 +218,9 @@ static int fault_copy(struct fault *f)
             page_put(old);
         return FAULT_NO_MEMORY;
     }
-    replaced = install(f, writable_entry(copy, f->prot), copy);
+    replaced = replace_by_copy(f, copy);
     if (replaced) {
-        tlb_flush_range(f->space, f->va, f->va + PAGE_SIZE);
+        space_count_page(f->space, copy, 1);
         if (counted) {
             space_count_page(f->space, old, -1);
             page_put(old); /* the entry's reference */

@@ -381,7 +381,7 @@ struct space *space_fork(struct space *parent, const u64 stored[FORK_STORED])
     struct space *child = try_fork(parent, stored);
 
     for (unsigned round = 0; round < FORK_TRIES && IS_ERR(child) && PTR_ERR(child) == -ENOMEM; round++) {
-        if (page_free_count() > page_total_count() / 128 || fatal_signal_pending() || !reclaim_wait(round))
+        if (page_free_count() > page_total_count() / 128 || fatal_signal_pending() || !reclaim_wait(round, true))
             break;
         child = try_fork(parent, stored);
     }

@@ -295,7 +295,7 @@ static noinline_fn struct page *alloc_slowly(unsigned alloc_flags)
     struct page *p = take(alloc_flags, &zeroed);
 
     for (unsigned round = 0; p == NULL; round++) {
-        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round))
+        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round, (alloc_flags & ALLOC_USER) != 0))
             return NULL;
         p = take(alloc_flags, &zeroed);
     }
@@ -352,7 +352,7 @@ struct page *page_alloc_order(unsigned order, unsigned alloc_flags)
         return NULL;
     p = take_order(order, alloc_flags);
     for (unsigned round = 0; p == NULL; round++) {
-        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round))
+        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round, (alloc_flags & ALLOC_USER) != 0))
             return NULL;
         p = take_order(order, alloc_flags);
     }

@@ -45,7 +45,7 @@ void reclaim_kick(void)
     wake_all(&reclaim.work);
 }
 
-bool reclaim_wait(unsigned round)
+bool reclaim_wait(unsigned round, bool for_user)
 {
     u64 rounds = load_relaxed(&reclaim.rounds);
 
@@ -55,6 +55,8 @@ bool reclaim_wait(unsigned round)
         return false;
     store_relaxed(&reclaim.wanted, true);
     wake_all(&reclaim.work);
+    if (for_user) /* who is killed gives memory back soonest by not waiting for more */
+        return wait_event_killable(&reclaim.progress, load_relaxed(&reclaim.rounds) != rounds) == 0;
     wait_event(&reclaim.progress, load_relaxed(&reclaim.rounds) != rounds);
     return true;
 }

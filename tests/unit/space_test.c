@@ -50,7 +50,7 @@ void panic(const char *fmt, ...)
 void clear_page(void *p) { memset(p, 0, PAGE_SIZE); }
 void copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
 void reclaim_kick(void) {}
-bool reclaim_wait(unsigned round) { return false; }
+bool reclaim_wait(unsigned round, bool for_user) { return false; }
 void reclaim_forget_object(struct object *o) {}
 u64 arch_user_address_limit(void) { return 1ul << 38; }
 bool cmdline_has(const char *name) { return true; }

@@ -77,7 +77,7 @@ size_t copy_string(char *dst, const char *src, size_t size)
 void *kmalloc_nowait(size_t n) { return malloc(n); }
 void shrinker_register(struct shrinker *s) {}
 void reclaim_kick(void) {}
-bool reclaim_wait(unsigned round) { return false; }
+bool reclaim_wait(unsigned round, bool for_user) { return false; }
 void reclaim_forget_object(struct object *o) {}
 bool swapdev_is(const struct block_device *disk) { return false; }
 int object_swap_in(struct object *o, u64 index) { return 0; }
