@@ -289,7 +289,8 @@ failed:
 
 struct file *file_open_at(int dirfd, const char *name, u32 flags, u32 mode)
 {
-    int error = check_flags(&flags);
+    bool plain = !(flags & (O_PATH | TMPFILE_BIT | O_CREAT));
+    int error = plain ? 0 : check_flags(&flags);
     struct file *fresh;
 
     if (error != 0)
@@ -297,6 +298,8 @@ struct file *file_open_at(int dirfd, const char *name, u32 flags, u32 mode)
     fresh = file_alloc(flags);
     if (fresh == NULL)
         return ERR_PTR(-ENFILE);
+    if (likely(plain))
+        return open_existing(fresh, dirfd, name, flags, 0);
     if ((flags & O_TMPFILE) == O_TMPFILE)
         return open_tmpfile(fresh, dirfd, name, flags, mode);
     if (flags & O_CREAT)
