@@ -33,7 +33,7 @@ MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure s
 # ... and those that enter and leave the kernel in every way.
 ISOLATION_GROUP="$MMAP_GROUP signals handlers frames threads fork_exec_wait unaligned"
 # ... and those in which assertions are worth the most.
-DEBUG_GROUP="$MMAP_GROUP threads fork_exec_wait signals hammer files vmtrap_hostile vmtrap_signals"
+DEBUG_GROUP="$MMAP_GROUP threads fork_exec_wait signals hammer files vmtrap_hostile vmtrap_places vmtrap_signals"
 # A machine that says nothing for so long hangs.
 IDLE_SECONDS=240
 PROGRAM_SECONDS=600 # for those on the host
