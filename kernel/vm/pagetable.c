@@ -12,6 +12,8 @@ u64 nr_page_tables;
 
 u64 pt_count(void) { return load_relaxed(&nr_page_tables); }
 
+void table_lock_init(struct page *table) { spin_init((struct spinlock *)&table->table_lock); }
+
 struct page *table_create(unsigned level)
 {
     struct page *table = page_alloc(ALLOC_ZERO);

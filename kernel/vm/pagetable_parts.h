@@ -8,7 +8,8 @@
 extern u64 nr_page_tables; /* of all spaces; atomic */
 
 static inline pte_t *table_of(pte_t entry) { return phys_to_virt(pte_pfn(entry) << PAGE_SHIFT); }
-static inline void table_lock_init(struct page *table) { spin_init((struct spinlock *)&table->table_lock); }
+/* Not inline: all tables' locks are of one class (sched/order.h). */
+void table_lock_init(struct page *table);
 
 /* A table of LEVEL, all zeros, that nobody knows; NULL = no memory. */
 struct page *table_create(unsigned level);

@@ -26,7 +26,7 @@ struct hart_start {
     struct thread *thread;
 };
 static struct hart_start hart_starts[MAX_HARTS];
-static u32 harts_running = 1;
+static bool has_started[MAX_HARTS];
 
 static void init_boot_thread(u64 sbi_hart)
 {
@@ -59,38 +59,39 @@ void secondary_main(void)
 {
     hart_init_traps();
     plic_init_hart();
-    atomic_add(&harts_running, 1);
+    store_release(&has_started[hart_id()], true);
     kernel_main_secondary();
     panic("kernel_main_secondary returned");
 }
 
-/* The firmware may not have got so far with a hart that it can be started. */
-static void start_hart(unsigned i)
+/* Asks the firmware for those that are not there, and returns one of them (0: none). It may not have got so far with a
+ * hart that it can be started, and a hart may have lost its way (start.S). For one that is on its way it does nothing.
+ */
+static unsigned start_missing(void)
 {
-    u64 deadline = time_ns() + HART_START_TIMEOUT_NS;
+    unsigned missing = 0;
 
-    hart_starts[i] = (struct hart_start){.satp = kernel_satp(), .thread = harts[i].idle};
-    memory_barrier();
-    while (sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i])) !=
-           0)
-        if (time_ns() > deadline)
-            panic("hart %lu does not start", harts[i].sbi_id);
+    for (unsigned i = 1; i < machine.harts; i++) {
+        if (load_acquire(&has_started[i]))
+            continue;
+        missing = i;
+        (void)sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i]));
+    }
+    return missing;
 }
 
 /* => interrupts off */
 void arch_start_harts(void)
 {
-    u32 expected = 1;
-    u64 deadline;
+    u64 deadline = time_ns() + HART_START_TIMEOUT_NS;
+    unsigned missing;
 
-    for (unsigned i = 1; i < machine.harts; i++) {
-        start_hart(i);
-        expected++;
-    }
-    deadline = time_ns() + HART_START_TIMEOUT_NS;
-    while (load_acquire(&harts_running) < expected) {
+    for (unsigned i = 1; i < machine.harts; i++)
+        hart_starts[i] = (struct hart_start){.satp = kernel_satp(), .thread = harts[i].idle};
+    memory_barrier();
+    while ((missing = start_missing()) != 0) {
         if (time_ns() > deadline)
-            panic("only %u of %u harts have started", harts_running, expected);
+            panic("hart %lu does not start", harts[missing].sbi_id);
         /* A simulator may run the others on this very processor, and only while this hart sleeps. */
         arch_set_timer(time_ns() + HART_START_LOOK_NS);
         arch_wait_for_interrupt();

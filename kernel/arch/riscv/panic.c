@@ -183,20 +183,36 @@ void arch_print_backtrace(const struct regs *regs)
     print_frames(f);
 }
 
+/* One line of a panic that cannot be told in full: FMT as it is, for its arguments may be what is wrong. */
+static void print_briefly(const struct regs *regs, const char *fmt)
+{
+    console_emergency_printf("kernel panic: \"%s\"", fmt);
+    if (regs != NULL)
+        console_emergency_printf(" at pc %016lx ra %016lx cause %lu tval %016lx", regs->pc, regs->x[REG_RA],
+                                 regs->cause, regs->tval);
+    console_emergency_printf("\n");
+}
+
 static noreturn_fn void end_with(const struct regs *regs, const char *fmt, va_list args)
 {
+    static const struct regs *first_regs;
+    static const char *first_fmt;
     char reason[300];
     u32 self = hart_id() + 1, nobody = 0;
 
     irq_disable();
     if (!atomic_cas(&panicking, &nobody, self)) {
         if (nobody == self) { /* a bug while telling of the first */
-            console_emergency_printf("another panic while printing this one\n");
+            console_emergency_printf("\n@@PANIC@@\nanother panic while printing this one\n");
+            print_briefly(first_regs, first_fmt);
+            print_briefly(regs, fmt);
             arch_poweroff(PANIC_STATUS);
         }
         for (;;)
             arch_wait_for_interrupt();
     }
+    first_regs = regs;
+    first_fmt = fmt;
     arch_stop_other_harts();
     vsnprintf(reason, sizeof(reason), fmt, args);
     console_emergency_printf("\n@@PANIC@@\n");

@@ -2,6 +2,9 @@
  * The first instructions of every hart. The firmware jumps here in physical addresses with paging off: a0 = hart id, a1
  * = the device tree's physical address (the boot hart) or what arch_start_harts gave (the others).
  *
+ * OpenSBI 1.1 may send a hart that is being started to the image's start instead of where it was told to: it notes that
+ * it starts before it notes where. So the second one who comes here stops, and is started again (boot.c).
+ *
  * The boot hart makes a first Sv39 map: the image (8 MiB, read-write-execute for now) at KERNEL_IMAGE and the direct
  * map in 1 GiB leaves. Sv39 exists wherever a wider format does; paging.c goes on from here. Writing satp makes the
  * next fetch fault, as the physical address is not mapped, and the trap vector is where we want to be: no identity map
@@ -17,6 +20,8 @@
 #define DIRECT_LEAVES 128 /* of 1 GiB */
 #define DIRECT_ROOT_INDEX 256
 #define IMAGE_ROOT_INDEX 510
+#define SBI_HSM 0x48534d
+#define SBI_HSM_STOP 1
 #define PAGE_TO_PTE 2    /* a PTE has the page number 2 bits below the address's */
 
 .section .text.head, "ax"
@@ -36,6 +41,10 @@ _start:
 
 boot_hart:
     csrw sie, zero
+    la t0, boot_hart_is_here
+    li t1, 1
+    amoswap.w t1, t1, (t0)
+    bnez t1, lost_hart
     mv s0, a0
     mv s1, a1
 
@@ -94,6 +103,18 @@ boot_hart:
     mv a2, s2
     call boot_main
 1:  j 1b
+
+lost_hart:
+    li a7, SBI_HSM
+    li a6, SBI_HSM_STOP
+    ecall
+1:  j 1b
+
+.section .data
+.balign 4
+boot_hart_is_here: /* not in .bss, which the boot hart clears */
+    .word 0
+.section .text.head, "ax"
 
 /* Another hart: a1 = physical address of its struct hart_start. */
 .balign 4
