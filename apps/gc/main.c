@@ -159,7 +159,10 @@ static struct options parse_options(int argc, char **argv)
             o.paranoid = parse_size(optarg);
             break;
         case 'h':
-            fputs(help, stdout);
+            if (fputs(help, stdout) < 0 || fflush(stdout)) {
+                perror("gc: standard output");
+                exit(2);
+            }
             exit(0);
         default:
             exit(2);

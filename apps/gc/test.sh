@@ -71,6 +71,10 @@ point $? "expressions from standard input are answered, and errors survived"
 [ $? = 2 ] && [ "$(wc -l <"$out")" = 1 ]
 point $? "output that cannot be written is told of"
 
+"$GC" --help >/dev/full 2>"$out"
+[ $? = 2 ] && [ "$(wc -l <"$out")" = 1 ]
+point $? "and the help, too"
+
 "$GC" --heap=bad >"$out" 2>&1
 [ $? = 2 ]
 point $? "a bad option is refused"

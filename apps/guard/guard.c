@@ -86,6 +86,10 @@ int main(int argc, char **argv)
 
         if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) {
             usage(stdout);
+            if (fflush(stdout)) {
+                perror("guard: standard output");
+                return 2;
+            }
             return 0;
         } else if (strcmp(option, "--continue") == 0) {
             set("GUARD_CONTINUE", "1");

@@ -60,4 +60,7 @@ guard --align 3 true 2>/tmp/guard.err || status=$?
 ok $? "a bad value of an option is refused in one line"
 guard --help | grep -q usage
 ok $? "guard --help"
+guard --help >/dev/full 2>/tmp/guard.err
+[ $? = 2 ] && [ "$(wc -l </tmp/guard.err)" = 1 ]
+ok $? "... that cannot be written"
 echo "1..$count"

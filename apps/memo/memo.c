@@ -222,6 +222,14 @@ static void choose_function(const char *name)
     exit(2);
 }
 
+static bool output_fails(void)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return false;
+    perror("memo: standard output");
+    return true;
+}
+
 static void parse(char **argument)
 {
     choose_function("sqrt");
@@ -230,7 +238,7 @@ static void parse(char **argument)
 
         if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) {
             usage(stdout);
-            exit(0);
+            exit(output_fails() ? 2 : 0);
         }
         if (strcmp(option, "--direct") == 0) {
             options.direct = true;
@@ -279,9 +287,5 @@ int main(int argc, char **argv)
     status = run();
     if (budget)
         vm_budget_close(budget);
-    if (fflush(stdout) || ferror(stdout)) {
-        perror("memo: standard output");
-        return 2;
-    }
-    return status;
+    return output_fails() ? 2 : status;
 }

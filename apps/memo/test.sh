@@ -19,6 +19,7 @@ check "without a table" memo --direct --queries 1000
 check "a table that fits" memo --size 1 --budget 300 --queries 10000
 check "... is computed once" says 'dropped  *0$'
 check "--help" memo --help
+check "... that cannot be written" sh -c 'memo --help >/dev/full; [ $? = 2 ]'
 if memo --budget 3 2>/dev/null; then r=1; else r=0; fi
 check "a bad option is refused" test "$r" = 0
 echo "1..$count"

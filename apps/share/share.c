@@ -333,6 +333,14 @@ static const struct program *find_program(const char *name)
     return NULL;
 }
 
+static bool output_fails(void)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return false;
+    perror("share: standard output");
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     const struct program *program = NULL;
@@ -343,7 +351,7 @@ int main(int argc, char **argv)
 
         if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) {
             usage(stdout);
-            return 0;
+            return output_fails() ? 2 : 0;
         } else if (strcmp(option, "--break") == 0) {
             break_it = true;
         } else if (strcmp(option, "--processes") == 0) {
@@ -373,9 +381,5 @@ int main(int argc, char **argv)
     if (program->run == solver && size < 4)
         size = 4;
     status = run(program);
-    if (fflush(stdout) || ferror(stdout)) {
-        perror("share: standard output");
-        return 2;
-    }
-    return status;
+    return output_fails() ? 2 : status;
 }

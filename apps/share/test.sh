@@ -19,5 +19,6 @@ check "consistency, 8 processes on one page" share --processes 8 --size 1 --roun
 check "consistency by signals" env VM_BACKEND=signals share --rounds 500 check
 check "the checker finds missing invalidations" refuses share --break --rounds 2000 check
 check "--help" share --help
+check "... that cannot be written" sh -c 'share --help >/dev/full; [ $? = 2 ]'
 check "a bad option is refused" refuses share --processes 9 matrix
 echo "1..$count"
