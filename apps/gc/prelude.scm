@@ -359,8 +359,11 @@
   (call/cc (lambda (k) (set! %top-level k)))
   (%handlers '())
   (let loop ()
-    (display "> ")
-    (flush-output-port)
+    (let ((top %top-level)) ; a prompt that cannot be written ends the program
+      (set! %top-level #f)
+      (display "> ")
+      (flush-output-port)
+      (set! %top-level top))
     (let ((form (read)))
       (if (eof-object? form)
           (newline)

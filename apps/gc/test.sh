@@ -71,6 +71,10 @@ point $? "expressions from standard input are answered, and errors survived"
 [ $? = 2 ] && [ "$(wc -l <"$out")" = 1 ]
 point $? "output that cannot be written is told of"
 
+echo 1 | timeout 20 "$GC" >/dev/full 2>"$out"
+[ $? -le 2 ] && [ "$(wc -l <"$out")" -le 2 ]
+point $? "nor are expressions answered for ever"
+
 "$GC" --help >/dev/full 2>"$out"
 [ $? = 2 ] && [ "$(wc -l <"$out")" = 1 ]
 point $? "and the help, too"
