@@ -20,8 +20,10 @@ static u64 visible_end(const struct vma *v, u64 last)
     return v->start + ((MIN(last, vma_last_page(v)) - vma_first_page(v) + 1) << PAGE_SHIFT);
 }
 
+/* The last flush is for what somebody else has taken out under space->lock, and may not have flushed yet. */
 static void zap_vma(struct vma *v, u64 start, u64 end, bool copies_too)
 {
+    const u64 first = start;
     struct tlb_batch batch;
 
     tlb_begin(&batch, v->space);
@@ -33,6 +35,8 @@ static void zap_vma(struct vma *v, u64 start, u64 end, bool copies_too)
         spin_unlock(&v->space->tables_lock);
         tlb_flush(&batch);
     } while (start < end);
+    if (machine.harts > 1)
+        tlb_flush_range(v->space, first, end);
 }
 
 void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too)

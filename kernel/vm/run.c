@@ -209,7 +209,7 @@ static int move_page(struct object *o, u64 index, struct page *new)
 
 static int move_page_in_the_end(struct object *o, u64 index, struct page *new)
 {
-    int error = -EAGAIN;
+    int error = move_page(o, index, new);
 
     for (unsigned i = 0; i < TRIES && (error == -EAGAIN || error == -EEXIST); i++) {
         if (error == -EEXIST && object_swap_in(o, index) != 0)
