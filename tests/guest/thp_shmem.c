@@ -364,9 +364,8 @@ static void *puncher(void *unused UNUSED)
         bad += !is_filled(at, 0, HUGE_PAGES, round);
         fallocate(arena_fd, 3, SPANS * HUGE, HUGE);
         bad += !is_zero(at, 0, HUGE_PAGES);
-        if (round % 2)
-            munmap((void *)at, HUGE),
-                NEED((long)mmap((void *)at, HUGE, RW, MAP_SHARED | MAP_FIXED, arena_fd, SPANS * HUGE));
+        if (round % 2) /* with no hole meanwhile, which a worker's mapping could get */
+            NEED((long)mmap((void *)at, HUGE, RW, MAP_SHARED | MAP_FIXED, arena_fd, SPANS * HUGE));
     }
     return (void *)bad;
 }
