@@ -46,23 +46,12 @@ static bool move_run(struct page *from_table, pte_t *from, struct page *to_table
     return pte_is_present(all);
 }
 
-/* As the last one who had the lock left it. */
-static bool is_empty(struct page *table)
-{
-    bool result;
-
-    table_lock(table);
-    result = table->table_live == 0;
-    table_unlock(table);
-    return result;
-}
-
 /* Moves the leaf entries of W's step up by DISTANCE, table by table. -ENOMEM */
 static int move_leaves(const struct pt_walk *w, u64 distance, struct tlb_batch *batch)
 {
     u64 next;
 
-    for (u64 va = w->va; va < w->next && !is_empty(w->table); va = next) {
+    for (u64 va = w->va; va < w->next && !table_is_empty(w->table); va = next) {
         u64 to = va + distance, table_end = ALIGN_DOWN(to, level_size(1)) + level_size(1);
         struct page *table;
         pte_t *pte = pt_make(w->space, to, 0, &table);

@@ -185,13 +185,8 @@ pte_t *pt_reach(struct space *s, u64 address, struct page **table)
  * generation under the table's lock (vm/vmtrap_quick.c). => write lock */
 static bool is_empty_for_good(struct space *s, struct page *table)
 {
-    bool result;
-
     pt_forget_leaves(s);
-    table_lock(table);
-    result = table->table_live == 0;
-    table_unlock(table);
-    return result;
+    return table_is_empty(table);
 }
 
 void pt_prune(struct space *s, u64 address, struct tlb_batch *batch)

@@ -144,6 +144,17 @@ static inline void table_lock(struct page *table)
 static inline bool table_trylock(struct page *table) { return spin_trylock((struct spinlock *)&table->table_lock); }
 static inline void table_unlock(struct page *table) { spin_unlock((struct spinlock *)&table->table_lock); }
 
+/* As the last one who had the lock left it. */
+static inline bool table_is_empty(struct page *table)
+{
+    bool result;
+
+    table_lock(table);
+    result = table->table_live == 0;
+    table_unlock(table);
+    return result;
+}
+
 /* Stores VALUE and keeps table_live right. => table locked */
 static inline void pte_set(struct page *table, pte_t *entry, pte_t value)
 {
