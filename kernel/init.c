@@ -24,6 +24,7 @@
 #include "selftest.h"
 #include "sys/sysvipc.h"
 #include "vm/reclaim.h"
+#include "vm/space.h"
 #include "vm/vm.h"
 
 #define MAX_RESERVED 12
@@ -87,6 +88,7 @@ static void start_system(void *unused)
         selftest_run(cmdline_get("selftest"));
     random_init();
     reclaim_init();
+    khugepaged_init();
     vfs_init();
     procfs_init();
     sysfs_init();

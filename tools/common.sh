@@ -25,6 +25,15 @@ packages_image()
     echo "$BUILD/packages/$names.img"
 }
 
+# Runs a command that builds: one at a time.
+in_turn()
+{
+    {
+        ! have flock || flock 8
+        "$@"
+    } 8>>"$BUILD/lock"
+}
+
 have()
 {
     command -v "$1" >/dev/null 2>&1

@@ -6,7 +6,7 @@
 # bytes. Every state is recovered by the kernel's code, some by e2fsck too, and compared with what programs were promised
 # (docs/journal.md). Then the journal is broken on purpose, in eight ways, and must be caught.
 #
-# By default about 100,000 states; --quick: some thousands, in two minutes. Prints TAP.
+# By default about 100,000 states; --quick: some thousands, in three minutes. Prints TAP.
 
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -49,6 +49,10 @@ check()
 
 check "every sequence of two operations, then fsync, fdatasync or sync" --small --seed "$seed" --states "$small_states" --fsck $((every * 5))
 check "sequences of three operations, with fsync between" --sequences "$sequences" --seed "$seed" --states "$small_states" --fsck $((every * 5))
+for mode in ordered journal writeback; do
+    check "sequences that other file systems failed at, data=$mode" --known tests/crash/known.txt --data "$mode" --seed "$seed" --states "$small_states" \
+        --fsck $((every * 5))
+done
 check "three programs at once" --seed "$seed" --runs "$runs" --states "$states" --fsck "$every"
 check "files that grow and are cut while others commit" --shrinking --seed "$seed" --runs $((runs / 4)) --states "$states" --fsck "$every"
 for mode in journal writeback; do

@@ -36,6 +36,8 @@ done
 [ -n "$sets" ] || sets=$ALL_SETS
 
 mkdir -p "$DIFFER" || die "cannot write to $BUILD"
+exec 9>"$DIFFER/lock"
+! have flock || flock -n 9 || die "another ./quire differ is running here"
 make -s -C "$ROOT" differ >"$DIFFER/build.log" 2>&1 || { cat "$DIFFER/build.log" >&2; die "tests/differ cannot be built"; }
 
 # run KERNEL: its answers go to build/differ/KERNEL.log.

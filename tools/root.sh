@@ -42,6 +42,8 @@ if [ $# -gt 0 ]; then
 fi
 "$ROOT/tools/packages.sh" unpack "$folder" busybox-static "$@"
 rm -rf "$folder/usr/share/doc" "$folder/usr/share/man" "$folder/usr/share/lintian" "$folder/usr/share/initramfs-tools"
+# Java's scripts make links among the manual pages, which need not be there, in folders, which must.
+[ $# -eq 0 ] || mkdir -p "$folder/usr/share/man/man1"
 
 "$ROOT/tools/applets.sh" "$folder/usr/bin/busybox" | while read -r applet; do
     case $SKIPPED in *" $applet "*) continue ;; esac

@@ -8,11 +8,14 @@
 #   differ    random sequences of calls, compared with what Linux answered; the short form of ./quire differ
 #   front     tests/front, what `./quire` itself promises
 #   disks     tests/disks, disks that fail, fill up, lose power or were left behind by another kernel
-#   guest     tests/guest in the guest: with 1, 2 and 4 harts; the mmap group also under Sv39, Sv48 and Sv57, with 64 MiB and with isolation=on
+#   guest     tests/guest in the guest: guest-smp1, -smp2 and -smp4; the mmap group also as guest-sv39, -sv48, -sv57, -64M (of
+#             memory), -isolated and -debug (the kernel with assertions)
 #   programs  tests/programs, Debian's programs in the guest
 #   clients   tests/clients, programs that live by memory: collectors, databases, checkers
 #   clients-long  the same with more work (not among all)
 #   clients-linux the same on Debian's Linux, the referee (not among all)
+#   runtimes  tests/runtimes, run-times of languages: Java, Node.js, Erlang and others (not among all)
+#   runtimes-linux  the same on Debian's Linux
 #   libvm     libvm/tests: on the host under ASan, UBSan and TSan, in the guest by both ways that faults can come
 #   libvm-linux  the same on Debian's Linux (not among all)
 #   apps      apps/NAME/test.sh and tests/X.c (the program NAME-X): the programs that use libvm, in the guest; the C programs
@@ -21,32 +24,40 @@
 #             selftests-linux on Debian's Linux
 #   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
 #
-# GROUP may be narrowed to programs: guest:mmaptest,cow  programs:tar  linux:signals  apps:store,store-crash
+# GROUP may be narrowed to programs: guest:mmaptest,cow  programs:shell  linux:signals  apps:store,store-crash
+#
+# As many groups run side by side as there are processors, JOBS=N says otherwise; each is a process of its own (test.sh
+# --one GROUP), whose files in build/test/ bear its name.
 
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 . "$ROOT/tools/common.sh"
 
 OUT=$BUILD/test
+GUESTS="guest-smp4 guest-smp2 guest-smp1 guest-sv39 guest-sv48 guest-sv57 guest-64M guest-isolated guest-debug"
+# Those that take longest come first.
+PLAIN="unit clients disks $GUESTS apps libvm front programs crash fuzz differ"
+MORE="clients-long clients-linux runtimes runtimes-linux selftests selftests-linux linux libvm-linux apps-linux"
 # Programs that depend on the paging mode and on how much memory there is.
-MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_shmem mmap_model fork_tables thp pagemap pagescan mmap_family userfaultfd userfaultfd_wp vmtrap vmtrap_dirty vmtrap_log"
+MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_frees swap_shmem mmap_model coherence owners_race fork_tables thp pagemap pagescan mmap_family userfaultfd userfaultfd_wp vmtrap vmtrap_dirty vmtrap_log"
 # ... and those that enter and leave the kernel in every way.
 ISOLATION_GROUP="$MMAP_GROUP signals handlers frames threads fork_exec_wait unaligned"
 # ... and those in which assertions are worth the most.
-DEBUG_GROUP="$MMAP_GROUP threads fork_exec_wait signals hammer files vmtrap_hostile vmtrap_places vmtrap_signals"
+DEBUG_GROUP="no_memory no_memory_more stale_race swap_race $MMAP_GROUP threads fork_exec_wait signals hammer files vmtrap_hostile vmtrap_places vmtrap_signals"
 # A machine that says nothing for so long hangs.
 IDLE_SECONDS=240
 PROGRAM_SECONDS=600 # for those on the host
 
 passed=0 failed=0 skipped=0
 
-# Shows the report of the log $2 under the label $1 and adds it up.
+# Shows the report of the log $2 under the label $1, in one piece, and adds it up.
 report()
 {
-    awk -v label="$1" -f "$ROOT/tools/tap.awk" "$2" >"$OUT/report"
-    sed '$d' "$OUT/report"
+    lines=$(awk -v label="$1" -f "$ROOT/tools/tap.awk" "$2")
+    printf '%s\n' "$lines" | sed '$d' >"$T.report"
+    cat "$T.report"
     # shellcheck disable=SC2046 # three numbers
-    set -- $(tail -n1 "$OUT/report")
+    set -- $(printf '%s\n' "$lines" | tail -n1)
     passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
 }
 
@@ -72,7 +83,7 @@ names_in()
 run_unit()
 {
     log=$OUT/unit.log
-    make -s -k -C "$ROOT" -f tests/unit/Makefile >"$OUT/unit-build.log" 2>&1 || true
+    make -s -k -j"$(nproc)" -C "$ROOT" -f tests/unit/Makefile >"$OUT/unit-build.log" 2>&1 || true
     for test in $(chosen "$(names_in tests/unit _test.c)" "$1"); do
         echo "# program $test"
         if [ -x "$BUILD/unit/${test}_test" ] && make -s -q -C "$ROOT" -f tests/unit/Makefile "build/unit/${test}_test"; then
@@ -132,8 +143,8 @@ run_fuzz()
     for test in $(chosen "$(names_in tests/fuzz .c)" "$1"); do
         echo "# program $test"
         status=0
-        (cd "$ROOT" && timeout "$PROGRAM_SECONDS" "build/fuzz/$test" 1 300) </dev/null >"$OUT/fuzz.out" 2>&1 || status=$?
-        tail -n20 "$OUT/fuzz.out" | sed 's/^/# /'
+        (cd "$ROOT" && timeout "$PROGRAM_SECONDS" "build/fuzz/$test" 1 300) </dev/null >"$T.out" 2>&1 || status=$?
+        tail -n20 "$T.out" | sed 's/^/# /'
         [ "$status" = 0 ] && echo "ok 1 - 300 damaged disks" || echo "not ok 1 - 300 damaged disks"
         echo "1..1"
         echo "# exit $test $status"
@@ -143,23 +154,24 @@ run_fuzz()
 
 run_front() { run_scripts front "$1"; }
 
-run_disks()
-{
-    make -s -k -C "$ROOT" guest >"$OUT/guest-build.log" 2>&1 || true
-    run_scripts disks "$1"
-}
+run_disks() { run_scripts disks "$1"; }
 
 # --- In a machine ----------------------------------------------------------------------------------------------------
 
 # A disk with the tests on it: $1 from the image $2. A program that cannot be compiled is missing there, and fails.
 prepare_disk()
 {
-    make -s -k -C "$ROOT" guest >"$OUT/guest-build.log" 2>&1 || true
-    make -s -C "$ROOT" disk tools >&2 || die "the disk cannot be made"
     mkdir -p "$BUILD/guest"
     cp --sparse=always "$2" "$1" || die "no space for $1: ./quire clean may make some"
     "$ROOT/tools/disk.sh" add "$1" "$BUILD/guest" /tests
     "$ROOT/tools/disk.sh" add "$1" "$ROOT/tests/programs" /programs
+}
+
+# The disk with the packages "$@" is there: $packaged_disk.
+make_packages()
+{
+    in_turn make -s -C "$ROOT" packages PACKAGES="$*" >&2 || die "the disk with $* cannot be made"
+    packaged_disk=$(packages_image "$@")
 }
 
 # What goes wrong between a program's beginning and its end, by the status of the machine.
@@ -186,10 +198,10 @@ in_machine()
         status=0
         script="for p in $(echo $left); do echo \"# program \$p\"; $how; echo \"# exit \$p \$?\"; done"
         "$ROOT/quire" "$@" --disk "$disk" --idle "$IDLE_SECONDS" --kernel-log "$OUT/$label.kernel" -- sh -c "$script" \
-            >"$OUT/boot.log" 2>"$OUT/boot.err" </dev/null || status=$?
-        cat "$OUT/boot.log" "$OUT/boot.err" >>"$log"
-        started=$(awk '/^# program / { name = $3 } /^# exit / && $3 == name { name = "" } END { print name }' "$OUT/boot.log")
-        finished=$(awk '/^# exit / { name = $3 } END { print name }' "$OUT/boot.log")
+            >"$T.boot" 2>"$T.err" </dev/null || status=$?
+        cat "$T.boot" "$T.err" >>"$log"
+        started=$(awk '/^# program / { name = $3 } /^# exit / && $3 == name { name = "" } END { print name }' "$T.boot")
+        finished=$(awk '/^# exit / { name = $3 } END { print name }' "$T.boot")
         last=$(echo $left | sed 's/.* //')
         if [ -n "$started" ]; then
             printf '\n# exit %s %s\n' "$started" "$(ending "$status")" >>"$log"
@@ -197,7 +209,7 @@ in_machine()
             printf '\n# program end-of-machine\n# exit end-of-machine %s\n' "$(ending "$status")" >>"$log"
         elif [ "$finished" != "$last" ]; then
             for program in $left; do
-                printf '\n# program %s\n# exit %s %s\n' "$program" "$program" "the machine does not start: $(tail -n1 "$OUT/boot.err")"
+                printf '\n# program %s\n# exit %s %s\n' "$program" "$program" "the machine does not start: $(tail -n1 "$T.err")"
             done >>"$log"
             break
         fi
@@ -206,21 +218,21 @@ in_machine()
     report "$label" "$log"
 }
 
+# run_guest KIND NAMES
 run_guest()
 {
-    prepare_disk "$OUT/disk.img" "$BUILD/disk.img"
-    all=$(chosen "$(names_in tests/guest .c)" "$1")
+    all=$(chosen "$(names_in tests/guest .c)" "$2")
     some=$(chosen "$all" "$MMAP_GROUP")
-    command='/tests/$p'
-    for harts in 1 2 4; do
-        in_machine "guest-smp$harts" "$command" "$all" "$OUT/disk.img" run --smp "$harts"
-    done
-    for mode in sv39 sv48 sv57; do
-        in_machine "guest-$mode" "$command" "$some" "$OUT/disk.img" run --append "paging=$mode"
-    done
-    in_machine guest-64M "$command" "$some" "$OUT/disk.img" run --mem 64M
-    in_machine guest-isolated "$command" "$(chosen "$all" "$ISOLATION_GROUP")" "$OUT/disk.img" run --smp 2 --append isolation=on
-    in_machine guest-debug "$command" "$(chosen "$all" "no_memory $DEBUG_GROUP")" "$OUT/disk.img" run --smp 2 --debug
+    case $1 in
+    smp*) set -- "$all" --smp "${1#smp}" ;;
+    sv*) set -- "$some" --append "paging=$1" ;;
+    64M) set -- "$some" --mem 64M ;;
+    isolated) set -- "$(chosen "$all" "$ISOLATION_GROUP")" --smp 2 --append isolation=on ;;
+    debug) set -- "$(chosen "$all" "$DEBUG_GROUP")" --smp 2 --debug ;;
+    esac
+    programs=$1
+    shift
+    in_machine "$job" '/tests/$p' "$programs" "$OUT/disk.img" run "$@"
 }
 
 CLIENTS="bash coreutils python3 sqlite3 lmdb-utils sbcl guile-3.0 ecl ruby redis-server fio stress-ng electric-fence"
@@ -228,45 +240,52 @@ CLIENTS="bash coreutils python3 sqlite3 lmdb-utils sbcl guile-3.0 ecl ruby redis
 # run_clients_with LABEL KERNEL WORK NAMES
 run_clients_with()
 {
-    make -s -C "$ROOT" packages PACKAGES="$CLIENTS" >&2 || die "the disk of clients cannot be made"
     # shellcheck disable=SC2086 # names of packages have no spaces
-    prepare_disk "$OUT/clients.img" "$(packages_image $CLIENTS)"
-    "$ROOT/tools/disk.sh" add "$OUT/clients.img" "$ROOT/tests/clients" /clients
+    make_packages $CLIENTS
+    prepare_disk "$T.img" "$packaged_disk"
+    "$ROOT/tools/disk.sh" add "$T.img" "$ROOT/tests/clients" /clients
     in_machine "$1" "LONG=$3 sh /clients/\${p}_test.sh" "$(chosen "$(names_in tests/clients _test.sh)" "$4")" \
-        "$OUT/clients.img" "$2" --smp 2
-    rm -f "$OUT/clients.img"
+        "$T.img" "$2" --smp 2
+    rm -f "$T.img"
 }
 
 run_clients() { run_clients_with clients run "" "$1"; }
 run_clients_long() { run_clients_with clients-long run yes "$1"; }
-run_clients_linux()
+run_clients_linux() { run_clients_with clients-linux linux "" "$1"; }
+
+RUNTIMES="bash coreutils openjdk-21-jdk-headless nodejs erlang-base lua5.4 luajit chezscheme pypy3 clisp swi-prolog-core php-cli ripgrep fd-find shellcheck"
+
+# run_runtimes_with LABEL KERNEL OPTIONS NAMES: with four levels of page tables at most, for Java.
+run_runtimes_with()
 {
-    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
-    run_clients_with clients-linux linux "" "$1"
+    # shellcheck disable=SC2086 # names of packages have no spaces
+    make_packages $RUNTIMES
+    prepare_disk "$T.img" "$packaged_disk"
+    "$ROOT/tools/disk.sh" add "$T.img" "$ROOT/tests/runtimes" /runtimes
+    in_machine "$1" "LONG= sh /runtimes/\${p}_test.sh" "$(chosen "$(names_in tests/runtimes _test.sh)" "$4")" \
+        "$T.img" "$2" --smp 2 --mem 3G --append "$3"
+    rm -f "$T.img"
 }
+
+run_runtimes() { run_runtimes_with runtimes run paging=sv48 "$1"; }
+run_runtimes_linux() { run_runtimes_with runtimes-linux linux no5lvl "$1"; }
 
 # run_selftests_with LABEL KERNEL NAMES
 run_selftests_with()
 {
     folder=$(sh "$ROOT/tests/selftests/build.sh") || die "Linux's tests cannot be built"
-    prepare_disk "$OUT/selftests.img" "$BUILD/disk.img"
-    "$ROOT/tools/disk.sh" add "$OUT/selftests.img" "$folder" /selftests
+    prepare_disk "$T.img" "$BUILD/disk.img"
+    "$ROOT/tools/disk.sh" add "$T.img" "$folder" /selftests
     in_machine "$1" 'sh /selftests/run $p' "$(chosen "$(cd "$folder" && ls | grep -v '^run$')" "$3")" \
-        "$OUT/selftests.img" "$2" --smp 2 --mem 3G
-    rm -f "$OUT/selftests.img"
+        "$T.img" "$2" --smp 2 --mem 3G
+    rm -f "$T.img"
 }
 
 run_selftests() { run_selftests_with selftests run "$1"; }
-run_selftests_linux()
-{
-    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
-    run_selftests_with selftests-linux linux "$1"
-}
+run_selftests_linux() { run_selftests_with selftests-linux linux "$1"; }
 
 run_linux()
 {
-    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
-    prepare_disk "$OUT/disk.img" "$BUILD/disk.img"
     in_machine linux '/tests/$p' "$(chosen "$(names_in tests/guest .c)" "$1")" "$OUT/disk.img" linux --smp 2
 }
 
@@ -281,12 +300,12 @@ run_programs()
             plain="$plain $script"
         fi
     done
-    prepare_disk "$OUT/disk.img" "$BUILD/disk.img"
     in_machine programs 'sh /programs/${p}_test.sh' "$plain" "$OUT/disk.img" run --smp 2
     if [ -n "$packaged" ]; then
-        make -s -C "$ROOT" packages >&2 || die "the disk of packages cannot be made"
-        prepare_disk "$OUT/packages.img" "$(packages_image bash coreutils)"
-        in_machine packages 'sh /programs/${p}_test.sh' "$packaged" "$OUT/packages.img" run --smp 2
+        make_packages bash coreutils
+        prepare_disk "$T.img" "$packaged_disk"
+        in_machine packages 'sh /programs/${p}_test.sh' "$packaged" "$T.img" run --smp 2
+        rm -f "$T.img"
     fi
 }
 
@@ -296,7 +315,6 @@ run_libvm()
 {
     names=$(chosen "$(names_in libvm/tests .c) $(names_in libvm/tests .sh)" "$1")
     log=$OUT/libvm-host.log
-    make -s -k -C "$ROOT" libvm-host-tests libvm-tests >"$OUT/libvm-build.log" 2>&1 || true
     for test in $names; do
         if [ -f "$ROOT/libvm/tests/$test.sh" ]; then
             echo "# program $test"
@@ -308,23 +326,23 @@ run_libvm()
         for kind in host tsan; do
             echo "# program $test-$kind"
             status=0
-            TEST_DIR=$OUT timeout "$PROGRAM_SECONDS" "$BUILD/libvm/$kind/$test" </dev/null 2>"$OUT/libvm-$kind.err" || status=$?
+            TEST_DIR=$T.files timeout "$PROGRAM_SECONDS" "$BUILD/libvm/$kind/$test" </dev/null 2>"$T.err" || status=$?
             echo "# exit $test-$kind $status"
         done
     done >"$log"
     report libvm-host "$log"
     libvm_disk
-    in_machine libvm '/libvm/$p' "$guests" "$OUT/libvm.img" run --smp 2
-    in_machine libvm-signals 'VM_BACKEND=signals /libvm/$p' "$guests" "$OUT/libvm.img" run --smp 2
-    in_machine libvm-mprotect 'VM_BACKEND=signals VM_DIRTY=mprotect /libvm/$p' "$guests" "$OUT/libvm.img" run
-    rm -f "$OUT/libvm.img"
+    in_machine libvm '/libvm/$p' "$guests" "$T.img" run --smp 2
+    in_machine libvm-signals 'VM_BACKEND=signals /libvm/$p' "$guests" "$T.img" run --smp 2
+    in_machine libvm-mprotect 'VM_BACKEND=signals VM_DIRTY=mprotect /libvm/$p' "$guests" "$T.img" run
+    rm -f "$T.img"
 }
 
 # The disk with the tests, and $guests: those of $names that run in a guest.
 libvm_disk()
 {
-    prepare_disk "$OUT/libvm.img" "$BUILD/disk.img"
-    "$ROOT/tools/disk.sh" add "$OUT/libvm.img" "$BUILD/libvm/tests" /libvm
+    prepare_disk "$T.img" "$BUILD/disk.img"
+    "$ROOT/tools/disk.sh" add "$T.img" "$BUILD/libvm/tests" /libvm
     guests=
     for name in $names; do
         [ ! -f "$ROOT/libvm/tests/$name.c" ] || guests="$guests $name"
@@ -333,12 +351,10 @@ libvm_disk()
 
 run_libvm_linux()
 {
-    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
-    make -s -k -C "$ROOT" libvm-tests >"$OUT/libvm-build.log" 2>&1 || true
     names=$(chosen "$(names_in libvm/tests .c)" "$1")
     libvm_disk
-    in_machine libvm-linux '/libvm/$p' "$guests" "$OUT/libvm.img" linux --smp 2
-    rm -f "$OUT/libvm.img"
+    in_machine libvm-linux '/libvm/$p' "$guests" "$T.img" linux --smp 2
+    rm -f "$T.img"
 }
 
 # The C programs among the apps' tests: apps/NAME/tests/X.c is NAME-X.
@@ -352,15 +368,14 @@ app_tests()
 
 run_apps_on_host()
 {
-    log=$OUT/apps-host.log
-    make -s -k -C "$ROOT" apps-host >"$OUT/apps-host-build.log" 2>&1 || true
+    log=$T.files-host.log
     for test in $(chosen "$(app_tests)" "$1"); do
         echo "# program $test"
         status=0
         if [ -x "$BUILD/apps-host/$test" ]; then
-            TEST_DIR=$OUT timeout "$PROGRAM_SECONDS" "$BUILD/apps-host/$test" </dev/null 2>&1 || status=$?
+            TEST_DIR=$T.files timeout "$PROGRAM_SECONDS" "$BUILD/apps-host/$test" </dev/null 2>&1 || status=$?
         else
-            status="cannot be built: see build/test/apps-host-build.log"
+            status="cannot be built: see build/test/build.log"
         fi
         echo "# exit $test $status"
     done >"$log"
@@ -370,7 +385,6 @@ run_apps_on_host()
 # run_apps_with LABEL KERNEL NAMES: a script whose first lines say "# disk: packages" finds bash and Python there.
 run_apps_with()
 {
-    make -s -k -C "$ROOT" apps apps-tests >"$OUT/apps-build.log" 2>&1 || true
     plain=$(chosen "$(app_tests)" "$3") packaged=
     for app in $(cd "$ROOT/apps" && ls -d */test.sh | sed 's|/test.sh||'); do
         [ -n "$(chosen "$app" "$3")" ] || continue
@@ -380,31 +394,30 @@ run_apps_with()
             plain="$plain $app"
         fi
     done
-    rm -rf "$OUT/apps"
-    mkdir -p "$OUT/apps" "$BUILD/apps"
+    rm -rf "$T.files"
+    mkdir -p "$T.files" "$BUILD/apps"
     for app in $plain $packaged; do
-        [ ! -f "$ROOT/apps/$app/test.sh" ] || cp "$ROOT/apps/$app/test.sh" "$OUT/apps/$app.sh"
-        [ ! -d "$ROOT/apps/$app/scm" ] || cp -r "$ROOT/apps/$app/scm" "$OUT/apps/$app-scm"
+        [ ! -f "$ROOT/apps/$app/test.sh" ] || cp "$ROOT/apps/$app/test.sh" "$T.files/$app.sh"
+        [ ! -d "$ROOT/apps/$app/scm" ] || cp -r "$ROOT/apps/$app/scm" "$T.files/$app-scm"
     done
-    make -s -C "$ROOT" disk tools >&2 || die "the disk cannot be made"
     if [ -n "$plain" ]; then
         apps_disk "$BUILD/disk.img"
-        in_machine "$1" 'if [ -f /apps-tests/$p.sh ]; then PATH=/apps:$PATH sh /apps-tests/$p.sh; else /apps/tests/$p; fi' "$plain" "$OUT/apps.img" "$2" --smp 2
+        in_machine "$1" 'if [ -f /apps-tests/$p.sh ]; then PATH=/apps:$PATH sh /apps-tests/$p.sh; else /apps/tests/$p; fi' "$plain" "$T.img" "$2" --smp 2
     fi
     if [ -n "$packaged" ]; then
-        make -s -C "$ROOT" packages PACKAGES="bash coreutils python3-minimal" >&2 || die "the disk of packages cannot be made"
-        apps_disk "$(packages_image bash coreutils python3-minimal)"
-        in_machine "$1-packages" 'PATH=/apps:$PATH sh /apps-tests/$p.sh' "$packaged" "$OUT/apps.img" "$2" --smp 2
+        make_packages bash coreutils python3-minimal
+        apps_disk "$packaged_disk"
+        in_machine "$1-packages" 'PATH=/apps:$PATH sh /apps-tests/$p.sh' "$packaged" "$T.img" "$2" --smp 2
     fi
-    rm -rf "$OUT/apps.img" "$OUT/apps"
+    rm -rf "$T.img" "$T.files"
 }
 
 apps_disk()
 {
-    cp --sparse=always "$1" "$OUT/apps.img" || die "no space for $OUT/apps.img: ./quire clean may make some"
-    "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$BUILD/apps" /apps
-    "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$OUT/apps" /apps-tests
-    "$ROOT/tools/disk.sh" add "$OUT/apps.img" "$ROOT/tests/programs" /programs
+    cp --sparse=always "$1" "$T.img" || die "no space for $T.img: ./quire clean may make some"
+    "$ROOT/tools/disk.sh" add "$T.img" "$BUILD/apps" /apps
+    "$ROOT/tools/disk.sh" add "$T.img" "$T.files" /apps-tests
+    "$ROOT/tools/disk.sh" add "$T.img" "$ROOT/tests/programs" /programs
 }
 
 run_apps()
@@ -413,26 +426,86 @@ run_apps()
     run_apps_with apps run "$1"
 }
 
-run_apps_linux()
+run_apps_linux() { run_apps_with apps-linux linux "$1"; }
+
+# --- Groups side by side ----------------------------------------------------------------------------------------------
+
+# One group, in a process of its own.
+run_one()
 {
-    make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
-    run_apps_with apps-linux linux "$1"
+    job=${1%%:*} only=${1#"${1%%:*}"}
+    T=$OUT/$job only=${only#:}
+    note "testing $job"
+    mkdir -p "$T.files"
+    case $job in
+    guest-*) run_guest "${job#guest-}" "$only" ;;
+    *) "run_$(echo "$job" | tr - _)" "$only" ;;
+    esac
+    rm -rf "$T.files" "$T.img" "$T.boot" "$T.err" "$T.report"
+    echo "$passed $failed $skipped" >"$T.count"
+}
+
+# What the groups "$@" need of the Makefile. What cannot be built fails in the group.
+build_for()
+{
+    targets="kernel tools disk guest" linux= crash=
+    for group; do
+        case $group in
+        libvm*) targets="$targets libvm-host-tests libvm-tests" ;;
+        apps*) targets="$targets apps-host apps apps-tests" ;;
+        differ*) targets="$targets differ" ;;
+        crash* | disks*) crash=yes ;;
+        esac
+        case ${group%%:*} in
+        linux | *-linux) linux=yes ;;
+        esac
+    done
+    # shellcheck disable=SC2086 # several targets
+    in_turn make -s -k -j"$(nproc)" -C "$ROOT" $targets >"$OUT/build.log" 2>&1 || true
+    [ -z "$crash" ] || make -s -k -j"$(nproc)" -C "$ROOT" -f tests/crash/Makefile >>"$OUT/build.log" 2>&1 || true
+    [ -z "$linux" ] || in_turn make -s -C "$ROOT" linux >&2 || die "the referee cannot be built"
+    [ -f "$BUILD/disk.img" ] || die "the disk cannot be made: see build/test/build.log"
+    prepare_disk "$OUT/disk.img" "$BUILD/disk.img"
 }
 
 mkdir -p "$OUT" || die "cannot write to $OUT: no space or permission"
-[ $# -gt 0 ] || set -- unit crash fuzz front disks guest differ programs clients libvm apps
+if [ "${1:-}" = --one ]; then
+    run_one "$2"
+    exit
+fi
+[ $# -gt 0 ] || set -- $PLAIN
 for group; do
-    case ${group%%:*} in
-    unit | crash | fuzz | front | disks | guest | differ | programs | clients | clients-long | clients-linux | selftests | selftests-linux | linux | libvm | libvm-linux | apps | apps-linux) ;;
-    *) die "no group of tests '$group': unit, crash, fuzz, front, disks, guest, differ, programs, clients, clients-long, clients-linux, selftests, selftests-linux, libvm, libvm-linux, apps, apps-linux or linux" ;;
+    shift
+    only=${group#"${group%%:*}"}
+    case " guest $PLAIN $MORE " in
+    *" ${group%%:*} "*) ;;
+    *) die "no group of tests '$group': guest $PLAIN $MORE" ;;
     esac
+    if [ "${group%%:*}" = guest ]; then
+        for kind in $GUESTS; do
+            set -- "$@" "$kind$only"
+        done
+    else
+        set -- "$@" "$group"
+    fi
 done
+[ "$(printf '%s\n' "$@" | cut -d: -f1 | sort | uniq -d)" = "" ] || die "a group is named twice: name its programs in one, GROUP:A,B"
 exec 9>"$OUT/lock"
 ! have flock || flock -n 9 || die "another ./quire test is running here"
+note "building what is tested"
+build_for "$@"
+rm -f "$OUT"/*.count
+printf '%s\n' "$@" | xargs -n 1 -P "${JOBS:-$(nproc)}" "$0" --one || true
 for group; do
-    only=${group#"${group%%:*}"}
-    "run_$(echo "${group%%:*}" | tr - _)" "${only#:}"
+    if [ -f "$OUT/${group%%:*}.count" ]; then
+        read -r p f s <"$OUT/${group%%:*}.count"
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    else
+        echo "${group%%:*}: came to no end"
+        failed=$((failed + 1))
+    fi
 done
-rm -f "$OUT/disk.img" "$OUT/packages.img" "$OUT/report"
+rm -f "$OUT/disk.img" "$OUT"/*.count
+[ $((passed + failed + skipped)) != 0 ] || die "no such program: the names are those of the files, see docs/testing.md"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

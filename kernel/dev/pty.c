@@ -250,17 +250,9 @@ static void slave_path(const struct pty *p, char *path, size_t size) { snprintf(
 static long open_peer(const struct pty *p, u32 flags)
 {
     char path[24];
-    struct file *file;
-    int fd;
 
     slave_path(p, path, sizeof(path));
-    file = file_open(path, flags, 0);
-    if (IS_ERR(file))
-        return PTR_ERR(file);
-    fd = fd_install(file, (flags & O_CLOEXEC) != 0);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return fd_give(file_open(path, flags, 0), (flags & O_CLOEXEC) != 0);
 }
 
 static long signal_slave(struct pty *p, u64 sig)

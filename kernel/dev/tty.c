@@ -3,8 +3,8 @@
  * Sources: termios(3) ("Canonical and noncanonical mode"), tty(4), POSIX.1-2017 11.1.
  */
 #include "dev/tty.h"
+#include "lib/signum.h"
 #include "lib/string.h"
-#include "proc/signal.h" /* the numbers */
 #include "vm/kmalloc.h"
 
 #define WRITE_CHUNK 1024 /* bytes of one write(2) that reach the line together */

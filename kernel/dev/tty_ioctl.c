@@ -3,14 +3,18 @@
  * termios(3). What belongs to virtual consoles and modems (KD*, VT_*, TIOCM*) is ENOTTY: there are none.
  */
 #include "dev/tty.h"
+#include "lib/signum.h"
 #include "lib/string.h"
-#include "proc/signal.h" /* the numbers */
 #include "vm/uaccess.h"
 
 #define TCGETS 0x5401
 #define TCSETS 0x5402
 #define TCSETSW 0x5403
 #define TCSETSF 0x5404
+#define TCGETA 0x5405
+#define TCSETA 0x5406
+#define TCSETAW 0x5407
+#define TCSETAF 0x5408
 #define TCSBRK 0x5409
 #define TCXONC 0x540a
 #define TIOCEXCL 0x540c
@@ -37,6 +41,12 @@
 #define TCIOFF 2
 #define TCION 3
 
+struct termio { /* System V's, in the ABI still: the low halves of the flags, the first characters */
+    u16 iflag, oflag, cflag, lflag;
+    u8 line, cc[8];
+};
+static_assert(sizeof(struct termio) == 18, "the ABI's size");
+
 #define N_TTY 0
 #define BREAK_NS (250 * NSEC_PER_MSEC)
 
@@ -50,6 +60,22 @@ static long get_termios(struct tty *tty, void *user, size_t size)
     t = tty->ldisc.termios;
     spin_unlock_irqrestore(&tty->lock, flags);
     return copy_to_user(user, &t, size);
+}
+
+static long get_termio(struct tty *tty, void *user)
+{
+    struct termio old = {0};
+    u64 flags = spin_lock_irqsave(&tty->lock);
+    const struct termios *t = &tty->ldisc.termios;
+
+    old.iflag = (u16)t->iflag;
+    old.oflag = (u16)t->oflag;
+    old.cflag = (u16)t->cflag;
+    old.lflag = (u16)t->lflag;
+    old.line = t->line;
+    memcpy(old.cc, t->cc, sizeof(old.cc));
+    spin_unlock_irqrestore(&tty->lock, flags);
+    return copy_to_user(user, &old, sizeof(old));
 }
 
 static bool everything_is_sent(struct tty *tty)
@@ -87,29 +113,50 @@ struct set_rules {
     size_t size;
 };
 
-static long set_termios(struct tty *tty, const void *user, struct set_rules rules)
+static long change_termios(struct tty *tty, struct termios *t, struct set_rules rules)
 {
-    struct termios t = tty->ldisc.termios;
     u64 flags;
-    int error = 0;
+    int error = rules.drain ? drain(tty) : 0;
 
-    if (copy_from_user(&t, user, rules.size) != 0)
-        return -EFAULT;
-    if (rules.drain)
-        error = drain(tty);
     if (error != 0)
         return error;
     if (rules.flush)
         flush_input(tty);
     flags = spin_lock_irqsave(&tty->lock);
-    t.line = tty->ldisc.termios.line;
-    ldisc_set_termios(&tty->ldisc, &t);
+    t->line = tty->ldisc.termios.line;
+    ldisc_set_termios(&tty->ldisc, t);
     tty->ldisc.events = 0;
     spin_unlock_irqrestore(&tty->lock, flags);
     /* Readers may find a line where there was none, writers that nothing holds them any more. */
     wake_all(&tty->readers);
     wake_all(&tty->writers);
     return 0;
+}
+
+static long set_termios(struct tty *tty, const void *user, struct set_rules rules)
+{
+    struct termios t = tty->ldisc.termios;
+
+    if (copy_from_user(&t, user, rules.size) != 0)
+        return -EFAULT;
+    return change_termios(tty, &t, rules);
+}
+
+static u32 with_low_half(u32 flags, u16 low) { return (flags & 0xffff0000u) | low; }
+
+static long set_termio(struct tty *tty, const void *user, struct set_rules rules)
+{
+    struct termios t = tty->ldisc.termios;
+    struct termio old;
+
+    if (copy_from_user(&old, user, sizeof(old)) != 0)
+        return -EFAULT;
+    t.iflag = with_low_half(t.iflag, old.iflag);
+    t.oflag = with_low_half(t.oflag, old.oflag);
+    t.cflag = with_low_half(t.cflag, old.cflag);
+    t.lflag = with_low_half(t.lflag, old.lflag);
+    memcpy(t.cc, old.cc, sizeof(old.cc));
+    return change_termios(tty, &t, rules);
 }
 
 /* ---- window size ---- */
@@ -251,6 +298,9 @@ static bool is_change(unsigned command)
     case TCSETS2:
     case TCSETSW2:
     case TCSETSF2:
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
     case TCSBRK:
     case TCSBRKP:
     case TIOCSBRK:
@@ -283,6 +333,14 @@ static long attributes_ioctl(struct tty *tty, unsigned command, void *user)
         return set_termios(tty, user, (struct set_rules){.drain = true, .flush = true, .size = TERMIOS1_SIZE});
     case TCSETSF2:
         return set_termios(tty, user, (struct set_rules){.drain = true, .flush = true, .size = sizeof(struct termios)});
+    case TCGETA:
+        return get_termio(tty, user);
+    case TCSETA:
+        return set_termio(tty, user, (struct set_rules){0});
+    case TCSETAW:
+        return set_termio(tty, user, (struct set_rules){.drain = true});
+    case TCSETAF:
+        return set_termio(tty, user, (struct set_rules){.drain = true, .flush = true});
     case TIOCGWINSZ:
         return get_winsize(tty, user);
     case TIOCSWINSZ:

@@ -3,7 +3,7 @@
  * background processes may do. Sources: POSIX.1-2017 11.1.2 to 11.1.4, tty_ioctl(4), credentials(7), setsid(2).
  */
 #include "dev/tty.h"
-#include "proc/signal.h" /* the numbers */
+#include "lib/signum.h"
 #include "vm/uaccess.h"
 
 #define TIOCSCTTY 0x540e

@@ -60,7 +60,7 @@ int inode_truncate(struct inode *inode, u64 size)
         u64 limit = current->limits != NULL ? current->limits->limit[RLIMIT_FSIZE].soft : RLIM_INFINITY;
 
         if (size > limit) {
-            signal_send_current(25 /* SIGXFSZ */);
+            signal_send_current(SIGXFSZ);
             return -EFBIG;
         }
         if (size > inode->super->max_size)

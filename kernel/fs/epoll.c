@@ -12,6 +12,7 @@
 #include "fs/epoll.h"
 #include "fs/file.h"
 #include "fs/poll.h"
+#include "lib/print.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
@@ -335,6 +336,8 @@ static void keep_for_again(struct epoll *ep, struct item *item, struct list *aga
     spin_unlock_irqrestore(&ep->ready_lock, flags);
 }
 
+/* How many of N events there were, or -EFAULT: the memory for the first is not there. Nobody waits for memory here: a
+ * program that pages it (userfaultfd(2)) may want this set, or control, for that. */
 static long report(struct epoll *ep, struct epoll_event *user_events, unsigned n)
 {
     struct list again;
@@ -348,7 +351,7 @@ static long report(struct epoll *ep, struct epoll_event *user_events, unsigned n
 
         if (event.events == 0)
             continue;
-        if (copy_to_user(&user_events[count], &event, sizeof(event)) != 0) {
+        if (copy_to_user_nofault(&user_events[count], &event, sizeof(event)) != 0) {
             keep_for_again(ep, item, &again);
             count = count > 0 ? count : -EFAULT;
             break;
@@ -374,6 +377,8 @@ long epoll_wait_events(struct file *epoll, struct epoll_event *user_events, unsi
         long count = may_be_ready(ep) ? report(ep, user_events, n) : 0;
         int result;
 
+        if (count == -EFAULT && user_fault_in_writable(user_events, sizeof(*user_events)) == 0)
+            continue;
         if (count != 0 || deadline == 0)
             return count;
         result = wait_event_deadline(&ep->waiters, may_be_ready(ep), deadline);
@@ -415,7 +420,28 @@ static void epoll_release(struct file *file)
     kfree(ep);
 }
 
-static const struct file_ops epoll_ops = {.release = epoll_release, .poll = epoll_poll};
+/* The lines of /proc/PID/fdinfo (proc_pid_fdinfo(5)), as many as fit. */
+static size_t epoll_describe(struct file *file, char *buf, size_t size)
+{
+    struct epoll *ep = file->private;
+    struct item *item;
+    size_t n = 0;
+
+    mutex_lock(&ep->lock);
+    list_for_each(item, &ep->items, link) {
+        const struct inode *inode = item->file->inode;
+
+        if (n + 160 > size)
+            break;
+        n += (size_t)snprintf(buf + n, size - n, "tfd: %8d events: %8x data: %16lx  pos:%ld ino:%lx sdev:%x\n",
+                              item->fd, item->event.events, item->event.data, (s64)load_relaxed(&item->file->pos),
+                              inode->ino, inode->super != NULL ? (u32)inode->super->dev : 0);
+    }
+    mutex_unlock(&ep->lock);
+    return n;
+}
+
+static const struct file_ops epoll_ops = {.release = epoll_release, .poll = epoll_poll, .describe = epoll_describe};
 
 struct file *epoll_create(void)
 {

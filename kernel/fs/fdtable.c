@@ -297,6 +297,18 @@ int fd_install_from(struct file *file, int lowest, bool cloexec)
 
 int fd_install(struct file *file, bool cloexec) { return fd_install_from(file, 0, cloexec); }
 
+int fd_give(struct file *file, bool cloexec)
+{
+    int fd;
+
+    if (IS_ERR(file))
+        return (int)PTR_ERR(file);
+    fd = fd_install(file, cloexec);
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}
+
 int fd_replace(struct file *file, int fd, bool cloexec)
 {
     struct fd_table *t = current->files;

@@ -154,7 +154,7 @@ void path_accessed(const struct path *path)
     if (inode->super->read_only || (inode->flags & FS_NOATIME_FL) || (flags & (MS_NOATIME | MS_RDONLY)) ||
         ((flags & MS_NODIRATIME) && S_ISDIR(inode->mode)))
         return;
-    if ((flags & MS_STRICTATIME) || inode_atime_is_due(inode))
+    if ((flags & MS_STRICTATIME) || inode_atime_due_in(inode) <= 0)
         inode_touch(inode, ATTR_ATIME);
 }
 

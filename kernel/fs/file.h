@@ -18,16 +18,17 @@ static inline bool is_later(const struct timespec64 *a, const struct timespec64 
     return a->sec > b->sec || (a->sec == b->sec && a->nsec > b->nsec);
 }
 
-/* relatime: only when the file changed since, or once a day (mount(8)); and only if that would be another time than it
- * has. */
-static inline bool inode_atime_is_due(const struct inode *inode)
+/* relatime: reading is noted only when the file changed since, or once a day (mount(8)); and only if that would be
+ * another time than it has. In how many nanoseconds it will be; 0 or less: it is. */
+static inline s64 inode_atime_due_in(const struct inode *inode)
 {
     const s64 day = 24 * 3600 * (s64)NSEC_PER_SEC;
     s64 age = (s64)(time_ns() + time_realtime_offset()) - inode->atime.sec * (s64)NSEC_PER_SEC;
 
     if (likely(is_later(&inode->atime, &inode->mtime) && is_later(&inode->atime, &inode->ctime)))
-        return age >= day;
-    return (u64)(age - inode->atime.nsec) >= MAX(TIME_STEP, inode->super->time_granularity);
+        return day - age;
+    age -= inode->atime.nsec;
+    return age < 0 ? 0 : (s64)MAX(TIME_STEP, (u64)inode->super->time_granularity) - age;
 }
 
 /* flags.c: ioctl(2)'s of ioctl_iflags(2), ioctl_fsgetxattr(2). -ENOTTY: COMMAND is none of them, or has no flags */
@@ -77,9 +78,9 @@ ssize_t file_write_uio(struct file *file, struct uio *uio, u64 *pos);
 int file_fsync(struct file *file, u64 from, u64 to, bool data_only);
 
 /* anon.c: inodes without a name in any directory: pipes, eventfds... */
-struct inode *anon_inode(u32 mode);    /* a new one; ERR_PTR(-ENOMEM) */
+struct inode *anon_inode(u32 mode);            /* a new one; ERR_PTR(-ENOMEM) */
 bool inode_is_anon(const struct inode *inode); /* of one of these two */
-struct inode *anon_inode_shared(void); /* the one that all anon_inode:[...] files share, referenced */
+struct inode *anon_inode_shared(void);         /* the one that all anon_inode:[...] files share, referenced */
 void anon_init(void);
 
 #endif

@@ -5,19 +5,43 @@
 #include "lib/rlimit.h"
 #include "proc/task.h"
 
-ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos)
+/* What relatime says is remembered, for a second at most: so nobody need know of it who sets the clock. */
+static noinline_fn bool atime_is_due(struct inode *inode)
 {
-    struct inode *inode = file->inode;
+    u64 now = arch_ticks();
+    s64 left;
+
+    store_relaxed(&inode->atime_fresh_until, now + machine.timebase_hz);
+    memory_barrier(); /* what changes from now on forgets it (inode.c) */
+    left = inode_atime_due_in(inode);
+    if (left < (s64)NSEC_PER_SEC)
+        store_relaxed(&inode->atime_fresh_until, now + (u64)MAX(left, 0) * machine.timebase_hz / NSEC_PER_SEC);
+    return left <= 0;
+}
+
+static noinline_fn ssize_t read_and_note(struct file *file, struct uio *uio, u64 *pos)
+{
     const struct mount *mount = file->path.mount;
+    bool is_due = (mount != NULL && (mount->flags & MS_STRICTATIME)) || atime_is_due(file->inode);
     ssize_t done;
 
     if (uio->left == 0)
         return 0;
-    done = object_read(&inode->object, uio, pos, &file->readahead);
-    /* Short for the usual options; file_accessed knows them all. */
-    if (done >= 0 && ((mount != NULL && (mount->flags & MS_STRICTATIME)) || unlikely(inode_atime_is_due(inode))))
+    done = object_read(&file->inode->object, uio, pos, &file->readahead);
+    if (is_due && done >= 0)
         file_accessed(file);
     return done;
+}
+
+/* With the usual options, reading is rarely to be noted; file_accessed knows them all. */
+ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos)
+{
+    const struct mount *mount = file->path.mount;
+
+    if (unlikely(arch_ticks() >= load_relaxed(&file->inode->atime_fresh_until)) ||
+        (mount != NULL && unlikely(mount->flags & MS_STRICTATIME)))
+        return read_and_note(file, uio, pos);
+    return object_read(&file->inode->object, uio, pos, &file->readahead);
 }
 
 /* How much may be written at POS: shortens the uio. RLIMIT_FSIZE: SIGXFSZ and -EFBIG when nothing may. */
@@ -26,7 +50,7 @@ static int keep_to_limits(const struct inode *inode, struct uio *uio, u64 pos)
     u64 limit = current->limits != NULL ? current->limits->limit[RLIMIT_FSIZE].soft : RLIM_INFINITY;
 
     if (pos >= limit) {
-        signal_send_current(25 /* SIGXFSZ */);
+        signal_send_current(SIGXFSZ);
         return -EFBIG;
     }
     if (pos >= inode->super->max_size)

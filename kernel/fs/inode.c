@@ -86,6 +86,13 @@ void inode_init_owner(struct inode *inode, const struct inode *dir, u32 mode)
     inode->atime = inode->mtime = inode->ctime = current_time(inode);
 }
 
+/* => after a change of its times */
+static void forget_that_atime_is_fresh(struct inode *inode)
+{
+    memory_barrier();
+    store_relaxed(&inode->atime_fresh_until, 0);
+}
+
 static bool set_time(struct timespec64 *time, struct timespec64 now)
 {
     bool changes = time->nsec != now.nsec || time->sec != now.sec;
@@ -105,8 +112,10 @@ void inode_touch(struct inode *inode, unsigned attr_times)
         changes |= set_time(&inode->mtime, now);
     if (attr_times & ATTR_CTIME)
         changes |= set_time(&inode->ctime, now);
-    if (changes)
+    if (changes) {
+        forget_that_atime_is_fresh(inode);
         inode_mark_dirty(inode);
+    }
 }
 
 int inode_setattr(struct inode *inode, const struct attributes *attr)
@@ -123,6 +132,7 @@ int inode_setattr(struct inode *inode, const struct attributes *attr)
         inode->mtime = attr->mtime;
     if (attr->valid & ATTR_CTIME)
         inode->ctime = attr->ctime;
+    forget_that_atime_is_fresh(inode);
     inode_mark_dirty(inode);
     return 0;
 }

@@ -14,16 +14,11 @@ static bool capability_allows(const struct inode *inode, const struct cred *cred
     return false;
 }
 
-int inode_permission(const struct inode *inode, const struct cred *cred, unsigned may)
+/* For those who are not the owner, or whom the mode refuses as such. */
+static noinline_fn int look_further(const struct inode *inode, const struct cred *cred, unsigned may)
 {
     u32 bits = inode->mode;
 
-    if ((may & MAY_WRITE) && inode->super->read_only && is_fs_writable_type(inode->mode))
-        return -EROFS;
-    if ((may & MAY_WRITE) && unlikely(inode->flags & FS_IMMUTABLE_FL))
-        return -EPERM;
-    if (cred == NULL) /* the kernel's own threads */
-        return 0;
     if (cred->fsuid == inode->uid)
         bits >>= 6;
     else if (cred_in_group(cred, inode->gid))
@@ -31,4 +26,15 @@ int inode_permission(const struct inode *inode, const struct cred *cred, unsigne
     if ((bits & may) == may || capability_allows(inode, cred, may))
         return 0;
     return -EACCES;
+}
+
+int inode_permission(const struct inode *inode, const struct cred *cred, unsigned may)
+{
+    if ((may & MAY_WRITE) && inode->super->read_only && is_fs_writable_type(inode->mode))
+        return -EROFS;
+    if ((may & MAY_WRITE) && unlikely(inode->flags & FS_IMMUTABLE_FL))
+        return -EPERM;
+    if (cred == NULL || (cred->fsuid == inode->uid && (inode->mode >> 6 & may) == may))
+        return 0; /* NULL: the kernel's own threads */
+    return look_further(inode, cred, may);
 }

@@ -51,7 +51,7 @@ static struct super *find_mounted(const struct fs_type *type, const struct block
     struct super *super;
 
     list_for_each(super, &supers, link)
-        if (super->type == type && (type->single || (device != NULL && super->device == device)))
+        if (device != NULL ? super->device == device : type->single && super->type == type)
             return super;
     return NULL;
 }
@@ -96,7 +96,7 @@ struct super *super_mount(struct fs_type *type, struct block_device *device, boo
     mutex_lock(&supers_mutex);
     super = find_mounted(type, device);
     if (super != NULL) {
-        if (device != NULL && super->read_only != read_only)
+        if (device != NULL && (super->read_only != read_only || super->type != type))
             super = ERR_PTR(-EBUSY);
         else
             super->mounts++;

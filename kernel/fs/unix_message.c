@@ -9,7 +9,6 @@
 #include "proc/task.h"
 #include "vm/kmalloc.h"
 
-#define SIGPIPE 13
 #define STREAM_PIECE (16 * KIB)
 #define UDP_MAX 65507 /* bytes in an IPv4 datagram */
 

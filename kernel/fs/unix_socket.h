@@ -121,7 +121,6 @@ bool file_is_socket(const struct file *file);
 static inline struct unix_socket *file_socket(const struct file *file) { return file->private; }
 struct file *unix_create(unsigned family, unsigned type, u32 flags); /* O_NONBLOCK */
 int unix_pair(unsigned type, u32 flags, struct file *files[2]);
-int unix_bind(struct unix_socket *s, const struct unix_name *name);
 int unix_listen(struct unix_socket *s, int backlog);
 int unix_connect(struct unix_socket *s, const struct unix_name *name, bool wait);
 struct file *unix_accept(struct unix_socket *s, u32 flags, bool wait);
@@ -135,10 +134,13 @@ int unix_connect_to(struct unix_socket *s, struct unix_socket *l, const struct u
 /* S's error, negative, which is none from now on. */
 static inline int unix_take_error(struct unix_socket *s) { return -(int)atomic_swap(&s->error, 0); }
 static inline u64 deadline_in(u64 timeout) { return timeout == 0 ? NO_DEADLINE : time_ns() + timeout; }
-/* The bound socket of NAME, referenced, of the right type: ERR_PTR(-ECONNREFUSED, -EPROTOTYPE...). */
-struct unix_socket *unix_find(const struct unix_name *name, unsigned type);
 void unix_put(struct unix_socket *s);
 bool unix_at_end(struct unix_socket *s); /* no more messages will come */
+
+/* unix_name.c */
+int unix_bind(struct unix_socket *s, const struct unix_name *name);
+/* The bound socket of NAME, referenced, of the right type: ERR_PTR(-ECONNREFUSED, -EPROTOTYPE...). */
+struct unix_socket *unix_find(const struct unix_name *name, unsigned type);
 
 /* unix_message.c */
 struct unix_send {

@@ -4,7 +4,7 @@
  * ioctl_userfaultfd(2).
  */
 #include "vm/userfault.h"
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "fs/devfs/devfs.h"
 #include "fs/events.h"
 #include "fs/file.h"
@@ -428,18 +428,9 @@ struct file *userfaultfd_create(u32 flags, bool trusted)
 
 static long device_ioctl(struct file *file, unsigned command, u64 argument)
 {
-    struct file *created;
-    int fd;
-
     if (command != USERFAULTFD_IOC_NEW)
         return -EINVAL;
-    created = userfaultfd_create((u32)argument, true);
-    if (IS_ERR(created))
-        return PTR_ERR(created);
-    fd = fd_install(created, (argument & O_CLOEXEC) != 0);
-    if (fd < 0)
-        file_put(created);
-    return fd;
+    return fd_give(userfaultfd_create((u32)argument, true), (argument & O_CLOEXEC) != 0);
 }
 
 static const struct file_ops device_ops = {.ioctl = device_ioctl};

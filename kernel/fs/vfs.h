@@ -16,7 +16,7 @@
 #ifndef FS_VFS_H
 #define FS_VFS_H
 
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "fs/name.h"
 #include "lib/errno.h"
 #include "lib/list.h"
@@ -108,6 +108,7 @@ struct inode {
     u32 flags;  /* FS_*_FL: chattr(1) */
     u64 blocks; /* 512-byte units */
     struct timespec64 atime, mtime, ctime;
+    u64 atime_fresh_until;   /* arch_ticks(): relatime notes no reading before; 0: not known. A hint of generic.c */
     struct timespec64 btime; /* when it was made; 0: not known */
     const struct inode_ops *ops;
     const struct file_ops *file_ops; /* of files opened on it; devices and FIFOs get theirs at open */
@@ -132,10 +133,10 @@ struct inode {
 #define INODE_DIRTY BIT(1)       /* super_ops.write_inode is due (attributes) */
 #define INODE_DIRTY_PAGES BIT(2) /* object has dirty pages */
 #define INODE_FREEING BIT(3)
-#define INODE_HASHED BIT(4)  /* inode_get finds it */
-#define INODE_SWAP BIT(5)    /* a swap file: keeps its blocks and its name */
+#define INODE_HASHED BIT(4)   /* inode_get finds it */
+#define INODE_SWAP BIT(5)     /* a swap file: keeps its blocks and its name */
 #define INODE_NAMELESS BIT(7) /* of O_TMPFILE | O_EXCL: never gets a name */
-#define INODE_LASTING BIT(6) /* its name stays, though its directory has names that come and go (revalidate) */
+#define INODE_LASTING BIT(6)  /* its name stays, though its directory has names that come and go (revalidate) */
 
 static inline struct inode *object_inode(struct object *o) { return container_of(o, struct inode, object); }
 static inline u64 inode_size(const struct inode *inode) { return load_relaxed(&inode->object.size); }
@@ -437,6 +438,8 @@ struct file *tmpfs_file_create(const char *name, u64 size, u32 flags);
 unsigned file_forbidden_prot(const struct file *file, bool shared);
 /* Whether a file's mapping counts as shmem (RssShmem). */
 bool file_is_shmem(const struct file *file);
+/* Of a file of huge pages, which has no memory: its sizes and offsets are multiples of super->block_size. */
+bool inode_is_hugetlb(const struct inode *inode);
 
 /* ---- descriptors (fs/fdtable.c) ---- */
 struct fd_table *fd_table_create(void);
@@ -452,6 +455,8 @@ struct file *fd_table_file(struct fd_table *t, int fd); /* another process's (pr
 int fd_table_next(struct fd_table *t, int fd);          /* lowest open descriptor >= FD, or -1 */
 bool fd_table_cloexec(struct fd_table *t, int fd);
 int fd_install(struct file *file, bool cloexec); /* lowest free; takes the reference over on success: fd or -EMFILE */
+/* The same; but takes the reference over in any case, and FILE may be an error, which is returned. */
+int fd_give(struct file *file, bool cloexec);
 
 /* ---- root, cwd, umask (fs/fs_context.c) ---- */
 struct fs_context {

@@ -11,6 +11,7 @@
 #include "lib/errno.h"
 #ifdef QUIRE_HOST
 #include <stdlib.h>
+#include <string.h>
 #define allocate_node() calloc(1, sizeof(struct radix_node))
 #define free_node(n) free(n)
 #else
@@ -61,15 +62,26 @@ static struct radix_node *find_leaf(const struct radix *r, u64 index, struct rad
     return n;
 }
 
+/* The same, where the next look-up will begin. */
+static struct radix_node *go_to_leaf(struct radix *r, u64 index)
+{
+    struct radix_node *leaf;
+
+    if (radix_is_near(r, index))
+        return r->leaf;
+    leaf = find_leaf(r, index, NULL);
+    if (leaf != NULL) {
+        r->leaf = leaf;
+        r->leaf_number = (index >> SLOT_BITS) + 1;
+    }
+    return leaf;
+}
+
 void *radix_get_from_root(struct radix *r, u64 index)
 {
-    struct radix_node *leaf = find_leaf(r, index, NULL);
+    const struct radix_node *leaf = go_to_leaf(r, index);
 
-    if (leaf == NULL)
-        return NULL;
-    r->leaf = leaf;
-    r->leaf_number = (index >> SLOT_BITS) + 1;
-    return leaf->slot[slot_of(index, 0)];
+    return leaf != NULL ? leaf->slot[slot_of(index, 0)] : NULL;
 }
 
 void radix_replace(struct radix *r, u64 index, void *item)
@@ -77,14 +89,17 @@ void radix_replace(struct radix *r, u64 index, void *item)
     find_leaf(r, index, NULL)->slot[slot_of(index, 0)] = item;
 }
 
-void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items)
+void radix_get_run(struct radix *r, u64 index, unsigned n, void **items)
 {
     while (n > 0) {
-        const struct radix_node *leaf = find_leaf(r, index, NULL);
+        const struct radix_node *leaf = go_to_leaf(r, index);
         unsigned slot = slot_of(index, 0), here = n < SLOTS - slot ? n : SLOTS - slot;
 
-        for (unsigned i = 0; i < here; i++)
-            items[i] = leaf != NULL ? leaf->slot[slot + i] : NULL;
+        if (leaf == NULL)
+            memset(items, 0, here * sizeof(*items));
+        else
+            for (void *const *from = &leaf->slot[slot], *const *end = from + here, **to = items; from < end;)
+                *to++ = *from++; /* most often so few that a call would take longer */
         items += here;
         index += here;
         n -= here;

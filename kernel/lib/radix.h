@@ -25,15 +25,21 @@ struct radix {
     struct radix_node *leaf;
 };
 
+/* Whether INDEX is where the last look-up ended. */
+static inline bool radix_is_near(const struct radix *r, u64 index)
+{
+    return r->leaf_number == (index >> RADIX_SLOT_BITS) + 1;
+}
+
 void *radix_get_from_root(struct radix *r, u64 index);
 static inline void *radix_get(struct radix *r, u64 index)
 {
-    if (likely(r->leaf_number == (index >> RADIX_SLOT_BITS) + 1))
+    if (likely(radix_is_near(r, index)))
         return r->leaf->slot[index % RADIX_SLOTS];
     return radix_get_from_root(r, index);
 }
 /* The entries of [INDEX, INDEX + N) into ITEMS, NULL where there is none. */
-void radix_get_run(const struct radix *r, u64 index, unsigned n, void **items);
+void radix_get_run(struct radix *r, u64 index, unsigned n, void **items);
 /* Where the entries of [INDEX, INDEX + *N) are, as many as lie in one node: *N becomes how many. NULL: there are none
  * of these. */
 void *const *radix_slots(const struct radix *r, u64 index, unsigned *n);

@@ -71,10 +71,10 @@ static void rotate_right(struct tree *tree, struct tree_node *n)
     update(tree, l);
 }
 
-/* N is red and its parent may be too: the only invariant that can be broken. */
-static void fix_insert(struct tree *tree, struct tree_node *n)
+/* N and its parent are red: the only invariant that is broken. */
+static noinline_fn void fix_red_parent(struct tree *tree, struct tree_node *n)
 {
-    while (is_red(n->parent)) {
+    do {
         struct tree_node *parent = n->parent, *grand = parent->parent;
         bool parent_is_left = grand->left == parent;
         struct tree_node *uncle = parent_is_left ? grand->right : grand->left;
@@ -101,7 +101,14 @@ static void fix_insert(struct tree *tree, struct tree_node *n)
         parent->red = false;
         grand->red = true;
         break;
-    }
+    } while (is_red(n->parent));
+}
+
+/* N was just hung into the tree. */
+static inline void fix_insert(struct tree *tree, struct tree_node *n)
+{
+    if (is_red(n->parent))
+        fix_red_parent(tree, n);
     tree->root->red = false;
 }
 

@@ -9,10 +9,10 @@
  */
 #include "fs/fdtable.h"
 #include "lib/string.h"
+#include "lib/syscall.h"
 #include "proc/clone.h"
 #include "proc/internal.h"
 #include "proc/pidfd.h"
-#include "sys/syscall.h"
 #include "vm/kmalloc.h"
 #include "vm/space.h"
 #include "vm/uaccess.h"

@@ -16,16 +16,10 @@
 static int open_console(void)
 {
     for (int fd = 0; fd < 3; fd++) {
-        struct file *file = file_open("/dev/console", O_RDWR | O_NOCTTY, 0);
-        int got;
+        int got = fd_give(file_open("/dev/console", O_RDWR | O_NOCTTY, 0), false);
 
-        if (IS_ERR(file))
-            return (int)PTR_ERR(file);
-        got = fd_install(file, false);
-        if (got < 0) {
-            file_put(file);
+        if (got < 0)
             return got;
-        }
     }
     return 0;
 }

@@ -6,18 +6,15 @@
  * without sleeping then; if its page is not there, the bucket is unlocked, the page faulted in, and all is done again.
  *
  * Priority-inheritance futexes (FUTEX_LOCK_PI...) hand the lock over to the longest waiter; no priority is inherited.
- * Robust lists (get_robust_list(2)) are walked when a thread leaves its space.
  *
  * Lock: bucket.lock; two buckets by address. Order: bucket -> run queues.
  */
 #include "proc/futex.h"
-#include "lib/string.h"
 #include "proc/internal.h"
-#include "sched/wait.h"
+#include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
 #define N_BUCKETS 256
-#define ROBUST_LIST_LIMIT 2048
 
 struct bucket {
     struct spinlock lock;
@@ -141,51 +138,74 @@ static bool leave(struct futex_waiter *w)
     return true;
 }
 
-/* Compares *USER with EXPECTED and enters W if they are equal: 0, -EAGAIN, -EFAULT. */
-static int enter_if_equal(struct futex_waiter *w, const u32 *user, u32 expected)
+/* Compares *USER with EXPECTED and enters W if they are equal: 0, -EAGAIN; -EFAULT: its page is not there. */
+static inline int try_enter(struct futex_waiter *w, const u32 *user, u32 expected)
 {
     struct bucket *b = bucket_of(&w->key);
     u32 value;
+    int error;
 
-    for (;;) {
-        spin_lock(&b->lock);
-        if (get_user_u32_nofault(&value, user) == 0)
-            break;
-        spin_unlock(&b->lock);
-        if (get_user_u32(&value, user) != 0)
-            return -EFAULT;
+    spin_lock(&b->lock);
+    error = get_user_u32_nofault(&value, user);
+    if (error == 0 && value != expected)
+        error = -EAGAIN;
+    if (error == 0) {
+        list_add_tail(&b->waiters, &w->link);
+        w->bucket = b;
     }
-    if (value != expected) {
-        spin_unlock(&b->lock);
-        return -EAGAIN;
-    }
-    list_add_tail(&b->waiters, &w->link);
-    w->bucket = b;
     spin_unlock(&b->lock);
-    return 0;
+    return error;
 }
 
-/* Sleeps until woken: 0, -ETIMEDOUT, -EINTR. */
-static int sleep_until_woken(struct futex_waiter *w, u64 deadline)
+/* The same; -EFAULT: there is no page. */
+static int enter_if_equal(struct futex_waiter *w, const u32 *user, u32 expected)
+{
+    u32 value;
+    int error;
+
+    while ((error = try_enter(w, user, expected)) == -EFAULT)
+        if (get_user_u32(&value, user) != 0)
+            return -EFAULT;
+    return error;
+}
+
+/* One of the N waiters at W, who are one thread. */
+static inline bool is_woken(const struct futex_waiter *w, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (load_acquire(&w[i].bucket) == NULL)
+            return true;
+    return false;
+}
+
+/* Sleeps until one is woken: 0, -ETIMEDOUT, -EINTR. They are entered still. */
+static inline int sleep_until_woken(struct futex_waiter *w, unsigned n, struct deadline deadline)
 {
     int result = 0;
 
-    while (load_acquire(&w->bucket) != NULL && result == 0) {
+    while (!is_woken(w, n) && result == 0) {
         store_relaxed(&current->state, THREAD_INTERRUPTIBLE);
         memory_barrier(); /* the state before the look at `bucket`: the waker writes in the other order */
-        if (load_acquire(&w->bucket) == NULL)
+        if (is_woken(w, n))
             break;
         if (signal_pending()) {
             result = -EINTR;
             break;
         }
-        result = schedule_until(deadline);
+        result = schedule_until_moment(deadline);
     }
     store_relaxed(&current->state, THREAD_RUNNABLE);
+    return result;
+}
+
+static int sleep_and_leave(struct futex_waiter *w, struct deadline deadline)
+{
+    int result = sleep_until_woken(w, 1, deadline);
+
     return leave(w) ? 0 : result;
 }
 
-long futex_wait(u32 *user, bool is_private, u32 expected, u64 deadline, u32 bitset)
+long futex_wait(u32 *user, bool is_private, u32 expected, struct deadline deadline, u32 bitset)
 {
     struct futex_waiter w = {.thread = current, .bitset = bitset};
     int error;
@@ -197,7 +217,73 @@ long futex_wait(u32 *user, bool is_private, u32 expected, u64 deadline, u32 bits
         error = enter_if_equal(&w, user, expected);
     if (error != 0)
         return error;
-    return sleep_until_woken(&w, deadline);
+    return sleep_and_leave(&w, deadline);
+}
+
+/* ---- waiting for one of several ---- */
+
+/* The last of N waiters that had been woken, or -1. */
+static long leave_all(struct futex_waiter *w, unsigned n)
+{
+    long woken = -1;
+
+    for (unsigned i = 0; i < n; i++)
+        if (leave(&w[i]))
+            woken = i;
+    return woken;
+}
+
+/* Enters all N (*WOKEN is -1), or none: then one was woken before the last was compared (*WOKEN), or -EAGAIN, -EFAULT.
+ * A page is brought in with none entered: who is woken must not be asleep for another reason. */
+static int enter_all(struct futex_waiter *w, const struct futex_word *words, unsigned n, long *woken)
+{
+    u32 value;
+
+    for (;;) {
+        unsigned done = 0;
+        int error = 0;
+
+        while (done < n && (error = try_enter(&w[done], words[done].user, words[done].expected)) == 0)
+            done++;
+        *woken = done == n ? -1 : leave_all(w, done);
+        if (done == n || *woken >= 0)
+            return 0;
+        if (error != -EFAULT || get_user_u32(&value, words[done].user) != 0)
+            return error;
+    }
+}
+
+static long wait_any(struct futex_waiter *w, const struct futex_word *words, unsigned n, struct deadline deadline)
+{
+    long woken;
+    int error = 0;
+
+    for (unsigned i = 0; i < n && error == 0; i++) {
+        w[i].thread = current;
+        w[i].bitset = FUTEX_BITSET_ANY;
+        error = user_memory_key(words[i].user, words[i].is_private, &w[i].key);
+    }
+    if (error == 0)
+        error = enter_all(w, words, n, &woken);
+    if (error != 0)
+        return error;
+    if (woken < 0) {
+        error = sleep_until_woken(w, n, deadline);
+        woken = leave_all(w, n);
+    }
+    return woken >= 0 ? woken : error;
+}
+
+long futex_wait_any(const struct futex_word *words, unsigned n, struct deadline deadline)
+{
+    struct futex_waiter *w = kzalloc(n * sizeof(*w));
+    long result;
+
+    if (w == NULL)
+        return -ENOMEM;
+    result = wait_any(w, words, n, deadline);
+    kfree(w);
+    return result;
 }
 
 /* ---- requeue, wake_op ---- */
@@ -373,7 +459,7 @@ static bool owner_exists(u32 value)
     return true;
 }
 
-long futex_lock_pi(u32 *user, bool is_private, u64 deadline, bool only_try)
+long futex_lock_pi(u32 *user, bool is_private, struct deadline deadline, bool only_try)
 {
     struct user_key key;
     int error = user_memory_key(user, is_private, &key), result;
@@ -395,7 +481,7 @@ long futex_lock_pi(u32 *user, bool is_private, u64 deadline, bool only_try)
         if (result == -EAGAIN)
             continue;
         if (result == 0)
-            result = sleep_until_woken(&w, deadline);
+            result = sleep_and_leave(&w, deadline);
         if (get_user_u32(&value, user) != 0)
             return -EFAULT;
         if ((value & FUTEX_TID_MASK) == (u32)task_tid(current_task()))
@@ -460,10 +546,7 @@ long futex_unlock_pi(u32 *user, bool is_private)
     }
 }
 
-/* ---- robust lists; struct robust_list_head { next; long futex_offset; pending } in user memory ---- */
-
-/* All who wait for the lock at USER try again to take it. */
-static void wake_pi_waiters(u32 *user)
+void futex_wake_pi(u32 *user)
 {
     struct futex_waiter *w, *next;
     struct user_key key;
@@ -478,75 +561,4 @@ static void wake_pi_waiters(u32 *user)
             wake_waiter(w);
     }
     spin_unlock(&b->lock);
-}
-
-/* The word at USER, held by the dying thread, is marked, and a waiter woken. */
-static int owner_died(u32 *user, bool is_pi, bool is_pending)
-{
-    u32 tid = (u32)task_tid(current_task()), value, seen;
-
-    if (((u64)user & 3) != 0 || get_user_u32(&value, user) != 0)
-        return -EFAULT;
-    if (is_pending && !is_pi && value == 0) { /* it died between unlocking and waking */
-        (void)futex_wake(user, false, 1, FUTEX_BITSET_ANY);
-        return 0;
-    }
-    while ((value & FUTEX_TID_MASK) == tid) {
-        if (cmpxchg_user_u32(user, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen) != 0)
-            return -EFAULT;
-        if (seen == value) {
-            if (is_pi)
-                wake_pi_waiters(user);
-            else if (value & FUTEX_WAITERS)
-                (void)futex_wake(user, false, 1, FUTEX_BITSET_ANY);
-            return 0;
-        }
-        value = seen;
-    }
-    return 0;
-}
-
-/* The lowest bit of a list pointer tells a priority-inheritance lock. */
-static int read_entry(u64 from, u64 *entry, bool *is_pi)
-{
-    u64 value;
-
-    if (get_user_u64(&value, (const u64 *)from) != 0)
-        return -EFAULT;
-    *is_pi = value & 1;
-    *entry = value & ~1ull;
-    return 0;
-}
-
-static void walk_robust_list(u64 head)
-{
-    u64 entry, next = 0, pending, offset;
-    bool is_pi, next_pi = false, pending_pi;
-
-    if (read_entry(head, &entry, &is_pi) != 0 || get_user_u64(&offset, (const u64 *)(head + 8)) != 0 ||
-        read_entry(head + 16, &pending, &pending_pi) != 0)
-        return;
-    for (unsigned n = 0; entry != head && n < ROBUST_LIST_LIMIT; n++) {
-        int error = read_entry(entry, &next, &next_pi); /* before the lock's owner-to-be may free it */
-
-        if (entry != pending && owner_died((u32 *)(entry + offset), is_pi, false) != 0)
-            return;
-        if (error != 0)
-            return;
-        entry = next;
-        is_pi = next_pi;
-        cond_resched();
-    }
-    if (pending != 0)
-        (void)owner_died((u32 *)(pending + offset), pending_pi, true);
-}
-
-void futex_exit(struct task *t)
-{
-    if (t->robust_list != 0)
-        walk_robust_list(t->robust_list);
-    t->robust_list = 0;
-    if (t->clear_child_tid != NULL && put_user_u32(0, t->clear_child_tid) == 0)
-        (void)futex_wake(t->clear_child_tid, false, 1, FUTEX_BITSET_ANY);
-    t->clear_child_tid = NULL;
 }

@@ -180,7 +180,7 @@ void process_release(struct process *process);
 /* Faults and peak memory of the current task's space go to its process: the space is about to be left. */
 void record_space_usage(struct task *task);
 
-/* ---- futex.c ---- */
+/* ---- futex_robust.c ---- */
 /* The current task leaves its space: the robust list is walked, clear_child_tid zeroed and woken. */
 void futex_exit(struct task *task);
 

@@ -2,11 +2,13 @@
  * Out of memory: the process that gives back most is killed, with one line that says so.
  *
  * A fault that finds no page even after reclaim comes here, and tries again afterwards. While a victim is on its way
- * out nobody else is chosen, unless it takes too long: it may wait for something that needs memory itself.
+ * out nobody else is chosen, unless it takes too long: it may wait for something that needs memory itself. Before
+ * anybody is killed, a swapoff that is under way is given up.
  */
 #include "lib/print.h"
 #include "proc/internal.h"
 #include "vm/space.h"
+#include "vm/swapdev.h"
 #include "vm/vm.h"
 
 #define GIVE_TIME_NS (5 * NSEC_PER_MSEC)
@@ -104,7 +106,7 @@ static void kill_one(void)
 static void out_of_memory(void)
 {
     mutex_lock(&oom.lock);
-    if (!is_dying() && !fatal_signal_pending())
+    if (!is_dying() && !fatal_signal_pending() && !swapdev_end_removal())
         kill_one();
     mutex_unlock(&oom.lock);
     if (fatal_signal_pending())

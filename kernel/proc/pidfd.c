@@ -7,6 +7,7 @@
 #include "fs/fdtable.h"
 #include "fs/file.h"
 #include "fs/poll.h"
+#include "lib/print.h"
 #include "proc/internal.h"
 
 static unsigned pidfd_poll(struct file *file, struct poll_table *table)
@@ -20,22 +21,28 @@ static unsigned pidfd_poll(struct file *file, struct poll_table *table)
 
 static void pidfd_release(struct file *file) { process_put(file->private); }
 
-static const struct file_ops pidfd_ops = {.release = pidfd_release, .poll = pidfd_poll};
+/* The lines of /proc/PID/fdinfo (proc_pid_fdinfo(5)): who was reaped has no number any more. */
+static size_t pidfd_describe(struct file *file, char *buf, size_t size)
+{
+    struct process *p = file->private;
+    int pid = load_acquire(&p->is_reaped) ? 0 : process_pid(p);
+
+    pid = pid == 0 ? -1 : pid;
+    return (size_t)snprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
+static const struct file_ops pidfd_ops = {.release = pidfd_release, .poll = pidfd_poll, .describe = pidfd_describe};
 
 int pidfd_install(struct process *p, u32 flags)
 {
     struct file *file = file_create(anon_inode_shared(), O_RDWR | (flags & O_NONBLOCK), &pidfd_ops);
-    int fd;
 
     if (IS_ERR(file))
         return (int)PTR_ERR(file);
     process_get(p);
     file->private = p;
     file->anon_name = "anon_inode:[pidfd]";
-    fd = fd_install(file, true);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return fd_give(file, true);
 }
 
 struct process *pidfd_or_folder_process(int fd)

@@ -25,7 +25,8 @@ struct ptimer {
     struct sigqueue entry;
     u64 value, interval; /* on its clock; value 0: not armed */
     u64 overrun, last_overrun;
-    u64 realtime_offset; /* CLOCK_REALTIME: as of the last setting */
+    bool is_relative; /* VALUE is on the monotonic clock, unless it is CPU time: who sets CLOCK_REALTIME does not move
+                         it */
 };
 
 /* ---- clocks ---- */
@@ -106,6 +107,19 @@ u64 clock_read(const struct clock *c)
 
 /* ---- expiry; => signal_lock ---- */
 
+/* The time on the clock that T's value is on. CPU_TIME: if that is CPU time, its reading. */
+static u64 timer_now(const struct ptimer *t, u64 cpu_time)
+{
+    return t->clock.is_cpu ? cpu_time : t->is_relative ? time_ns() : clock_read(&t->clock);
+}
+
+/* An absolute time on CLOCK_REALTIME or its like. */
+static bool is_wall_time(const struct ptimer *t)
+{
+    return !t->is_relative &&
+           (t->clock.id == CLOCK_REALTIME || t->clock.id == CLOCK_REALTIME_ALARM || t->clock.id == CLOCK_TAI);
+}
+
 /* In HOLD ns at the earliest. */
 static void arm(struct ptimer *t, u64 now, u64 hold)
 {
@@ -115,7 +129,10 @@ static void arm(struct ptimer *t, u64 now, u64 hold)
         return;
     left = t->value > now ? t->value - now : 0;
     left = MAX(left, hold);
-    timer_start(&t->timer, t->clock.is_cpu ? cpu_timer_next_look(left) : time_ns() + left);
+    if (is_wall_time(t))
+        timer_start_wall(&t->timer, now + left);
+    else
+        timer_start(&t->timer, t->clock.is_cpu ? cpu_timer_next_look(left) : time_ns() + left);
 }
 
 static bool is_queued(const struct ptimer *t) { return !list_empty(&t->entry.link); }
@@ -136,7 +153,8 @@ static void notify(struct ptimer *t, u64 expirations)
 static void expired(struct timer *timer)
 {
     struct ptimer *t = container_of(timer, struct ptimer, timer);
-    u64 now = clock_read(&t->clock), flags = spin_lock_irqsave(&t->process->signal_lock), expirations = 1, hold = 0;
+    u64 cpu_time = t->clock.is_cpu ? clock_read(&t->clock) : 0;
+    u64 flags = spin_lock_irqsave(&t->process->signal_lock), now = timer_now(t, cpu_time), expirations = 1, hold = 0;
 
     if (t->value != 0 && now >= t->value) {
         bool was_queued = is_queued(t);
@@ -382,7 +400,7 @@ int ptimer_get(int id, u64 *left, u64 *interval)
 
     if (t == NULL)
         return -EINVAL;
-    *left = time_left(t, now);
+    *left = time_left(t, timer_now(t, now));
     *interval = t->interval;
     spin_unlock_irqrestore(&current_process()->signal_lock, flags);
     return 0;
@@ -396,7 +414,7 @@ int ptimer_set(int id, bool is_absolute, u64 value, u64 interval, u64 *old_left,
 
     if (t == NULL)
         return -EINVAL;
-    *old_left = time_left(t, now);
+    *old_left = time_left(t, timer_now(t, now));
     *old_interval = t->interval;
     t->interval = interval;
     t->overrun = 0;
@@ -404,6 +422,8 @@ int ptimer_set(int id, bool is_absolute, u64 value, u64 interval, u64 *old_left,
     if (value == 0) {
         t->value = 0;
     } else {
+        t->is_relative = !is_absolute;
+        now = timer_now(t, now);
         t->value = is_absolute ? value : now + value < now ? UINT64_MAX : now + value;
         arm(t, now, 0);
     }

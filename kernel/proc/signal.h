@@ -10,49 +10,13 @@
 #define PROC_SIGNAL_H
 
 #include "lib/list.h"
+#include "lib/signum.h"
 #include "lib/types.h"
 #include "sched/spinlock.h"
 
 struct task;
 struct process;
 struct regs;
-
-enum {
-    SIGHUP = 1,
-    SIGINT,
-    SIGQUIT,
-    SIGILL,
-    SIGTRAP,
-    SIGABRT,
-    SIGBUS,
-    SIGFPE,
-    SIGKILL,
-    SIGUSR1,
-    SIGSEGV,
-    SIGUSR2,
-    SIGPIPE,
-    SIGALRM,
-    SIGTERM,
-    SIGSTKFLT,
-    SIGCHLD,
-    SIGCONT,
-    SIGSTOP,
-    SIGTSTP,
-    SIGTTIN,
-    SIGTTOU,
-    SIGURG,
-    SIGXCPU,
-    SIGXFSZ,
-    SIGVTALRM,
-    SIGPROF,
-    SIGWINCH,
-    SIGIO,
-    SIGPWR,
-    SIGSYS,
-    SIGRTMIN
-};
-#define SIGNAL_MAX 64
-#define SIGNAL_BIT(sig) BIT((sig)-1)
 
 #define SIG_DFL 0ul
 #define SIG_IGN 1ul

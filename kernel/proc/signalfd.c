@@ -7,6 +7,7 @@
 #include "fs/fdtable.h"
 #include "fs/file.h"
 #include "fs/poll.h"
+#include "lib/print.h"
 #include "proc/internal.h"
 #include "vm/kmalloc.h"
 
@@ -119,7 +120,14 @@ static void signalfd_release(struct file *file)
     atomic_sub(&n_signalfds, 1);
 }
 
-static const struct file_ops signalfd_ops = {.release = signalfd_release, .read = signalfd_read, .poll = signalfd_poll};
+/* Source: proc_pid_fdinfo(5) */
+static size_t signalfd_describe(struct file *file, char *buf, size_t size)
+{
+    return (size_t)snprintf(buf, size, "sigmask:\t%016lx\n", mask_of(file));
+}
+
+static const struct file_ops signalfd_ops = {
+    .release = signalfd_release, .read = signalfd_read, .poll = signalfd_poll, .describe = signalfd_describe};
 
 struct file *signalfd_create(u64 mask, u32 flags)
 {

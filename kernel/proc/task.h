@@ -19,7 +19,7 @@
 #ifndef PROC_TASK_H
 #define PROC_TASK_H
 
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/rlimit.h"
 #include "proc/signal.h"
 #include "sched/thread.h"

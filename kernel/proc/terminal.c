@@ -1,8 +1,8 @@
 /* What dev/tty asks about processes, sessions and groups, answered; and vhangup(2). */
 #include "dev/tty.h"
+#include "lib/syscall.h"
 #include "proc/task.h"
 #include "proc/terminal.h"
-#include "sys/syscall.h"
 
 static int current_pgid(void) { return process_group_id(current_process()); }
 static int current_sid(void) { return process_session_id(current_process()); }

@@ -5,6 +5,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "sched/spinlock.h"
+#include "vm/space.h"
 
 static const u32 sigreturn_code[] = {0x08b00893, 0x00000073}; /* li a7, 139; ecall */
 
@@ -36,6 +37,7 @@ void vdso_init(void)
     d->factor = time_scale.factor;
     d->n_harts = machine.harts;
     vdso_update_realtime();
+    vm_set_vdso(vdso_data_page, vdso_start, (u64)(vdso_end - vdso_start));
     for (const char *p = vdso_start; p + sizeof(sigreturn_code) <= vdso_end; p += 4) {
         if (memcmp(p, sigreturn_code, sizeof(sigreturn_code)) == 0) {
             sigreturn_offset = (u64)(p - vdso_start);

@@ -50,6 +50,25 @@ static void note_area(struct space *s)
     user_unpin();
 }
 
+/* Handlers that use floating point seldom do it once. So after one that did, its followers find the interrupted code's
+ * saved and their own on, and need no trap for it; the next one has to show again. */
+#define FP_HABIT 15
+
+static struct fp_state *fp_of(struct vmtrap_area *area) { return (struct fp_state *)area->f; }
+
+static void begin_fp(struct trap_state *trap, struct vmtrap_area *area)
+{
+    trap->fp_saved = trap->fp_habit > 0 && current->fp_used;
+    area->fp_saved = trap->fp_saved;
+    if (likely(!trap->fp_saved)) {
+        arch_fp_withhold();
+        return;
+    }
+    trap->fp_habit--;
+    arch_fp_store(fp_of(area));
+    arch_trap_forget(trap); /* the resume is a long one */
+}
+
 bool vmtrap_enter(struct regs *regs, enum fault_access access)
 {
     struct trap_state *trap = &current->trap;
@@ -76,10 +95,8 @@ bool vmtrap_enter(struct regs *regs, enum fault_access access)
     }
     move_registers(area->x, regs->x);
     area->pc = regs->pc;
-    area->fp_saved = 0;
+    begin_fp(trap, area);
     store_release(&area->busy, regs->cause);
-    trap->fp_saved = false;
-    arch_fp_withhold();
     vmtrap_note_area(s, area);
     user_unpin();
     regs->x[REG_A0] = trap->user_area;
@@ -115,8 +132,6 @@ static_assert(offsetof(struct vmtrap_area, fcsr) - offsetof(struct vmtrap_area, 
                       offsetof(struct fp_state, pad),
               "the area has a struct fp_state");
 
-static struct fp_state *fp_of(struct vmtrap_area *area) { return (struct fp_state *)area->f; }
-
 void vmtrap_save_fp(void)
 {
     struct trap_state *trap = &current->trap;
@@ -132,6 +147,7 @@ void vmtrap_save_fp(void)
             memset(fp_of(area), 0, sizeof(struct fp_state));
         area->fp_saved = 1;
         trap->fp_saved = true;
+        trap->fp_habit = FP_HABIT;
         arch_trap_forget(trap); /* the resume is a long one */
     }
     user_unpin();
@@ -148,8 +164,6 @@ long vmtrap_resume(u64 n)
 
     if (trap->user_area == 0)
         return -EINVAL;
-    if (unlikely(trap->must_flush))
-        vmtrap_flush();
     error = n != 0 ? protect(trap->user_area, n) : 0;
     if (error != 0)
         return error;

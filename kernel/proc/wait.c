@@ -3,10 +3,10 @@
  * WNOWAIT), when it has stopped, or when it was continued. Any thread of a process waits for the children of all.
  */
 #include "fs/vfs.h"
+#include "lib/syscall.h"
 #include "proc/internal.h"
 #include "proc/pidfd.h"
 #include "proc/usage.h"
-#include "sys/syscall.h"
 #include "vm/uaccess.h"
 
 #define WNOHANG 1

@@ -6,6 +6,7 @@
 #include "sched/timer.h"
 
 /* timer.c. Both: interrupts off, HART is this one. */
+void timer_follow_wall_clock(struct hart *hart); /* in a kick: if it was set, the hart looks at its timers anew */
 void timer_set_tick(struct hart *hart, u64 at); /* sched_tick at that time; UINT64_MAX = never */
 bool timer_tick_is_set(const struct hart *hart);
 void timer_init_hart(struct hart *hart);

@@ -5,13 +5,6 @@
  */
 #include "sched/wait.h"
 
-void(mutex_init)(struct mutex *m)
-{
-    m->state = 0;
-    m->holder = NULL;
-    wait_queue_init(&m->waiters);
-}
-
 bool mutex_trylock(struct mutex *m)
 {
     u32 free = 0;

@@ -15,21 +15,20 @@
 #define WAITING_WRITERS RWLOCK_WAITING
 #define WRITER RWLOCK_WRITER
 
-void(rwlock_init)(struct rwlock *l)
-{
-    l->state = 0;
-    wait_queue_init(&l->waiters);
-}
-
-bool read_trylock(struct rwlock *l)
+/* In as a reader, if nobody has one of the bits OUT. */
+static bool try_to_read(struct rwlock *l, u32 out)
 {
     u32 old = load_relaxed(&l->state);
 
-    while ((old & (WRITER | WAITING_WRITERS)) == 0)
+    while ((old & out) == 0)
         if (__atomic_compare_exchange_n(&l->state, &old, old + READER, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             return true;
     return false;
 }
+
+bool read_trylock(struct rwlock *l) { return try_to_read(l, WRITER | WAITING_WRITERS); }
+
+bool read_trylock_first(struct rwlock *l) { return try_to_read(l, WRITER); }
 
 void read_lock_contended(struct rwlock *l)
 {

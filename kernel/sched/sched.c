@@ -186,7 +186,8 @@ void thread_kick(struct thread *t)
         arch_kick(hart->id);
 }
 
-void sched_ipi(void) {} /* having come out of wfi or user mode is all that a kick is for */
+/* To have come out of wfi or user mode is what most kicks are for. */
+void sched_ipi(void) { timer_follow_wall_clock(this_hart()); }
 
 /* ---- accounting ---- */
 

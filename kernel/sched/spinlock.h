@@ -32,7 +32,7 @@ void spin_unlock(struct spinlock *l);
 static inline void spin_init(struct spinlock *l) { l->locked = 0; }
 static inline bool spin_trylock(struct spinlock *l)
 {
-    return __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE) == 0;
+    return arch_swap_acquire(&l->locked, 1) == 0;
 }
 static inline void spin_lock(struct spinlock *l)
 {

@@ -30,14 +30,14 @@ enum thread_state {
 #define THREAD_KILLED BIT(1)  /* a fatal signal is pending: killable sleeps end too */
 #define THREAD_RESCHED BIT(2) /* give the hart away at the next chance */
 #define THREAD_WORK (THREAD_SIGNAL | THREAD_KILLED | THREAD_RESCHED) /* before user mode goes on */
-#define THREAD_USER BIT(3)    /* embedded in a struct task */
+#define THREAD_USER BIT(3)                                           /* embedded in a struct task */
 #define THREAD_LEAVING BIT(4) /* gives its space up: waits for nobody who could fill memory in */
 
 struct context { /* arch_switch: callee-saved registers, and gp, which the kernel leaves to the user */
     u64 ra, sp, s[12], gp;
 };
 
-#define THREAD_LEAVES 8u
+#define THREAD_LEAVES 16u
 struct leaf_hint { /* the page table of 2 MiB of user memory that the kernel reached lately for the thread */
     u64 generation, span;
     u64 *entries;
@@ -46,15 +46,15 @@ struct leaf_hint { /* the page table of 2 MiB of user memory that the kernel rea
 
 struct thread {
     /* entry.S knows the offsets of these; static_asserts in arch/riscv */
-    u64 kernel_sp;   /* 0: where the kernel stack begins after a trap of user mode */
-    u64 user_scratch; /* 8: entry.S's own */
-    u32 flags;       /* 16 */
+    u64 kernel_sp;      /* 0: where the kernel stack begins after a trap of user mode */
+    u64 user_scratch;   /* 8: entry.S's own */
+    u32 flags;          /* 16 */
     u32 spinlocks_held; /* DEBUG */
-    struct hart *hart; /* 24: where it runs, or ran last */
-    struct regs regs;  /* 32: of its user mode */
+    struct hart *hart;  /* 24: where it runs, or ran last */
+    struct regs regs;   /* 32: of its user mode */
 
     struct context context;
-    struct trap_state trap; /* 456 */
+    struct trap_state trap;  /* 456 */
     enum thread_state state; /* under the lock of the run queue of `hart`, or own */
     bool on_cpu;             /* still on a hart's stack: may not be switched to or freed */
     struct list run_link;    /* in a run queue */
@@ -64,25 +64,25 @@ struct thread {
     u64 slept_at;            /* time_ns() when it last gave its hart away to sleep */
     u64 user_ns, system_ns;  /* CPU time used */
     u64 switches_voluntary, switches_forced;
-    bool sampled_in_user;    /* where the last timer interrupt found it */
-    struct fp_state fp;      /* valid unless some hart's registers hold it */
+    bool sampled_in_user; /* where the last timer interrupt found it */
+    struct fp_state fp;   /* valid unless some hart's registers hold it */
     bool fp_used;
-    u16 fp_status;           /* FS of sstatus while it does not run: fp.c */
-    struct hart *fp_hart;    /* whose registers hold the newest FP state; NULL = `fp` does */
-    void *stack;             /* lowest mapped byte of the kernel stack */
-    char name[16];           /* comm */
+    u16 fp_status;        /* FS of sstatus while it does not run: fp.c */
+    struct hart *fp_hart; /* whose registers hold the newest FP state; NULL = `fp` does */
+    void *stack;          /* lowest mapped byte of the kernel stack */
+    char name[16];        /* comm */
 
     /* ---- of the layers above ---- */
-    struct space *space;       /* user address space; NULL for kernel threads */
+    struct space *space;                    /* user address space; NULL for kernel threads */
     struct leaf_hint leaves[THREAD_LEAVES]; /* vm/uaccess.c's, by span */
-    struct fd_table *files;    /* fs/ */
-    struct fs_context *fs;     /* fs/: root, cwd, umask */
-    struct cred *cred;         /* fs/cred.h */
-    struct rlimits *limits;    /* lib/rlimit.h */
+    struct fd_table *files;                 /* fs/ */
+    struct fs_context *fs;                  /* fs/: root, cwd, umask */
+    struct cred *cred;                      /* lib/cred.h */
+    struct rlimits *limits;                 /* lib/rlimit.h */
 #ifdef DEBUG
     struct order_held held[ORDER_HELD_MAX]; /* sched/order.h */
     unsigned n_held;
-    unsigned fail_nth;         /* vm/inject.h */
+    unsigned fail_nth; /* vm/inject.h */
 #endif
 };
 

@@ -1,32 +1,53 @@
 /*
- * One-shot timers: a tree per hart, ordered by deadline, and the hart's hardware timer set to the earlier of its first
- * timer and the scheduler's next tick.
+ * One-shot timers: two trees per hart, one for each clock, ordered by deadline, and the hart's hardware timer set to
+ * the earliest of their first timers and the scheduler's next tick. Setting the wall clock changes no tree: it only
+ * moves the moment at which the first timer of the second is due.
  *
- * Lock: timer_queue.lock (irqsave) guards the tree, timer->hart of the timers in it, and `running`. Functions run
+ * Lock: timer_queue.lock (irqsave) guards the trees, timer->hart of the timers in them, and `running`. Functions run
  * without it.
  */
 #include "sched/timer.h"
 #include "sched/internal.h"
 
-struct timer_queue {
-    struct spinlock lock;
+struct timer_base {
     struct tree tree;
     struct tree_node *first; /* leftmost */
-    struct timer *running;   /* its function runs now */
-    u64 tick;                /* when the scheduler wants sched_tick; UINT64_MAX = not */
+};
+
+struct timer_queue {
+    struct spinlock lock;
+    struct timer_base monotonic, wall;
+    struct timer *running; /* its function runs now */
+    u64 tick;              /* when the scheduler wants sched_tick; UINT64_MAX = not */
+    bool wall_was_set;     /* the hart shall set its hardware timer anew */
 };
 
 static struct timer_queue queues[MAX_HARTS];
 
 static struct timer *to_timer(struct tree_node *n) { return n == NULL ? NULL : container_of(n, struct timer, node); }
 
+static struct timer_base *base_of(struct timer_queue *q, const struct timer *t)
+{
+    return t->on_wall_clock ? &q->wall : &q->monotonic;
+}
+
+/* When the wall clock will show WALL, on the monotonic one. */
+static u64 monotonic_time(u64 wall)
+{
+    u64 offset = time_realtime_offset();
+
+    return wall > offset ? wall - offset : 0;
+}
+
 /* => q locked, on its own hart */
 static void program_hardware(struct hart *hart, struct timer_queue *q)
 {
     u64 deadline = q->tick;
 
-    if (q->first != NULL)
-        deadline = MIN(deadline, to_timer(q->first)->deadline);
+    if (q->monotonic.first != NULL)
+        deadline = MIN(deadline, to_timer(q->monotonic.first)->deadline);
+    if (q->wall.first != NULL)
+        deadline = MIN(deadline, monotonic_time(to_timer(q->wall.first)->deadline));
     if (deadline == hart->timer_deadline)
         return;
     hart->timer_deadline = deadline;
@@ -36,7 +57,8 @@ static void program_hardware(struct hart *hart, struct timer_queue *q)
 /* => q locked */
 static void enqueue(struct timer_queue *q, struct timer *t)
 {
-    struct tree_node *parent = NULL, **link = &q->tree.root;
+    struct timer_base *base = base_of(q, t);
+    struct tree_node *parent = NULL, **link = &base->tree.root;
     bool is_first = true;
 
     while (*link != NULL) {
@@ -48,17 +70,19 @@ static void enqueue(struct timer_queue *q, struct timer *t)
             is_first = false;
         }
     }
-    tree_insert(&q->tree, &t->node, parent, link);
+    tree_insert(&base->tree, &t->node, parent, link);
     if (is_first)
-        q->first = &t->node;
+        base->first = &t->node;
 }
 
 /* => q locked, t in it */
 static void dequeue(struct timer_queue *q, struct timer *t)
 {
-    if (q->first == &t->node)
-        q->first = tree_next(&t->node);
-    tree_remove(&q->tree, &t->node);
+    struct timer_base *base = base_of(q, t);
+
+    if (base->first == &t->node)
+        base->first = tree_next(&t->node);
+    tree_remove(&base->tree, &t->node);
     t->hart = NULL;
 }
 
@@ -95,7 +119,7 @@ static bool cancel(struct timer *t)
     return true;
 }
 
-void timer_start(struct timer *t, u64 deadline_ns)
+static void start(struct timer *t, u64 deadline_ns, bool on_wall_clock)
 {
     u64 flags = irq_save();
     struct hart *hart = this_hart();
@@ -104,12 +128,37 @@ void timer_start(struct timer *t, u64 deadline_ns)
     cancel(t);
     spin_lock(&q->lock);
     t->deadline = deadline_ns;
+    t->on_wall_clock = on_wall_clock;
     enqueue(q, t);
     store_release(&t->hart, hart);
-    if (q->first == &t->node)
+    if (base_of(q, t)->first == &t->node)
         program_hardware(hart, q);
     spin_unlock(&q->lock);
     irq_restore(flags);
+}
+
+void timer_start(struct timer *t, u64 deadline_ns) { start(t, deadline_ns, false); }
+void timer_start_wall(struct timer *t, u64 wall_ns) { start(t, wall_ns, true); }
+
+void timers_wall_clock_was_set(void)
+{
+    for (unsigned i = 0; i < machine.harts; i++) {
+        store_release(&queues[i].wall_was_set, true);
+        arch_kick(i);
+    }
+}
+
+void timer_follow_wall_clock(struct hart *hart)
+{
+    struct timer_queue *q = hart->timers;
+
+    if (!load_acquire(&q->wall_was_set))
+        return;
+    store_relaxed(&q->wall_was_set, false);
+    memory_barrier(); /* before it reads the clock's offset: who sets the clock now will set the mark once more */
+    spin_lock(&q->lock);
+    program_hardware(hart, q);
+    spin_unlock(&q->lock);
 }
 
 /* Whether another hart is in T's function just now. */
@@ -132,14 +181,13 @@ bool timer_stop(struct timer *t)
     return stopped;
 }
 
-/* => interrupts off, on the hart itself */
-static void run_expired(struct hart *hart, u64 now)
+/* => interrupts off, on the hart itself; NOW: on BASE's clock */
+static void run_expired(struct timer_queue *q, struct timer_base *base, u64 now)
 {
-    struct timer_queue *q = hart->timers;
     struct timer *t;
 
     spin_lock(&q->lock);
-    while ((t = to_timer(q->first)) != NULL && t->deadline <= now) {
+    while ((t = to_timer(base->first)) != NULL && t->deadline <= now) {
         void (*fn)(struct timer *) = t->fn;
 
         q->running = t; /* before T leaves the queue: timer_stop sees one or the other */
@@ -167,10 +215,13 @@ bool timer_tick_is_set(const struct hart *hart) { return hart->timers->tick != U
 void sched_timer_interrupt(void)
 {
     struct hart *hart = this_hart();
-    u64 now = time_ns(), next_tick = hart->timers->tick;
+    struct timer_queue *q = hart->timers;
+    u64 now = time_ns(), next_tick = q->tick;
 
     hart->timer_deadline = UINT64_MAX; /* arch/ has switched it off */
-    run_expired(hart, now);
+    run_expired(q, &q->monotonic, now);
+    if (q->wall.first != NULL)
+        run_expired(q, &q->wall, now + time_realtime_offset());
     if (next_tick <= now)
         next_tick = sched_tick(hart, now);
     timer_set_tick(hart, next_tick);

@@ -1,5 +1,5 @@
 /*
- * One-shot timers on the monotonic clock, kept in a tree per hart; no tick when nothing is due.
+ * One-shot timers on the monotonic or the wall clock, kept in trees per hart; no tick when nothing is due.
  * The function runs in the timer interrupt: it may wake threads, take irqsave locks and start timers, not sleep.
  */
 #ifndef SCHED_TIMER_H
@@ -11,7 +11,8 @@
 struct timer {
     struct tree_node node;
     u64 deadline;
-    struct hart *hart; /* in whose tree it is; NULL = not started */
+    bool on_wall_clock; /* what DEADLINE is on: it moves when somebody sets that clock */
+    struct hart *hart;  /* in whose tree it is; NULL = not started */
     void (*fn)(struct timer *timer);
 };
 
@@ -24,6 +25,9 @@ struct timer {
 
 void timer_init(struct timer *t, void (*fn)(struct timer *));
 void timer_start(struct timer *t, u64 deadline_ns); /* restarts it when it runs already */
+void timer_start_wall(struct timer *t, u64 wall_ns); /* the same on the wall clock */
+/* The wall clock was set: every hart looks anew when its next timer is due. */
+void timers_wall_clock_was_set(void);
 /* True if it was stopped before it ran. Waits while its function runs on another hart, so afterwards T may be freed:
  * not to be called with a lock held that the function takes. */
 bool timer_stop(struct timer *t);

@@ -46,9 +46,9 @@ struct trap_state {
     u64 asid;                      /* the space's */
     struct trap_log_state log;
     u64 noted;
-    u32 hinted;      /* which hints are not all zero */
-    bool must_flush; /* harts may have too much in their TLBs: before user mode goes on */
-    bool fp_saved;   /* the area has the interrupted code's floating point */
+    u32 hinted;    /* which hints are not all zero */
+    bool fp_saved; /* the area has the interrupted code's floating point */
+    u8 fp_habit;   /* so many more handlers are taken to use it: proc/vmtrap.c */
 };
 
 #endif

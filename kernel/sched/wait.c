@@ -2,12 +2,6 @@
 #include "sched/wait.h"
 #include "sched/timer.h"
 
-void(wait_queue_init)(struct wait_queue *q)
-{
-    spin_init(&q->lock);
-    list_init(&q->waiters);
-}
-
 /* => q->lock held. Those who wait for a turn of their own go behind those who only watch. */
 static void enqueue(struct wait_queue *q, struct waiter *w)
 {
@@ -107,6 +101,16 @@ int schedule_until(u64 deadline)
     }
     timer_init(&sleep.timer, sleep_is_over);
     timer_start(&sleep.timer, deadline);
+    schedule();
+    return timer_stop(&sleep.timer) ? 0 : -ETIMEDOUT;
+}
+
+int schedule_until_wall(u64 wall)
+{
+    struct sleep_timer sleep = {.thread = current};
+
+    timer_init(&sleep.timer, sleep_is_over);
+    timer_start_wall(&sleep.timer, wall); /* even if it is due: the hart's interrupt comes at once */
     schedule();
     return timer_stop(&sleep.timer) ? 0 : -ETIMEDOUT;
 }

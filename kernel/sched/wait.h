@@ -28,7 +28,11 @@ struct waiter {
 
 #define NO_DEADLINE UINT64_MAX
 
-void wait_queue_init(struct wait_queue *q);
+static inline void(wait_queue_init)(struct wait_queue *q)
+{
+    spin_init(&q->lock);
+    list_init(&q->waiters);
+}
 #ifdef DEBUG
 #define wait_queue_init(q) ((wait_queue_init)(q), spin_init(&(q)->lock))
 #endif
@@ -38,12 +42,24 @@ void wait_finish(struct waiter *w);                    /* dequeue, state RUNNABL
 void wait_add(struct wait_queue *q, struct waiter *w); /* enqueue only, for poll */
 /* Sleeps until woken or the monotonic clock reaches DEADLINE (ns): 0 or -ETIMEDOUT. */
 int schedule_until(u64 deadline);
+int schedule_until_wall(u64 wall); /* the same on the wall clock, which may be set meanwhile */
+/* A moment on one of the two; or never (NO_DEADLINE). */
+struct deadline {
+    u64 at;
+    bool on_wall_clock;
+};
+#define NO_MOMENT ((struct deadline){NO_DEADLINE, false})
+static inline int schedule_until_moment(struct deadline d)
+{
+    return d.on_wall_clock && d.at != NO_DEADLINE ? schedule_until_wall(d.at) : schedule_until(d.at);
+}
 void wake_all(struct wait_queue *q);
 void wake_one(struct wait_queue *q);
 static inline bool wait_queue_is_idle(const struct wait_queue *q) { return list_empty(&q->waiters); }
 
-/* 0; -EINTR if STATE allows signals and one is pending; -ETIMEDOUT. The condition wins over both. */
-#define wait_event_state(q, cond, thread_state_, deadline)                                                             \
+/* 0; -EINTR if STATE allows signals and one is pending; or what SLEEP came to, say -ETIMEDOUT. The condition wins over
+ * both. */
+#define wait_event_asleep(q, cond, thread_state_, sleep)                                                               \
     ({                                                                                                                 \
         int wait_result_ = 0;                                                                                          \
         if (!(cond)) {                                                                                                 \
@@ -59,12 +75,14 @@ static inline bool wait_queue_is_idle(const struct wait_queue *q) { return list_
                     wait_result_ = wait_interrupted(thread_state_);                                                    \
                 if (wait_result_ != 0)                                                                                 \
                     break;                                                                                             \
-                wait_result_ = schedule_until(deadline);                                                               \
+                wait_result_ = sleep;                                                                                  \
             }                                                                                                          \
             wait_finish(&waiter_);                                                                                     \
         }                                                                                                              \
         wait_result_;                                                                                                  \
     })
+#define wait_event_state(q, cond, thread_state_, deadline)                                                             \
+    wait_event_asleep(q, cond, thread_state_, schedule_until(deadline))
 static inline int wait_interrupted(enum thread_state state)
 {
     if (state == THREAD_INTERRUPTIBLE && signal_pending())
@@ -77,6 +95,8 @@ static inline int wait_interrupted(enum thread_state state)
 #define wait_event_killable(q, cond) wait_event_state(q, cond, THREAD_KILLABLE, NO_DEADLINE)
 #define wait_event_interruptible(q, cond) wait_event_state(q, cond, THREAD_INTERRUPTIBLE, NO_DEADLINE)
 #define wait_event_deadline(q, cond, deadline) wait_event_state(q, cond, THREAD_INTERRUPTIBLE, deadline)
+#define wait_event_until(q, cond, moment)                                                                              \
+    wait_event_asleep(q, cond, THREAD_INTERRUPTIBLE, schedule_until_moment(moment))
 
 /* A sleeping lock. */
 struct mutex {
@@ -88,7 +108,12 @@ struct mutex {
 #endif
 };
 #define MUTEX_INIT(m) {.waiters = WAIT_QUEUE_INIT((m).waiters)}
-void mutex_init(struct mutex *m);
+static inline void(mutex_init)(struct mutex *m)
+{
+    m->state = 0;
+    m->holder = NULL;
+    wait_queue_init(&m->waiters);
+}
 #ifdef DEBUG
 #define mutex_init(m) ((mutex_init)(m), (void)((m)->class = ORDER_CLASS(#m)))
 #endif
@@ -110,7 +135,11 @@ struct rwlock {
 #define RWLOCK_READERS 0xffffu
 #define RWLOCK_WAITING 0x7fff0000u
 #define RWLOCK_WRITER 0x80000000u
-void rwlock_init(struct rwlock *l);
+static inline void(rwlock_init)(struct rwlock *l)
+{
+    l->state = 0;
+    wait_queue_init(&l->waiters);
+}
 #ifdef DEBUG
 #define rwlock_init(l) ((rwlock_init)(l), (void)((l)->class = ORDER_CLASS(#l)))
 #define RWLOCK_TAKE(l) order_take(l, (l)->class, NULL)
@@ -120,6 +149,8 @@ void rwlock_init(struct rwlock *l);
 #define RWLOCK_DROP(l) ((void)(l))
 #endif
 bool read_trylock(struct rwlock *l);
+/* Before writers that wait: for who does what the readers inside may be waiting for. */
+bool read_trylock_first(struct rwlock *l);
 void read_lock_contended(struct rwlock *l);
 void read_unlock_contended(struct rwlock *l);
 /* Counts itself among the readers first and looks then: one who may not be there takes itself out again. The two

@@ -5,27 +5,16 @@
 #include "fs/fdtable.h"
 #include "fs/notify.h"
 #include "fs/path.h"
+#include "proc/ptimer.h"
 #include "proc/signal.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
-
-static long install(struct file *file, bool cloexec)
-{
-    int fd;
-
-    if (IS_ERR(file))
-        return PTR_ERR(file);
-    fd = fd_install(file, cloexec);
-    if (fd < 0)
-        file_put(file);
-    return fd;
-}
 
 /* ---- epoll ---- */
 
 DEFINE_SYSCALL(sys_epoll_create1)
 {
-    return a0 & ~(u64)O_CLOEXEC ? -EINVAL : install(epoll_create(), (a0 & O_CLOEXEC) != 0);
+    return a0 & ~(u64)O_CLOEXEC ? -EINVAL : fd_give(epoll_create(), (a0 & O_CLOEXEC) != 0);
 }
 
 static long control(struct file *epoll, int operation, int fd, struct file *file, const struct epoll_event *event)
@@ -118,7 +107,7 @@ DEFINE_SYSCALL(sys_eventfd2)
 
     if (flags & ~(u32)(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK))
         return -EINVAL;
-    return install(eventfd_create((u32)a0, (flags & EFD_SEMAPHORE) != 0, flags & O_NONBLOCK), (flags & O_CLOEXEC) != 0);
+    return fd_give(eventfd_create((u32)a0, (flags & EFD_SEMAPHORE) != 0, flags & O_NONBLOCK), (flags & O_CLOEXEC) != 0);
 }
 
 /* ---- inotify ---- */
@@ -129,7 +118,7 @@ DEFINE_SYSCALL(sys_inotify_init1)
 
     if (flags & ~(u32)(O_CLOEXEC | O_NONBLOCK))
         return -EINVAL;
-    return install(inotify_create(flags & O_NONBLOCK), (flags & O_CLOEXEC) != 0);
+    return fd_give(inotify_create(flags & O_NONBLOCK), (flags & O_CLOEXEC) != 0);
 }
 
 #define WATCH_BITS                                                                                     \
@@ -186,33 +175,23 @@ DEFINE_SYSCALL(sys_inotify_rm_watch)
 
 /* ---- userfaultfd ---- */
 
-DEFINE_SYSCALL(sys_userfaultfd) { return install(userfaultfd_create((u32)a0, false), (a0 & O_CLOEXEC) != 0); }
+DEFINE_SYSCALL(sys_userfaultfd) { return fd_give(userfaultfd_create((u32)a0, false), (a0 & O_CLOEXEC) != 0); }
 
 /* ---- timerfd ---- */
-
-#define CLOCK_REALTIME 0
-#define CLOCK_MONOTONIC 1
-#define CLOCK_BOOTTIME 7
-#define CLOCK_REALTIME_ALARM 8
-#define CLOCK_BOOTTIME_ALARM 9
-#define TFD_TIMER_ABSTIME 1
-#define TFD_TIMER_CANCEL_ON_SET 2
 
 DEFINE_SYSCALL(sys_timerfd_create)
 {
     int clock = (int)a0;
+    bool is_alarm = clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM;
 
     if (a1 & ~(u64)(O_CLOEXEC | O_NONBLOCK))
         return -EINVAL;
     /* The machine never sleeps, so that there is nothing to wake: the same as the clocks without alarm. */
-    if (clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM) {
-        if (!capable(current->cred, CAP_WAKE_ALARM))
-            return -EPERM;
-        clock = clock == CLOCK_REALTIME_ALARM ? CLOCK_REALTIME : CLOCK_BOOTTIME;
-    }
-    if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
+    if (is_alarm && !capable(current->cred, CAP_WAKE_ALARM))
+        return -EPERM;
+    if (!is_alarm && clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
         return -EINVAL;
-    return install(timerfd_create(clock == CLOCK_REALTIME, (u32)a1 & O_NONBLOCK), (a1 & O_CLOEXEC) != 0);
+    return fd_give(timerfd_create(clock, (u32)a1 & O_NONBLOCK), (a1 & O_CLOEXEC) != 0);
 }
 
 /* The timer of FD with a reference; ERR_PTR(-EBADF, -EINVAL). */
@@ -237,6 +216,7 @@ DEFINE_SYSCALL(sys_timerfd_settime)
 {
     struct timer_setting setting, old;
     struct file *file;
+    long result;
 
     if (copy_from_user(&setting, (void *)a2, sizeof(setting)) != 0)
         return -EFAULT;
@@ -246,9 +226,9 @@ DEFINE_SYSCALL(sys_timerfd_settime)
     file = timer_of((int)a0);
     if (IS_ERR(file))
         return PTR_ERR(file);
-    timerfd_set(file, (a1 & TFD_TIMER_ABSTIME) != 0, &setting, &old);
+    result = timerfd_set(file, (u32)a1, &setting, &old);
     file_put(file);
-    return a3 != 0 ? copy_to_user((void *)a3, &old, sizeof(old)) : 0;
+    return result == 0 && a3 != 0 ? copy_to_user((void *)a3, &old, sizeof(old)) : result;
 }
 
 DEFINE_SYSCALL(sys_timerfd_gettime)

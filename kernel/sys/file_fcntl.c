@@ -512,33 +512,35 @@ DEFINE_SYSCALL(sys_getdents64)
 #define MFD_HUGETLB 4
 #define MFD_NOEXEC_SEAL 8
 #define MFD_EXEC 16
+#define MFD_HUGE_SIZE_SHIFT 26 /* which pages: 2^n bytes */
+#define MFD_HUGE_SIZE_MASK 63
 #define MFD_NAME_MAX 249
 
 DEFINE_SYSCALL(sys_memfd_create)
 {
-    unsigned flags = (unsigned)a1;
+    unsigned flags = (unsigned)a1, huge_bits = flags >> MFD_HUGE_SIZE_SHIFT & MFD_HUGE_SIZE_MASK;
+    bool may_seal = (flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)) != 0;
     char name[MFD_NAME_MAX + 1];
     struct file *file;
     ssize_t n;
-    int fd;
 
     if (flags & MFD_HUGETLB)
-        return -EINVAL; /* no huge pages for files */
-    if ((flags & ~(unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) ||
+        flags &= ~(unsigned)(MFD_HUGE_SIZE_MASK << MFD_HUGE_SIZE_SHIFT);
+    if ((flags & ~(unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC)) ||
         (flags & (MFD_NOEXEC_SEAL | MFD_EXEC)) == (MFD_NOEXEC_SEAL | MFD_EXEC))
         return -EINVAL;
     n = strncpy_from_user(name, (const char *)a0, sizeof(name));
     if (n < 0)
         return n == -ENAMETOOLONG ? -EINVAL : n;
-    file = tmpfs_memfd_create(name, (flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)) != 0);
+    if (flags & MFD_HUGETLB)
+        file = tmpfs_huge_memfd_create(name, huge_bits, may_seal);
+    else
+        file = tmpfs_memfd_create(name, may_seal);
     if (IS_ERR(file))
         return PTR_ERR(file);
     if (flags & MFD_NOEXEC_SEAL) {
         file->inode->mode &= ~(u32)0111;
         tmpfs_inode(file->inode)->seals |= F_SEAL_EXEC;
     }
-    fd = fd_install(file, (flags & MFD_CLOEXEC) != 0);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return fd_give(file, (flags & MFD_CLOEXEC) != 0);
 }

@@ -288,16 +288,19 @@ DEFINE_SYSCALL(sys_lseek)
  * too much is read again. */
 static ssize_t copy_through(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u64 n)
 {
-    void *buffer = kmalloc(COPY_CHUNK);
+    size_t chunk = COPY_CHUNK;
+    void *buffer = kmalloc_nowait(chunk);
     ssize_t total = 0, got = 0, put = 0;
 
+    if (buffer == NULL) /* no pages that lie together: one will do */
+        buffer = kmalloc(chunk = PAGE_SIZE);
     if (buffer == NULL)
         return -ENOMEM;
     while (n > 0) {
         struct uio uio;
         u64 from = *in_pos;
 
-        uio_init_kernel(&uio, buffer, MIN(n, (u64)COPY_CHUNK));
+        uio_init_kernel(&uio, buffer, MIN(n, (u64)chunk));
         got = file_read_uio(in, &uio, in_pos);
         if (got <= 0)
             break;

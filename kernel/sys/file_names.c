@@ -22,7 +22,6 @@ static long open_name(int dirfd, u64 user_name, u32 flags, u32 mode)
     struct user_path name;
     struct file *file;
     int error = user_path_get(&name, (const char *)user_name);
-    int fd;
 
     if (error != 0)
         return error;
@@ -30,12 +29,7 @@ static long open_name(int dirfd, u64 user_name, u32 flags, u32 mode)
         error = fd_make_room();
     file = error == 0 ? file_open_at(dirfd, name.s, flags, mode) : ERR_PTR(error);
     user_path_put(&name);
-    if (IS_ERR(file))
-        return PTR_ERR(file);
-    fd = fd_install(file, (flags & O_CLOEXEC) != 0);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return fd_give(file, (flags & O_CLOEXEC) != 0);
 }
 
 DEFINE_SYSCALL(sys_openat) { return open_name((int)a0, a1, ((u32)a2 & KNOWN_OPEN_FLAGS) | O_LARGEFILE, (u32)a3); }

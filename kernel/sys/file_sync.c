@@ -1,4 +1,6 @@
-/* System calls that write back or advise: sync(2), fsync(2), sync_file_range(2), posix_fadvise(2), readahead(2). */
+/* System calls that write back or advise: sync(2), fsync(2), sync_file_range(2), posix_fadvise(2), readahead(2);
+ * cachestat(2) tells what it came to. */
+#include "fs/attr.h"
 #include "fs/file.h"
 #include "fs/super.h"
 #include "sys/syscall.h"
@@ -74,6 +76,65 @@ DEFINE_SYSCALL(sys_sync_file_range)
     file_put(file);
     return result;
 }
+
+/* ---- cachestat ---- */
+
+struct user_cache_range {
+    u64 offset, length; /* bytes; length 0: to the end */
+};
+struct user_cachestat {
+    u64 cached, dirty, writeback, evicted, recently_evicted;
+};
+
+/* What is in the cache tells of what others do: only who may write a file is told. */
+static bool may_look_into_cache(struct file *file)
+{
+    const struct cred *c = current->cred;
+
+    return file->can_write || inode_is_owner(file->inode, c) || inode_permission(file->inode, c, MAY_WRITE) == 0;
+}
+
+static bool has_cache(const struct file *file)
+{
+    return S_ISREG(file->inode->mode) || S_ISDIR(file->inode->mode) || S_ISBLK(file->inode->mode);
+}
+
+static long cachestat(struct file *file, u64 user_range, u64 user_stat, unsigned flags)
+{
+    struct cache_counts counts = {0};
+    struct user_cache_range range;
+    struct user_cachestat stat;
+    u64 last;
+
+    if (copy_from_user(&range, (const void *)user_range, sizeof(range)) != 0)
+        return -EFAULT;
+    if (!may_look_into_cache(file))
+        return -EPERM;
+    if (inode_is_hugetlb(file->inode))
+        return -EOPNOTSUPP;
+    if (flags != 0)
+        return -EINVAL;
+    last = range.length == 0 ? UINT64_MAX : (range.offset + range.length - 1) >> PAGE_SHIFT;
+    if (has_cache(file))
+        object_count_cached(pages_of(file), range.offset >> PAGE_SHIFT, last, &counts);
+    stat = (struct user_cachestat){
+        .cached = counts.cached, .dirty = counts.dirty, .writeback = counts.writeback, .evicted = counts.evicted};
+    return copy_to_user((void *)user_stat, &stat, sizeof(stat)) != 0 ? -EFAULT : 0;
+}
+
+DEFINE_SYSCALL(sys_cachestat)
+{
+    struct file *file = fd_get((int)a0);
+    long result;
+
+    if (file == NULL)
+        return -EBADF;
+    result = cachestat(file, a1, a2, (unsigned)a3);
+    file_put(file);
+    return result;
+}
+
+/* ---- advice ---- */
 
 #define FADV_NORMAL 0
 #define FADV_RANDOM 1

@@ -3,8 +3,10 @@
 #define SYS_IPC_H
 
 #include "arch/riscv/arch.h"
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/list.h"
+#include "lib/radix.h"
+#include "lib/tree.h"
 #include "sched/thread.h"
 
 #define IPC_PRIVATE 0
@@ -28,21 +30,28 @@ static_assert(sizeof(struct ipc_perm) == 48, "asm-generic/ipcbuf.h");
 /* The head of each object, and the objects of a kind. => each kind's own lock */
 struct ipc_object {
     struct list link;
+    struct tree_node by_key; /* in the tree, unless the key is IPC_PRIVATE */
     int id;
     struct ipc_perm *perm; /* part of the object */
 };
 struct ipc_table {
     struct list objects;
-    unsigned count;
-    int next_id;
+    struct radix by_index;
+    struct tree by_key;
+    u32 count, next_index, sequence;
 };
 
-struct ipc_object *ipc_find_id(const struct ipc_table *table, int id); /* NULL: none; so the others */
-struct ipc_object *ipc_find_key(const struct ipc_table *table, s32 key);
-struct ipc_object *ipc_find_index(const struct ipc_table *table, int index);
-/* O, whose permissions are at PERM, is the caller's with KEY and MODE: its new id. */
+struct ipc_object *ipc_find_id(struct ipc_table *table, int id); /* NULL: none; so the others */
+struct ipc_object *ipc_find_key(struct ipc_table *table, s32 key);
+struct ipc_object *ipc_find_index(struct ipc_table *table, int index);
+/* The first object at *INDEX or after; *INDEX is then behind it. */
+struct ipc_object *ipc_next(const struct ipc_table *table, unsigned *index);
+long ipc_highest_index(const struct ipc_table *table); /* 0: of none, too */
+/* O, whose permissions are at PERM, is the caller's with KEY and MODE: its new id, or -ENOMEM. */
 int ipc_enter(struct ipc_table *table, struct ipc_object *o, struct ipc_perm *perm, s32 key, u32 mode);
 void ipc_leave(struct ipc_table *table, struct ipc_object *o);
+/* O's key becomes IPC_PRIVATE: others may have it. */
+void ipc_give_up_key(struct ipc_table *table, struct ipc_object *o);
 
 static inline s64 ipc_now(void) { return (s64)((time_ns() + time_realtime_offset()) / NSEC_PER_SEC); }
 

@@ -35,7 +35,7 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
         return -EPERM;
     if (file->ops->map == NULL)
         return -ENODEV;
-    if (flags & MAP_GROWSDOWN)
+    if ((flags & MAP_GROWSDOWN) || (inode_is_hugetlb(file->inode) && m->offset % file->inode->super->block_size != 0))
         return -EINVAL;
     o = file->ops->map(file, shared);
     if (IS_ERR(o))
@@ -46,9 +46,10 @@ static int check_file(struct file *file, unsigned prot, unsigned flags, u64 leng
     return 0;
 }
 
-static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot, unsigned flags)
+/* M: the offset of the mapping in its new memory, and what it may be made. Of /dev/zero the memory is as long as the
+ * mapping, wherever that begins in it. */
+static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot, unsigned flags, struct mapping m)
 {
-    struct mapping m = {.max_prot = PROT_ALL};
     long result;
 
     if (flags & MAP_GROWSDOWN)
@@ -64,7 +65,15 @@ static noinline_fn long map_shared_memory(u64 address, u64 length, unsigned prot
     return result;
 }
 
-static bool is_huge_size(unsigned bits) { return bits == 16 || bits == 21 || bits == 30; }
+/* The pages of a file from a negative offset on go past the last page that can be numbered. */
+static bool offset_overflows(s64 offset, u64 length)
+{
+    u64 first = (u64)(offset >> PAGE_SHIFT);
+
+    return first + (length >> PAGE_SHIFT) < first;
+}
+
+static bool is_huge_size(unsigned bits) { return bits == 21 || bits == 30; }
 
 /* There is no pool of huge pages, of whatever size; before that matters, the place must be one for them. */
 static noinline_fn long refuse_huge(u64 address, u64 length, unsigned flags, u64 offset)
@@ -73,7 +82,11 @@ static noinline_fn long refuse_huge(u64 address, u64 length, unsigned flags, u64
     u64 size = 1ul << (bits & 63);
     long misplaced;
 
-    if (!is_huge_size(bits))
+    if (!is_huge_size(bits) || length == 0 || ALIGN_UP(length, size) < length)
+        return -EINVAL;
+    if (offset_overflows((s64)offset, ALIGN_UP(length, size)))
+        return -EOVERFLOW;
+    if ((flags & MAP_GROWSDOWN) || (flags & MAP_TYPE) == 0 || (flags & MAP_TYPE) > MAP_SHARED_VALIDATE)
         return -EINVAL;
     if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && (address & (size - 1)))
         return -EINVAL;
@@ -83,17 +96,15 @@ static noinline_fn long refuse_huge(u64 address, u64 length, unsigned flags, u64
     return offset & (size - 1) ? -EINVAL : -ENOMEM;
 }
 
-static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags, u64 offset)
+static long map_anonymous(u64 address, u64 length, unsigned prot, unsigned flags)
 {
-    static const struct mapping private_memory = {.max_prot = PROT_ALL};
+    static const struct mapping memory = {.max_prot = PROT_ALL};
 
-    if (flags & MAP_HUGETLB)
-        return refuse_huge(address, length, flags, offset);
     if ((flags & MAP_TYPE) == MAP_DROPPABLE && (flags & (MAP_LOCKED | MAP_GROWSDOWN)))
         return -EINVAL;
     if ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_DROPPABLE)
-        return map_shared_memory(address, length, prot, flags);
-    return space_mmap(current->space, address, length, prot, flags, &private_memory);
+        return map_shared_memory(address, length, prot, flags, memory);
+    return space_mmap(current->space, address, length, prot, flags, &memory);
 }
 
 /* Linux looks at the place before it looks at the kind of mapping and the file: if both are wrong, that is the error.
@@ -103,14 +114,6 @@ static noinline_fn long refuse(u64 address, u64 length, unsigned flags, long err
     long misplaced = space_check_place(current->space, address, ALIGN_UP(length, PAGE_SIZE), flags);
 
     return misplaced != 0 ? misplaced : error;
-}
-
-/* The pages of a file from a negative offset on go past the last page that can be numbered. */
-static bool offset_overflows(s64 offset, u64 length)
-{
-    u64 first = (u64)(offset >> PAGE_SHIFT);
-
-    return first + (length >> PAGE_SHIFT) < first;
 }
 
 static inline bool is_known_type(unsigned flags)
@@ -139,7 +142,7 @@ static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot,
 
     if (file == NULL)
         return -EBADF;
-    result = flags & MAP_HUGETLB ? -EINVAL : check_length(length, offset);
+    result = (flags & MAP_HUGETLB) && !inode_is_hugetlb(file->inode) ? -EINVAL : check_length(length, offset);
     if (result != 0)
         goto out;
     if (!is_known_type(flags))
@@ -151,9 +154,11 @@ static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot,
     if (result != 0)
         result = refuse(address, length, flags, result);
     else if (m.object == NULL && (flags & MAP_TYPE) != MAP_PRIVATE) /* /dev/zero: each mapping its own memory */
-        result = map_anonymous(address, length, prot, flags, offset);
+        result = map_shared_memory(address, length, prot, flags, m);
     else
         result = space_mmap(current->space, address, length, prot, flags, &m);
+    if (result >= 0 && S_ISREG(file->inode->mode))
+        file_accessed(file); /* now, not when the first page is touched */
 out:
     file_put(file);
     return result;
@@ -169,9 +174,11 @@ DEFINE_SYSCALL(sys_mmap)
         return -EINVAL;
     if (!(flags & MAP_ANONYMOUS))
         return map_file((int)a4, address, length, prot, flags, offset);
+    if (unlikely(flags & MAP_HUGETLB))
+        return refuse_huge(address, length, flags, offset);
     error = check_length(length, offset);
     if (likely(error == 0))
-        error = is_known_type(flags) ? map_anonymous(address, length, prot, flags, offset)
+        error = is_known_type(flags) ? map_anonymous(address, length, prot, flags)
                                      : refuse(address, length, flags, -EINVAL);
     return error;
 }

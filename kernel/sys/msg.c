@@ -12,6 +12,7 @@
 #include "lib/string.h"
 #include "proc/task.h"
 #include "sys/ipc.h"
+#include "sys/pieces.h"
 #include "sys/syscall.h"
 #include "sys/sysvipc.h"
 #include "vm/kmalloc.h"
@@ -41,7 +42,7 @@ struct message {
     struct list link;
     s64 type;
     u64 size;
-    char text[];
+    struct piece text; /* the first */
 };
 
 struct queue {
@@ -60,6 +61,12 @@ static struct {
 } msg = {.lock = MUTEX_INIT(msg.lock), .table = {.objects = LIST_INIT(msg.table.objects)}};
 
 /* ---- queues; => msg.lock ---- */
+
+static void message_free(struct message *m)
+{
+    pieces_free_rest(&m->text);
+    kfree(m);
+}
 
 static struct queue *queue_of(struct ipc_object *o) { return o != NULL ? container_of(o, struct queue, ipc) : NULL; }
 static struct queue *find_id(int id) { return queue_of(ipc_find_id(&msg.table, id)); }
@@ -96,6 +103,7 @@ static int wait_for_change(struct queue *q)
 static long queue_create(s32 key, u32 mode)
 {
     struct queue *q;
+    int id;
 
     if (msg.table.count >= MAX_QUEUES)
         return -ENOSPC;
@@ -106,7 +114,10 @@ static long queue_create(s32 key, u32 mode)
     q->ds.max_bytes = DEFAULT_BYTES;
     list_init(&q->messages);
     wait_queue_init(&q->wait);
-    return ipc_enter(&msg.table, &q->ipc, &q->ds.perm, key, mode);
+    id = ipc_enter(&msg.table, &q->ipc, &q->ds.perm, key, mode);
+    if (id < 0)
+        kfree(q);
+    return id;
 }
 
 static long msgget_locked(s32 key, u32 flags)
@@ -174,20 +185,21 @@ DEFINE_SYSCALL(sys_msgsnd)
         return -EFAULT;
     if (a2 > MAX_MESSAGE || (int)a0 < 0 || (s64)type < 1)
         return -EINVAL;
-    m = kmalloc(sizeof(*m) + a2);
+    m = kmalloc(pieces_first_allocation(sizeof(*m), a2));
     if (m == NULL)
         return -ENOMEM;
     m->type = (s64)type;
     m->size = a2;
-    if (copy_from_user(m->text, (const void *)(a1 + sizeof(u64)), a2) != 0) {
+    result = pieces_from_user(&m->text, sizeof(*m), (const void *)(a1 + sizeof(u64)), a2);
+    if (result != 0) {
         kfree(m);
-        return -EFAULT;
+        return result;
     }
     mutex_lock(&msg.lock);
     result = send_locked((int)a0, m, (u32)a3);
     mutex_unlock(&msg.lock);
     if (result != 0)
-        kfree(m);
+        message_free(m);
     return result;
 }
 
@@ -222,11 +234,16 @@ static struct message *find_message(struct queue *q, s64 wanted, u32 flags)
 /* A copy of M, which stays where it is; NULL: no memory. */
 static struct message *copy_of(const struct message *m)
 {
-    struct message *copy = kmalloc(sizeof(*copy) + m->size);
+    struct message *copy = kmalloc(pieces_first_allocation(sizeof(*copy), m->size));
 
-    if (copy != NULL)
-        memcpy(copy, m, sizeof(*copy) + m->size);
-    return copy;
+    if (copy == NULL)
+        return NULL;
+    copy->type = m->type;
+    copy->size = m->size;
+    if (pieces_copy(&copy->text, &m->text, sizeof(*m), m->size) == 0)
+        return copy;
+    kfree(copy);
+    return NULL;
 }
 
 static void take_out(struct queue *q, struct message *m)
@@ -286,8 +303,9 @@ DEFINE_SYSCALL(sys_msgrcv)
     if (IS_ERR(m))
         return PTR_ERR(m);
     size = MIN(m->size, a2);
-    failed = put_user_u64((u64)m->type, (u64 *)a1) != 0 || copy_to_user((void *)(a1 + sizeof(u64)), m->text, size) != 0;
-    kfree(m);
+    failed = put_user_u64((u64)m->type, (u64 *)a1) != 0 ||
+             pieces_to_user(&m->text, sizeof(*m), (void *)(a1 + sizeof(u64)), size) != 0;
+    message_free(m);
     return failed ? -EFAULT : (long)size;
 }
 
@@ -336,7 +354,7 @@ static long remove_locked(int id)
         return -EPERM;
     ipc_leave(&msg.table, &q->ipc);
     list_for_each_safe(m, next, &q->messages, link)
-        kfree(m);
+        message_free(m);
     q->removed = true;
     changed(q);
     if (q->sleepers == 0)
@@ -372,7 +390,7 @@ static long info(int command, void *user)
             limits.total += (s32)q->ds.bytes;
         }
     }
-    highest = msg.table.count == 0 ? 0 : (long)msg.table.count - 1;
+    highest = ipc_highest_index(&msg.table);
     mutex_unlock(&msg.lock);
     return copy_to_user(user, &limits, sizeof(limits)) != 0 ? -EFAULT : highest;
 }
@@ -414,12 +432,12 @@ DEFINE_SYSCALL(sys_msgctl)
 
 /* ---- /proc/sysvipc/msg ---- */
 
-bool msg_show(unsigned index, char *line, size_t size)
+bool msg_show(unsigned *index, char *line, size_t size)
 {
     const struct queue *q;
 
     mutex_lock(&msg.lock);
-    q = find_index((int)index);
+    q = queue_of(ipc_next(&msg.table, index));
     if (q != NULL)
         snprintf(line, size, "%10d %10d  %4o  %10lu %10lu %5u %5u %5u %5u %5u %5u %10ld %10ld %10ld\n", q->ds.perm.key,
                  q->ipc.id, q->ds.perm.mode, q->ds.bytes, q->ds.messages, (u32)q->ds.last_sender,

@@ -28,7 +28,6 @@ static int copy_descriptor(struct process *p, int fd)
     struct task *leader = process_leader(p);
     struct fd_table *files;
     struct file *file;
-    int result;
 
     if (leader == NULL)
         return -ESRCH;
@@ -42,12 +41,7 @@ static int copy_descriptor(struct process *p, int fd)
         return -ESRCH;
     file = fd_table_file(files, fd);
     fd_table_put(files);
-    if (file == NULL)
-        return -EBADF;
-    result = fd_install(file, true);
-    if (result < 0)
-        file_put(file);
-    return result;
+    return file == NULL ? -EBADF : fd_give(file, true);
 }
 
 DEFINE_SYSCALL(sys_pidfd_getfd)

@@ -65,15 +65,8 @@ static struct segment *find_id(int id) { return segment_of(ipc_find_id(&shm.tabl
 
 static struct segment *find_index(int index) { return segment_of(ipc_find_index(&shm.table, index)); }
 
-static struct segment *find_key(s32 key)
-{
-    struct segment *s;
-
-    list_for_each(s, &shm.table.objects, ipc.link)
-        if (s->ds.perm.key == key && !s->doomed)
-            return s;
-    return NULL;
-}
+/* What is doomed has no key. */
+static struct segment *find_key(s32 key) { return segment_of(ipc_find_key(&shm.table, key)); }
 
 static bool may_access(const struct segment *s, u32 mode) { return ipc_may_access(&s->ds.perm, mode); }
 static bool is_owner(const struct segment *s) { return ipc_is_owner(&s->ds.perm); }
@@ -229,16 +222,27 @@ DEFINE_SYSCALL(sys_shmdt)
 
 /* ---- segments ---- */
 
+/* There is no pool of huge pages, of 2 MiB or 1 GiB, for those who may use one. */
+static long refuse_huge(u32 mode)
+{
+    unsigned bits = mode >> 26 & 63;
+
+    if (bits != 0 && bits != 21 && bits != 30)
+        return -EINVAL;
+    return capable(current->cred, CAP_IPC_LOCK) ? -ENOMEM : -EPERM;
+}
+
 /* => shm.lock */
 static long segment_create(s32 key, u64 size, u32 mode)
 {
     struct segment *s;
     struct file *file;
+    int id;
 
     if (size == 0 || size > INT64_MAX)
         return -EINVAL;
     if (mode & SHM_HUGETLB)
-        return -ENOMEM; /* no pool of huge pages */
+        return refuse_huge(mode);
     if (shm.table.count >= MAX_SEGMENTS)
         return -ENOSPC;
     if (!(mode & SHM_NORESERVE) && !may_commit(NULL, DIV_ROUND_UP(size, PAGE_SIZE)))
@@ -258,7 +262,12 @@ static long segment_create(s32 key, u64 size, u32 mode)
     s->ds.size = size;
     s->ds.ctime = ipc_now();
     s->ds.creator = task_pid(current_task());
-    return ipc_enter(&shm.table, &s->ipc, &s->ds.perm, key, mode);
+    id = ipc_enter(&shm.table, &s->ipc, &s->ds.perm, key, mode);
+    if (id < 0) {
+        inode_put(s->inode);
+        kfree(s);
+    }
+    return id;
 }
 
 static long shmget_locked(s32 key, u64 size, u32 flags)
@@ -343,7 +352,7 @@ static long remove_segment(int id)
         result = s == NULL ? -EINVAL : -EPERM;
     } else {
         s->doomed = true;
-        s->ds.perm.key = IPC_PRIVATE;
+        ipc_give_up_key(&shm.table, &s->ipc);
         if (s->files == 0)
             gone = segment_free(s);
     }
@@ -353,14 +362,19 @@ static long remove_segment(int id)
     return result;
 }
 
+#define SHMALL (UINT64_MAX - (1UL << 24)) /* both limits, as /proc/sys/kernel tells them */
+
 /* IPC_INFO: the limits. The result is the highest index in use. */
 static long info(void *user)
 {
-    u64 limits[9] = {UINT64_MAX / 2, 1, MAX_SEGMENTS, MAX_SEGMENTS, UINT64_MAX / 2 / PAGE_SIZE};
+    u64 limits[9] = {SHMALL, 1, MAX_SEGMENTS, MAX_SEGMENTS, SHMALL};
 
-    return copy_to_user(user, limits, sizeof(limits)) != 0 ? -EFAULT
-           : shm.table.count == 0                          ? 0
-                                                           : (long)shm.table.count - 1;
+    long highest;
+
+    mutex_lock(&shm.lock);
+    highest = ipc_highest_index(&shm.table);
+    mutex_unlock(&shm.lock);
+    return copy_to_user(user, limits, sizeof(limits)) != 0 ? -EFAULT : highest;
 }
 
 /* SHM_INFO: what is in use. The result is the highest index in use. */
@@ -371,15 +385,17 @@ static long usage(void *user)
         u64 total, resident, swapped, swap_attempts, swap_successes; /* pages */
     } sum = {0};
     struct segment *s;
+    long highest;
 
     mutex_lock(&shm.lock);
+    highest = ipc_highest_index(&shm.table);
     list_for_each(s, &shm.table.objects, ipc.link) {
         sum.segments++;
         sum.total += ALIGN_UP(s->ds.size, PAGE_SIZE) / PAGE_SIZE;
         sum.resident += s->inode->object.nr_pages;
     }
     mutex_unlock(&shm.lock);
-    return copy_to_user(user, &sum, sizeof(sum)) != 0 ? -EFAULT : MAX(sum.segments - 1, 0);
+    return copy_to_user(user, &sum, sizeof(sum)) != 0 ? -EFAULT : highest;
 }
 
 DEFINE_SYSCALL(sys_shmctl)
@@ -424,14 +440,14 @@ DEFINE_SYSCALL(sys_shmctl)
 
 /* ---- /proc/sysvipc/shm ---- */
 
-bool shm_show(unsigned index, char *line, size_t size)
+bool shm_show(unsigned *index, char *line, size_t size)
 {
     const struct shmid_ds *ds;
     struct segment *s;
     u64 swapped;
 
     mutex_lock(&shm.lock);
-    s = find_index((int)index);
+    s = segment_of(ipc_next(&shm.table, index));
     if (s != NULL) {
         ds = &s->ds;
         swapped = object_count_swapped(&s->inode->object);

@@ -522,13 +522,7 @@ DEFINE_SYSCALL(sys_signalfd4)
         file_put(file);
         return result != 0 ? result : (int)a0;
     }
-    file = signalfd_create(mask, flags);
-    if (IS_ERR(file))
-        return PTR_ERR(file);
-    result = fd_install(file, (flags & O_CLOEXEC) != 0);
-    if (result < 0)
-        file_put(file);
-    return result;
+    return fd_give(signalfd_create(mask, flags), (flags & O_CLOEXEC) != 0);
 }
 
 /* ---- sigaltstack, restart_syscall ---- */

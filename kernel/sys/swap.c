@@ -8,7 +8,7 @@
  * its blocks away meanwhile.
  */
 #include "dev/block.h"
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "fs/file.h"
 #include "fs/path.h"
 #include "fs/super.h"

@@ -7,18 +7,12 @@
 #define SYS_SYSCALL_H
 
 #include "arch/riscv/regs.h"
-#include "lib/errno.h"
-#include "lib/types.h"
+#include "lib/syscall.h"
 
 typedef long (*syscall_fn)(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
 
 /* table.c: every number's handler. One line a call: SYSCALL(63, sys_read). */
 #define SYSCALL_COUNT 470
 extern const syscall_fn syscall_table[SYSCALL_COUNT], isolated_syscall_table[SYSCALL_COUNT];
-
-#define SYSCALL_ARG(n) u64 a##n __attribute__((unused))
-#define DEFINE_SYSCALL(name)                 \
-    long name(u64, u64, u64, u64, u64, u64); \
-    long name(SYSCALL_ARG(0), SYSCALL_ARG(1), SYSCALL_ARG(2), SYSCALL_ARG(3), SYSCALL_ARG(4), SYSCALL_ARG(5))
 
 #endif

@@ -1,6 +1,6 @@
 /* syslog(2), which dmesg(1) calls; dev/syslog.h does the work. */
 #include "dev/syslog.h"
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/kmsg.h"
 #include "sched/thread.h"
 #include "sys/syscall.h"

@@ -1,7 +1,9 @@
 /* System calls on clocks and sleeping: clock_gettime(2), clock_nanosleep(2), gettimeofday(2), times(2). */
+#include "fs/events.h"
 #include "proc/internal.h"
 #include "proc/ptimer.h"
 #include "proc/vdso/vdso.h"
+#include "sched/timer.h"
 #include "sys/syscall.h"
 #include "sys/user_time.h"
 
@@ -45,6 +47,8 @@ static int set_wall_clock(u64 ns)
         return -EINVAL; /* before the machine was started, as it were */
     time_set_realtime(ns);
     vdso_update_realtime();
+    timers_wall_clock_was_set();
+    timerfds_wall_clock_was_set();
     return 0;
 }
 
@@ -117,13 +121,13 @@ DEFINE_SYSCALL(sys_times)
 
 /* ---- sleeping ---- */
 
-/* Until the monotonic clock reaches DEADLINE: 0, or -EINTR with a signal pending. */
-static int sleep_until(u64 deadline)
+/* 0, or -EINTR with a signal pending. */
+static int sleep_until_moment(struct deadline d)
 {
     int result = 0;
 
     while (result == 0) {
-        if (time_ns() >= deadline)
+        if (time_ns() + (d.on_wall_clock ? time_realtime_offset() : 0) >= d.at)
             return 0;
         store_relaxed(&current->state, THREAD_INTERRUPTIBLE);
         memory_barrier();
@@ -131,10 +135,12 @@ static int sleep_until(u64 deadline)
             store_relaxed(&current->state, THREAD_RUNNABLE);
             return -EINTR;
         }
-        result = schedule_until(deadline);
+        result = schedule_until_moment(d);
     }
     return 0;
 }
+
+static int sleep_until(u64 deadline) { return sleep_until_moment((struct deadline){deadline, false}); }
 
 /* The rest of an interrupted relative sleep. */
 static long sleep_again(const u64 args[RESTART_ARGS])
@@ -162,19 +168,6 @@ DEFINE_SYSCALL(sys_nanosleep)
     int error = get_user_timespec(&ns, a0);
 
     return error != 0 ? error : sleep_for(ns, a1);
-}
-
-/* The wall clock may be set meanwhile: then the sleep is measured anew. */
-static long sleep_until_wall_time(u64 ns)
-{
-    u64 offset;
-
-    do {
-        offset = time_realtime_offset();
-        if (sleep_until(ns > offset ? ns - offset : 0) != 0)
-            return -ERESTARTNOHAND;
-    } while (time_realtime_offset() != offset);
-    return 0;
 }
 
 /* On CPU time there is nothing to be woken by but looking. */
@@ -215,7 +208,9 @@ static long sleep_on(const struct clock *c, bool is_absolute, u64 ns, u64 user_l
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_ALARM:
     case CLOCK_TAI:
-        return is_absolute ? sleep_until_wall_time(ns) : sleep_for(ns, user_left);
+        if (!is_absolute)
+            return sleep_for(ns, user_left);
+        return sleep_until_moment((struct deadline){ns, true}) == 0 ? 0 : -ERESTARTNOHAND;
     default:
         if (!is_absolute)
             return sleep_for(ns, user_left);

@@ -41,6 +41,14 @@ static inline int get_user_timespec(u64 *ns, u64 user)
     return ns_from_timespec(ns, &t);
 }
 
+/* The moment that the struct timespec at USER names, NO_MOMENT for NULL. -EFAULT, -EINVAL */
+static inline int get_user_deadline(struct deadline *d, u64 user, bool on_wall_clock)
+{
+    *d = NO_MOMENT;
+    d->on_wall_clock = on_wall_clock;
+    return user == 0 ? 0 : get_user_timespec(&d->at, user);
+}
+
 static inline int put_user_timespec(u64 ns, u64 user)
 {
     struct user_time t = {(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC)};

@@ -1,9 +1,9 @@
 /* Advice on ranges, and what of them is in memory: madvise(2), mincore(2). Where the man pages are silent, as
  * Linux 6.12 does it. */
-#include "fs/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
 #include "vm/cache.h"
+#include "vm/collapse.h"
 #include "vm/fault.h"
 #include "vm/huge.h"
 #include "vm/lazy.h"
@@ -43,15 +43,9 @@ enum {
 /* Pages of [start, end) in V go; the next touch finds zeros or the file's bytes. */
 static int drop_pages(struct space *s, const struct vma *v, u64 start, u64 end)
 {
-    struct tlb_batch batch;
-
     if (pt_own(s, start, end, zap_mode(v)) != 0)
         return -ENOMEM;
-    tlb_begin(&batch, s);
-    do {
-        start = zap_some(s, start, end, v, &batch);
-        tlb_flush(&batch);
-    } while (start < end);
+    zap_pages(s, v, start, end, false);
     return 0;
 }
 
@@ -191,26 +185,6 @@ static bool is_known(int advice)
     return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_COLLAPSE);
 }
 
-/* madvise(2): all spans of the range become huge pages, whatever sysfs says. The first vma that cannot ends it. */
-static int collapse_range(struct space *s, u64 start, u64 end)
-{
-    int result = 0;
-
-    write_lock(&s->lock);
-    while (start < end && result == 0) {
-        struct vma *v = vma_find(s, start);
-
-        if (v == NULL || v->start > start) {
-            result = -ENOMEM;
-            break;
-        }
-        result = huge_collapse(s, v, start, MIN(v->end, end));
-        start = v->end;
-    }
-    write_unlock(&s->lock);
-    return result;
-}
-
 int space_madvise(struct space *s, u64 address, u64 length, int advice)
 {
     u64 size = ALIGN_UP(length, PAGE_SIZE), end = address + size;
@@ -229,7 +203,7 @@ int space_madvise(struct space *s, u64 address, u64 length, int advice)
     case MADV_POPULATE_WRITE:
         return populate(s, address, end, FAULT_WRITE);
     case MADV_COLLAPSE:
-        return collapse_range(s, address, end);
+        return space_collapse(s, address, end);
     default:
         return advise_range(s, address, end, advice);
     }
@@ -242,7 +216,6 @@ static bool in_core(struct space *s, const struct vma *v, u64 va)
 {
     struct pt_walk w = {.space = s, .va = va, .end = va + PAGE_SIZE, .mode = PT_RAW};
     struct pt_view view;
-    struct page *page;
     bool is_mapped;
 
     (void)pt_step(&w);
@@ -253,10 +226,7 @@ static bool in_core(struct space *s, const struct vma *v, u64 va)
         return true;
     if (v->object == NULL)
         return false;
-    page = object_find_page(v->object, vma_index(v, va));
-    if (page != NULL)
-        page_put(page);
-    return page != NULL;
+    return object_is_in_core(v->object, vma_index(v, va));
 }
 
 int space_mincore(struct space *s, u64 address, u64 length, u8 *user_vec)

@@ -46,6 +46,7 @@ static inline struct page *object_find_loaded(struct object *o, u64 index)
 
 /* object.c */
 void cache_init(void);
+extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages; /* atomic */
 /* The loaded pages of [INDEX, INDEX + N) up to the first that is not, with references: how many. Never sleeps. */
 unsigned object_find_run(struct object *o, u64 index, unsigned n, struct page **pages);
 /* Enters a new page, whose flags are set, at INDEX: 0, -EEXIST, -ENOMEM; -ERANGE if BELOW_SIZE and it would begin past
@@ -76,7 +77,6 @@ void object_unplace_tail(struct object *o, u64 old_size);
 /* writeback.c */
 /* Nobody writes PAGE, of an object that cannot go, until page_write_done(page, 0): waits for a write under way. */
 void page_hold_back(struct page *page);
-extern u64 nr_dirty_pages, nr_writeback_pages, nr_cached_pages, nr_memory_pages; /* atomic */
 /* A fifth of memory may be dirty. A writer that finds more writes its own object O out, and waits for that when as much
  * again is on its way. */
 static inline bool writers_must_wait(void) { return load_relaxed(&nr_dirty_pages) >= page_total_count() / 5; }
@@ -86,6 +86,11 @@ void throttle_writer(struct object *o);
 /* Starts reading pages [index, index + n) that are not cached; 0, or -ENOMEM when not even the first could be started.
  */
 int start_reading(struct object *o, u64 index, unsigned n, bool below_size);
+/* INDEX, which is in the cache, is read: whether the next window should be started, and doing so, if there is one. */
+static inline bool readahead_is_due(const struct readahead *ra, u64 index)
+{
+    return ra->window != 0 && index + ra->window / 2 >= ra->ahead;
+}
 void readahead_hit(struct object *o, struct readahead *ra, u64 index);
 /* How many pages to read when INDEX is missing. */
 unsigned readahead_miss(struct object *o, struct readahead *ra, u64 index, u64 *first);

@@ -13,6 +13,9 @@
  *     UFFD_WP             as if it were not there       asks, too
  *     POISON              SIGBUS
  *
+ * What private memory needs is in fault_private.c, what files and shared memory need in fault_object.c; here are the
+ * decision and the lock.
+ *
  * A fault holds space->lock for reading, so faults run beside each other; the entry is changed under its table's lock
  * and only if it still is what the fault began with. What may take long (reading the disk, allocating blocks, growing a
  * stack) happens with the lock given up, and the fault starts again.
@@ -22,11 +25,8 @@
  * while it is dirty, which write-back takes away before it takes W away, so no store goes unnoticed.
  */
 #include "vm/fault_parts.h"
-#include "lib/string.h"
 #include "sched/thread.h"
 #include "vm/huge.h"
-#include "vm/swap.h"
-#include "vm/swapobj.h"
 #include "vm/inject.h"
 #include "vm/run.h"
 #include "vm/tlb.h"
@@ -45,226 +45,6 @@ void fault_init(void)
 static bool is_allowed(unsigned prot, enum fault_access access)
 {
     return (prot_effective(prot) & (unsigned)access) != 0;
-}
-
-/* Puts NEW, which maps PAGE, where f->old was; takes the reference on PAGE over. False: the entry has changed. */
-static bool install(struct fault *f, pte_t new, struct page *page)
-{
-    bool same;
-
-    table_lock(f->table);
-    same = *f->pte == f->old;
-    if (same)
-        pte_set(f->table, f->pte, new);
-    table_unlock(f->table);
-    if (same && page != NULL)
-        space_count_page(f->space, page, 1);
-    return same;
-}
-
-/* ---- anonymous memory ---- */
-
-/* A store to the untouched private page whose entry still is OLD. */
-static noinline_fn int map_fresh(struct space *s, struct page *table, pte_t *pte, pte_t old, unsigned prot)
-{
-    struct page *page = page_alloc(ALLOC_ZERO | ALLOC_USER);
-    bool same;
-
-    if (unlikely(page == NULL))
-        return FAULT_NO_MEMORY;
-    page_make_anonymous(page);
-    table_lock(table);
-    same = *pte == old;
-    if (likely(same))
-        pte_set(table, pte, writable_entry(page, prot));
-    table_unlock(table);
-    if (likely(same))
-        atomic_add_relaxed(&s->rss[RSS_ANON], 1);
-    else
-        page_put(page);
-    return FAULT_MAPPED;
-}
-
-#define ZEROS_BEHIND 2 /* so many untouched pages read one after the other: the rest of the table at once */
-
-static bool are_all(const pte_t *pte, unsigned n, pte_t e)
-{
-    while (n > 0 && *pte == e)
-        pte++, n--;
-    return n == 0;
-}
-
-static void fill(pte_t *pte, const pte_t *end, pte_t e)
-{
-    for (; end - pte >= 8; pte += 8)
-        pte[0] = pte[1] = pte[2] = pte[3] = pte[4] = pte[5] = pte[6] = pte[7] = e;
-    while (pte < end)
-        *pte++ = e;
-}
-
-/* It is read: the page of zeros. Who reads on finds more of it, where Linux would have mapped a huge page of zeros:
- * a smaller mapping shows no page that nobody has touched (userfaultfd(2), mincore(2)). */
-static noinline_fn int map_zeros(struct space *s, const struct vma *v, u64 va, struct page *table, pte_t *pte,
-                                 pte_t old, unsigned prot)
-{
-    const pte_t zeros = page_entry(zero_pfn, prot, old & PTE_UFFD_WP);
-    unsigned at = pt_index(va, 0), n = 1, i = 0;
-
-    table_lock(table);
-    if (old == 0 && at >= ZEROS_BEHIND && are_all(pte - ZEROS_BEHIND, ZEROS_BEHIND, zeros) && huge_is_allowed(s, v, va))
-        n = PT_ENTRIES - at;
-    if (n > 1 && table->table_live == ZEROS_BEHIND) { /* nothing else is in it: no need to look */
-        fill(pte, pte + n, zeros);
-        i = n;
-    }
-    for (; i < n && pte[i] == old; i++)
-        pte[i] = zeros;
-    if (old == 0)
-        table->table_live += (u16)i;
-    table_unlock(table);
-    return FAULT_MAPPED;
-}
-
-/* The private page that a store to a VMA_DROPPABLE found or got. */
-static void note_droppable(struct fault *f)
-{
-    pte_t e;
-
-    table_lock(f->table);
-    e = *f->pte;
-    if (pte_has_page(e) && (pte_page(e)->flags & PG_ANON))
-        atomic_or(&pte_page(e)->flags, PG_DROPPABLE);
-    table_unlock(f->table);
-}
-
-static int fault_anonymous(struct fault *f)
-{
-    if (is_write(f))
-        return map_fresh(f->space, f->table, f->pte, f->old, f->prot);
-    return map_zeros(f->space, f->vma, f->va, f->table, f->pte, f->old, f->prot);
-}
-
-/* ---- copies ---- */
-
-/* An anonymous copy of FROM (or zeros, for the page of zeros). */
-struct page *fault_copy_of(const struct page *from)
-{
-    bool is_zero = page_pfn(from) == zero_pfn;
-    struct page *page = page_alloc(ALLOC_USER | (is_zero ? ALLOC_ZERO : 0));
-
-    if (page == NULL)
-        return NULL;
-    page_make_anonymous(page);
-    if (!is_zero)
-        copy_page(page_address(page), page_address(from));
-    return page;
-}
-
-/* The last one that refers to a private page stores to it: nobody else will miss its present content. */
-static bool take_over(struct fault *f, struct page *page)
-{
-    bool done = false;
-
-    table_lock(f->table);
-    if (*f->pte == f->old && (page->flags & PG_ANON) && load_acquire(&page->refs) == 1) {
-        pte_set(f->table, f->pte, writable_entry(page, f->prot));
-        done = true;
-    }
-    table_unlock(f->table);
-    if (done)
-        tlb_flush_local(f->space, f->va);
-    return done;
-}
-
-/* COPY comes in the place of f->old's page. No hart may store to the copy while another still reads the old page, so W
- * comes last. False: the entry has changed. */
-static bool replace_by_copy(struct fault *f, struct page *copy)
-{
-    const pte_t new = writable_entry(copy, f->prot);
-    bool same;
-
-    table_lock(f->table);
-    same = *f->pte == f->old;
-    if (same) {
-        pte_set(f->table, f->pte, new & ~PTE_W);
-        tlb_flush_range(f->space, f->va, f->va + PAGE_SIZE);
-        store_relaxed(f->pte, new);
-    }
-    table_unlock(f->table);
-    return same;
-}
-
-/* A store to a present private page without W. */
-static int fault_copy(struct fault *f)
-{
-    struct page *old = pte_page(f->old), *copy;
-    bool counted = !(old->flags & PG_RESERVED), replaced;
-
-    if (counted && take_over(f, old))
-        return FAULT_MAPPED;
-    table_lock(f->table);
-    if (*f->pte != f->old) {
-        table_unlock(f->table);
-        return FAULT_AGAIN;
-    }
-    if (counted)
-        page_get(old); /* it may be taken out of the table while it is copied */
-    table_unlock(f->table);
-    copy = fault_copy_of(old);
-    if (counted && !(old->flags & PG_ANON))
-        note_copied(old);
-    if (copy == NULL) {
-        if (counted)
-            page_put(old);
-        return FAULT_NO_MEMORY;
-    }
-    replaced = replace_by_copy(f, copy);
-    if (replaced) {
-        space_count_page(f->space, copy, 1);
-        if (counted) {
-            space_count_page(f->space, old, -1);
-            page_put(old); /* the entry's reference */
-        }
-    } else {
-        page_put(copy);
-    }
-    if (counted)
-        page_put(old);
-    return FAULT_MAPPED;
-}
-
-/* ---- pages that were put elsewhere ---- */
-
-/* What a SWAP entry becomes when its page is there. */
-static pte_t swapped_in_entry(const struct fault *f, const struct page *page, bool shared)
-{
-    bool exclusive = !shared && load_acquire(&page->refs) == 1;
-    pte_t more = f->old & (PTE_D | PTE_UFFD_WP);
-
-    if (exclusive && (f->prot & PROT_WRITE) && !(f->old & PTE_UFFD_WP))
-        more |= PTE_W | (is_write(f) ? PTE_D : 0);
-    return page_entry(page_pfn(page), f->prot, more);
-}
-
-static int fault_swap(struct fault *f)
-{
-    struct page *page;
-    bool shared;
-
-    table_lock(f->table);
-    if (*f->pte != f->old) {
-        table_unlock(f->table);
-        return FAULT_AGAIN;
-    }
-    f->slot = pte_slot(f->old);
-    page = swap_take(f->slot, &shared);
-    if (page != NULL)
-        pte_set(f->table, f->pte, swapped_in_entry(f, page, shared));
-    table_unlock(f->table);
-    if (page == NULL)
-        return FAULT_SWAP_IN;
-    space_count_page(f->space, page, 1);
-    return FAULT_MAPPED;
 }
 
 /* ---- userfaultfd ---- */
@@ -322,37 +102,6 @@ static __attribute__((noinline)) int fault_absent(struct fault *f)
     return is_write(f) && (f->old & PTE_UFFD_WP) ? ask_for_store(f) : NOT_OURS;
 }
 
-/* ---- huge pages ---- */
-
-/* The first store into an untouched span: 512 zeroed pages at once. False: one page, then. */
-static bool fault_huge(struct fault *f)
-{
-    u64 start = ALIGN_DOWN(f->va, level_size(1));
-    struct page *upper, *head;
-    pte_t *entry = pt_make(f->space, start, 1, &upper), old;
-    unsigned prot;
-
-    if (entry == NULL)
-        return false;
-    old = load_relaxed(entry);
-    if (old != 0 && !pte_is_mark(old))
-        return false;
-    prot = old == 0 ? f->vma->prot : pte_prot(old);
-    if (!(prot & PROT_WRITE) || (old & (PTE_UFFD_WP | PTE_POISON)))
-        return false;
-    head = huge_alloc(PG_ANON);
-    if (head == NULL) {
-        atomic_add_relaxed(&huge_counts.fault_fallback, 1);
-        return false;
-    }
-    if (pt_install_huge(f->space, start, head, pte_bits(prot) | PTE_W | PTE_D, old, NULL)) {
-        atomic_add_relaxed(&huge_counts.fault_alloc, 1);
-        return true;
-    }
-    page_free_huge(head);
-    return false;
-}
-
 /* ---- the decision ---- */
 
 bool harts_set_accessed = true;
@@ -375,8 +124,18 @@ static int fault_spurious(struct fault *f)
 
 static int fault_vdso(struct fault *f)
 {
-    install(f, page_entry(vdso_pfn((f->va - f->vma->start) >> PAGE_SHIFT), f->prot, 0), NULL);
+    table_lock(f->table);
+    if (*f->pte == f->old)
+        pte_set(f->table, f->pte, page_entry(vdso_pfn((f->va - f->vma->start) >> PAGE_SHIFT), f->prot, 0));
+    table_unlock(f->table);
     return FAULT_MAPPED;
+}
+
+static int fault_anonymous(struct fault *f)
+{
+    if (is_write(f))
+        return fault_map_fresh(f->space, f->table, f->pte, f->old, f->prot);
+    return fault_map_zeros(f->space, f->vma, f->va, f->table, f->pte, f->old, f->prot);
 }
 
 /* f->vma, f->pte and f->table are found. */
@@ -431,17 +190,7 @@ static int fault_locked(struct fault *f)
     return fault_found(f);
 }
 
-/* ---- what is done with the lock given up ---- */
-
-static enum fault_result swap_in(struct fault *f)
-{
-    int error = swap_load(f->slot);
-
-    atomic_add_relaxed(&f->space->major_faults, 1);
-    if (error == -ENOMEM)
-        return FAULT_NO_MEMORY;
-    return error != 0 ? FAULT_BUS : FAULT_MAPPED;
-}
+/* ---- the lock, and what is done when it is given up ---- */
 
 /* V not NULL: the lock is held, and V, the entry and its TABLE are found already. */
 static inline __attribute__((always_inline)) enum fault_result fault_of(struct space *s, u64 address,
@@ -475,14 +224,14 @@ static inline __attribute__((always_inline)) enum fault_result fault_of(struct s
         }
         found = false;
         if (next == FAULT_MAPPED && unlikely(f.vma->flags & VMA_DROPPABLE))
-            note_droppable(&f);
+            fault_note_droppable(&f);
         read_unlock(&s->lock);
         if (next == FAULT_LOAD)
             result = fault_load_page(&f);
         else if (next == FAULT_PREPARE)
             result = fault_prepare_page(&f);
         else if (next == FAULT_SWAP_IN)
-            result = swap_in(&f);
+            result = fault_swap_in(&f);
         else if (next == FAULT_GROW)
             result = stack_grow(s, f.va) ? FAULT_MAPPED : FAULT_MAPERR;
         else if (next == FAULT_ASK)
@@ -537,8 +286,8 @@ static inline __attribute__((always_inline)) int fault_quickly(struct space *s, 
         e = load_relaxed(pte);
         if (e == 0 && is_allowed(v->prot, access)) {
             if (v->object == NULL && !(v->flags & (VMA_VDSO | VMA_USERFAULT | VMA_DROPPABLE)))
-                result = access == FAULT_WRITE ? map_fresh(s, table, pte, 0, v->prot)
-                                               : map_zeros(s, v, address, table, pte, 0, v->prot);
+                result = access == FAULT_WRITE ? fault_map_fresh(s, table, pte, 0, v->prot)
+                                               : fault_map_zeros(s, v, address, table, pte, 0, v->prot);
             else if (v->object == NULL && (v->flags & VMA_UFFD_MISSING) &&
                      (v->userfault->features & UFFD_FEATURE_SIGBUS))
                 result = FAULT_BUS;

@@ -26,11 +26,6 @@ static inline pte_t page_entry(u64 pfn, unsigned prot, pte_t more)
 
 /* object.c: as object_get_page, but NULL instead of a page that begins at or past the object's size. */
 struct page *object_get_page_in_size(struct object *o, u64 index, struct readahead *ra, enum run_wish wish);
-/* Stores to a cache page need no preparation any more. */
-static inline bool page_takes_stores(const struct page *page)
-{
-    return (load_acquire(&page->flags) & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
-}
 /* Makes it so if that takes no waiting: true when it is. PAGE is referenced, of O. => spinlocks may be held */
 bool page_prepare_now(struct object *o, struct page *page);
 /* Stores to all of PAGE may begin: allocates its blocks, marks it dirty and placed. => no locks */

@@ -134,6 +134,13 @@ static unsigned install_around(struct fault *f, pte_t *pte, struct around *a)
     return mapped;
 }
 
+/* A file in memory has pages that are never clean: that a store makes an entry is what tells of a change. */
+static void note_store_to_memory(struct object *o)
+{
+    if (o->ops->write_pages == NULL && o->ops->mapping_stored != NULL)
+        o->ops->mapping_stored(o);
+}
+
 /* Maps the cache's pages around the faulting one; there is at least that one, or it is loaded first. */
 static int map_cached(struct fault *f)
 {
@@ -152,9 +159,13 @@ static int map_cached(struct fault *f)
     n = (end - start) >> PAGE_SHIFT;
     gather_around(f->object, vma_index(f->vma, start), n, &around);
     page = at < around.n ? around.pages[at] : NULL;
-    if (page != NULL && is_write(f) && !page_takes_stores(page) && !page_prepare_now(f->object, page)) {
-        f->page = page;
-        return fault_with_file(f, FAULT_PREPARE);
+    if (page != NULL && is_write(f)) {
+        if (page_takes_stores(page)) {
+            note_store_to_memory(f->object);
+        } else if (!page_prepare_now(f->object, page)) {
+            f->page = page;
+            return fault_with_file(f, FAULT_PREPARE);
+        }
     }
     if (page != NULL) {
         if (!(page->flags & PG_REFERENCED) && !(f->vma->flags & VMA_SEQUENTIAL))

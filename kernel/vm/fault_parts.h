@@ -1,5 +1,6 @@
 /*
- * What the files of the page-fault path share: fault.c decides, fault_object.c has the pages of objects.
+ * What the files of the page-fault path share: fault.c decides, fault_private.c has private memory, fault_object.c the
+ * pages of objects.
  */
 #ifndef VM_FAULT_PARTS_H
 #define VM_FAULT_PARTS_H
@@ -51,18 +52,38 @@ static inline pte_t writable_entry(const struct page *page, unsigned prot)
 extern bool harts_set_accessed;
 static inline pte_t unused_entry(pte_t e) { return load_relaxed(&harts_set_accessed) ? e & ~PTE_A : e; }
 
-/* fault.c: an anonymous copy of FROM, which may be the page of zeros; NULL: no memory. */
+/* ---- fault_private.c. => space->lock for reading ---- */
+
+/* A store to the untouched private page whose entry still is OLD; it is read: then, perhaps, more of the table. */
+int fault_map_fresh(struct space *s, struct page *table, pte_t *pte, pte_t old, unsigned prot);
+int fault_map_zeros(struct space *s, const struct vma *v, u64 va, struct page *table, pte_t *pte, pte_t old,
+                    unsigned prot);
+/* The first store into an untouched span: 512 zeroed pages at once. False: one page, then. */
+bool fault_huge(struct fault *f);
+/* A store to a present private page without W. */
+int fault_copy(struct fault *f);
+/* A page that was put elsewhere comes back, or is asked for by FAULT_SWAP_IN. */
+int fault_swap(struct fault *f);
+enum fault_result fault_swap_in(struct fault *f); /* => no lock */
+/* The private page that a store to a VMA_DROPPABLE found or got is noted as such. */
+void fault_note_droppable(struct fault *f);
+/* An anonymous copy of FROM, which may be the page of zeros; NULL: no memory. */
 struct page *fault_copy_of(const struct page *from);
 
-/* PAGE, of an object, is copied for a store: the next one who executes the program will want that, too. */
+/* PAGE is copied for a store. If it is an object's, the next one who executes the program will want that, too; if it is
+ * private, the next child of who keeps it. */
 static inline void note_copied(struct page *page)
 {
-    if (!(load_relaxed(&page->flags) & PG_COPIED))
+    u32 flags = load_relaxed(&page->flags);
+
+    if (flags == PG_ANON)
+        store_relaxed(&page->stored_after_fork, 1);
+    else if (!(flags & (PG_ANON | PG_COPIED)))
         atomic_or(&page->flags, PG_COPIED);
 }
 
-/* fault_object.c. => space->lock for reading */
-static inline u64 object_pages(const struct object *o) { return DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE); }
+/* ---- fault_object.c. => space->lock for reading ---- */
+
 /* Asks for FAULT_LOAD or FAULT_PREPARE, which is REQUEST. */
 int fault_with_file(struct fault *f, int request);
 static inline enum run_wish fault_run_wish(const struct fault *f)

@@ -6,9 +6,10 @@
  * Leaf tables with many entries that serve nothing but plain private memory are not even copied: both spaces refer to
  * them until one of them wants to use an entry (vm/pagetable.h draws it). What else has few entries is copied at once.
  *
- * The pages that both sides store to as soon as they run - the stack's, and where the child's id is written - would be
- * copied by a fault at once: a process with one thread gets the child's copies of those made here, and keeps W. With
- * more threads a copy made before the others' W is gone could be of another moment than the rest.
+ * The pages that are stored to as soon as both sides run would be copied by a fault at once: the stack's, where the
+ * child's id is written, and some to which a child of an earlier fork has stored, as they tell themselves. For a
+ * process with one thread the child's copies of those are made here, and the parent keeps W. With more threads a copy
+ * made before the others' W is gone could be of another moment than the rest.
  *
  * Cost: one step per leaf table that can be shared, one per live entry elsewhere; tables tell how many they have. A
  * table that was used since the last fork has its pages counted once.
@@ -19,13 +20,16 @@
 #include "vm/tlb.h"
 #include "vm/userfaults.h"
 
+#define FORK_MORE_COPIES 4
+
 struct fork {
     struct space *parent, *child;
     struct page *upper; /* the parent's level-1 table that was used last, for addresses of UPPER_SPAN */
     u64 upper_span;
     u64 shared_to;           /* tables below this address are shared, whatever vma they serve */
     u64 private_pages;       /* anonymous ones that the child has got */
-    u64 stored[FORK_STORED]; /* pages at these addresses are copied */
+    u64 stored[FORK_STORED]; /* pages at these addresses are copied, */
+    unsigned more_copies;    /* ... and so many of those that children before have stored to */
     pte_t dropped;           /* bits of entries that the child does not get, of the vma at hand */
     struct list userfaults;  /* contexts of the child's own */
     struct tlb_batch batch;
@@ -48,28 +52,33 @@ static unsigned copy_protections(const struct vma *v, const pte_t *from, pte_t *
     return copied;
 }
 
-static bool is_stored_soon(const struct fork *f, u64 va)
+/* PAGE, at VA, which the parent alone has. */
+static bool is_stored_soon(struct fork *f, u64 va, const struct page *page)
 {
     for (unsigned i = 0; i < FORK_STORED; i++)
         if ((va ^ f->stored[i]) < PAGE_SIZE)
             return true;
-    return false;
+    if (likely(!page->stored_after_fork) || f->more_copies == 0)
+        return false;
+    f->more_copies--;
+    return true;
 }
 
-/* The entry of a copy for the child, where E is the parent's only one of its page; 0: they shall share it.
+/* The entry of a copy for the child, where E, at VA, is the parent's only one of its page; 0: they shall share it.
  * => both tables locked */
-static pte_t copy_stored(pte_t e)
+static pte_t copy_stored(struct fork *f, pte_t e, u64 va)
 {
     struct page *copy;
 
-    if ((e & (PTE_V | PTE_W | PTE_UFFD_WP)) != (PTE_V | PTE_W) || !page_is_alone(pte_page(e)))
+    if ((e & (PTE_V | PTE_SOFT_W | PTE_UFFD_WP)) != (PTE_V | PTE_SOFT_W) || !page_is_alone(pte_page(e)) ||
+        !is_stored_soon(f, va, pte_page(e)))
         return 0;
     copy = page_alloc(ALLOC_USER | ALLOC_NO_WAIT);
     if (copy == NULL)
         return 0;
     page_make_anonymous(copy);
     copy_page(page_address(copy), page_address(pte_page(e)));
-    return pte_make(page_pfn(copy), e & (BIT(PTE_PPN_SHIFT) - 1));
+    return pte_make(page_pfn(copy), (e & (BIT(PTE_PPN_SHIFT) - 1)) | PTE_W);
 }
 
 /* What the child gets of the parent's entry *PTE, which is not 0; AT is where the entry is. Its page has one reference
@@ -79,7 +88,7 @@ static pte_t share_page(struct fork *f, pte_t *pte, const pte_t *from, u64 va, u
     u64 at = va + (u64)(pte - from) * PAGE_SIZE;
     pte_t e = *pte, copied;
 
-    if (unlikely(is_stored_soon(f, at)) && (copied = copy_stored(e)) != 0) {
+    if (unlikely((copied = copy_stored(f, e, at)) != 0)) {
         ++*private;
         ++*pages;
         return copied;
@@ -346,8 +355,9 @@ static struct space *try_fork(struct space *parent, const u64 *stored)
     f.parent = parent;
     f.shared_to = f.private_pages = 0;
     f.upper_span = UINT64_MAX;
+    f.more_copies = load_relaxed(&parent->users) == 1 ? FORK_MORE_COPIES : 0;
     for (unsigned i = 0; i < FORK_STORED; i++)
-        f.stored[i] = load_relaxed(&parent->users) == 1 ? ALIGN_DOWN(stored[i], PAGE_SIZE) : UINT64_MAX;
+        f.stored[i] = f.more_copies != 0 ? ALIGN_DOWN(stored[i], PAGE_SIZE) : UINT64_MAX;
     list_init(&f.userfaults);
     tlb_begin(&f.batch, parent);
     write_lock(&parent->lock);
@@ -381,7 +391,7 @@ struct space *space_fork(struct space *parent, const u64 stored[FORK_STORED])
     struct space *child = try_fork(parent, stored);
 
     for (unsigned round = 0; round < FORK_TRIES && IS_ERR(child) && PTR_ERR(child) == -ENOMEM; round++) {
-        if (page_free_count() > page_total_count() / 128 || fatal_signal_pending() || !reclaim_wait(round, true))
+        if (page_free_count() > page_total_count() / 128 || fatal_signal_pending() || !reclaim_wait(round, 0, true))
             break;
         child = try_fork(parent, stored);
     }

@@ -12,25 +12,25 @@
 #include "vm/huge.h"
 #include "lib/cmdline.h"
 #include "lib/string.h"
+#include "vm/compact.h"
+#include "vm/khugepaged.h"
 #include "vm/reclaim.h"
-#include "vm/run.h"
-#include "vm/tlb.h"
 
 enum huge_policy huge_policy = HUGE_ALWAYS;
 enum huge_shared_policy huge_shared_policy = HUGE_SHARED_NEVER;
+enum huge_effort huge_effort = EFFORT_MADVISE;
 struct huge_counts huge_counts;
 
 /* No block of the size was there: so many wishes are not even tried. */
 #define FAILED_WAIT 64
 static u32 failed_wait;
 
-/* Mappings that have none. */
-#define NOT_HUGE (VMA_SHARED | VMA_VDSO | VMA_GROWSDOWN | VMA_USERFAULT | VMA_NOHUGEPAGE | VMA_DROPPABLE)
-
 #define SMALL_MEMORY (128 * MIB / PAGE_SIZE)
 
 const char *const huge_policy_names[3] = {"always", "madvise", "never"};
 const char *const huge_shared_policy_names[6] = {"always", "within_size", "advise", "never", "deny", "force"};
+
+const char *const huge_effort_names[5] = {"always", "defer", "defer+madvise", "madvise", "never"};
 
 void huge_init(void)
 {
@@ -68,12 +68,27 @@ bool huge_is_wanted(struct space *s, const struct vma *v, u64 address)
 {
     if (!huge_is_allowed(s, v, address))
         return false;
+    khugepaged_note(s);
     if (v->flags & VMA_HUGEPAGE)
         return true;
     return IS_ALIGNED(address, level_size(1)) && address > v->start && is_resident(s, address - PAGE_SIZE);
 }
 
-struct page *huge_alloc(u32 page_flags)
+bool huge_has_plenty(void) { return page_free_count() >= page_total_count() / 4 + HUGE_PAGES; }
+
+/* Whether the one who wants a huge page brings memory together himself; else, whether the thread shall. */
+static bool compacts_at_once(bool advised)
+{
+    enum huge_effort effort = load_relaxed(&huge_effort);
+
+    return effort == EFFORT_ALWAYS || (advised && (effort == EFFORT_MADVISE || effort == EFFORT_DEFER_MADVISE));
+}
+static bool compacts_later(void)
+{
+    return load_relaxed(&huge_effort) == EFFORT_DEFER || load_relaxed(&huge_effort) == EFFORT_DEFER_MADVISE;
+}
+
+struct page *huge_alloc(u32 page_flags, bool advised)
 {
     u32 wait = load_relaxed(&failed_wait);
     struct page *head;
@@ -82,11 +97,16 @@ struct page *huge_alloc(u32 page_flags)
         store_relaxed(&failed_wait, wait - 1); /* two at once may count one: it is a guess anyway */
         return NULL;
     }
-    if (page_free_count() < page_total_count() / 4 + HUGE_PAGES)
+    if (!huge_has_plenty())
         return NULL;
     head = page_alloc_huge(true, page_flags);
-    if (head == NULL)
+    if (head == NULL && compacts_at_once(advised) && compact_memory())
+        head = page_alloc_huge(true, page_flags);
+    if (head == NULL) {
         store_relaxed(&failed_wait, FAILED_WAIT);
+        if (compacts_later())
+            khugepaged_compact();
+    }
     return head;
 }
 
@@ -99,6 +119,11 @@ bool huge_is_at(struct space *s, u64 address)
     is_huge = pt_find(s, address, &table) != NULL && (table->flags & PG_HUGE);
     read_unlock(&s->lock);
     return is_huge;
+}
+
+struct page *huge_alloc_unzeroed(u32 page_flags)
+{
+    return huge_has_plenty() ? page_alloc_huge(false, page_flags) : NULL;
 }
 
 /* In a vma that clear_refs tracks, D tells of stores to single pages. */
@@ -122,174 +147,6 @@ bool huge_is_eligible(const struct vma *v)
     if (v->flags & NOT_HUGE)
         return false;
     return huge_policy == HUGE_ALWAYS || (huge_policy == HUGE_MADVISE && (v->flags & VMA_HUGEPAGE));
-}
-
-/* ---- MADV_COLLAPSE ---- */
-
-/* => lock */
-static bool huge_is_at_locked(struct space *s, u64 address)
-{
-    struct page *table;
-
-    return pt_find(s, address, &table) != NULL && (table->flags & PG_HUGE);
-}
-
-/* The span at VA of V has no page any more. => write lock */
-static void zap_all(struct space *s, const struct vma *v, u64 va, struct tlb_batch *batch)
-{
-    for (u64 at = va; at < va + level_size(1);) {
-        at = zap_some(s, at, va + level_size(1), v, batch);
-        tlb_flush(batch);
-    }
-}
-
-/* What all pages of the table T have in common, as bits of a huge page's entry. 0: they differ, or not all of them are
- * in memory. */
-static pte_t common_bits(const struct vma *v, const pte_t *t)
-{
-    bool any = false;
-    unsigned prot = 0;
-
-    for (unsigned i = 0; i < PT_ENTRIES; i++) {
-        unsigned here = t[i] == 0 ? v->prot : pte_prot(t[i]);
-
-        if (pte_is_swap(t[i]) || pte_is_resident(t[i]) || (t[i] & PTE_UFFD_WP) || pte_is_poisoned(t[i]))
-            return 0;
-        if (i > 0 && prot_effective(here) != prot_effective(prot))
-            return 0;
-        prot = here;
-        any |= pte_is_present(t[i]);
-    }
-    if (!any || prot == PROT_NONE)
-        return 0;
-    return pte_bits(prot) | PTE_D | (prot & PROT_WRITE ? PTE_W : 0);
-}
-
-/* The pages of TABLE, which nobody reaches now, move to the block HEAD. */
-static void move_pages(struct space *s, struct page *table, struct page *head, pte_t bits)
-{
-    pte_t *t = page_address(table);
-    u64 fresh = 0;
-
-    for (unsigned i = 0; i < PT_ENTRIES; i++) {
-        struct page *old = pte_has_page(t[i]) ? pte_page(t[i]) : NULL;
-
-        if (old == NULL || (old->flags & PG_RESERVED)) {
-            clear_page(page_address(head + i));
-            fresh++;
-        } else {
-            copy_page(page_address(head + i), page_address(old));
-            page_put(old);
-        }
-        t[i] = pte_make(page_pfn(head + i), bits);
-    }
-    table->table_live = PT_ENTRIES;
-    table->flags |= PG_HUGE;
-    atomic_add_relaxed(&s->rss[RSS_ANON], fresh);
-}
-
-/* *ENTRY of UPPER leads to TABLE again, as an ordinary one. */
-static void put_back(struct page *upper, pte_t *entry, struct page *table)
-{
-    table->flags &= ~(u32)PG_HUGE;
-    table_lock(upper);
-    pte_set(upper, entry, pte_make(page_pfn(table), PTE_V));
-    table_unlock(upper);
-}
-
-/* The span at VA of V. => write lock, so no fault is under way; the flush ends all other accesses */
-static int collapse_span(struct space *s, const struct vma *v, u64 va)
-{
-    struct page *upper, *table, *head;
-    pte_t *entry = pt_make(s, va, 1, &upper), bits;
-
-    if (entry == NULL)
-        return -ENOMEM;
-    if (pte_is_huge(*entry))
-        return 0;
-    if (*entry == 0 || pte_is_mark(*entry))
-        return -EINVAL;
-    if (pt_make(s, va, 0, &table) == NULL || (head = page_alloc_huge(false, PG_ANON)) == NULL) {
-        atomic_add_relaxed(&huge_counts.collapse_failed, 1);
-        return -ENOMEM;
-    }
-    spin_lock(&s->tables_lock);
-    table_lock(upper);
-    bits = common_bits(v, page_address(table));
-    if (bits != 0) {
-        pte_set(upper, entry, 0);
-        pt_forget_leaves(s);
-    }
-    table_unlock(upper);
-    spin_unlock(&s->tables_lock);
-    if (bits == 0) {
-        page_free_huge(head);
-        return -EINVAL;
-    }
-    tlb_flush_range(s, 0, UINT64_MAX);
-    if (common_bits(v, page_address(table)) != bits) { /* vm/vmtrap_quick.c has changed one until then */
-        put_back(upper, entry, table);
-        page_free_huge(head);
-        return -EAGAIN;
-    }
-    move_pages(s, table, head, bits);
-    s->has_spans = true;
-    if (pt_put_huge(upper, entry, table, head, bits)) {
-        atomic_add_relaxed(&huge_counts.collapse_alloc, 1);
-        return 0;
-    }
-    put_back(upper, entry, table);
-    return -ENOMEM;
-}
-
-/* The same of shared memory: its pages become a run, which is mapped as a huge page. => write lock */
-static int collapse_shared_span(struct space *s, const struct vma *v, u64 va)
-{
-    struct run_hold run = {.object = v->object, .index = vma_index(v, va), .for_stores = (v->prot & PROT_WRITE) != 0};
-    struct page *table;
-    struct tlb_batch batch;
-    const pte_t *pte;
-    int error;
-
-    if (!run_fits(v, va) || (v->prot & PROT_EXEC) || v->prot == PROT_NONE ||
-        run.index + HUGE_PAGES > DIV_ROUND_UP(load_relaxed(&v->object->size), PAGE_SIZE))
-        return -EINVAL;
-    if (huge_is_at_locked(s, va))
-        return 0;
-    error = run_collapse(v->object, run.index);
-    if (error != 0)
-        return error;
-    tlb_begin(&batch, s);
-    zap_all(s, v, va, &batch);
-    pte = pt_find(s, va, &table);
-    if (pte != NULL && table->table_live == 0)
-        pt_prune(s, va, &batch);
-    tlb_flush(&batch);
-    run.head = object_find_page(v->object, run.index);
-    if (run.head == NULL)
-        return -EAGAIN;
-    page_put(run.head); /* run_hold looks whether it is that still */
-    return pt_install_huge(s, va, run.head, pte_bits(v->prot) | (run.for_stores ? PTE_W | PTE_D : 0), 0, &run)
-               ? 0
-               : -EAGAIN;
-}
-
-int huge_collapse(struct space *s, struct vma *v, u64 start, u64 end)
-{
-    u64 first = ALIGN_UP(start, level_size(1)), last = ALIGN_DOWN(end, level_size(1));
-    int result = first <= last ? 0 : -EINVAL;
-
-    bool is_shared = v->object != NULL && run_may_be_at(v);
-
-    if ((!is_shared && (v->object != NULL || (v->flags & NOT_HUGE))) || s->no_huge_pages)
-        return -EINVAL;
-    for (u64 va = first; va < last; va += level_size(1)) {
-        int error = is_shared ? collapse_shared_span(s, v, va) : collapse_span(s, v, va);
-
-        if (error != 0)
-            result = error;
-    }
-    return result;
 }
 
 void huge_get_counts(struct huge_counts *counts) { *counts = huge_counts; }

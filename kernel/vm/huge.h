@@ -10,6 +10,9 @@ void huge_init(void);
 
 extern struct huge_counts huge_counts;
 
+/* Mappings that have none. */
+#define NOT_HUGE (VMA_SHARED | VMA_VDSO | VMA_GROWSDOWN | VMA_USERFAULT | VMA_NOHUGEPAGE | VMA_DROPPABLE)
+
 /* The span of ADDRESS in V may be a huge page. */
 bool huge_is_allowed(struct space *s, const struct vma *v, u64 address);
 /* A store to ADDRESS in V, whose span has no table yet. */
@@ -24,10 +27,13 @@ static inline u64 huge_next(struct space *s, u64 address)
 {
     return IS_ALIGNED(address, level_size(1)) && huge_is_at(s, address) ? address + level_size(1) : address + PAGE_SIZE;
 }
-/* 512 zeroed pages with these flags that lie together; NULL: memory is too low for that. */
-struct page *huge_alloc(u32 page_flags);
-/* madvise(MADV_COLLAPSE) of [START, END) in V. 0, -ENOMEM, -EAGAIN, -EINVAL. => write lock */
-int huge_collapse(struct space *s, struct vma *v, u64 start, u64 end);
+/* 512 zeroed pages with these flags that lie together; NULL: memory is too low for that, or in pieces. ADVISED: by
+ * MADV_HUGEPAGE. */
+struct page *huge_alloc(u32 page_flags, bool advised);
+/* There is so much free memory that they may be given. */
+bool huge_has_plenty(void);
+/* The same for khugepaged: as they are, and tried every time. */
+struct page *huge_alloc_unzeroed(u32 page_flags);
 
 /* smaps' THPeligible. */
 bool huge_is_eligible(const struct vma *v);

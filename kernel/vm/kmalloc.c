@@ -2,8 +2,8 @@
  * Kernel memory by size class. A slab is one page cut into objects of one class; its descriptor says where the first
  * free object is:
  *
- *     page->private:  | first_free (u16, in 16-byte units; NONE) | in_use (u16) | class (u16) |     page->free_link:
- * list of its class
+ *     page->private      | first_free (u16, in 16-byte units; NONE) | in_use (u16) | class (u16) |
+ *     page->free_link    in the list of its class, while it has free objects
  *
  * and each free object begins with the place of the next. Slabs with free objects are on the class's list; an empty one
  * goes back to the page allocator unless it is the last on the list. Requests above 2 KiB are whole pages, their order
@@ -59,21 +59,13 @@ static struct slab_state *slab_of(struct page *page) { return (struct slab_state
 
 static u8 class_by_unit[LARGEST / UNIT + 1]; /* filled at first use; 0 = not yet, else class + 1 */
 
-static noinline_fn struct size_class *find_class(size_t size)
+static void find_class(size_t size)
 {
     u8 i = 0;
 
     while (classes[i].size < size)
         i++;
     class_by_unit[DIV_ROUND_UP(size, UNIT)] = i + 1;
-    return &classes[i];
-}
-
-static inline struct size_class *class_for(size_t size)
-{
-    u8 class = class_by_unit[DIV_ROUND_UP(size, UNIT)];
-
-    return likely(class != 0) ? &classes[class - 1] : find_class(size);
 }
 
 /* A page cut into free objects. */
@@ -104,11 +96,12 @@ static inline void *take_from(struct page *page, struct slab_state *slab)
 }
 
 /* => interrupts off */
-static inline struct kept *my_kept(const struct size_class *c) { return &kept[current->hart->id][c - classes]; }
+static inline struct kept *my_kept(unsigned class) { return &kept[current->hart->id][class]; }
 
 /* One, and a few more for this hart to keep. */
-static noinline_fn void *slab_alloc(struct size_class *c, unsigned alloc_flags)
+static noinline_fn void *slab_alloc(unsigned class, unsigned alloc_flags)
 {
+    struct size_class *c = &classes[class];
     u64 flags = spin_lock_irqsave(&c->lock);
     struct slab_state *slab;
     struct page *page;
@@ -127,7 +120,7 @@ static noinline_fn void *slab_alloc(struct size_class *c, unsigned alloc_flags)
     page = list_first(&c->partial, struct page, free_link);
     slab = slab_of(page);
     object = take_from(page, slab);
-    for (k = my_kept(c); k->n < REFILL && slab->first_free != NONE;)
+    for (k = my_kept(class); k->n < REFILL && slab->first_free != NONE;)
         k->objects[k->n++] = take_from(page, slab);
     if (slab->first_free == NONE)
         list_remove(&page->free_link);
@@ -161,10 +154,10 @@ static void slab_free(struct page *page, void *object)
 }
 
 /* One that this hart has kept, or NULL. */
-static inline void *take_kept(const struct size_class *c)
+static inline void *take_kept(unsigned class)
 {
     u64 flags = irq_save();
-    struct kept *k = my_kept(c);
+    struct kept *k = my_kept(class);
     void *object = k->n > 0 ? k->objects[--k->n] : NULL;
 
     irq_restore(flags);
@@ -175,7 +168,7 @@ static inline void *take_kept(const struct size_class *c)
 static inline bool keep(unsigned class, void *object)
 {
     u64 flags = irq_save();
-    struct kept *k = &kept[current->hart->id][class];
+    struct kept *k = my_kept(class);
     bool kept_it = k->n < KEPT_OBJECTS;
 
     if (kept_it)
@@ -195,7 +188,7 @@ static unsigned order_for(size_t size)
     return order;
 }
 
-static noinline_fn void *allocate_large(size_t size, unsigned alloc_flags)
+static void *allocate_large(size_t size, unsigned alloc_flags)
 {
     unsigned order = order_for(size);
     struct page *page = page_alloc_order(order, alloc_flags);
@@ -208,18 +201,27 @@ static noinline_fn void *allocate_large(size_t size, unsigned alloc_flags)
     return page_address(page);
 }
 
+/* What has no class yet, or none at all. */
+static noinline_fn void *allocate_unusual(size_t size, unsigned alloc_flags)
+{
+    if (size > LARGEST)
+        return allocate_large(size, alloc_flags);
+    find_class(size);
+    return slab_alloc(class_by_unit[DIV_ROUND_UP(size, UNIT)] - 1u, alloc_flags);
+}
+
 static inline void *allocate(size_t size, unsigned alloc_flags)
 {
-    struct size_class *c;
+    unsigned class;
     void *object;
 
     if (unlikely(injected_failure(alloc_flags)))
         return NULL;
-    if (unlikely(size > LARGEST))
-        return allocate_large(size, alloc_flags);
-    c = class_for(size);
-    object = take_kept(c);
-    return likely(object != NULL) ? object : slab_alloc(c, alloc_flags);
+    class = likely(size <= LARGEST) ? class_by_unit[DIV_ROUND_UP(size, UNIT)] : 0;
+    if (unlikely(class == 0))
+        return allocate_unusual(size, alloc_flags);
+    object = take_kept(class - 1);
+    return likely(object != NULL) ? object : slab_alloc(class - 1, alloc_flags);
 }
 
 void *kmalloc(size_t size) { return allocate(size, 0); }

@@ -51,19 +51,6 @@ static u64 give_up(pte_t *pte, unsigned n, u64 va, struct tlb_batch *batch, bool
     return given_up;
 }
 
-static int drop(struct space *s, const struct vma *v, u64 start, u64 end, bool spares_lazy)
-{
-    struct tlb_batch batch;
-
-    tlb_begin(&batch, s);
-    do {
-        batch.spares_lazy = spares_lazy;
-        start = zap_some(s, start, end, v, &batch);
-        tlb_flush(&batch);
-    } while (start < end);
-    return 0;
-}
-
 int lazy_free(struct space *s, struct vma *v, u64 start, u64 end)
 {
     struct pt_walk w = {.space = s, .va = start, .end = end, .mode = zap_mode(v)};
@@ -73,8 +60,10 @@ int lazy_free(struct space *s, struct vma *v, u64 start, u64 end)
 
     if (pt_own(s, start, end, zap_mode(v)) != 0)
         return -ENOMEM;
-    if (v->flags & NOT_LAZY)
-        return drop(s, v, start, end, false);
+    if (v->flags & NOT_LAZY) {
+        zap_pages(s, v, start, end, false);
+        return 0;
+    }
     if (!(load_relaxed(&v->flags) & VMA_LAZY))
         atomic_or(&v->flags, VMA_LAZY);
     tlb_begin(&batch, s);
@@ -88,9 +77,12 @@ int lazy_free(struct space *s, struct vma *v, u64 start, u64 end)
             given_up += give_up(w.pte, pt_walk_pages(&w), w.va, &batch, &others);
         table_unlock(w.table);
     }
+    tlb_note_unflushed(&batch, start, end, true);
     tlb_flush(&batch);
     atomic_add_relaxed(&nr_lazy_marked, given_up);
-    return others ? drop(s, v, start, end, true) : 0;
+    if (others)
+        zap_pages(s, v, start, end, true);
+    return 0;
 }
 
 void lazy_keep_vma(struct space *s, const struct vma *v)

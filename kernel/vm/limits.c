@@ -11,7 +11,7 @@
  * in mode 2 only. Sources: getrlimit(2), proc_sys_vm(5), Linux's mm/overcommit-accounting.
  */
 #include "vm/limits.h"
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
 #include "vm/cache.h"

@@ -2,7 +2,7 @@
  * Memory that stays: mlock(2), mlock2(2), mlockall(2). A locked range is brought in at once, unless it is to be locked
  * as it is used (ONFAULT), and is not evicted. Where the man page is silent, as Linux 6.12 does it.
  */
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
 #include "vm/fault.h"

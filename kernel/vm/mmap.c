@@ -2,7 +2,7 @@
  * Making mappings: mmap, brk, stacks. Nothing is read or allocated here but the vma; pages come with faults
  * (vm/fault.c). Source: mmap(2), brk(2), and Linux 6.12's behaviour where they are silent.
  */
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
 #include "vm/limits.h"
@@ -44,22 +44,24 @@ static bool overlaps_any(struct space *s, u64 start, u64 end)
     return v != NULL && v->start < end;
 }
 
-/* Anonymous memory of whole huge pages begins where a huge page can, and memory files that may have runs where theirs
- * can, by their OFFSET; mmap with a hint, or of other files, does not ask. */
-static u64 find_aligned_gap(struct space *s, u64 length, u64 offset)
-{
-    const u64 span = level_size(1);
-    u64 found = vma_find_gap(s, length + span - PAGE_SIZE, 0, s->mmap_top);
-
-    return found != 0 ? found + ((offset - found) & (span - 1)) : 0;
-}
-
 static bool wants_alignment(const struct mapping *m, u64 length, unsigned flags)
 {
     if (m->object == NULL || m->object->ops->wants_run == NULL)
         return (flags & MAP_ANONYMOUS) && IS_ALIGNED(length, level_size(1));
     return length >= level_size(1) && ((IS_ALIGNED(length, level_size(1)) && (flags & MAP_ANONYMOUS)) ||
                                        m->object->ops->wants_run(m->object, m->offset >> PAGE_SHIFT, true));
+}
+
+/* Anonymous memory of whole huge pages begins where a huge page can, and memory files that may have runs where theirs
+ * can, by their offset; mmap with a hint, or of other files, does not ask. 0: it may begin anywhere, or no such gap. */
+static noinline_fn u64 find_aligned_gap(struct space *s, u64 length, const struct mapping *m, unsigned flags)
+{
+    const u64 span = level_size(1);
+    u64 found = 0;
+
+    if (length < arch_user_address_limit() - span && wants_alignment(m, length, flags))
+        found = vma_find_gap(s, length + span - PAGE_SIZE, 0, s->mmap_top);
+    return found != 0 ? found + (((m->object != NULL ? m->offset : 0) - found) & (span - 1)) : 0;
 }
 
 /* What is wrong with a mapping at the place ADDRESS that FLAGS say must be taken. => lock */
@@ -104,8 +106,8 @@ static long place(struct space *s, u64 address, u64 length, unsigned flags, cons
         return -ENOMEM;
     address = ALIGN_DOWN(address, PAGE_SIZE);
     found = 0;
-    if (address == 0 && length >= level_size(1) && length < limit - level_size(1) && wants_alignment(m, length, flags))
-        found = find_aligned_gap(s, length, m->object != NULL ? m->offset : 0);
+    if (address == 0 && unlikely(length >= level_size(1)))
+        found = find_aligned_gap(s, length, m, flags);
     if (found == 0 && likely(address == 0)) /* the commonest, in short */
         found = vma_find_gap(s, length, 0, s->mmap_top);
     if (found == 0)
@@ -206,6 +208,13 @@ static long map_locked(struct space *s, u64 address, u64 length, unsigned prot, 
     return error != 0 ? error : at;
 }
 
+/* [start, end) was just mapped. FUTURE: mlockall's wishes. */
+static noinline_fn void populate_new(struct space *s, u64 start, u64 end, unsigned prot, unsigned flags, u32 future)
+{
+    if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED) || future == VMA_LOCKED)
+        populate_range(s, start, end, is_private_writable(prot, flags) ? FAULT_WRITE : first_access(prot));
+}
+
 long space_mmap(struct space *s, u64 address, u64 length, unsigned prot, unsigned flags, const struct mapping *m)
 {
     struct list removed;
@@ -225,10 +234,8 @@ long space_mmap(struct space *s, u64 address, u64 length, unsigned prot, unsigne
     future = s->future_flags;
     write_unlock(&s->lock);
     vma_free_list(&removed);
-    if (at >= 0 &&
-        ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED) || future == VMA_LOCKED))
-        populate_range(s, (u64)at, (u64)at + length,
-                       is_private_writable(prot, flags) ? FAULT_WRITE : first_access(prot));
+    if (at >= 0 && unlikely((flags & (MAP_POPULATE | MAP_LOCKED)) || future == VMA_LOCKED))
+        populate_new(s, (u64)at, (u64)at + length, prot, flags, future);
     return at;
 }
 

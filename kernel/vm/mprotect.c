@@ -152,36 +152,33 @@ static __attribute__((noinline)) struct changes protect_leaves(const struct vma 
     return protect_leaves_here(v, table, pte, n, prot);
 }
 
+/* PROT forbids stores, and somebody else may have forbidden them a moment ago, so that this has found nothing to do. */
+static inline bool is_flush_owed(const struct space *s, unsigned prot)
+{
+    return !(prot & PROT_WRITE) && tlb_may_be_behind(s, true);
+}
+
 /* After changes in [start, end): what TLBs must not allow any more goes at once, on all harts; of what is newly allowed
  * only this hart hears, the others find out by a fault. */
-static inline void flush_changes(struct space *s, u64 start, u64 end, struct changes c)
+static inline void flush_changes(struct space *s, u64 start, u64 end, struct changes c, unsigned prot)
 {
-    if (c.gone & (PTE_V | PTE_R | PTE_W | PTE_X))
+    if ((c.gone & (PTE_V | PTE_R | PTE_W | PTE_X)) || is_flush_owed(s, prot))
         tlb_flush_range(s, start, end);
     else if (c.new != 0)
         tlb_flush_here(s, start, end);
 }
 
-/* Gives an upper-level entry MARK, or what says PROT and keeps what has to be kept, if the walk covers its whole span,
- * else pushes it down to be walked again. */
+/* The upper-level entry that W is at gets MARK, or what says PROT and keeps what has to be kept. */
 static int mark_span(struct pt_walk *w, pte_t mark, unsigned prot)
 {
+    int locked = pt_lock_span(w);
     pte_t kept;
 
-    if (!pt_walk_whole(w)) {
-        if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level))
-            return -ENOMEM;
-        w->next = w->va;
-        return 0;
-    }
-    table_lock(w->table);
-    if (pte_is_present(*w->pte)) {
-        w->next = w->va; /* a fault made a table just now */
-    } else {
-        kept = *w->pte & PTE_KEPT;
-        pte_set(w->table, w->pte, kept != 0 ? pte_mark(prot) | kept : mark);
-        w->space->has_spans = true;
-    }
+    if (locked <= 0)
+        return locked;
+    kept = *w->pte & PTE_KEPT;
+    pte_set(w->table, w->pte, kept != 0 ? pte_mark(prot) | kept : mark);
+    w->space->has_spans = true;
     table_unlock(w->table);
     return 0;
 }
@@ -219,7 +216,7 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
 
     for (; result == 0 && pt_step(&w); w.va = w.next) {
         if (w.level == 0) {
-            add_changes(&all, protect_leaves(v, w.table, w.pte, pt_walk_pages(&w), prot));
+            add_changes(&all, protect_leaves_here(v, w.table, w.pte, pt_walk_pages(&w), prot));
         } else if (pte_is_huge(load_relaxed(w.pte))) {
             if (!protect_huge(v, &w, prot, &all))
                 w.next = w.va;
@@ -227,7 +224,7 @@ static __attribute__((noinline)) int protect_tables(struct space *s, const struc
             result = mark_span(&w, absent_entry(v, prot), prot);
         }
     }
-    flush_changes(s, start, end, all);
+    flush_changes(s, start, end, all, prot);
     return result != 0 ? result : w.error;
 }
 
@@ -248,7 +245,7 @@ static inline __attribute__((always_inline)) int protect_known(struct space *s, 
     if (unlikely(pte == NULL))
         return protect_tables(s, v, start, end, prot);
     c = protect_leaves_here(v, table, pte, (unsigned)((end - start) >> PAGE_SHIFT), prot);
-    flush_changes(s, start, end, c);
+    flush_changes(s, start, end, c, prot);
     return 0;
 }
 
@@ -365,51 +362,6 @@ struct vma *vma_prepare_growth(struct space *s, struct vma *v, u64 start, u64 en
     return v;
 }
 
-/* prctl(PR_SET_MDWE): executable is only what is so already, and cannot be written. */
-static bool gains_exec(struct space *s, const struct vma *v, u64 start, u64 end, unsigned prot)
-{
-    if (!(prot & PROT_EXEC))
-        return false;
-    if (prot & PROT_WRITE)
-        return true;
-    while (start < end) {
-        unsigned old;
-
-        start = vma_prot_end(s, v, start, &old);
-        if (!(old & PROT_EXEC))
-            return true;
-    }
-    return false;
-}
-
-unsigned space_exec_gain(const struct space *s) { return load_relaxed(&s->exec_gain); }
-
-int space_set_exec_gain(struct space *s, unsigned bits)
-{
-    int result = 0;
-
-    if ((bits & ~(EXEC_GAIN_REFUSED | EXEC_GAIN_NOT_INHERITED)) || bits == EXEC_GAIN_NOT_INHERITED)
-        return -EINVAL;
-    write_lock(&s->lock);
-    if (s->exec_gain != 0 && s->exec_gain != bits)
-        result = -EPERM;
-    else
-        s->exec_gain = (u8)bits;
-    if (bits != 0)
-        space_count_exactly(s); /* mprotect's quick way does not look at it */
-    write_unlock(&s->lock);
-    return result;
-}
-
-void space_inherit_exec_gain(struct space *child, const struct space *parent)
-{
-    u8 bits = load_relaxed(&parent->exec_gain);
-
-    child->exec_gain = bits & EXEC_GAIN_NOT_INHERITED ? 0 : bits;
-    if (child->exec_gain != 0)
-        space_count_exactly(child);
-}
-
 static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, unsigned grows, struct list *removed)
 {
     bool grows_down = (grows & PROT_GROWSDOWN) != 0, grows_up = (grows & PROT_GROWSUP) != 0;
@@ -435,7 +387,7 @@ static int protect_range(struct space *s, u64 address, u64 end, unsigned prot, u
         if (v->flags & VMA_SEALED)
             return -EPERM;
         to = MIN(v->end, end);
-        if (s->exec_gain != 0 && gains_exec(s, v, address, to, prot))
+        if (s->exec_gain != 0 && range_gains_exec(s, v, address, to, prot))
             return -EACCES;
         result = s->counts_exactly ? protect_exactly(s, v, address, to, prot, removed)
                                    : protect_in_vma(s, v, address, to, prot);
@@ -584,7 +536,7 @@ static inline __attribute__((always_inline)) long protect_page(struct space *s, 
     table_unlock(table);
     if (unlikely(new == 0))
         return protect_locked_page(s, address, prot);
-    if (machine.harts > 1 && (old & ~new &(PTE_V | PTE_R | PTE_W | PTE_X)))
+    if (machine.harts > 1 && ((old & ~new &(PTE_V | PTE_R | PTE_W | PTE_X)) || is_flush_owed(s, prot)))
         return unlock_flushed(s, address);
     tlb_flush_local(s, address);
     return read_unlock_begin(&s->lock) ? 0 : wake_writer(s);

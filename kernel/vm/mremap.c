@@ -2,7 +2,7 @@
  * Moving and resizing mappings. Page-table entries move, pages do not: the cost is that of the live entries. Source:
  * mremap(2).
  */
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/rlimit.h"
 #include "sched/thread.h"
 #include "vm/swapout.h"
@@ -137,9 +137,9 @@ static long move_mapping(struct space *s, struct vma *v, u64 old, u64 old_length
     error = move_entries(s, old, new, MIN(old_length, new_length), &batch);
     if (error != 0) /* back to where they were; the tables there exist */
         (void)move_entries(s, new, old, MIN(old_length, new_length), &batch);
+    tlb_flush(&batch); /* who comes from the object finds the new place, and flushes that alone */
     if (o != NULL)
         mutex_unlock(&o->mappings_lock);
-    tlb_flush(&batch);
     swapout_bar(s, false);
     if (error != 0) {
         userfault_drop_notice(notice);

@@ -58,7 +58,8 @@ void object_init(struct object *o, const struct object_ops *ops)
 void object_remove_pages(struct object *o, u64 first, u64 last)
 {
     u64 index = first, flags = spin_lock_irqsave(&o->lock);
-    struct page *page;
+    struct page *page, *gone[REMOVED_AT_ONCE];
+    unsigned n_gone = 0;
 
     for (unsigned n = 1; (page = radix_next(&o->pages, &index)) != NULL && index <= last; n++) {
         struct page *busy = NULL;
@@ -70,11 +71,13 @@ void object_remove_pages(struct object *o, u64 first, u64 last)
             page_get(busy);
         } else {
             object_remove_locked(o, page);
-            page_put(page);
+            gone[n_gone++] = page;
         }
         if (busy == NULL && n % REMOVED_AT_ONCE != 0)
             continue;
         spin_unlock_irqrestore(&o->lock, flags);
+        page_put_many(gone, n_gone);
+        n_gone = 0;
         if (busy != NULL) {
             page_wait(busy, PG_LOADING | PG_WRITEBACK);
             page_put(busy);
@@ -82,6 +85,7 @@ void object_remove_pages(struct object *o, u64 first, u64 last)
         flags = spin_lock_irqsave(&o->lock);
     }
     spin_unlock_irqrestore(&o->lock, flags);
+    page_put_many(gone, n_gone);
 }
 
 void object_destroy(struct object *o)
@@ -152,6 +156,55 @@ unsigned object_find_run(struct object *o, u64 index, unsigned n, struct page **
     }
     spin_unlock_irqrestore(&o->lock, flags);
     return found;
+}
+
+void page_note_untouched(struct page *page)
+{
+    atomic_or(&page->flags, PG_UNTOUCHED);
+    atomic_and(&page->flags, ~(u32)PG_REFERENCED);
+}
+
+bool object_is_in_core(struct object *o, u64 index)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    const struct page *page = radix_get(&o->pages, index);
+    u32 state = page != NULL && !is_marker(page) ? load_relaxed(&page->flags) : 0;
+
+    spin_unlock_irqrestore(&o->lock, flags);
+    return (state & (PG_UPTODATE | PG_LOADING)) == PG_UPTODATE &&
+           (state & (PG_UNTOUCHED | PG_REFERENCED)) != PG_UNTOUCHED;
+}
+
+#define COUNTED_AT_ONCE 256 /* pages, with the lock held */
+
+void object_count_cached(struct object *o, u64 first, u64 last, struct cache_counts *counts)
+{
+    struct page *page;
+
+    *counts = (struct cache_counts){0};
+    do {
+        u64 flags = spin_lock_irqsave(&o->lock);
+
+        page = NULL;
+        for (unsigned n = 0; n < COUNTED_AT_ONCE; n++) {
+            page = radix_next(&o->pages, &first);
+            if (page == NULL || first > last)
+                break;
+            if (is_marker(page)) {
+                counts->evicted++;
+            } else {
+                u32 state = load_relaxed(&page->flags);
+
+                counts->cached++;
+                counts->dirty += (state & (PG_DIRTY | PG_MEMORY_ONLY)) == PG_DIRTY;
+                counts->writeback += (state & PG_WRITEBACK) != 0;
+            }
+            if (first++ == UINT64_MAX)
+                page = NULL;
+        }
+        spin_unlock_irqrestore(&o->lock, flags);
+        cond_resched();
+    } while (page != NULL && first <= last && first != 0);
 }
 
 bool object_has_page(struct object *o, u64 index)

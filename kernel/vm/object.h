@@ -83,6 +83,9 @@ struct object {
     struct tree mappings; /* the vmas that show it: vm/mappings.h */
 };
 
+/* That its size takes, the last one perhaps in part. */
+static inline u64 object_pages(const struct object *o) { return DIV_ROUND_UP(load_relaxed(&o->size), PAGE_SIZE); }
+
 /* Per open file: what sequential reading looks like so far. */
 struct readahead {
     u64 next;        /* index after the last page read */
@@ -106,6 +109,10 @@ ssize_t object_write(struct object *o, struct uio *u, u64 *pos);
 struct page *object_get_page(struct object *o, u64 index, struct readahead *ra);
 /* The same if it is cached and loaded, else NULL; never sleeps. */
 struct page *object_find_page(struct object *o, u64 index);
+/* PAGE, fresh, was made to be there, not to be used. */
+void page_note_untouched(struct page *page);
+/* mincore(2): the page is loaded, and was used by somebody. Does not count as a use. */
+bool object_is_in_core(struct object *o, u64 index);
 /* Marks a loaded page of the object dirty (directory blocks, symlinks, and this module's own). */
 void page_set_dirty(struct page *page);
 void object_start_readahead(struct object *o, u64 index, unsigned n_pages); /* WILLNEED */
@@ -139,6 +146,12 @@ static inline u64 object_drop_clean(struct object *o) { return object_drop_clean
 bool object_has_writable_mapping(struct object *o);
 /* How many mappings show it. */
 u64 object_mapping_count(struct object *o);
+/* cachestat(2): what there is of pages [first, last]. */
+struct cache_counts {
+    u64 cached, dirty, writeback;
+    u64 evicted; /* in swap: of files with a place on a disk nobody remembers that they were here */
+};
+void object_count_cached(struct object *o, u64 first, u64 last, struct cache_counts *counts);
 /* SEEK_DATA/SEEK_HOLE and mincore for memory-only objects: is there a page? */
 bool object_has_page(struct object *o, u64 index);
 

@@ -9,6 +9,9 @@
  * A second stack per hart holds pages that are known to be all zeros: an idle hart fills it, page tables come back to
  * it clean. A free block's head page has PG_FREE and its order in `private`; the other pages of the block say nothing.
  *
+ * A third stack is filled with a block at a time, for page tables when none comes back: else each 2 MiB of memory that
+ * a program fills would have the table for it in its midst, and never be in one piece again (vm/compact.c).
+ *
  * When memory runs low, vm/reclaim.c takes pages back from caches. The last pages are kept for those who need them
  * most: user memory may not touch the lower 1/64 of memory, ordinary kernel memory leaves 1/256 to those who free
  * memory by allocating (ALLOC_RESERVE).
@@ -24,6 +27,7 @@
 #define MAX_ORDER 10
 #define HART_STACK 64
 #define HART_BATCH_ORDER 4
+#define GROUP_ORDER 5
 #define HART_BATCH (1u << HART_BATCH_ORDER)
 #define DEPOT_BATCHES 64
 #define ZEROED_KEEP 32 /* how many an idle hart prepares */
@@ -34,7 +38,7 @@ struct page_stack {
 };
 
 struct hart_pages {
-    struct page_stack free, zeroed;
+    struct page_stack free, zeroed, grouped;
 };
 
 struct page *page_array;
@@ -132,7 +136,8 @@ u64 page_free_count(void)
     u64 n = load_relaxed(&buddy.n_free);
 
     for (unsigned i = 0; i < machine.harts; i++)
-        n += load_relaxed(&hart_pages[i].free.n) + load_relaxed(&hart_pages[i].zeroed.n);
+        n += load_relaxed(&hart_pages[i].free.n) + load_relaxed(&hart_pages[i].zeroed.n) +
+             load_relaxed(&hart_pages[i].grouped.n);
     return n;
 }
 
@@ -166,7 +171,7 @@ static void depot_take(struct page_stack *s)
     buddy.n_free -= HART_BATCH;
 }
 
-/* The newest half of a full depot stays. => buddy.lock held */
+/* All batches but the KEEP newest go back to the lists. => buddy.lock held */
 static void depot_drain(unsigned keep)
 {
     unsigned n = buddy.n_depot - keep;
@@ -250,6 +255,41 @@ bool page_free_huge(struct page *head)
     return true;
 }
 
+/* PAGE was free, and is the caller's. */
+static void claim(struct page *page)
+{
+    page->refs = 1;
+    page->flags = 0;
+    page->object = NULL;
+    page->index = 0;
+    page->private = 0;
+}
+
+unsigned page_claim_free(u64 first, u64 *claimed)
+{
+    u64 flags = spin_lock_irqsave(&buddy.lock);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < HUGE_PAGES;) {
+        struct page *head = pfn_page(first + i);
+        u64 order = head->private;
+
+        if (!(head->flags & PG_FREE) || order >= HUGE_ORDER) {
+            i++;
+            continue;
+        }
+        list_remove(&head->free_link);
+        buddy.n_free -= 1ul << order;
+        n += 1u << order;
+        for (unsigned end = i + (1u << order); i < end; i++) {
+            claim(pfn_page(first + i));
+            claimed[i / 64] |= 1ul << i % 64;
+        }
+    }
+    spin_unlock_irqrestore(&buddy.lock, flags);
+    return n;
+}
+
 static inline struct hart_pages *my_pages(void) { return &hart_pages[current->hart->id]; }
 
 static inline struct page *pop(struct page_stack *s) { return s->pages[--s->n]; }
@@ -295,7 +335,7 @@ static noinline_fn struct page *alloc_slowly(unsigned alloc_flags)
     struct page *p = take(alloc_flags, &zeroed);
 
     for (unsigned round = 0; p == NULL; round++) {
-        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round, (alloc_flags & ALLOC_USER) != 0))
+        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round, 0, (alloc_flags & ALLOC_USER) != 0))
             return NULL;
         p = take(alloc_flags, &zeroed);
     }
@@ -327,6 +367,41 @@ struct page *page_alloc(unsigned alloc_flags)
     return make_ready(p, alloc_flags, zeroed);
 }
 
+/* => interrupts off. False: no block of the size, or memory is low. */
+static noinline_fn bool refill_grouped(struct page_stack *s)
+{
+    struct page *block = NULL;
+
+    spin_lock(&buddy.lock);
+    if (buddy.n_free > reserve_for(ALLOC_USER) + HART_STACK)
+        block = buddy_alloc(GROUP_ORDER);
+    spin_unlock(&buddy.lock);
+    for (unsigned i = 1u << GROUP_ORDER; block != NULL && i-- > 0;)
+        s->pages[s->n++] = block + i;
+    return block != NULL;
+}
+
+struct page *page_alloc_grouped(void)
+{
+    struct page *p = NULL;
+    struct hart_pages *h;
+    bool zeroed = false;
+    u64 flags;
+
+    if (unlikely(injected_failure(0)))
+        return NULL;
+    flags = irq_save();
+    h = my_pages();
+    if (h->zeroed.n > 0) { /* most of these were page tables before */
+        p = pop(&h->zeroed);
+        zeroed = true;
+    } else if (h->grouped.n > 0 || refill_grouped(&h->grouped)) {
+        p = pop(&h->grouped);
+    }
+    irq_restore(flags);
+    return p != NULL ? make_ready(p, ALLOC_ZERO, zeroed) : alloc_slowly(ALLOC_ZERO);
+}
+
 static struct page *take_order(unsigned order, unsigned alloc_flags)
 {
     struct page *p = NULL;
@@ -352,7 +427,7 @@ struct page *page_alloc_order(unsigned order, unsigned alloc_flags)
         return NULL;
     p = take_order(order, alloc_flags);
     for (unsigned round = 0; p == NULL; round++) {
-        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round, (alloc_flags & ALLOC_USER) != 0))
+        if ((alloc_flags & ALLOC_NO_WAIT) || !reclaim_wait(round, order, (alloc_flags & ALLOC_USER) != 0))
             return NULL;
         p = take_order(order, alloc_flags);
     }
@@ -370,6 +445,22 @@ static noinline_fn void spill(struct page_stack *s)
         depot_drain(DEPOT_BATCHES / 2);
     depot_put(s);
     spin_unlock(&buddy.lock);
+}
+
+static void empty_stack(struct page_stack *s)
+{
+    while (s->n > 0)
+        buddy_free(page_pfn(s->pages[--s->n]), 0);
+}
+
+void page_drain(void)
+{
+    u64 flags = spin_lock_irqsave(&buddy.lock);
+
+    depot_drain(0);
+    empty_stack(&my_pages()->free);
+    empty_stack(&my_pages()->zeroed);
+    spin_unlock_irqrestore(&buddy.lock, flags);
 }
 
 static inline struct page_stack *stack_for(struct hart_pages *h, const struct page *p)
@@ -420,8 +511,8 @@ void page_put_many(struct page **pages, unsigned n)
     struct hart_pages *h = my_pages();
     struct page_stack *s;
 
-    for (unsigned i = 0; i < n; i++) {
-        struct page *p = pages[i];
+    for (struct page **at = pages + n; at > pages;) { /* the first on top: a run in memory will be used as one again */
+        struct page *p = *--at;
 
         if (atomic_sub(&p->refs, 1) != 0)
             continue;
@@ -453,13 +544,15 @@ void page_free_order(struct page *p, unsigned order)
 bool page_zero_one(void)
 {
     struct hart_pages *h = &hart_pages[current->hart->id];
+    struct page_stack *z = &h->zeroed;
     struct page *p;
 
-    if (h->zeroed.n >= ZEROED_KEEP || (h->free.n == 0 && !refill(h, ALLOC_USER)))
+    if (z->n >= ZEROED_KEEP || (h->free.n == 0 && !refill(h, ALLOC_USER)))
         return false;
     p = pop(&h->free);
     clear_page(page_address(p));
-    h->zeroed.pages[h->zeroed.n++] = p;
+    memmove(&z->pages[1], &z->pages[0], z->n++ * sizeof(z->pages[0])); /* below the others: a run is used in order */
+    z->pages[0] = p;
     return true;
 }
 

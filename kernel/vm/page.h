@@ -1,8 +1,8 @@
 /*
  * Physical pages: one `struct page` per 4 KiB frame of RAM, and their allocator: a buddy system under per-hart lists.
  *
- * A page is free, or has `refs` >= 1. Who owns it says its flags: page cache (object != NULL), anonymous (PG_ANON),
- * page table (PG_TABLE), kernel memory (PG_SLAB or none). The last page_put frees it.
+ * A page is free, or has `refs` >= 1. Its flags say who owns it: page cache (object != NULL), private memory (PG_ANON),
+ * page table (PG_TABLE), kernel memory (PG_SLAB, PG_KERNEL or none). The last page_put frees it.
  */
 #ifndef VM_PAGE_H
 #define VM_PAGE_H
@@ -28,6 +28,10 @@ struct page {
             struct object *object; /* NULL once truncated away; changes under object->lock */
             u64 index;             /* in pages */
         };
+        struct { /* private page */
+            void *none;
+            u64 stored_after_fork; /* by one of two that had it together, who got a copy: vm/fork.c */
+        };
         struct { /* page table: vm/pagetable.h */
             u32 table_lock;
             u16 table_live; /* entries that are not 0 */
@@ -46,34 +50,40 @@ struct page {
 };
 static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of memory");
 
+/* Of any page. */
+#define PG_TABLE BIT(7)
+#define PG_SLAB BIT(8)
+#define PG_FREE BIT(9)      /* head of a free block, order in `private` */
+#define PG_ZEROED BIT(10)   /* free, and all zeros */
+#define PG_RESERVED BIT(11) /* never free: firmware, kernel image, descriptors, holes */
+#define PG_KERNEL BIT(13)   /* kernel memory by page_alloc: stacks, large kmalloc */
+#define PG_WAITERS BIT(12)  /* somebody sleeps for LOADING or WRITEBACK */
+/* Of the page cache: the life of such a page is told in vm/object.h. */
 #define PG_UPTODATE BIT(0)   /* holds the object's bytes */
 #define PG_LOADING BIT(1)    /* read_pages is under way; page_wait waits for its end */
 #define PG_DIRTY BIT(2)      /* newer than the disk */
 #define PG_WRITEBACK BIT(3)  /* write_pages is under way */
 #define PG_ERROR BIT(4)      /* the last read failed */
 #define PG_REFERENCED BIT(5) /* used since the clock's hand passed */
-#define PG_ANON BIT(6)
-#define PG_TABLE BIT(7)
-#define PG_SLAB BIT(8)
-#define PG_FREE BIT(9)      /* head of a free block, order in `private` */
-#define PG_ZEROED BIT(10)   /* free, and all zeros */
-#define PG_RESERVED BIT(11) /* never free: firmware, kernel image, descriptors, holes */
-#define PG_WAITERS BIT(12)  /* somebody sleeps for LOADING or WRITEBACK */
-#define PG_KERNEL BIT(13)   /* kernel memory by page_alloc: stacks, large kmalloc */
-#define PG_PLACED \
-    BIT(14) /* every byte of it below the file's size has a place on the disk: stores need not ask prepare_write */
+/* Every byte of it below the file's size has a place on the disk: stores need not ask prepare_write. */
+#define PG_PLACED BIT(14)
 #define PG_MEMORY_ONLY BIT(15) /* of an object that has no disk: counted as shared memory */
 #define PG_FETCHABLE BIT(16)   /* instruction fetch on every hart sees its bytes (fence.i was done) */
-#define PG_HUGE BIT(21)        /* leaf table: its 512 pages lie together and are a huge page (vm/pagetable.h) */
-#define PG_SWAPCACHE BIT(17)   /* in the swap cache: vm/swap.h; its slot in `private` */
-#define PG_DROPPABLE BIT(22)   /* private page of a VMA_DROPPABLE */
-#define PG_INCOMPRESSIBLE BIT(18)
-#define PG_TOUCHED BIT(24)      /* cache page: was used through a mapping that has ended (vm/prefault.c), */
+#define PG_UNTOUCHED \
+    BIT(27) /* reserved by fallocate in memory: while it has no PG_REFERENCED, nobody has used it (mincore) */
+#define PG_RUN BIT(19)     /* came with the 511 others of its 2 MiB; the first has it while all are there: vm/run.h */
+#define PG_TOUCHED BIT(24) /* was used through a mapping that has ended (vm/prefault.c), */
 #define PG_TOUCHED_LAST BIT(25) /* ... the last of these, */
 #define PG_COPIED BIT(26)       /* ... or copied for a store to a private one */
-#define PG_READ_AHEAD BIT(23)   /* in the swap cache because of a neighbour; nobody has asked for it yet */
-#define PG_LAZY BIT(20) /* private page given up by MADV_FREE: goes when memory is low, if not stored to: vm/lazy.h */
-#define PG_RUN BIT(19)  /* of an object, came with the 511 others of its 2 MiB; the first has it while all are there */
+/* Of private memory. */
+#define PG_ANON BIT(6)
+#define PG_SWAPCACHE BIT(17)      /* in the swap cache: vm/swap.h; its slot in `private` */
+#define PG_INCOMPRESSIBLE BIT(18) /* the compressed store did not want it */
+#define PG_READ_AHEAD BIT(23)     /* in the swap cache because of a neighbour; nobody has asked for it yet */
+#define PG_LAZY BIT(20)           /* given up by MADV_FREE: goes when memory is low, if not stored to: vm/lazy.h */
+#define PG_DROPPABLE BIT(22)      /* of a VMA_DROPPABLE */
+/* Of a leaf table. */
+#define PG_HUGE BIT(21) /* its 512 pages lie together and are a huge page: vm/pagetable.h */
 
 extern struct page *page_array; /* indexed by pfn, from first_pfn to end_pfn */
 extern u64 first_pfn, end_pfn;
@@ -110,6 +120,9 @@ static inline struct page *address_page(const void *p)
  * when there is none even after reclaim. Sleeps unless ALLOC_NO_WAIT. */
 struct page *page_alloc(unsigned alloc_flags);
 struct page *page_alloc_order(unsigned order, unsigned alloc_flags);
+/* One page, all zeros, for what cannot be moved and may stay long (page tables): such pages come from blocks of their
+ * own, so that few blocks have one. As page_alloc(ALLOC_ZERO). */
+struct page *page_alloc_grouped(void);
 void page_free(struct page *page);
 void page_free_order(struct page *page, unsigned order);
 static inline void page_get(struct page *p) { atomic_add_relaxed(&p->refs, 1); }
@@ -132,6 +145,11 @@ void page_make_anonymous(struct page *p);
 struct page *page_alloc_huge(bool zero, u32 page_flags);
 /* The 512 of them, of which this is the only reference to each. False, and nothing is done, where it is not. */
 bool page_free_huge(struct page *head);
+/* What this hart and the depot keep goes back to the buddy lists. */
+void page_drain(void);
+/* The free pages among the 512 from FIRST on, whose bits in CLAIMED are set: the caller has a reference to each. How
+ * many they are. */
+unsigned page_claim_free(u64 first, u64 *claimed);
 #define HUGE_ORDER 9
 #define HUGE_PAGES (1u << HUGE_ORDER)
 extern u64 nr_anon_pages;

@@ -111,7 +111,7 @@ static inline bool forget_use(pte_t *pte, pte_t e)
     if (!pte_has_page(e))
         return false;
     atomic_and(pte, ~PTE_A);
-    atomic_and(&pte_page(e)->flags, ~(u32)PG_REFERENCED);
+    atomic_and(&pte_page(e)->flags, ~(u32)(PG_REFERENCED | PG_UNTOUCHED));
     return true;
 }
 

@@ -218,22 +218,19 @@ static int scan_table(struct scan *c, struct pt_walk *w, const struct pt_view *v
  * not; a part of one first gets a table. */
 static int arm_span(struct scan *c, struct pt_walk *w)
 {
+    bool is_whole = pt_walk_whole(w);
+    u64 end = w->next;
+    int locked;
+
     if (*w->pte & PTE_UFFD_WP)
         return 0;
-    if (!pt_walk_whole(w)) {
-        if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level))
-            return -ENOMEM;
-        c->quiet_end = MAX(c->quiet_end, w->next);
-        w->next = w->va;
-        return 0;
-    }
-    table_lock(w->table);
-    if (pte_is_present(*w->pte)) {
-        w->next = w->va; /* a fault made a table just now */
-    } else {
-        arm(c, w->table, w->pte, w->va);
-        w->space->has_spans = true;
-    }
+    locked = pt_lock_span(w);
+    if (locked == 0 && !is_whole)
+        c->quiet_end = MAX(c->quiet_end, end);
+    if (locked <= 0)
+        return locked;
+    arm(c, w->table, w->pte, w->va);
+    w->space->has_spans = true;
     table_unlock(w->table);
     return 0;
 }
@@ -304,6 +301,8 @@ int space_scan_pages(struct space *space, struct page_scan *s)
         if (result > 0)
             result = scan_vma(&c, space, MAX(c.v->start, s->start), MIN(c.v->end, s->end));
     }
+    if (protects(s))
+        tlb_note_unflushed(&c.batch, s->start, s->end, true);
     tlb_flush(&c.batch);
     read_unlock(&space->lock);
     return result == OUT_OF_ROOM ? 0 : result;

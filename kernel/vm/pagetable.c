@@ -16,7 +16,7 @@ void table_lock_init(struct page *table) { spin_init((struct spinlock *)&table->
 
 struct page *table_create(unsigned level)
 {
-    struct page *table = page_alloc(ALLOC_ZERO);
+    struct page *table = page_alloc_grouped();
 
     if (table == NULL)
         return NULL;

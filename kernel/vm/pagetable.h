@@ -98,6 +98,8 @@ static inline struct page *pt_leaf_table(const pte_t *entry, pte_t e)
     return pte_is_huge(e) ? address_page(entry)->table_behind[(u64)entry / sizeof(pte_t) % PT_ENTRIES] : pte_page(e);
 }
 
+/* PROT_READ, PROT_WRITE and PROT_EXEC are 1, 2 and 4: an entry's R, W and X, shifted by one. */
+
 /* PROT_* that the entry gives (not 0): writable pages count as readable, as the hardware has it. */
 static inline unsigned pte_prot(pte_t e)
 {
@@ -221,7 +223,8 @@ struct pt_walk {
     struct page *table;
     pte_t *pte;
 };
-bool pt_step(struct pt_walk *w);
+bool pt_step_from(struct pt_walk *w); /* => va is below the end */
+static inline bool pt_step(struct pt_walk *w) { return w->va < w->end && pt_step_from(w); }
 /*
  * The leaf entries of a step, for those who only look: a walk in mode PT_RAW passes through tables that are shared, and
  * this shows what is in them.
@@ -242,6 +245,9 @@ static inline pte_t pt_view_entry(const struct pt_view *view, unsigned i)
 {
     return view->entries != NULL ? view->entries[i] : view->span;
 }
+/* W is at an upper-level entry, 0 or a mark, that is to say something else for all that W covers: 1: the entry says the
+ * same of nothing more, and is locked; 0: W comes by again, at a table, made here or by a fault; -ENOMEM. */
+int pt_lock_span(struct pt_walk *w);
 /* No walk of [start, end) in MODE needs memory after this, until the next fork. -ENOMEM */
 int pt_own(struct space *s, u64 start, u64 end, enum pt_mode mode);
 static inline unsigned pt_walk_pages(const struct pt_walk *w) { return (w->next - w->va) >> PAGE_SHIFT; }

@@ -44,8 +44,8 @@ void pt_split(struct page *upper, pte_t *entry)
 
     if (!(table->flags & PG_HUGE))
         return;
-    if (pte_is_huge(e) && !(e & PTE_A) &&
-        (pte_page(e)->flags & PG_ANON)) /* who looks through the table may change an entry of it meanwhile */
+    /* Not used since the clock passed: neither was any of its pages. Others may be changing one of these entries. */
+    if (pte_is_huge(e) && !(e & PTE_A) && (pte_page(e)->flags & PG_ANON))
         for (pte_t *t = page_address(table), *end = t + PT_ENTRIES; t < end; t++)
             atomic_and(t, ~PTE_A);
     table->flags &= ~(u32)PG_HUGE;

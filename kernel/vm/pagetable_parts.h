@@ -1,5 +1,5 @@
-/* Inside vm/: what the files about page tables share (pagetable.c, pagewalk.c, pagetable_huge.c, pagetable_shared.c).
- */
+/* Inside vm/: what the files about page tables share (pagetable.c, pagewalk.c, pagetable_huge.c, pagetable_shared.c;
+ * unmap.c). */
 #ifndef VM_PAGETABLE_PARTS_H
 #define VM_PAGETABLE_PARTS_H
 

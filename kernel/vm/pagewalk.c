@@ -2,54 +2,79 @@
  * in pagetable.h. */
 #include "vm/pagetable_parts.h"
 
-/* One step, however the entry is. */
-static bool step_raw(struct pt_walk *w)
+/* The end of what an entry of LEVEL serves, or of the walk. */
+static inline u64 step_end(const struct pt_walk *w, unsigned level)
 {
-    pte_t *t = w->space->root;
+    return MIN(ALIGN_DOWN(w->va, level_size(level)) + level_size(level), w->end);
+}
+
+static inline bool step_in_known_leaf(struct pt_walk *w)
+{
+    pte_t *pte = likely(w->mode != PT_TABLES) ? pt_in_known_leaf(w->space, w->va, &w->table) : NULL;
+
+    if (unlikely(pte == NULL))
+        return false;
+    w->pte = pte;
+    w->level = 0;
+    w->next = step_end(w, 1);
+    return true;
+}
+
+/* One step from the root on, however the entry is. */
+static void step_raw(struct pt_walk *w)
+{
+    pte_t *t = w->space->root, *entry, e;
     unsigned level = machine.paging_levels - 1, last = w->mode == PT_TABLES;
 
-    if (w->va >= w->end)
-        return false;
-    w->level = 0;
-    w->next = MIN(ALIGN_DOWN(w->va, level_size(1)) + level_size(1), w->end);
-    w->pte = last == 0 ? pt_in_known_leaf(w->space, w->va, &w->table) : NULL;
-    if (likely(w->pte != NULL))
-        return true;
     for (; level > 0; level--) {
-        pte_t *entry = &t[pt_index(w->va, level)];
-        pte_t e = load_acquire(entry);
-
+        entry = &t[pt_index(w->va, level)];
+        e = load_acquire(entry);
         if (!pte_is_table(e) || level == last) {
             w->pte = entry;
-            w->next = MIN(ALIGN_DOWN(w->va, level_size(level)) + level_size(level), w->end);
+            w->next = step_end(w, level);
             w->level = level;
             w->table = address_page(t);
-            return true;
+            return;
         }
         t = table_of(e);
     }
     w->pte = remember_leaf(w->space, t, w->va, &w->table);
-    return true;
+    w->next = step_end(w, 1);
+    w->level = 0;
 }
 
-bool pt_step(struct pt_walk *w)
+static noinline_fn bool step_slowly(struct pt_walk *w)
 {
-    while (step_raw(w)) {
+    do {
         pte_t e;
 
-        if (likely(w->level == 0) || w->mode >= PT_RAW)
+        step_raw(w);
+        if (w->level == 0 || w->mode >= PT_RAW)
             return true;
         e = load_relaxed(w->pte);
         if (!(pte_is_shared(e) || pte_is_present(e)))
             return true;
         if (pt_walk_whole(w) && (w->mode == PT_WHOLE || (w->mode == PT_HUGE && pte_is_huge(e))))
             return true;
-        if (!pt_make_table(w->space, w->table, w->pte, w->va, w->level)) {
-            w->error = -ENOMEM;
-            return false;
-        }
-    }
+    } while (pt_make_table(w->space, w->table, w->pte, w->va, w->level));
+    w->error = -ENOMEM;
     return false;
+}
+
+bool pt_step_from(struct pt_walk *w) { return likely(step_in_known_leaf(w)) || step_slowly(w); }
+
+int pt_lock_span(struct pt_walk *w)
+{
+    if (pt_walk_whole(w)) {
+        table_lock(w->table);
+        if (!pte_is_present(*w->pte))
+            return 1;
+        table_unlock(w->table); /* a fault made a table just now */
+    } else if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level)) {
+        return -ENOMEM;
+    }
+    w->next = w->va;
+    return 0;
 }
 
 int pt_own(struct space *s, u64 start, u64 end, enum pt_mode mode)
@@ -85,8 +110,8 @@ void pt_look(const struct pt_walk *w, struct pt_view *view)
     view->upper = w->table;
     if (pte_is_shared(*w->pte) || pte_is_huge(*w->pte)) {
         view->leaf = pt_leaf_table(w->pte, *w->pte);
-        view->huge = pte_is_huge(*w->pte);
         table_lock(view->leaf);
+        view->huge = (view->leaf->flags & PG_HUGE) != 0;
         view->entries = (pte_t *)page_address(view->leaf) + pt_index(w->va, 0);
         view->spaces = load_relaxed(&view->leaf->refs);
     } else {

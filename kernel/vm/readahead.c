@@ -73,7 +73,7 @@ int start_reading(struct object *o, u64 index, unsigned n_pages, bool below_size
 /* The window must not reach past the last page of the file. */
 static unsigned clip(const struct object *o, u64 first, unsigned n)
 {
-    u64 pages_in_file = size_in_pages(load_relaxed(&o->size));
+    u64 pages_in_file = object_pages(o);
 
     if (first >= pages_in_file)
         return 1;
@@ -100,7 +100,7 @@ void readahead_hit(struct object *o, struct readahead *ra, u64 index)
 {
     unsigned n;
 
-    if (ra->window == 0 || index + ra->window / 2 < ra->ahead || ra->ahead >= size_in_pages(load_relaxed(&o->size)))
+    if (!readahead_is_due(ra, index) || ra->ahead >= object_pages(o))
         return;
     ra->window = next_window(ra);
     n = clip(o, ra->ahead, ra->window);
@@ -110,6 +110,6 @@ void readahead_hit(struct object *o, struct readahead *ra, u64 index)
 
 void object_start_readahead(struct object *o, u64 index, unsigned n_pages)
 {
-    if (!object_is_memory(o) && index < size_in_pages(load_relaxed(&o->size)))
+    if (!object_is_memory(o) && index < object_pages(o))
         start_reading(o, index, clip(o, index, n_pages), true);
 }

@@ -31,21 +31,22 @@ static noinline_fn ssize_t read_missing(struct object *o, struct uio *u, struct 
     return (ssize_t)done;
 }
 
-/* Up to N bytes from offset AT of the first of PAGES on, whose references are given up; fewer only at a bad address. */
+/* Up to N bytes from offset AT of the first of PAGES on; fewer only at a bad address. Pages that lie together in memory
+ * are copied as one. */
 static size_t read_run(struct uio *u, struct page **pages, unsigned n_pages, unsigned at, size_t n)
 {
     size_t done = 0;
 
-    for (unsigned i = 0; i < n_pages; i++) {
-        size_t piece = MIN(n - done, PAGE_SIZE - at), copied;
+    for (unsigned i = 0, next; i < n_pages && done < n; i = next) {
+        size_t piece, copied;
 
-        if (likely(piece > 0)) {
-            copied = uio_copy_out(u, (char *)page_address(pages[i]) + at, piece);
-            done += copied;
-            if (unlikely(copied < piece))
-                n = done;
-        }
-        page_put(pages[i]);
+        for (next = i + 1; next < n_pages && pages[next] == pages[next - 1] + 1; next++)
+            ;
+        piece = MIN(n - done, (next - i) * PAGE_SIZE - at);
+        copied = uio_copy_out(u, (char *)page_address(pages[i]) + at, piece);
+        done += copied;
+        if (unlikely(copied < piece))
+            break;
         at = 0;
     }
     return done;
@@ -69,9 +70,11 @@ static noinline_fn ssize_t read_all(struct object *o, struct uio *u, u64 *pos, s
         found = object_find_run(o, index, (unsigned)((at + n + PAGE_MASK) >> PAGE_SHIFT), pages);
         n = MIN(n, MAX(found, 1u) * PAGE_SIZE - at);
         if (likely(found > 0)) {
-            if (ra != NULL && ra->window != 0)
+            if (ra != NULL && readahead_is_due(ra, index + found - 1))
                 readahead_hit(o, ra, index + found - 1);
             done = (ssize_t)read_run(u, pages, found, at, n);
+            for (unsigned i = 0; i < found; i++)
+                page_put(pages[i]);
         } else {
             done = read_missing(o, u, ra, index, at, n);
             if (done < 0)
@@ -88,28 +91,48 @@ static noinline_fn ssize_t read_all(struct object *o, struct uio *u, u64 *pos, s
     return total;
 }
 
+/* The page at INDEX with a reference, if it is loaded, and used before, and found where the last one was: NULL says
+ * nothing. => interrupts on */
+static inline struct page *find_near(struct object *o, u64 index)
+{
+    const u32 ready = PG_UPTODATE | PG_REFERENCED;
+    struct page *page = NULL;
+
+    ASSERT(irqs_enabled());
+    irq_disable();
+    spin_lock(&o->lock);
+    if (likely(radix_is_near(&o->pages, index)))
+        page = radix_get(&o->pages, index);
+    if (likely(page != NULL) && !is_marker(page) &&
+        likely((load_acquire(&page->flags) & (ready | PG_LOADING)) == ready))
+        page_get(page);
+    else
+        page = NULL;
+    spin_unlock(&o->lock);
+    irq_enable();
+    return page;
+}
+
+/* Most reads lie in one page, and it is there. */
 ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra)
 {
-    u64 size = load_relaxed(&o->size), at = *pos;
+    u64 size = load_relaxed(&o->size), at = *pos, index = at >> PAGE_SHIFT;
     struct page *page;
     size_t n;
 
-    if (at >= size)
+    if (unlikely(at >= size))
         return 0;
     n = MIN(u->left, size - at);
-    if ((at & PAGE_MASK) + n > PAGE_SIZE)
+    if ((at & PAGE_MASK) + n > PAGE_SIZE || (ra != NULL && unlikely(readahead_is_due(ra, index))))
         return read_all(o, u, pos, ra);
-    page = object_find_loaded(o, at >> PAGE_SHIFT); /* one page, and it is there: as most often */
+    page = find_near(o, index);
     if (unlikely(page == NULL))
         return read_all(o, u, pos, ra);
-    if (ra != NULL) {
-        if (ra->window != 0)
-            readahead_hit(o, ra, at >> PAGE_SHIFT);
+    if (ra != NULL)
         ra->next = (at + n) >> PAGE_SHIFT;
-    }
     n = uio_copy_out(u, (char *)page_address(page) + (at & PAGE_MASK), n);
+    *pos = at + n;
     page_put(page);
-    *pos += n;
     return likely(n > 0) || u->left == 0 ? (ssize_t)n : -EFAULT;
 }
 

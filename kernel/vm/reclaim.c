@@ -26,6 +26,8 @@ static struct {
     u64 hand;                /* pfn */
     bool wanted, clean_only; /* clean_only: what has no place but swap stays */
     u64 rounds, idle_rounds; /* idle: rounds in a row that freed nothing */
+    u64 goal;                /* of this round: so many free pages */
+    u64 extra;               /* atomic: somebody waits for pages that lie together, which more free ones may bring */
     struct list shrinkers;
 } reclaim = {.busy = MUTEX_INIT(reclaim.busy),
              .work = WAIT_QUEUE_INIT(reclaim.work),
@@ -45,7 +47,13 @@ void reclaim_kick(void)
     wake_all(&reclaim.work);
 }
 
-bool reclaim_wait(unsigned round, bool for_user)
+/* What is worth trying for a run of 1 << ORDER pages: more each time. */
+static u64 extra_for(unsigned order, unsigned round)
+{
+    return MIN((32ul << order) << MIN(round, 4u), page_total_count() / 8);
+}
+
+bool reclaim_wait(unsigned round, unsigned order, bool for_user)
 {
     u64 rounds = load_relaxed(&reclaim.rounds);
 
@@ -53,6 +61,8 @@ bool reclaim_wait(unsigned round, bool for_user)
         return false;
     if (round > 100 || (round > 3 && load_relaxed(&reclaim.idle_rounds) > 3))
         return false;
+    if (order > 0)
+        store_relaxed(&reclaim.extra, extra_for(order, round));
     store_relaxed(&reclaim.wanted, true);
     wake_all(&reclaim.work);
     if (for_user) /* who is killed gives memory back soonest by not waiting for more */
@@ -110,7 +120,7 @@ static struct object *pin_object(struct page *page)
     if (!is_evictable(page))
         return NULL;
     if (load_relaxed(&page->flags) & PG_REFERENCED) {
-        atomic_and(&page->flags, ~(u32)PG_REFERENCED);
+        atomic_and(&page->flags, ~(u32)(PG_REFERENCED | PG_UNTOUCHED));
         return NULL;
     }
     spin_lock(&reclaim.lock);
@@ -129,7 +139,7 @@ static unsigned evict(struct object *o, struct page *page)
     u64 flags, slot = 0;
 
     if (load_relaxed(&page->refs) > 1 && !rmap_unmap_unused(o, page))
-        return false;
+        return 0;
     flags = spin_lock_irqsave(&o->lock);
     if (page->object == o && is_evictable(page) && load_relaxed(&page->refs) == 1) {
         removed = !is_memory_page(page);
@@ -207,13 +217,13 @@ static u64 evict_private(u64 n)
 }
 
 #define WRITE_BACK_PAGES 512 /* that a round moves from the store to a swap device */
-#define DESPERATE 2          /* idle rounds; after these, pages that did not compress are tried again */
+#define DESPERATE 2          /* idle rounds; after these, pages that did not compress are tried again, once */
 
 /* A round began with BEFORE free pages and freed FREED: did that help, or do a few pages only go round in circles? What
  * it freed others may have taken already. */
 static bool has_helped(u64 before, u64 freed)
 {
-    u64 wanted = pages_enough() - MIN(before, pages_enough());
+    u64 wanted = reclaim.goal - MIN(before, reclaim.goal);
 
     return page_free_count() > before || freed > wanted / 2;
 }
@@ -221,10 +231,14 @@ static bool has_helped(u64 before, u64 freed)
 static void reclaim_round(void)
 {
     u64 before = page_free_count(), all = end_pfn - first_pfn, freed = 0;
+    u64 extra = atomic_swap(&reclaim.extra, 0);
 
     mutex_lock(&reclaim.busy);
-    swap_try_all(reclaim.idle_rounds >= DESPERATE);
-    for (unsigned eighth = 0; eighth < 2 * 8 && page_free_count() < pages_enough(); eighth++) {
+    reclaim.goal = extra == 0 ? pages_enough() : MAX(pages_enough(), before + extra);
+    swap_try_all(reclaim.idle_rounds == DESPERATE);
+    if (before < reclaim.goal)
+        freed += swap_pack(reclaim.goal - before);
+    for (unsigned eighth = 0; eighth < 2 * 8 && page_free_count() < reclaim.goal; eighth++) {
         freed += turn(all / 8 + 1);
         if (eighth >= FILES_FIRST || is_cache_small())
             freed += evict_private(load_relaxed(&nr_anon_pages) / 8 + PT_ENTRIES);
@@ -233,8 +247,8 @@ static void reclaim_round(void)
     if (swap_store_is_large())
         swap_write_back(WRITE_BACK_PAGES);
     mutex_unlock(&reclaim.busy);
-    if (page_free_count() < pages_enough())
-        freed += shrink_others(pages_enough() - page_free_count());
+    if (page_free_count() < reclaim.goal)
+        freed += shrink_others(reclaim.goal - page_free_count());
     reclaim.idle_rounds = has_helped(before, freed) ? 0 : reclaim.idle_rounds + 1;
     atomic_add(&reclaim.rounds, 1);
     wake_all(&reclaim.progress);

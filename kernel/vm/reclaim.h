@@ -4,9 +4,9 @@
 
 #include "lib/types.h"
 
-/* The allocator found nothing: wakes the reclaim thread and waits for progress. False after some ROUNDs without (0,
- * 1, 2...): give up. FOR_USER: at once, too, when the caller is to be killed. */
-bool reclaim_wait(unsigned round, bool for_user);
+/* The allocator found no run of 1 << ORDER pages: wakes the reclaim thread and waits for progress. False after some
+ * ROUNDs without (0, 1, 2...): give up. FOR_USER: at once, too, when the caller is to be killed. */
+bool reclaim_wait(unsigned round, unsigned order, bool for_user);
 /* Starts the reclaim thread. */
 void reclaim_init(void);
 /* An allocator's hint that free memory is low. */

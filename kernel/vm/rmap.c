@@ -20,7 +20,6 @@ static u64 visible_end(const struct vma *v, u64 last)
     return v->start + ((MIN(last, vma_last_page(v)) - vma_first_page(v) + 1) << PAGE_SHIFT);
 }
 
-/* The last flush is for what somebody else has taken out under space->lock, and may not have flushed yet. */
 static void zap_vma(struct vma *v, u64 start, u64 end, bool copies_too)
 {
     const u64 first = start;
@@ -33,10 +32,10 @@ static void zap_vma(struct vma *v, u64 start, u64 end, bool copies_too)
         spin_lock(&v->space->tables_lock);
         start = zap_some(v->space, start, end, v, &batch);
         spin_unlock(&v->space->tables_lock);
+        if (start >= end)
+            tlb_note_unflushed(&batch, first, end, false);
         tlb_flush(&batch);
     } while (start < end);
-    if (machine.harts > 1)
-        tlb_flush_range(v->space, first, end);
 }
 
 void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too)
@@ -51,6 +50,7 @@ void rmap_zap(struct object *o, u64 first, u64 last, bool copies_too)
 
 static void protect_vma(struct vma *v, u64 start, u64 end)
 {
+    const u64 first = start;
     struct tlb_batch batch;
 
     tlb_begin(&batch, v->space);
@@ -74,6 +74,8 @@ static void protect_vma(struct vma *v, u64 start, u64 end)
         table_unlock(w.table);
     }
     spin_unlock(&v->space->tables_lock);
+    tlb_note_unflushed(&batch, first, end, false);
+    tlb_flush(&batch);
 }
 
 void rmap_write_protect(struct object *o, u64 first, u64 last)

@@ -16,6 +16,8 @@
 #include "vm/cache.h"
 #include "vm/fault_parts.h"
 #include "vm/huge.h"
+#include "vm/khugepaged.h"
+#include "vm/mappings.h"
 #include "vm/swapobj.h"
 #include "vm/tlb.h"
 
@@ -73,7 +75,7 @@ bool run_add(struct object *o, u64 index, bool below_size, enum run_wish wish)
     if (!is_wanted(o, index, wish) || !is_untouched(o, ALIGN_DOWN(index, (u64)HUGE_PAGES)) ||
         o->ops->charge_run(o) != 0)
         return false;
-    head = huge_alloc(RUN_FLAGS);
+    head = huge_alloc(RUN_FLAGS, wish == RUN_ADVISED);
     if (head != NULL && insert(o, index, below_size, head)) {
         atomic_add_relaxed(&huge_counts.file_alloc, 1);
         return true;
@@ -148,6 +150,8 @@ int run_fault(struct fault *f)
 
     if (f->space->no_huge_pages || !run_fits(v, start) || index + HUGE_PAGES > object_pages(o))
         return NOT_OURS;
+    if (!load_relaxed(&f->space->is_scanned) && is_wanted(o, index, fault_run_wish(f)))
+        khugepaged_register(f->space);
     entry = pt_make(f->space, start, 1, &upper);
     if (entry == NULL)
         return NOT_OURS;
@@ -168,11 +172,38 @@ int run_fault(struct fault *f)
     return FAULT_MAPPED;
 }
 
-/* ---- MADV_COLLAPSE ---- */
+/* ---- of single pages ---- */
+
+bool run_is_due(struct object *o, u64 first, unsigned max_none, unsigned max_swapped)
+{
+    unsigned n = 0, swapped = 0;
+    u64 flags = spin_lock_irqsave(&o->lock), index = first;
+    bool is_whole = is_run(o, radix_get(&o->pages, first), first);
+
+    for (void *item; (item = radix_next(&o->pages, &index)) != NULL && index < first + HUGE_PAGES; index++) {
+        n++;
+        swapped += is_marker(item);
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return !is_whole && HUGE_PAGES - n <= max_none && swapped <= max_swapped;
+}
+
+bool run_is_watched(struct object *o, u64 first, u32 vma_flags)
+{
+    bool result = false;
+    struct vma *v;
+
+    mutex_lock(&o->mappings_lock);
+    for_each_mapping(v, o, first, first + HUGE_PAGES - 1)
+        result |= (v->flags & vma_flags) != 0;
+    mutex_unlock(&o->mappings_lock);
+    return result;
+}
 
 #define TRIES 4
 
-/* Page INDEX of O, which no entry maps any more, moves to NEW. 0; -EAGAIN: somebody uses it; -EEXIST: it is swapped. */
+/* Page INDEX of O, which no entry maps any more, moves to NEW. 0; -EAGAIN: somebody uses it; -EEXIST: it is swapped;
+ * -EINVAL: it lies past the end. */
 static int move_page(struct object *o, u64 index, struct page *new)
 {
     u64 flags = spin_lock_irqsave(&o->lock);
@@ -184,6 +215,8 @@ static int move_page(struct object *o, u64 index, struct page *new)
     } else if (old != NULL &&
                (load_relaxed(&old->refs) != 1 || (old->flags & (PG_LOADING | PG_UPTODATE)) != PG_UPTODATE)) {
         error = -EAGAIN;
+    } else if (old == NULL && index >= size_in_pages(o->size)) {
+        error = -EINVAL; /* cut meanwhile: what lies past the end nobody would take out again */
     } else if (old == NULL) {
         clear_page(page_address(new));
         error = radix_insert(&o->pages, index, new);
@@ -236,7 +269,7 @@ static void found(struct object *o, u64 first, struct page *head)
     spin_unlock_irqrestore(&o->lock, flags);
 }
 
-int run_collapse(struct object *o, u64 first)
+int run_collapse(struct object *o, u64 first, bool only_if_plenty)
 {
     struct page *head;
     int error = 0;
@@ -245,12 +278,13 @@ int run_collapse(struct object *o, u64 first)
         return 0;
     if (o->ops->charge_run == NULL || o->ops->charge_run(o) != 0)
         return -ENOMEM;
-    rmap_zap(o, first, first + HUGE_PAGES - 1, false); /* all at once; faults may bring some back */
-    head = page_alloc_huge(false, RUN_FLAGS & ~(u32)PG_RUN);
+    head = only_if_plenty ? huge_alloc_unzeroed(RUN_FLAGS & ~(u32)PG_RUN)
+                          : page_alloc_huge(false, RUN_FLAGS & ~(u32)PG_RUN);
     if (head == NULL) {
         atomic_add_relaxed(&huge_counts.collapse_failed, 1);
         return -ENOMEM;
     }
+    rmap_zap(o, first, first + HUGE_PAGES - 1, false); /* all at once; faults may bring some back */
     for (unsigned i = 0; i < HUGE_PAGES; i++) {
         if (error == 0)
             error = move_page_in_the_end(o, first + i, head + i);

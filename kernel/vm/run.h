@@ -22,7 +22,11 @@ extern u64 nr_runs;
 bool run_add(struct object *o, u64 index, bool below_size, enum run_wish wish);
 /* The 512 pages of O from FIRST on become a run, whatever its owner says; mappings lose them. 0, -ENOMEM; -EAGAIN: some
  * are in use. => no spinlock, no mappings_lock */
-int run_collapse(struct object *o, u64 first);
+int run_collapse(struct object *o, u64 first, bool only_if_plenty);
+/* They are no run, but at most so many of them are missing or swapped. */
+bool run_is_due(struct object *o, u64 first, unsigned max_none, unsigned max_swapped);
+/* A mapping that shows any of them has one of VMA_FLAGS. => no spinlock, no mappings_lock */
+bool run_is_watched(struct object *o, u64 first, u32 vma_flags);
 /* PAGE, which has PG_RUN, leaves its object. => the object's lock */
 void run_break(struct page *page);
 

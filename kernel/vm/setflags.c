@@ -1,11 +1,11 @@
 /* Flags of parts of mappings: madvise(2), mlock(2) and mseal(2) split vmas where their ranges cut them, and join what
  * has become alike. */
+#include "vm/khugepaged.h"
 #include "vm/lazy.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 
-/* Cuts V so that [start, end) of it is a vma of its own, which is returned; NULL: no memory, or too many vmas. */
-static struct vma *cut_out(struct space *s, struct vma *v, u64 start, u64 end)
+struct vma *vma_isolate(struct space *s, struct vma *v, u64 start, u64 end)
 {
     if (v->start < start) {
         if (!has_room_for_vma(s) || vma_split(s, v, start) != 0)
@@ -16,8 +16,6 @@ static struct vma *cut_out(struct space *s, struct vma *v, u64 start, u64 end)
         return NULL;
     return v;
 }
-
-struct vma *vma_isolate(struct space *s, struct vma *v, u64 start, u64 end) { return cut_out(s, v, start, end); }
 
 void vma_merge_around(struct space *s, struct vma *v, struct list *removed)
 {
@@ -61,7 +59,7 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
             start = v->end;
             continue;
         }
-        v = cut_out(s, v, start, end);
+        v = vma_isolate(s, v, start, end);
         if (v == NULL)
             return -ENOMEM;
         vma_count_pages(s, v, false);
@@ -91,7 +89,12 @@ int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_ch
 
     list_init(&removed);
     write_lock(&s->lock);
-    result = change_flags(s, start, end, c, &removed);
+    if (c->set & VMA_HUGEPAGE)
+        khugepaged_note(s);
+    if ((c->set & VMA_NOHUGEPAGE) && (pt_split_spans(s, start) != 0 || pt_split_spans(s, end) != 0))
+        result = -ENOMEM; /* a huge page of which a part may not be huge is none any more */
+    else
+        result = change_flags(s, start, end, c, &removed);
     /* Tables that spaces share are evicted from as the unlocked are. With holes in the range, too: mlockall's has some.
      */
     if ((c->set & VMA_LOCKED) && pt_own(s, start, MIN(end, arch_user_address_limit()), PT_OWN) != 0)

@@ -1,10 +1,10 @@
-/* Address spaces: creation, end, fork, and where things are placed in a new one. */
+/* Address spaces: creation, end, and where things are placed in a new one. */
 #include "lib/random.h"
 #include "lib/cmdline.h"
 #include "lib/rlimit.h"
 #include "lib/string.h"
-#include "proc/vdso/vdso.h"
 #include "sched/thread.h"
+#include "vm/khugepaged.h"
 #include "vm/kmalloc.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
@@ -57,6 +57,7 @@ static void destroy(struct space *s)
 {
     struct list removed;
 
+    khugepaged_forget(s);
     swapout_forget_space(s);
     tlb_leave_space(s);
     list_init(&removed);
@@ -117,14 +118,25 @@ void space_randomise(struct space *s, struct space_random *r, bool randomise)
     s->gap_hint = NULL; /* which knew the one before */
 }
 
-/* ---- the vDSO: two or more pages of the kernel image ---- */
+/* ---- the vDSO: a page of data, then its code, all in the kernel image ---- */
 
-#define VDSO_SIZE ((u64)(vdso_end - vdso_start) + PAGE_SIZE)
+static struct {
+    const void *data;
+    const char *code;
+    u64 code_size;
+} vdso;
+
+void vm_set_vdso(const void *data_page, const void *code, u64 code_size)
+{
+    vdso.data = data_page;
+    vdso.code = code;
+    vdso.code_size = code_size;
+}
 
 int space_map_vdso(struct space *s, u64 *base)
 {
     struct vma v = {.prot = PROT_READ | PROT_EXEC, .max_prot = PROT_READ | PROT_EXEC, .flags = VMA_VDSO};
-    u64 size = ALIGN_UP(VDSO_SIZE, PAGE_SIZE);
+    u64 size = PAGE_SIZE + ALIGN_UP(vdso.code_size, PAGE_SIZE);
     struct list removed;
     int error = -ENOMEM;
 
@@ -136,12 +148,9 @@ int space_map_vdso(struct space *s, u64 *base)
         error = map_range(s, &v, &removed);
     write_unlock(&s->lock);
     vma_free_list(&removed);
-    *base = v.start + PAGE_SIZE; /* behind the data page */
+    *base = v.start + PAGE_SIZE; /* behind the data */
     return error;
 }
 
-/* Page INDEX of the vDSO's mapping: the data page, then the code. */
-u64 vdso_pfn(u64 index)
-{
-    return arch_image_pfn(index == 0 ? (const char *)vdso_data_page : vdso_start + (index - 1) * PAGE_SIZE);
-}
+/* Page INDEX of the mapping. */
+u64 vdso_pfn(u64 index) { return arch_image_pfn(index == 0 ? vdso.data : vdso.code + (index - 1) * PAGE_SIZE); }

@@ -49,13 +49,13 @@ struct mapping {
     unsigned max_prot;     /* what mprotect may ever give: PROT_* */
 };
 
-/* vm knows no files: fs/ hands these down at boot. file_path writes what /proc/PID/maps shows, returns its length. */
+/* vm knows no files: fs/ hands these down at boot. */
 struct vm_file_ops {
     void (*get)(struct file *file);
     void (*put)(struct file *file);
     void (*unmapped)(struct file *file); /* as put, for a vma's reference: the mapping is gone */
-    int (*sync)(struct file *file, u64 from,
-                u64 to); /* msync: write bytes [from, to] back, wait. NULL: the pages only */
+    /* msync: writes bytes [from, to] back and waits. NULL: the pages only */
+    int (*sync)(struct file *file, u64 from, u64 to);
 };
 void vm_set_file_ops(const struct vm_file_ops *ops);
 
@@ -63,6 +63,10 @@ void vm_set_file_ops(const struct vm_file_ops *ops);
 enum huge_policy { HUGE_ALWAYS, HUGE_MADVISE, HUGE_NEVER };
 extern const char *const huge_policy_names[3];
 extern enum huge_policy huge_policy;
+/* Whose fault brings memory together when it is in pieces, at once or by a thread later: .../defrag. */
+enum huge_effort { EFFORT_ALWAYS, EFFORT_DEFER, EFFORT_DEFER_MADVISE, EFFORT_MADVISE, EFFORT_NEVER };
+extern const char *const huge_effort_names[5];
+extern enum huge_effort huge_effort;
 /* The same of shared memory: .../shmem_enabled, and tmpfs's huge= (the first four). */
 enum huge_shared_policy {
     HUGE_SHARED_ALWAYS,
@@ -74,13 +78,25 @@ enum huge_shared_policy {
 };
 extern const char *const huge_shared_policy_names[6];
 extern enum huge_shared_policy huge_shared_policy;
-/* prctl(PR_SET_THP_DISABLE): kept by fork and exec. */
 /* What /proc/vmstat tells as thp_*. */
 struct huge_counts {
     u64 fault_alloc, fault_fallback, collapse_alloc, collapse_failed, file_alloc, file_fallback, file_mapped;
-    u64 split, split_mapping; /* of objects, their pages; of spaces, their entries for them */
+    u64 split, split_mapping;     /* of objects, their pages; of spaces, their entries for them */
+    u64 compacted, not_compacted; /* blocks that were emptied (vm/compact.c), and that were not after all */
 };
 void huge_get_counts(struct huge_counts *counts);
+/* .../khugepaged: plain numbers, written by root; khugepaged_settings_changed makes the thread look at them at once. */
+extern struct khugepaged_settings {
+    unsigned pages_to_scan, scan_sleep_ms, alloc_sleep_ms;
+    unsigned max_ptes_none, max_ptes_swap, max_ptes_shared;
+    unsigned defrag;
+} khugepaged_settings;
+void khugepaged_settings_changed(void);
+void khugepaged_counts(u64 *full_scans, u64 *collapsed);
+void khugepaged_init(void);
+/* There was no block for a huge page. */
+void khugepaged_compact(void);
+/* prctl(PR_SET_THP_DISABLE): kept by fork and exec. */
 bool space_has_no_huge_pages(const struct space *space);
 void space_set_no_huge_pages(struct space *space, bool none);
 /* prctl(PR_SET_MDWE): memory that was writable never becomes executable. EXEC_GAIN_REFUSED is for good; fork and exec
@@ -135,7 +151,9 @@ void space_map_used(struct space *space, u64 start, u64 end);
 bool space_give_page(struct space *space, u64 va, struct page *page);
 /* The cached page at VA becomes a private copy: N bytes, and zeros. False: it is not cached, or there is no memory. */
 bool space_copy_head(struct space *space, u64 va, size_t n);
-int space_map_vdso(struct space *space, u64 *base); /* signal.h tells where its symbols are */
+/* The vDSO (vdso(7)): proc/ hands its page of data and its code, both page aligned, down at boot. *BASE: the code's. */
+void vm_set_vdso(const void *data_page, const void *code, u64 code_size);
+int space_map_vdso(struct space *space, u64 *base);
 /* What /proc/PID/{stat,cmdline,environ,auxv} report; plain data, written by exec and prctl. */
 struct space_layout {
     u64 start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
@@ -163,8 +181,7 @@ void space_stats(struct space *space, struct space_stats *stats); /* takes no lo
 /* Makes STATS->data exact, which may cost a look at every page: stats go by the vmas' defaults. */
 void space_count_data(struct space *space, struct space_stats *stats);
 
-/* /proc/PID/maps: the lines for mappings at or above *ADDRESS, as many as fit into BUF: bytes, *ADDRESS advances; 0 =
- * end. PATH_OF gives the name of a vma's file. */
+/* /proc/PID/maps and smaps: a line's range, as space_next_range finds it. */
 struct space_range {
     u64 start, end;
     unsigned prot;

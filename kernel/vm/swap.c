@@ -4,8 +4,8 @@
  *    state of a slot's bytes:   NOWHERE ---store---> FILL | POOL ---write out---> DEVICE
  *                               (page only)                \------ swapoff -----/
  *
- * A page that is read for one of several entries stays in the cache, with its bytes where they were too, so that the
- * other entries find it and it can go again for nothing.
+ * A page that is read for one of several entries (swapin.c) stays in the cache, with its bytes where they were too, so
+ * that the other entries find it and it can go again for nothing.
  *
  * Slots are in chunks of a page each, found through a directory; chunks stay. Locks: a slot's fields under one of
  * `locks`, taken after table locks and object->lock; `slots.lock` (the free list) and the store's after that. What
@@ -17,17 +17,15 @@
 #include "sched/thread.h"
 #include "vm/cache.h"
 #include "vm/lazy.h"
-#include "vm/limits.h"
 #include "vm/swapdev.h"
 #include "vm/swapslot.h"
 #include "vm/zpool.h"
 
 #define N_LOCKS 64
-#define MAX_CLUSTER_SHIFT 5
-#define MAX_CLUSTER (1u << MAX_CLUSTER_SHIFT)
 #define CHUNK_SLOTS (PAGE_SIZE / sizeof(struct swap_slot))
 #define DIRECTORY_PAGES 512
 #define PER_DIRECTORY_PAGE (PAGE_SIZE / sizeof(struct swap_slot *))
+static_assert(DIRECTORY_PAGES * PER_DIRECTORY_PAGE * CHUNK_SLOTS <= BIT(32), "the store remembers slots in 32 bits");
 
 static struct spinlock locks[N_LOCKS];
 
@@ -38,7 +36,7 @@ static struct {
     struct swap_slot **directory[DIRECTORY_PAGES];
 } slots;
 
-static struct swap_stats counts; /* atomic; what memory_stats and /proc show */
+struct swap_stats swap_counts; /* atomic; what memory_stats and /proc show */
 
 struct swap_slot *swap_slot(u64 slot)
 {
@@ -59,7 +57,7 @@ void swap_unlock(u64 slot) { spin_unlock(&locks[slot % N_LOCKS]); }
 
 /* ---- making and freeing slots ---- */
 
-static void *new_page(void)
+void *swap_table_page(void)
 {
     struct page *page = page_alloc(ALLOC_ZERO | ALLOC_RESERVE | ALLOC_NO_WAIT);
 
@@ -77,9 +75,9 @@ static bool add_chunk(void)
 
     if (chunk >= DIRECTORY_PAGES * PER_DIRECTORY_PAGE)
         return false;
-    if (*directory == NULL && (*directory = new_page()) == NULL)
+    if (*directory == NULL && (*directory = swap_table_page()) == NULL)
         return false;
-    new = new_page();
+    new = swap_table_page();
     if (new == NULL)
         return false;
     (*directory)[chunk % PER_DIRECTORY_PAGE] = new;
@@ -111,7 +109,7 @@ void swap_forget_copy(struct swap_slot *s)
     if (s->kind == SLOT_POOL)
         zpool_free(slot_handle(s));
     if (s->kind == SLOT_POOL || s->kind == SLOT_FILL)
-        atomic_sub(&counts.compressed, 1);
+        atomic_sub(&swap_counts.compressed, 1);
     if (s->kind == SLOT_DEVICE)
         swapdev_free(s->where);
     s->kind = SLOT_NOWHERE;
@@ -138,16 +136,16 @@ struct page *swap_uncache(struct swap_slot *s)
     s->page = NULL;
     page->private = 0;
     atomic_and(&page->flags, ~(u32)PG_SWAPCACHE);
-    atomic_sub(&counts.cached, 1);
+    atomic_sub(&swap_counts.cached, 1);
     return page;
 }
 
-static void cache(u64 slot, struct swap_slot *s, struct page *page)
+void swap_cache(u64 slot, struct swap_slot *s, struct page *page)
 {
     page->private = slot;
     s->page = page;
     atomic_or(&page->flags, PG_SWAPCACHE);
-    atomic_add_relaxed(&counts.cached, 1);
+    atomic_add_relaxed(&swap_counts.cached, 1);
 }
 
 /* Frees S once nobody refers to it; returns a page for page_put outside the lock, or NULL. => slot locked */
@@ -202,7 +200,7 @@ void swap_unpin(u64 slot)
         page_put(page);
 }
 
-/* ---- coming back ---- */
+/* ---- what is in memory still ---- */
 
 static bool is_cached(const struct swap_slot *s)
 {
@@ -216,7 +214,7 @@ struct page *swap_take(u64 slot, bool *shared)
 
     if (is_cached(s) && unlikely(s->page->flags & PG_READ_AHEAD)) {
         atomic_and(&s->page->flags, ~(u32)PG_READ_AHEAD);
-        atomic_add_relaxed(&counts.read_ahead_hits, 1);
+        atomic_add_relaxed(&swap_counts.read_ahead_hits, 1);
     }
     if (!is_cached(s)) {
         s->pins++;
@@ -237,163 +235,6 @@ void swap_leave_anonymous(struct page *page)
 {
     if (atomic_and(&page->flags, ~(u32)PG_ANON) & PG_ANON)
         atomic_sub(&nr_anon_pages, 1);
-}
-
-/* The bytes of S, which is in the store, into PAGE. => slot locked: the store's object stays, so does our hart */
-bool swap_unpack(const struct swap_slot *s, struct page *page)
-{
-    static u8 bounce[MAX_HARTS][PAGE_SIZE];
-    u64 *words = page_address(page);
-
-    if (s->kind == SLOT_FILL) {
-        if (s->where == 0)
-            clear_page(words);
-        else
-            for (unsigned i = 0; i < PAGE_SIZE / sizeof(u64); i++)
-                words[i] = s->where;
-        return true;
-    }
-    return lz4_decompress(words, PAGE_SIZE, zpool_load(slot_handle(s), slot_size(s), bounce[hart_id()]), slot_size(s));
-}
-
-/* ---- reading from devices, with neighbours ---- */
-
-/* A run of slots whose blocks follow each other: what was evicted together, most often. Pages are in the cache and
- * LOADING, their slots pinned. */
-struct cluster {
-    u64 slot, block; /* of the first */
-    unsigned n;
-    struct page *pages[MAX_CLUSTER];
-};
-
-/* A page for SLOT, if its bytes are on BLOCK and nobody else has begun to read them; NULL. */
-static struct page *begin_ahead(u64 slot, u64 block)
-{
-    struct swap_slot *s = swap_slot(slot);
-    struct page *page;
-    bool wanted = load_relaxed(&s->where) == block && load_relaxed(&s->page) == NULL; /* most often */
-
-    page = wanted ? page_alloc(ALLOC_USER | ALLOC_NO_WAIT) : NULL;
-    if (page == NULL)
-        return NULL;
-    s = swap_lock(slot);
-    wanted = s->kind == SLOT_DEVICE && s->where == block && s->page == NULL && s->refs > 0;
-    if (wanted) {
-        page_make_anonymous(page);
-        atomic_or(&page->flags, PG_LOADING | PG_READ_AHEAD);
-        s->pins++;
-        cache(slot, s, page);
-    }
-    swap_unlock(slot);
-    if (wanted)
-        return page;
-    page_put(page);
-    return NULL;
-}
-
-/* PAGE is to be read for SLOT from BLOCK: finds what can be read with it, within an aligned group of slots. */
-static void gather_cluster(struct cluster *c, u64 slot, u64 block, struct page *page)
-{
-    u64 size = 1ul << MIN(load_relaxed(&vm_settings.page_cluster), (unsigned)MAX_CLUSTER_SHIFT);
-    u64 first = MAX(ALIGN_DOWN(slot, size), 1ul), end = MIN(ALIGN_DOWN(slot, size) + size, swap_slot_limit()),
-        at = slot;
-    struct page *below[MAX_CLUSTER];
-    unsigned n = 0;
-
-    if (page_free_count() < page_total_count() / 48) /* memory is low: this costs more than it may bring */
-        first = slot, end = slot + 1;
-    while (at > first && (below[n] = begin_ahead(at - 1, block - (slot - (at - 1)))) != NULL)
-        at--, n++;
-    *c = (struct cluster){.slot = at, .block = block - n};
-    while (n > 0)
-        c->pages[c->n++] = below[--n];
-    c->pages[c->n++] = page;
-    for (at = slot + 1; at < end && (page = begin_ahead(at, block + (at - slot))) != NULL; at++)
-        c->pages[c->n++] = page;
-}
-
-/* The reading of PAGE, SLOT's, has ended. */
-static void loaded(u64 slot, struct page *page, int error)
-{
-    struct swap_slot *s = swap_lock(slot);
-
-    if (error != 0)
-        swap_uncache(s);
-    swap_unlock(slot);
-    page_clear_and_wake(page, PG_LOADING);
-    if (error != 0)
-        page_put(page);
-}
-
-/* The slot's block is read into PAGE, which is in the cache and LOADING. */
-static int load_from_device(u64 slot, struct page *page, u64 block)
-{
-    struct cluster c;
-    int error;
-
-    gather_cluster(&c, slot, block, page);
-    error = swapdev_read(c.block, c.pages, c.n);
-    if (error == 0) {
-        atomic_add_relaxed(&counts.in, c.n);
-        atomic_add_relaxed(&counts.read_ahead, c.n - 1);
-    }
-    for (unsigned i = 0; i < c.n; i++)
-        if (c.slot + i != slot) {
-            loaded(c.slot + i, c.pages[i], error);
-            swap_unpin(c.slot + i);
-        }
-    if (error != 0 && c.n > 1) /* perhaps a neighbour's fault */
-        error = swapdev_read(block, &page, 1);
-    loaded(slot, page, error);
-    return error;
-}
-
-static int load(u64 slot, struct page *fresh, bool *used)
-{
-    struct swap_slot *s = swap_lock(slot);
-    struct page *page = s->page;
-    u64 block = s->where;
-    int error = 0;
-
-    *used = page == NULL;
-    if (page != NULL) { /* somebody else was faster, or still reads it */
-        page_get(page);
-        swap_unlock(slot);
-        page_wait(page, PG_LOADING);
-        page_put(page);
-        return 0;
-    }
-    page_make_anonymous(fresh);
-    atomic_or(&fresh->flags, PG_REFERENCED);
-    if (s->kind == SLOT_DEVICE) {
-        atomic_or(&fresh->flags, PG_LOADING);
-        cache(slot, s, fresh);
-        swap_unlock(slot);
-        return load_from_device(slot, fresh, block);
-    }
-    if (s->kind == SLOT_NOWHERE) { /* its page was taken meanwhile, by the last one who referred to it */
-        *used = false;
-    } else if (swap_unpack(s, fresh)) {
-        cache(slot, s, fresh);
-        atomic_add_relaxed(&counts.loaded, 1);
-    } else {
-        *used = false;
-        error = -EIO;
-    }
-    swap_unlock(slot);
-    return error;
-}
-
-int swap_load(u64 slot)
-{
-    struct page *fresh = page_alloc(ALLOC_USER);
-    bool used = false;
-    int error = fresh == NULL ? -ENOMEM : load(slot, fresh, &used);
-
-    if (fresh != NULL && !used)
-        page_put(fresh);
-    swap_unpin(slot);
-    return error;
 }
 
 /* ---- going ---- */
@@ -431,7 +272,7 @@ u64 swap_add(struct page *page)
     s->kind = SLOT_NOWHERE;
     s->where = 0;
     page_get(page);
-    cache(slot, s, page);
+    swap_cache(slot, s, page);
     swap_unlock(slot);
     return slot;
 }
@@ -452,7 +293,7 @@ struct place {
 };
 
 /* => one thread at a time */
-static struct place pack(const struct page *page)
+static struct place pack(u64 slot, const struct page *page)
 {
     static u64 work[LZ4_WORK_SIZE / sizeof(u64)];
     static u8 packed[ZPOOL_LARGEST];
@@ -463,7 +304,7 @@ static struct place pack(const struct page *page)
     if (is_filled(words))
         return (struct place){SLOT_FILL, words[0]};
     size = lz4_compress(packed, ZPOOL_LARGEST, words, PAGE_SIZE, work);
-    handle = size == 0 ? 0 : zpool_store(packed, (unsigned)size);
+    handle = size == 0 ? 0 : zpool_store(packed, (unsigned)size, (u32)slot);
     if (handle == 0)
         return (struct place){SLOT_NOWHERE, size};
     return (struct place){SLOT_POOL, handle << SLOT_SIZE_BITS | size};
@@ -480,8 +321,10 @@ static bool settle(u64 slot, struct page *page, struct place place)
         swap_uncache(s);
         s->kind = place.kind;
         s->where = place.where;
-        if (place.kind != SLOT_DEVICE)
-            atomic_add_relaxed(&counts.compressed, 1);
+        if (place.kind == SLOT_DEVICE)
+            swapdev_note(place.where, slot);
+        else
+            atomic_add_relaxed(&swap_counts.compressed, 1);
         s->is_young = true;
     }
     swap_unlock(slot);
@@ -533,11 +376,11 @@ unsigned swap_store(u64 slot)
 
     if (page == NULL)
         return freed;
-    place = swap_prefers_device() ? (struct place){SLOT_NOWHERE, 0} : pack(page);
+    place = swap_prefers_device() ? (struct place){SLOT_NOWHERE, 0} : pack(slot, page);
     if (place.kind != SLOT_NOWHERE) {
         if (settle(slot, page, place)) {
             freed++;
-            atomic_add_relaxed(&counts.stored, 1);
+            atomic_add_relaxed(&swap_counts.stored, 1);
         } else {
             drop_place(place);
         }
@@ -550,6 +393,34 @@ unsigned swap_store(u64 slot)
     if (n_aside == ASIDE)
         freed += swap_write_out();
     return freed;
+}
+
+bool swap_move(struct page *page)
+{
+    bool is_cached_page = (load_relaxed(&page->flags) & PG_SWAPCACHE) != 0;
+    struct page *copy = is_cached_page ? page_alloc(ALLOC_USER | ALLOC_NO_WAIT) : NULL;
+    u64 slot = copy != NULL ? lock_slot_of(page) : 0;
+    bool done = false;
+
+    if (slot != 0) {
+        struct swap_slot *s = swap_slot(slot);
+
+        done = load_acquire(&page->refs) == 1 && !(load_relaxed(&page->flags) & (PG_LOADING | PG_WRITEBACK));
+        if (done) {
+            u32 keeps = load_relaxed(&page->flags) & (PG_ANON | PG_REFERENCED | PG_INCOMPRESSIBLE);
+
+            copy_page(page_address(copy), page_address(page));
+            swap_uncache(s);
+            copy->flags = keeps; /* with PG_ANON, for which that one was counted */
+            page->flags = 0;
+            swap_cache(slot, s, copy);
+            copy = NULL;
+        }
+        swap_unlock(slot);
+    }
+    if (copy != NULL)
+        page_put(copy);
+    return done;
 }
 
 unsigned swap_store_page(struct page *page)
@@ -596,7 +467,7 @@ unsigned swap_write_out(void)
 
             if (error == 0 && settle(which[done + i], pages[done + i], place)) {
                 freed++;
-                atomic_add_relaxed(&counts.out, 1);
+                atomic_add_relaxed(&swap_counts.out, 1);
             } else {
                 drop_place(place);
             }
@@ -609,8 +480,8 @@ unsigned swap_write_out(void)
 
 void swap_count_written_back(u64 n)
 {
-    atomic_add_relaxed(&counts.out, n);
-    atomic_add_relaxed(&counts.written_back, n);
+    atomic_add_relaxed(&swap_counts.out, n);
+    atomic_add_relaxed(&swap_counts.written_back, n);
 }
 
 bool swap_is_used(void) { return load_relaxed(&slots.n_used) != 0; }
@@ -620,7 +491,7 @@ void swap_stats(struct swap_stats *stats)
     struct zpool_stats store;
 
     zpool_stats(&store);
-    *stats = counts;
+    *stats = swap_counts;
     stats->store_pages = store.pages;
     stats->lazy_marked = load_relaxed(&nr_lazy_marked);
     stats->lazy_freed = load_relaxed(&nr_lazy_freed);

@@ -45,10 +45,15 @@ u64 swap_add(struct page *page);
 unsigned swap_store(u64 slot);
 /* The same for a page that the clock's hand has come to and that may be in the swap cache. */
 unsigned swap_store_page(struct page *page);
+/* PAGE, if it is in the swap cache and nobody uses it, leaves it to a copy of it, and is the caller's, with one
+ * reference. The caller may hold none before. */
+bool swap_move(struct page *page);
 /* Writes what swap_store has put aside for a device: pages freed. Sleeps. */
 unsigned swap_write_out(void);
 /* Moves about N pages' bytes, those stored first, from the store to devices: how many. Sleeps. */
 u64 swap_write_back(u64 n);
+/* Packs what is in the store more closely, until N pages are free or there is nothing to gain: pages freed. */
+u64 swap_pack(u64 n);
 /* Whether PAGE is known not to compress while there is no device for it. */
 bool swap_cannot_store(const struct page *page);
 /* Whether such pages are tried again all the same: they may have changed. */

@@ -5,6 +5,10 @@
  *    priority  5: [vdb] [vdc]     <- these two by turns, until both are full
  *    priority -2: [/swapfile]     <- then this one
  *
+ * Each also knows, in pages that come when they are needed, whose bytes are on its blocks, so that who reads one can
+ * read those around it (swapin.c). An entry stays when its block is freed: a slot says where its bytes are, this is
+ * where to look.
+ *
  * swapoff needs no look at page tables or objects: slots that say "on this device" get their pages read into the swap
  * cache and forget the block.
  *
@@ -27,10 +31,12 @@
 #define PAGE_BIT_SHIFT 48
 #define PAGE_SECTORS (PAGE_SIZE / SECTOR_SIZE)
 #define MAX_RUN 32
+#define SLOTS_PER_PAGE (PAGE_SIZE / sizeof(u32))
 
 struct device {
     struct swap_area area; /* file == NULL: not there */
     u64 *bitmap;           /* 1: in use, or never to be used */
+    u32 **slots;           /* by page: whose bytes are there, SLOTS_PER_PAGE in each part; parts may be NULL */
     u64 n_usable, n_used, next;
     bool closing; /* nothing more goes there */
 };
@@ -41,6 +47,8 @@ static struct {
     struct device device[MAX_SWAP_DEVICES];
     unsigned turn; /* who of equals is asked first */
     int lowest;    /* priority given last */
+    bool removing; /* a swapoff is under way */
+    bool no_room;  /* and had better end */
     u64 total, used;
 } swap = {.admin = MUTEX_INIT(swap.admin), .lowest = FIRST_PRIORITY + 1};
 
@@ -124,6 +132,39 @@ void swapdev_free(u64 block)
     spin_unlock(&swap.lock);
 }
 
+void swapdev_note(u64 block, u64 slot)
+{
+    u64 at;
+    struct device *d = device_of(block, &at);
+    u32 *part = d->slots[at / SLOTS_PER_PAGE];
+
+    if (part == NULL) {
+        part = swap_table_page();
+        if (part == NULL) /* it will be read alone */
+            return;
+        store_release(&d->slots[at / SLOTS_PER_PAGE], part);
+    }
+    store_relaxed(&part[at % SLOTS_PER_PAGE], (u32)slot);
+}
+
+u64 swapdev_slot(u64 block)
+{
+    u64 at;
+    struct device *d = device_of(block, &at);
+    u32 *part = load_acquire(&d->slots[at / SLOTS_PER_PAGE]);
+
+    return part == NULL ? 0 : load_relaxed(&part[at % SLOTS_PER_PAGE]);
+}
+
+void swapdev_group(u64 block, u64 *first, unsigned *n)
+{
+    u64 at;
+    struct device *d = device_of(block, &at);
+
+    *first = block - at % *n;
+    *n = (unsigned)MIN((u64)*n, d->area.pages - ALIGN_DOWN(at, (u64)*n));
+}
+
 void swapdev_stats(u64 *total, u64 *free)
 {
     u64 used = load_relaxed(&swap.used);
@@ -196,14 +237,26 @@ static void mark_bad(struct device *d, u64 page)
     }
 }
 
+static void free_tables(struct device *d)
+{
+    for (u64 i = 0; d->slots != NULL && i < DIV_ROUND_UP(d->area.pages, SLOTS_PER_PAGE); i++)
+        if (d->slots[i] != NULL)
+            page_put(address_page(d->slots[i]));
+    kfree(d->slots);
+    kfree(d->bitmap);
+}
+
 int swapdev_add(struct swap_area *area, bool has_priority, const u32 *bad, unsigned n_bad, u64 *usable)
 {
     struct device *d, new = {.area = *area};
     int error = 0;
 
     new.bitmap = kzalloc(DIV_ROUND_UP(area->pages, 64ul) * sizeof(u64));
-    if (new.bitmap == NULL)
+    new.slots = kzalloc(DIV_ROUND_UP(area->pages, SLOTS_PER_PAGE) * sizeof(u32 *));
+    if (new.bitmap == NULL || new.slots == NULL) {
+        free_tables(&new);
         return -ENOMEM;
+    }
     new.n_usable = area->pages;
     new.next = 1;
     mark_bad(&new, 0);
@@ -213,7 +266,7 @@ int swapdev_add(struct swap_area *area, bool has_priority, const u32 *bad, unsig
     d = free_device();
     if (d == NULL) {
         error = -EPERM;
-        kfree(new.bitmap);
+        free_tables(&new);
     } else {
         if (!has_priority)
             new.area.priority = --swap.lowest;
@@ -232,13 +285,13 @@ bool swapdev_get(unsigned i, struct swap_area *area)
 {
     const struct device *d = &swap.device[i];
 
-    mutex_lock(&swap.admin);
+    spin_lock(&swap.lock); /* not admin, which swapoff keeps for long */
     *area = d->area;
     area->used = d->n_used;
     area->pages = d->n_usable;
     if (area->file != NULL)
         vm_file_ops->get(area->file);
-    mutex_unlock(&swap.admin);
+    spin_unlock(&swap.lock);
     return area->file != NULL;
 }
 
@@ -298,6 +351,8 @@ static int bring_all_back(unsigned i)
         for (u64 slot = 1; slot < swap_slot_limit() && load_relaxed(&d->n_used) > 0; slot++) {
             int error = swap_slot(slot)->kind == SLOT_DEVICE ? bring_back(slot, i) : 0;
 
+            if (error == 0 && load_relaxed(&swap.no_room))
+                error = -ENOMEM;
             if (error == 0 && signal_pending())
                 error = -EINTR;
             if (error != 0)
@@ -310,6 +365,23 @@ static int bring_all_back(unsigned i)
     return 0;
 }
 
+bool swapdev_end_removal(void)
+{
+    if (!load_relaxed(&swap.removing))
+        return false;
+    store_relaxed(&swap.no_room, true);
+    return true;
+}
+
+/* The priority of D, which goes, was given by us: those that were given later move up. => swap.lock */
+static void close_ranks(const struct device *d)
+{
+    for (unsigned i = 0; i < MAX_SWAP_DEVICES; i++)
+        if (swap.device[i].area.file != NULL && swap.device[i].area.priority < d->area.priority)
+            swap.device[i].area.priority++;
+    swap.lowest++;
+}
+
 int swapdev_remove(unsigned i, struct file **file)
 {
     struct device *d = &swap.device[i], old;
@@ -320,17 +392,22 @@ int swapdev_remove(unsigned i, struct file **file)
         mutex_unlock(&swap.admin);
         return -EINVAL;
     }
+    store_relaxed(&swap.no_room, false);
+    store_relaxed(&swap.removing, true);
     set_closing(d, true);
     error = bring_all_back(i);
-    if (error != 0) {
+    if (error != 0)
         set_closing(d, false);
-    } else {
+    store_relaxed(&swap.removing, false);
+    if (error == 0) {
         spin_lock(&swap.lock);
         old = *d;
         memset(d, 0, sizeof(*d));
+        if (old.area.priority < 0)
+            close_ranks(&old);
         spin_unlock(&swap.lock);
         *file = old.area.file;
-        kfree(old.bitmap);
+        free_tables(&old);
         kfree(old.area.extents);
     }
     mutex_unlock(&swap.admin);

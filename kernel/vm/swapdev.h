@@ -18,12 +18,17 @@ struct block_device;
 /* Up to N blocks in a row of the device that is to be filled next: how many, the first in *BLOCK. */
 unsigned swapdev_alloc(unsigned n, u64 *block);
 void swapdev_free(u64 block);
+/* BLOCK has SLOT's bytes; and which slot's it had last, 0 if that is not known. => eviction; BLOCK in use */
+void swapdev_note(u64 block, u64 slot);
+u64 swapdev_slot(u64 block);
+/* Cuts [*FIRST, *FIRST + *N), the aligned group of *N blocks (a power of two) around BLOCK, to the device's size. */
+void swapdev_group(u64 block, u64 *first, unsigned *n);
 bool swapdev_has_room(void);
 /* There is room, and the store has more than a quarter of memory, so what is old in it goes to a device; or even more,
  * so that new pages do at once. */
 bool swap_store_is_large(void);
 bool swap_prefers_device(void);
-/* Writes PAGES[0..n) to blocks from BLOCK on, reads one. 0, -EIO. Sleep. */
+/* Writes PAGES[0..n) to blocks from BLOCK on, reads them. 0, -EIO. Sleep. */
 int swapdev_write(u64 block, struct page **pages, unsigned n);
 int swapdev_read(u64 block, struct page **pages, unsigned n);
 void swapdev_stats(u64 *total, u64 *free); /* pages */
@@ -56,6 +61,8 @@ int swapdev_add(struct swap_area *area, bool has_priority, const u32 *bad, unsig
 bool swapdev_get(unsigned i, struct swap_area *area);
 /* Brings everything on device I back; then it is gone, and its file is the caller's. -ENOMEM, -EINTR: it stays on. */
 int swapdev_remove(unsigned i, struct file **file);
+/* Memory has run out: a swapoff that is under way ends with -ENOMEM. Whether there is one. */
+bool swapdev_end_removal(void);
 /* Whether DISK as a whole is a swap device. */
 bool swapdev_is(const struct block_device *disk);
 

@@ -44,6 +44,7 @@ static bool change_place(const struct run *run, unsigned i, u64 block)
         swap_forget_copy(s);
         s->kind = SLOT_DEVICE;
         s->where = block;
+        swapdev_note(block, run->slots[i]);
     }
     swap_unlock(run->slots[i]);
     return same;

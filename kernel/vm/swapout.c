@@ -12,11 +12,12 @@
  * Each table stays locked until the TLB shootdown is done (vm/tlb.h); then pages are stored (vm/swap.c). The hand holds
  * tables_lock while it looks at a table, not space->lock, so who holds that while he waits for memory does not keep the
  * pages here. Only where there are locked mappings (mlock) the vmas must be looked at: such a space is passed by while
- * its lock is held for writing.
+ * its lock is held for writing for long. Not while somebody waits for that: he waits for faults, and those for memory.
  *
  * Locks: `spaces.lock` (spin) the list; `pinned` is the space that the hand is on, which may not go away.
  */
 #include "vm/swapout.h"
+#include "sched/thread.h"
 #include "sched/wait.h"
 #include "vm/lazy.h"
 #include "vm/swap.h"
@@ -123,6 +124,8 @@ struct scan {
     bool evict, spare_used; /* replace entries; but not those that were used */
     bool has_lock;          /* space->lock is held for reading: vmas may be looked at */
     bool aged;              /* some A was taken away */
+    u64 only_from,
+        only_to; /* if not 0: the pages of these frames, used or not, which are not stored but only have slots */
     unsigned n;
     u64 slots[TLB_BATCH_PAGES]; /* of the entries that were replaced; 0: of one whose page was dropped */
 };
@@ -189,6 +192,11 @@ static void visit_entry(struct scan *scan, struct page *table, pte_t *pte, u64 v
     page = pte_page(e);
     if (!(load_relaxed(&page->flags) & PG_ANON))
         return;
+    if (scan->only_to != 0) {
+        if (pte_pfn(e) >= scan->only_from && pte_pfn(e) < scan->only_to)
+            replace_entry(scan, table, pte, va, page);
+        return;
+    }
     if ((e & PTE_A) && scan->spare_used) {
         age_entry(scan, pte);
     } else if (scan->evict && !scan->is_shared && (load_relaxed(&page->flags) & PG_DROPPABLE)) {
@@ -237,15 +245,20 @@ static u64 finish(struct scan *scan)
     u64 freed = 0;
 
     tlb_flush(&scan->batch);
-    for (unsigned i = 0; i < scan->n; i++)
+    for (unsigned i = 0; i < scan->n && scan->only_to == 0; i++)
         freed += scan->slots[i] != 0 ? swap_store(scan->slots[i]) : 1;
     scan->n = 0;
     return freed;
 }
 
-/* Huge pages of objects are the other clock's; a private one that was used is spared as a whole, this time. */
+/* Huge pages of objects are the other clock's; a private one that was used is spared as a whole, this time. None is of
+ * interest to who looks for single pages. */
 static bool is_spared(struct scan *scan, pte_t *entry)
 {
+    if (scan->only_to != 0)
+        return (pt_leaf_table(entry, *entry)->flags & PG_HUGE) != 0;
+    if (!pte_is_huge(*entry))
+        return false;
     if (!(pte_page(*entry)->flags & PG_ANON))
         return true;
     if (!(*entry & PTE_A) || !scan->spare_used)
@@ -270,7 +283,7 @@ static bool visit_next(struct scan *scan, u64 *va, u64 last)
         struct page *table;
 
         table_lock(upper);
-        if (pte_is_huge(*entry) && is_spared(scan, entry)) {
+        if ((pte_is_huge(*entry) || pte_is_shared(*entry)) && is_spared(scan, entry)) {
             *va = end;
             table_unlock(upper);
             spin_unlock(&s->tables_lock);
@@ -292,19 +305,33 @@ static bool visit_next(struct scan *scan, u64 *va, u64 last)
     return entry != NULL;
 }
 
+#define LOCK_TRIES 64
+
+/* Locks S if its vmas have to be looked at. Who changes them is soon done, or waits for memory himself, perhaps. */
+static bool get_in(struct scan *scan, struct space *s)
+{
+    scan->has_lock = false;
+    for (unsigned tries = 0; tries < LOCK_TRIES; tries++) {
+        scan->has_lock = load_relaxed(&s->has_locked) && read_trylock_first(&s->lock);
+        if (scan->has_lock || !load_relaxed(&s->has_locked))
+            return true;
+        sched_yield();
+    }
+    return false;
+}
+
 /* From the space's hand on: pages freed. *N is how many entries may be looked at; the hand is 0 when the end is
- * reached. */
-static u64 scan_space(struct space *s, u64 *n)
+ * reached. *DONE: the next space's turn has come. */
+static u64 scan_space(struct space *s, u64 *n, bool *done)
 {
     struct scan scan = {.evict = true, .spare_used = true};
-    bool more = true;
+    bool more = true, is_in = true;
     u64 freed = 0;
 
     tlb_begin(&scan.batch, s);
-    while (more && *n > 0) {
+    while (more && *n > 0 && (is_in = get_in(&scan, s))) {
         u64 from = s->scan_hand;
 
-        scan.has_lock = load_relaxed(&s->has_locked) && read_trylock(&s->lock);
         more = visit_next(&scan, &s->scan_hand, UINT64_MAX);
         if (scan.has_lock)
             read_unlock(&s->lock);
@@ -316,6 +343,7 @@ static u64 scan_space(struct space *s, u64 *n)
         tlb_flush_range(s, 0, UINT64_MAX);
     if (!more)
         s->scan_hand = 0;
+    *done = !more || !is_in;
     return freed;
 }
 
@@ -325,13 +353,37 @@ u64 swapout_scan(u64 n)
 
     for (u64 visits = 0; n > 0 && visits <= load_relaxed(&spaces.n); visits++) {
         struct space *s = pin_first();
+        bool done;
 
         if (s == NULL)
             break;
-        freed += scan_space(s, &n);
-        unpin(s, s->scan_hand == 0);
+        freed += scan_space(s, &n, &done);
+        unpin(s, done);
     }
     return freed + swap_write_out();
+}
+
+void swapout_move(struct page *head, unsigned n)
+{
+    struct scan scan = {.evict = true, .only_from = page_pfn(head), .only_to = page_pfn(head) + n};
+
+    for (u64 left = load_relaxed(&spaces.n); left > 0; left--) {
+        struct space *s = pin_first();
+        bool more = s != NULL;
+
+        tlb_begin(&scan.batch, s);
+        for (u64 va = 0; more;) {
+            /* the caller may have it, and may not take it twice */
+            scan.has_lock = load_relaxed(&s->has_locked) && s != current->space && read_trylock(&s->lock);
+            more = visit_next(&scan, &va, UINT64_MAX);
+            if (scan.has_lock)
+                read_unlock(&s->lock);
+            finish(&scan);
+            cond_resched();
+        }
+        if (s != NULL)
+            unpin(s, true);
+    }
 }
 
 void swapout_range(struct space *s, u64 start, u64 end, bool evict)

@@ -4,6 +4,7 @@
 
 #include "lib/types.h"
 
+struct page;
 struct space;
 
 /* A space is there to be walked, or goes away: then waits until the hand has left it. => no locks */
@@ -24,6 +25,10 @@ u64 swapout_scan(u64 n);
 /* Evicts the private pages of [start, end) at once, used or not (MADV_PAGEOUT), or only forgets that they were used
  * (MADV_COLD). => space lock for reading */
 void swapout_range(struct space *s, u64 start, u64 end, bool evict);
+
+/* The entries that map one of the N private pages from HEAD on get slots, and the pages enter the swap cache, as far as
+ * they are not locked (vm/compact.c). => reclaim_pause; no locks */
+void swapout_move(struct page *head, unsigned n);
 
 /* Page faults since boot, and those that had to wait for a disk or the store. */
 void space_fault_totals(u64 *all, u64 *major);

@@ -1,8 +1,9 @@
-/* A slot from inside: vm/swap.c, which owns them, and those who move bytes from one place to another (swapdev.c). */
+/* A slot from inside: vm/swap.c, which owns them, and those who move bytes from one place to another (swapin.c,
+ * swapold.c, swapdev.c). */
 #ifndef VM_SWAPSLOT_H
 #define VM_SWAPSLOT_H
 
-#include "vm/page.h"
+#include "vm/swap.h"
 
 enum slot_kind {
     SLOT_FREE,    /* `where` is the next free slot */
@@ -32,9 +33,13 @@ struct swap_slot *swap_lock(u64 slot);
 void swap_unlock(u64 slot);
 void swap_unpin(u64 slot);
 void swap_count_written_back(u64 n);
+void *swap_table_page(void); /* of zeros, for tables, in eviction, too; address_page's page_put frees it; NULL */
 /* => slot locked */
 void swap_forget_copy(struct swap_slot *s);
+void swap_cache(u64 slot, struct swap_slot *s, struct page *page);
 struct page *swap_uncache(struct swap_slot *s);
 bool swap_unpack(const struct swap_slot *s, struct page *page);
+
+extern struct swap_stats swap_counts; /* atomic */
 
 #endif

@@ -10,6 +10,13 @@
  * swapped, or nothing at all, is the truth for whoever has the table's lock. Tables' locks and tables_lock are the only
  * spinlocks that may be held across a flush, since nobody waits for them with interrupts off.
  *
+ * All others keep space->lock until they have flushed. So whoever finds nothing to take - no W, no page, no D - and
+ * goes on as if nobody could store any more, or see the old page, flushes too if somebody else has that lock just now
+ * (tlb_note_unflushed): write-back, protection, MADV_DONTNEED, everything that tells who stored to what. Eviction and
+ * compaction need not: whatever an entry still allows, they take it out and flush; and a page whose entry somebody else
+ * has just taken out is still referred to by his batch, so that they leave it alone. Who has the lock for writing
+ * (collapsing, moving, fork, clear_refs) finds everybody done.
+ *
  * Harts that run the space get an interrupt; the others get a bit in space->stale and flush before they run it next. A
  * hart that has interrupts off cannot answer, so what it reached through a valid entry (vm/uaccess.c) stays until it is
  * done.
@@ -64,6 +71,22 @@ static inline void tlb_flush(struct tlb_batch *b)
 }
 /* What was noted is flushed, pages stay in the batch. => perhaps tables' locks, and tables_lock */
 void tlb_flush_entries(struct tlb_batch *b);
+/* Somebody may have taken something out of S and not have flushed it yet. What the caller has seen in entries, under
+ * their tables' locks, before he asks, was flushed if this is false. HAS_LOCK: he is one of those who have S's lock. */
+static inline bool tlb_may_be_behind(const struct space *s, bool has_lock)
+{
+    u32 state = machine.harts > 1 ? load_acquire(&s->lock.state) : 0;
+
+    return has_lock ? (state & RWLOCK_READERS) > 1 : (state & ~RWLOCK_WAITING) != 0;
+}
+/* [start, end) is to be flushed if so. */
+static inline void tlb_note_unflushed(struct tlb_batch *b, u64 start, u64 end, bool has_lock)
+{
+    if (unlikely(tlb_may_be_behind(b->space, has_lock)) && start < end) {
+        tlb_note(b, start);
+        tlb_note(b, end - PAGE_SIZE);
+    }
+}
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
 /* For those who have interrupts off, and cannot wait for other harts: whether one runs S besides this one; and the

@@ -73,10 +73,10 @@ static noinline_fn void *pin_slowly(u64 va, pte_t need)
     return NULL;
 }
 
-/* VA's entry, if it lies in a table that the thread needed before: most do. Else NULL. The table's generation is still
- * the space's while interrupts are off: whoever changes that frees no table before this hart answers. => interrupts off
+/* The hint for VA's table, if the thread needed that before: most often. Else NULL. The table's generation is still the
+ * space's while interrupts are off: whoever changes that frees no table before this hart answers. => interrupts off
  * until the last use */
-static inline const pte_t *remembered_entry(u64 va)
+static inline const struct leaf_hint *known_leaf(u64 va)
 {
     struct thread *t = current;
     struct space *s = t->space;
@@ -84,15 +84,15 @@ static inline const pte_t *remembered_entry(u64 va)
 
     if (unlikely(s == NULL || leaf->generation != load_relaxed(&s->leaf_generation) || leaf->span != va >> SPAN_SHIFT))
         return NULL;
-    return leaf->entries + pt_index(va, 0);
+    return leaf;
 }
 
-/* What it says; 0: it is not known. */
+/* What VA's entry says; 0: it is not known. */
 static inline_fn pte_t remembered_value(u64 va)
 {
-    const pte_t *pte = remembered_entry(va);
+    const struct leaf_hint *leaf = known_leaf(va);
 
-    return pte != NULL ? load_relaxed(pte) : 0;
+    return leaf != NULL ? load_relaxed(leaf->entries + pt_index(va, 0)) : 0;
 }
 
 /* Whether E gives what NEED says, with nothing to be set in it. */
@@ -127,7 +127,12 @@ static inline_fn void *pin_user(u64 va, pte_t need)
 void *user_pin_read(u64 va) { return pin_user(va, NEED_READ); }
 void *user_pin_write(u64 va) { return pin_user(va, NEED_WRITE); }
 void *user_pin_write_present(u64 va) { return pin_present(va, NEED_WRITE); }
-const u64 *user_pinned_entry(u64 va) { return remembered_entry(va); }
+const u64 *user_pinned_entry(u64 va)
+{
+    const struct leaf_hint *leaf = known_leaf(va);
+
+    return leaf != NULL ? leaf->entries + pt_index(va, 0) : NULL;
+}
 
 /* Moves N bytes to (TO_USER) or from user memory at VA: bytes not moved. */
 static inline_fn size_t move_slowly(u64 va, char *kernel, size_t n, bool to_user)
@@ -165,29 +170,50 @@ static inline_fn bool move_present(u64 va, char *kernel, size_t n, bool to_user)
     return true;
 }
 
-/* As move_present, over the end of a page: HERE bytes before it. */
+/* N bytes: HERE of them at FIRST, the others at SECOND. => interrupts off */
+static noinline_fn void read_apart(char *kernel, const char *first, size_t n, size_t here, const char *second)
+{
+    memcpy(kernel, first, here);
+    memcpy(kernel + here, second, n - here);
+}
+
+static noinline_fn void write_apart(char *first, const char *kernel, size_t n, size_t here, char *second)
+{
+    memcpy(first, kernel, here);
+    memcpy(second, kernel + here, n - here);
+}
+
+/* As move_present, over the end of a page: HERE bytes before it. Frames that lie together are copied at once. */
 static inline_fn bool move_present_two(u64 va, char *kernel, size_t here, size_t n, bool to_user)
 {
-    pte_t need = to_user ? NEED_WRITE : NEED_READ;
-    bool ready = false;
+    pte_t need = to_user ? NEED_WRITE : NEED_READ, first, second;
+    const struct leaf_hint *leaf;
     const pte_t *pte;
+    char *p, *q;
 
     ASSERT(irqs_enabled());
     irq_disable();
-    pte = pt_index(va, 0) < PT_ENTRIES - 1 ? remembered_entry(va) : NULL;
-    if (likely(pte != NULL)) {
-        pte_t first = load_relaxed(&pte[0]), second = load_relaxed(&pte[1]);
-
-        ready = is_ready(first & second, need);
-        if (likely(ready)) {
-            char *p = address_in(first, va), *q = address_in(second, 0);
-
-            memcpy(to_user ? p : kernel, to_user ? kernel : p, here);
-            memcpy(to_user ? q : kernel + here, to_user ? kernel + here : q, n - here);
-        }
-    }
+    leaf = pt_index(va, 0) < PT_ENTRIES - 1 ? known_leaf(va) : NULL;
+    if (unlikely(leaf == NULL))
+        goto no;
+    pte = leaf->entries + pt_index(va, 0);
+    first = load_relaxed(&pte[0]);
+    second = load_relaxed(&pte[1]);
+    if (unlikely(!is_ready(first & second, need)))
+        goto no;
+    p = address_in(first, va);
+    q = address_in(second, 0);
+    if (q == p + here)
+        memcpy(to_user ? p : kernel, to_user ? kernel : p, n);
+    else if (to_user)
+        write_apart(p, kernel, n, here, q);
+    else
+        read_apart(kernel, p, n, here, q);
     irq_enable();
-    return ready;
+    return true;
+no:
+    irq_enable();
+    return false;
 }
 
 /* Most copies lie in one page, or in two, that are there. */
@@ -433,6 +459,37 @@ int cmpxchg_user_u32_nofault(u32 *user, u32 expected, u32 value, u32 *previous)
     }
     irq_restore(flags);
     return p != NULL ? 0 : -EFAULT;
+}
+
+int copy_to_user_nofault(void *user_dst, const void *src, size_t n)
+{
+    u64 va = (u64)user_dst;
+
+    if (likely(user_is_in_page(va, n)) && likely(move_present(va, (char *)(u64)src, n, true)))
+        return 0;
+    for (size_t done = 0, chunk; done < n; done += chunk) {
+        u64 flags = irq_save();
+        struct space *s = current->space;
+        char *p = s != NULL ? user_address(s, va + done, NEED_WRITE) : NULL;
+
+        chunk = MIN(n - done, PAGE_SIZE - ((va + done) & PAGE_MASK));
+        if (p != NULL)
+            memcpy(p, (const char *)src + done, chunk);
+        irq_restore(flags);
+        if (p == NULL)
+            return -EFAULT;
+    }
+    return 0;
+}
+
+int user_fault_in_writable(void *user_dst, size_t n)
+{
+    for (u64 va = (u64)user_dst, end = va + n; va < end; va = ALIGN_DOWN(va, PAGE_SIZE) + PAGE_SIZE) {
+        if (pin_user(va, NEED_WRITE) == NULL)
+            return -EFAULT;
+        irq_enable();
+    }
+    return 0;
 }
 
 int user_memory_key(const u32 *user, bool private_futex, struct user_key *key)

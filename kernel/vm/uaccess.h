@@ -33,6 +33,9 @@ int cmpxchg_user_u32(u32 *user, u32 expected, u32 value, u32 *previous) must_che
 /* As the copies, but fails with -EFAULT instead of sleeping when a page is not there (for use under locks). */
 int get_user_u32_nofault(u32 *value, const u32 *user) must_check;
 int cmpxchg_user_u32_nofault(u32 *user, u32 expected, u32 value, u32 *previous) must_check;
+int copy_to_user_nofault(void *user_dst, const void *src, size_t n) must_check;
+/* Has the pages made that such a copy needs. */
+int user_fault_in_writable(void *user_dst, size_t n) must_check;
 
 /* A run of bytes in one page, in place: the kernel's address of the user's VA, NULL if it is not accessible. Interrupts
  * are off until user_unpin: whoever takes the page away waits for that. => interrupts on */

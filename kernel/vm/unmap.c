@@ -2,6 +2,7 @@
  * Taking mappings away: pages first (zap), then vmas, then page tables that have become empty. Pages are freed only
  * after the TLB shootdown (vm/tlb.h). Source: munmap(2).
  */
+#include "vm/pagetable_parts.h"
 #include "vm/swap.h"
 #include "vm/tlb.h"
 #include "vm/userfaults.h"
@@ -159,10 +160,21 @@ u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct
     return end;
 }
 
-static void zap_range(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
+void zap_range(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch)
 {
-    while ((start = zap_some(s, start, end, NULL, batch)) < end)
+    while ((start = zap_some(s, start, end, keep, batch)) < end)
         tlb_flush(batch);
+}
+
+void zap_pages(struct space *s, const struct vma *v, u64 start, u64 end, bool spares_lazy)
+{
+    struct tlb_batch batch;
+
+    tlb_begin(&batch, s);
+    batch.spares_lazy = spares_lazy;
+    zap_range(s, start, end, v, &batch);
+    tlb_note_unflushed(&batch, start, end, true);
+    tlb_flush(&batch);
 }
 
 static void prune_tables(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
@@ -214,6 +226,8 @@ static inline bool zap_quickly(struct space *s, u64 start, u64 end, bool *emptie
         pte = pt_find(s, start, &table);
         if (pte == NULL)
             return true; /* no table, and nothing that stands for one */
+        if (!(table->flags & PG_HUGE))
+            pte = remember_leaf(s, page_address(table), start, &table);
     }
     if (table->table_live == 0)
         return false;
@@ -234,13 +248,47 @@ static noinline_fn bool forget_what_is_remembered(struct space *s, const struct 
     return false;
 }
 
+/* Mappings from V on lose what they have of [start, end). => write lock, their entries are gone */
+static inline void remove_vmas(struct space *s, struct vma *v, u64 start, u64 end, struct list *removed)
+{
+    struct vma *next;
+
+    for (; v != NULL && v->start < end; v = next) {
+        next = v->above;
+        if (v->start < start) {
+            vma_resize(v, v->start, start);
+        } else if (v->end > end) {
+            vma_resize(v, end, v->end);
+        } else {
+            vma_remove(s, v);
+            vma_give_up(s, v, removed);
+        }
+    }
+}
+
+/* The same with a shootdown. ZAP: the entries are still there; EMPTIED: tables may be empty. */
+static noinline_fn void remove_slowly(struct space *s, struct vma *v, u64 start, u64 end, struct list *removed,
+                                      bool zap, bool emptied)
+{
+    struct tlb_batch batch;
+
+    tlb_begin(&batch, s);
+    if (zap) {
+        zap_range(s, start, end, NULL, &batch);
+        emptied = batch.emptied;
+    }
+    remove_vmas(s, v, start, end, removed);
+    if (emptied)
+        prune_tables(s, start, end, &batch);
+    tlb_flush(&batch);
+}
+
 /* => as unmap_range; EMPTY: the entries have gone elsewhere already */
 static inline __attribute__((always_inline)) int unmap(struct space *s, u64 start, u64 end, struct list *removed,
                                                        bool empty)
 {
-    struct vma *v = vma_find(s, start), *next;
+    struct vma *v = vma_find(s, start);
     bool emptied = empty /* perhaps */, slowly = false;
-    struct tlb_batch batch;
 
     if (v == NULL || v->start >= end)
         return 0;
@@ -258,28 +306,10 @@ static inline __attribute__((always_inline)) int unmap(struct space *s, u64 star
     if (!empty) /* what threads remember forbids looks without a lock */
         slowly =
             (unlikely(s->has_traps) && forget_what_is_remembered(s, v, end)) || !zap_quickly(s, start, end, &emptied);
-    if (slowly) {
-        tlb_begin(&batch, s);
-        zap_range(s, start, end, &batch);
-        emptied = batch.emptied;
-    }
-    for (; v != NULL && v->start < end; v = next) {
-        next = v->above;
-        if (v->start < start) {
-            vma_resize(v, v->start, start);
-        } else if (v->end > end) {
-            vma_resize(v, end, v->end);
-        } else {
-            vma_remove(s, v);
-            vma_give_up(s, v, removed);
-        }
-    }
-    if (emptied && !slowly)
-        tlb_begin(&batch, s);
-    if (emptied)
-        prune_tables(s, start, end, &batch);
     if (emptied || slowly)
-        tlb_flush(&batch);
+        remove_slowly(s, v, start, end, removed, slowly, emptied);
+    else
+        remove_vmas(s, v, start, end, removed);
     return 0;
 }
 

@@ -53,27 +53,22 @@ static void unprotect_entry(struct space *s, const struct vma *v, struct page *t
     }
 }
 
-/* The upper-level entry that W found; pushed down and walked again unless the walk covers its whole span. */
+/* The upper-level entry that W is at. */
 static int change_span(struct pt_walk *w, const struct vma *v, bool on, bool mark_absent)
 {
     pte_t e = load_relaxed(w->pte);
+    int locked;
 
     if (on ? (e & PTE_UFFD_WP) || !mark_absent : !(e & PTE_UFFD_WP))
         return 0;
-    if (!pt_walk_whole(w)) {
-        if (!pt_push_down(w->space, w->table, w->pte, w->va, w->level))
-            return -ENOMEM;
-        w->next = w->va;
-        return 0;
-    }
-    table_lock(w->table);
-    if (pte_is_present(*w->pte))
-        w->next = w->va; /* a fault made a table just now */
-    else if (on)
+    locked = pt_lock_span(w);
+    if (locked <= 0)
+        return locked;
+    if (on)
         (void)userfault_protect_entry(v, w->table, w->pte, mark_absent);
     else
         unprotect_entry(w->space, v, w->table, w->pte, w->va);
-    if (!pte_is_present(*w->pte) && *w->pte != 0)
+    if (*w->pte != 0)
         w->space->has_spans = true;
     table_unlock(w->table);
     return 0;
@@ -110,6 +105,8 @@ static int change_vma(struct space *s, const struct vma *v, u64 start, u64 end, 
         else
             error = change_span(&w, v, on, mark_absent);
     }
+    if (on)
+        tlb_note_unflushed(&batch, start, end, true);
     tlb_flush(&batch);
     return error != 0 ? error : w.error;
 }

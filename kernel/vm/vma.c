@@ -341,7 +341,7 @@ void vma_merge_below(struct space *s, struct vma *v, struct list *removed)
     if (below == NULL || !vma_continues(below, v))
         return;
     below->flags = vma_merged_flags(below->flags, v->flags);
-    lock_mappings(v); /* once for both, as in vma_split */
+    lock_mappings(v); /* once for both, as in vma_cut */
     remove_locked(s, v);
     resize_locked(below, below->start, end);
     unlock_mappings(v);

@@ -2,7 +2,7 @@
  * Address spaces from inside: the tree of mappings, the locks and the counters. Only vm/ includes this; others see
  * vm/space.h.
  *
- *   space --- vmas: red-black tree by address, each node knows the largest gap below any vma of its subtree
+ *   space --- vmas: red-black tree by address, each node has a bound for the gaps below the vmas of its subtree
  *     |         [vma][vma]   gap   [vma]
  *     +------ root: page table; what each page is, resident or not, is told by its entry (vm/pagetable.h)
  *
@@ -15,7 +15,7 @@
  *   space->tables_lock     (spin) tables are freed under it: who comes from an object (vm/rmap.c) walks with it alone
  *   table lock             (spin) entries of one table
  *   object->lock           (spin, irqsave)
- * TLB shootdowns wait for other harts: never with a spinlock held.
+ * TLB shootdowns wait for other harts: with no spinlock held but tables' and tables_lock (vm/tlb.h).
  */
 #ifndef VM_VMA_H
 #define VM_VMA_H
@@ -117,6 +117,8 @@ struct space {
     u64 minor_faults, major_faults;
     struct list scan_link; /* vm/swapout.c: the clock's hand is at scan_hand */
     u64 scan_hand;
+    struct list collapse_link; /* vm/khugepaged.c, if is_scanned */
+    bool is_scanned;
     bool counts_exactly;             /* vm/limits.h */
     bool has_logs;                   /* some log is or was open */
     struct trap_log logs[TRAP_LOGS]; /* under the write lock */
@@ -146,9 +148,37 @@ static inline int pt_split_spans(struct space *s, u64 address)
 }
 
 #define USER_MIN 65536 /* vm.mmap_min_addr */
-#define USER_WINDOW \
-    (1ull << 47) /* programs count on bits of addresses above this being free, unless they ask for such addresses */
+/* Programs count on bits of addresses above this being free, unless they ask for such addresses. */
+#define USER_WINDOW (1ull << 47)
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
+
+/* ---- what a vma says ---- */
+
+/* What V is; where it is linked is another matter. */
+static inline void vma_describe(struct vma *v, const struct vma *like)
+{
+    v->start = like->start;
+    v->end = like->end;
+    v->object = like->object;
+    v->file = like->file;
+    v->offset = like->offset;
+    v->userfault = like->userfault;
+    v->trap = like->trap;
+    v->prot = like->prot;
+    v->max_prot = like->max_prot;
+    v->flags = like->flags;
+}
+
+/* Flags of vmas that became one: entries keep their protection, and what one of them did not track nobody knows. */
+static inline u32 vma_merged_flags(u32 a, u32 b) { return ((a | b) & ~(u32)VMA_TRACKED) | (a & b & VMA_TRACKED); }
+/* What a private page's entry gets when a store to it needs no fault: D spares harts without their own D a second one,
+ * where nobody asks who stored. */
+static inline pte_t vma_store_bits(const struct vma *v) { return v->flags & VMA_TRACKED ? PTE_W : PTE_W | PTE_D; }
+
+static inline bool vma_is_shared(const struct vma *v) { return (v->flags & VMA_SHARED) != 0; }
+static inline u64 vma_index(const struct vma *v, u64 address) { return (address - v->start + v->offset) >> PAGE_SHIFT; }
+
+/* ---- vm/vma.c: the tree ---- */
 
 /* The lowest vma that ends above ADDRESS, or NULL; it may begin above ADDRESS. => lock held */
 struct vma *vma_find(struct space *s, u64 address);
@@ -174,7 +204,7 @@ static inline struct vma *vma_search(struct space *s, u64 address)
         store_relaxed(&s->last_found, best);
     return best;
 }
-struct vma *vma_find_anew(struct space *s, u64 address); /* the same, not inline */
+struct vma *vma_find_anew(struct space *s, u64 address); /* vma_search, not inline */
 static inline bool vma_contains(const struct vma *v, u64 address)
 {
     return v != NULL && v->start <= address && address < v->end;
@@ -196,7 +226,7 @@ static inline struct vma *vma_below(const struct space *s, const struct vma *abo
 }
 /* Links V, whose range is free, below ABOVE (NULL: it becomes the highest), into its space and object. => write lock */
 void vma_insert(struct space *s, struct vma *v, struct vma *above);
-/* Unlinks V. The caller frees it with vma_free and drops the file reference it returns outside the lock. */
+/* Unlinks V, which is the caller's then, for vma_give_up. */
 void vma_remove(struct space *s, struct vma *v);
 /* The end of a space that nobody uses any more: its vmas leave their objects; returns the lowest. */
 struct vma *vma_forget_objects(struct space *s);
@@ -225,40 +255,12 @@ u64 vma_find_gap(struct space *s, u64 length, u64 hint, u64 top);
  * USER_WINDOW only if HINT is. 0: no room. */
 u64 vma_find_place(struct space *s, u64 length, u64 hint);
 void vma_tree_init(struct tree *tree);
-/* From ADDRESS in V on, up to LIMIT: where the protection that *PROT gets ends. => read lock */
-u64 vma_prot_end_before(struct space *s, const struct vma *v, u64 address, u64 limit, unsigned *prot);
-static inline u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot)
-{
-    return vma_prot_end_before(s, v, address, v->end, prot);
-}
 /* Takes V's pages out of the space's totals, or puts them in: around a change of its default protection. */
 void vma_count_pages(struct space *s, const struct vma *v, bool add);
-
-/* What V is; where it is linked is another matter. */
-static inline void vma_describe(struct vma *v, const struct vma *like)
+static inline bool has_room_for_vma(const struct space *s)
 {
-    v->start = like->start;
-    v->end = like->end;
-    v->object = like->object;
-    v->file = like->file;
-    v->offset = like->offset;
-    v->userfault = like->userfault;
-    v->trap = like->trap;
-    v->prot = like->prot;
-    v->max_prot = like->max_prot;
-    v->flags = like->flags;
+    return s->n_vmas < load_relaxed(&vm_settings.max_map_count);
 }
-
-/* Flags of vmas that became one: entries keep their protection, and what one of them did not track nobody knows. */
-static inline u32 vma_merged_flags(u32 a, u32 b) { return ((a | b) & ~(u32)VMA_TRACKED) | (a & b & VMA_TRACKED); }
-/* What a private page's entry gets when a store to it needs no fault: D spares harts without their own D a second one,
- * where nobody asks who stored. */
-static inline pte_t vma_store_bits(const struct vma *v) { return v->flags & VMA_TRACKED ? PTE_W : PTE_W | PTE_D; }
-
-static inline bool vma_is_shared(const struct vma *v) { return (v->flags & VMA_SHARED) != 0; }
-static inline u64 vma_index(const struct vma *v, u64 address) { return (address - v->start + v->offset) >> PAGE_SHIFT; }
-
-extern const struct vm_file_ops *vm_file_ops;
 
 /* Frees vmas that vma_remove has unlinked and drops their files: outside all locks, the last reference to a file may
  * sleep. */
@@ -269,15 +271,17 @@ static inline void vma_free_list(struct list *removed)
         vma_free_all(removed);
 }
 
-/* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL:
- * nothing does (munmap). Stops early when the batch is full: the address reached. => lock, or tables_lock; pt_own in
- * the mode that zap_mode says was called if KEEP is private memory, pt_split_spans at both ends if there is none */
-enum pt_mode zap_mode(const struct vma *keep);
-u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
-static inline bool has_room_for_vma(const struct space *s)
+/* ---- vm/maps.c: protections that entries have ---- */
+
+/* From ADDRESS in V on, up to LIMIT: where the protection that *PROT gets ends. => read lock */
+u64 vma_prot_end_before(struct space *s, const struct vma *v, u64 address, u64 limit, unsigned *prot);
+static inline u64 vma_prot_end(struct space *s, const struct vma *v, u64 address, unsigned *prot)
 {
-    return s->n_vmas < load_relaxed(&vm_settings.max_map_count);
+    return vma_prot_end_before(s, v, address, v->end, prot);
 }
+/* Pages of [start, end) in V that are writable by their entries. => lock */
+u64 vma_writable_pages(struct space *s, const struct vma *v, u64 start, u64 end);
+
 /* ---- vm/setflags.c ---- */
 
 struct flag_change {
@@ -289,25 +293,44 @@ struct flag_change {
     u32 passes;                /* leaves vmas with any of these flags as they are */
 };
 int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_change *change);
-/* [start, end) of V becomes a vma of its own, which is returned; NULL: no memory, or too many. => write lock */
+/* The part of V in [start, end) becomes a vma of its own, which is returned; NULL: no memory, or too many. => write
+ * lock */
 struct vma *vma_isolate(struct space *s, struct vma *v, u64 start, u64 end);
-/* [START, END) of V may get longer or move: what is added gets the protection of its last page. The vma that it is in
- * then; NULL: no memory, or too many. => write lock */
-struct vma *vma_prepare_growth(struct space *s, struct vma *v, u64 start, u64 end);
 void vma_merge_around(struct space *s, struct vma *v, struct list *removed);
 /* A seal forbids to throw away private pages that may not be written anyhow. => lock */
 bool vma_may_discard(struct space *s, const struct vma *v, u64 start, u64 end);
 bool range_is_sealed(struct space *s, u64 start, u64 end);
-/* Pages of [start, end) in V that are writable by their entries. => lock */
-u64 vma_writable_pages(struct space *s, const struct vma *v, u64 start, u64 end);
 
+/* ---- vm/mprotect.c, vm/exec_gain.c ---- */
+
+/* [START, END) of V may get longer or move: what is added gets the protection of its last page. The vma that it is in
+ * then; NULL: no memory, or too many. => write lock */
+struct vma *vma_prepare_growth(struct space *s, struct vma *v, u64 start, u64 end);
+/* With S->exec_gain: would [start, end) of V become executable by PROT, or is it to be writable, too? => lock */
+bool range_gains_exec(struct space *s, const struct vma *v, u64 start, u64 end, unsigned prot);
+
+/* ---- vm/unmap.c ---- */
+
+/* Takes pages out of [start, end), tables stay. KEEP: the vma whose protections survive as marks (truncation), NULL:
+ * nothing does (munmap). Stops early when the batch is full: the address reached. => lock, or tables_lock; pt_own in
+ * the mode that zap_mode says was called if KEEP is private memory, pt_split_spans at both ends if there is none */
+enum pt_mode zap_mode(const struct vma *keep);
+u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
+/* All of it; what is left in BATCH is the caller's to flush. => lock */
+void zap_range(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch);
+/* The same of V, flushed, but for what MADV_FREE has given up if SPARES_LAZY. */
+void zap_pages(struct space *s, const struct vma *v, u64 start, u64 end, bool spares_lazy);
 /* Unmaps [start, end): splits vmas, takes pages out, frees empty tables. Removed vmas go onto REMOVED for
  * vma_free_list. -ENOMEM: nothing was done.
  * => write lock, everything page aligned */
 int unmap_range(struct space *s, u64 start, u64 end, struct list *removed);
 /* The same where all entries of the range have been moved elsewhere. */
 int unmap_moved(struct space *s, u64 start, u64 end, struct list *removed);
-/* A new mapping of a free range. MAY_MERGE with its neighbours. -ENOMEM. => write lock */
+
+/* ---- vm/mmap.c, vm/space.c, vm/fault.c ---- */
+
+extern const struct vm_file_ops *vm_file_ops;
+/* A new mapping of a free range, which joins neighbours that it continues. -ENOMEM. => write lock */
 int map_range(struct space *s, const struct vma *template, struct list *removed);
 /* Brings ADDRESS, which no vma contains, into a stack above it; false: it may not grow so far. */
 bool stack_grow(struct space *s, u64 address);
@@ -316,6 +339,8 @@ u64 vdso_pfn(u64 index);
 void fault_init(void);
 /* Faults [start, end) in, as far as it works. => no lock */
 void populate_range(struct space *s, u64 start, u64 end, enum fault_access access);
+
+/* ---- pages, and entries for them ---- */
 
 /* What stays of entry E in V when its page, or its poison, goes: the protection, if it is not the vma's own, and where
  * the page can come back from an object, that userfaultfd allows stores. */
@@ -332,14 +357,17 @@ static inline u32 page_cache_refs(const struct page *page)
     return page->flags & PG_ANON ? (page->flags & PG_SWAPCACHE ? 1 : 0) : 1;
 }
 
+/* Stores to a cache page need no preparation any more. */
+static inline bool page_takes_stores(const struct page *page)
+{
+    return (load_acquire(&page->flags) & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
+}
 /* May a store go ahead without a fault when the page gets write permission? */
 static inline bool page_is_store_ready(bool shared, const struct page *page)
 {
-    u32 flags = load_acquire(&page->flags);
-
     if (shared)
-        return (flags & (PG_DIRTY | PG_PLACED)) == (PG_DIRTY | PG_PLACED);
-    return (flags & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
+        return page_takes_stores(page);
+    return (load_acquire(&page->flags) & PG_ANON) != 0 && load_relaxed(&page->refs) == 1;
 }
 
 /* Resident pages: a counter by what PAGE is. */

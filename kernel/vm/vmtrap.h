@@ -89,12 +89,9 @@ void vmtrap_drop(struct thread *t);
 void vmtrap_inherit(struct thread *child);
 
 /* The changes that a resume of N asks for, if all are of plain single pages that the current thread remembers. False:
- * some may be done, and vmtrap_flush may be due.
+ * some may be done.
  * => what is remembered is right; interrupts off */
 bool vmtrap_protect_quickly(const struct vmtrap_area *area, u64 n);
-
-/* What vmtrap_protect_quickly could not tell other harts of. => interrupts on */
-void vmtrap_flush(void);
 
 int space_arm(struct space *space, u64 start, u64 length, u64 what);
 /* Protects the N ranges, one after the other, until one fails: 0 or its -errno; *DONE: how many are. */

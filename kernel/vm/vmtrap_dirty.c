@@ -12,7 +12,8 @@
  * A store that finds D still in a TLB, between the look and the flush, is one to a page that is in the list, and comes
  * before the call's end.
  *
- * The lock is let go of to hand out what was found: the space may change meanwhile, the walk goes on where it was.
+ * The lock is let go of to hand out what was found: the space may change meanwhile, the walk goes on where it was. The
+ * flush comes before that (vm/tlb.h).
  */
 #include "lib/string.h"
 #include "quire/vmtrap.h"
@@ -28,7 +29,7 @@ struct look {
     bool rearm;
     struct vmtrap_range *runs; /* NULL: they are not wanted */
     unsigned n, room;
-    u64 first, last; /* pages that were made clean: to be flushed */
+    u64 first, last; /* pages that were made clean: to be flushed before the lock is let go of */
 };
 
 #define NO_END 1 /* no page begins there */
@@ -125,12 +126,11 @@ static int look_in_tables(struct look *l, u64 *at, u64 end)
     return w.error;
 }
 
-/* The same; -EINVAL: something is not tracked. */
+/* The same in any vmas; -EINVAL: something is not tracked. => lock */
 static int look_in_range(struct look *l, u64 *at, u64 end)
 {
     int error = 0;
 
-    read_lock(&l->space->lock);
     while (error == 0 && *at < end) {
         const struct vma *v = vma_at(l->space, *at);
         u64 stop = v != NULL ? MIN(end, v->end) : 0;
@@ -144,7 +144,6 @@ static int look_in_range(struct look *l, u64 *at, u64 end)
         if (*at < stop)
             break;
     }
-    read_unlock(&l->space->lock);
     return error;
 }
 
@@ -156,9 +155,12 @@ static void begin(struct look *l, unsigned room)
     l->last = 0;
 }
 
-static void flush(struct look *l)
+/* => lock */
+static inline_fn void flush(struct look *l)
 {
-    if (l->first <= l->last)
+    if (l->rearm && tlb_may_be_behind(l->space, true)) /* somebody else has made pages clean just now */
+        tlb_flush_range(l->space, 0, UINT64_MAX);
+    else if (l->first <= l->last)
         tlb_flush_range(l->space, l->first, l->last + PAGE_SIZE);
     l->first = UINT64_MAX;
     l->last = 0;
@@ -170,29 +172,58 @@ int space_clean(struct space *s, u64 start, u64 end)
     int error;
 
     begin(&l, 0);
+    read_lock(&s->lock);
     error = look_in_range(&l, &start, end);
     flush(&l);
+    read_unlock(&s->lock);
     return error;
 }
 
-/* Up to ROOM runs from where D says on: -errno, or 0. */
-static int look_on(struct look *l, struct vmtrap_dirty *d)
+static bool is_in_order(const struct vmtrap_range *r)
 {
-    struct vmtrap_range r = {0, 0, 0};
+    return ((r->start | r->length) & PAGE_MASK) == 0 && r->start + r->length >= r->start;
+}
+
+/* Up to ROOM runs from where D says on, in the N ranges at R: -errno, or 0. => lock */
+static int look_in_ranges(struct look *l, struct vmtrap_dirty *d, const struct vmtrap_range *r, u64 n)
+{
     int error = 0;
 
-    while (error == 0 && d->range < d->n_ranges && l->n < l->room) {
-        if (get_user_words(&r, d->ranges + d->range * sizeof(r), sizeof(r)) != 0)
-            return -EFAULT;
-        if ((r.start & PAGE_MASK) != 0 || (r.length & PAGE_MASK) != 0 || r.start + r.length < r.start ||
-            (d->address & PAGE_MASK) != 0)
+    for (const struct vmtrap_range *last = r + n; error == 0 && r < last && l->n < l->room; r++) {
+        if (!is_in_order(r) || (d->address & PAGE_MASK) != 0)
             return -EINVAL;
-        d->address = MAX(d->address, r.start);
-        error = look_in_range(l, &d->address, r.start + r.length);
-        if (d->address < r.start + r.length)
+        d->address = MAX(d->address, r->start);
+        error = look_in_range(l, &d->address, r->start + r->length);
+        if (d->address < r->start + r->length)
             break;
         d->range++;
         d->address = 0;
+    }
+    return error;
+}
+
+#define FETCHED 8 /* ranges at a time, for which one flush is enough */
+
+static int look_on(struct look *l, struct vmtrap_dirty *d)
+{
+    struct vmtrap_range r[FETCHED];
+    int error = 0;
+
+    while (error == 0 && d->range < d->n_ranges && l->n < l->room) {
+        u64 from = d->ranges + d->range * sizeof(*r), n = MIN(d->n_ranges - d->range, (u64)FETCHED), next;
+
+        if (n == 1 || copy_from_user(r, (const void *)from, n * sizeof(*r)) != 0) {
+            n = 1;
+            if (get_user_words(r, from, sizeof(*r)) != 0)
+                return -EFAULT;
+        }
+        next = d->range + n;
+        read_lock(&l->space->lock);
+        error = look_in_ranges(l, d, r, n);
+        flush(l);
+        read_unlock(&l->space->lock);
+        if (d->range < next)
+            break;
     }
     return error;
 }
@@ -210,7 +241,6 @@ long space_dirty(struct space *s, struct vmtrap_dirty *d)
         left = d->max - n;
         begin(&l, (unsigned)MIN(left, (u64)ROOM));
         error = look_on(&l, d);
-        flush(&l);
         if (l.n != 0 && copy_to_user((void *)(d->found + n * sizeof(*runs)), runs, l.n * sizeof(*runs)) != 0)
             return -EFAULT;
         n += l.n;

@@ -19,6 +19,7 @@ struct protecting {
     struct space *space;
     u64 first, end; /* what was changed */
     pte_t gone;     /* what entries have lost */
+    bool shuts;     /* pages that nobody may store to are among them */
 };
 
 /* N pages from PTE on. False: one of them takes more; those before are done. */
@@ -40,6 +41,25 @@ static bool protect_pages(struct protecting *p, const struct vma *v, struct page
     return done;
 }
 
+/* Single pages of V, too, which may be a file's: to have no W never takes more than the entry. => lock */
+static bool is_plainly_closed(const struct space *s, const struct vma *v, unsigned prot)
+{
+    return v->object != NULL && !(v->flags & (VMA_VDSO | VMA_SEALED | VMA_USERFAULT)) &&
+           (prot & (PROT_WRITE | ~v->max_prot)) == 0 && !s->counts_exactly;
+}
+
+/* The entry of START in a leaf table, which may have to be looked for. NULL: there is none, or it is part of a huge
+ * page. => read lock */
+static pte_t *entry_of(struct space *s, u64 start, struct page **table)
+{
+    pte_t *pte = pt_in_known_leaf(s, start, table);
+
+    if (pte != NULL)
+        return pte;
+    pte = pt_find(s, start, table);
+    return pte != NULL && !((*table)->flags & PG_HUGE) ? pte : NULL;
+}
+
 /* => read lock */
 static bool protect_plainly(struct protecting *p, u64 start, u64 length, u64 prot)
 {
@@ -51,25 +71,30 @@ static bool protect_plainly(struct protecting *p, u64 start, u64 length, u64 pro
         start >> SPAN_SHIFT != (start + length - 1) >> SPAN_SHIFT || prot > (PROT_READ | PROT_WRITE))
         return false;
     v = vma_at(p->space, start);
-    pte = pt_in_known_leaf(p->space, start, &table);
-    if (v == NULL || pte == NULL || start + length > v->end || !vma_is_plain(p->space, v))
+    if (v == NULL || start + length > v->end ||
+        !(vma_is_plain(p->space, v) || is_plainly_closed(p->space, v, (unsigned)prot)))
+        return false;
+    pte = entry_of(p->space, start, &table);
+    if (pte == NULL)
         return false;
     if (prot != v->prot && !(load_relaxed(&v->flags) & VMA_MARKED))
         atomic_or(&v->flags, VMA_MARKED);
     p->first = MIN(p->first, start);
     p->end = MAX(p->end, start + length);
+    p->shuts |= !(prot & PROT_WRITE);
     return protect_pages(p, v, table, pte, (unsigned)(length >> PAGE_SHIFT), (unsigned)prot);
 }
 
 /* => read lock */
 static void flush(struct protecting *p)
 {
-    if (p->first < p->end && (p->gone & PTE_PERMITS))
+    if (p->first < p->end && ((p->gone & PTE_PERMITS) || (p->shuts && tlb_may_be_behind(p->space, true))))
         tlb_flush_range(p->space, p->first, p->end);
     else if (p->first < p->end)
         tlb_flush_here(p->space, p->first, p->end);
     p->first = UINT64_MAX;
     p->end = p->gone = 0;
+    p->shuts = false;
 }
 
 int space_protect_ranges(struct space *s, const struct vmtrap_range *ranges, u64 n, u64 *done)

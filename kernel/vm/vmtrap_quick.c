@@ -49,9 +49,27 @@ static inline_fn bool is_still_so(const struct trap_state *trap)
     return load_relaxed(trap->current_generation) == trap->generation;
 }
 
+/* An entry that loses GONE becomes NEW: other harts need not hear of it now. => table locked */
+static inline_fn bool concerns_nobody(struct space *s, pte_t gone, pte_t new)
+{
+    return gone != 0 ? tlb_is_alone(s) : (new &PTE_W) || !tlb_may_be_behind(s, false);
+}
+
+/* *PTE, which was OLD, has lost rights when no other hart ran the space. If one does by now it is OLD again, and nobody
+ * who looks under the lock has seen anything else. => table locked */
+static inline_fn bool is_flushed(struct space *s, u64 start, pte_t *pte, pte_t old)
+{
+    bool flushed = tlb_flush_alone(s, start);
+
+    if (unlikely(!flushed))
+        store_relaxed(pte, old);
+    return flushed;
+}
+
 /* The page gets PROT, whatever it has now. */
 static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u64 prot)
 {
+    struct space *s = current->space;
     struct trap_hint *hint;
     pte_t *pte = find(trap, start, length, &hint), old, new, gone = 0;
     struct page *table;
@@ -65,16 +83,15 @@ static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u
     old = *pte;
     if (is_still_so(trap) && plain_entry(old, (unsigned)prot, hint->absent, hint->open, &new)) {
         gone = old & ~new &PTE_PERMITS;
-        if (gone == 0 || tlb_is_alone(current->space))
+        if (concerns_nobody(s, gone, new))
             done = plain_replace(table, pte, old, new);
     }
-    table_unlock(table);
-    if (!done || gone == 0) {
+    if (done && gone != 0)
+        done = is_flushed(s, start, pte, old);
+    else
         arch_flush_tlb_page(start, (unsigned)trap->asid);
-        return done;
-    }
-    trap->must_flush = !tlb_flush_alone(current->space, start);
-    return !trap->must_flush;
+    table_unlock(table);
+    return done;
 }
 
 /* What the commonest changes make of entry E: a page that is there is opened or closed. 0: something else. */
@@ -95,20 +112,18 @@ static noinline_fn bool close_among_others(struct trap_state *trap, struct trap_
                                            u64 prot)
 {
     struct space *s = current->space;
-    pte_t new = 0;
+    bool done = false;
 
     if (likely(tlb_is_alone(s) && spin_trylock((struct spinlock *)hint->lock))) {
-        new = plain_change(*pte, prot, hint);
-        if (likely(new != 0 && is_still_so(trap)))
+        pte_t old = *pte, new = plain_change(old, prot, hint);
+
+        if (likely(new != 0 && is_still_so(trap))) {
             store_relaxed(pte, new);
-        else
-            new = 0;
+            done = is_flushed(s, start, pte, old);
+        }
         spin_unlock((struct spinlock *)hint->lock);
     }
-    if (unlikely(new == 0))
-        return change(trap, start, PAGE_SIZE, prot);
-    trap->must_flush = !tlb_flush_alone(s, start);
-    return !trap->must_flush;
+    return likely(done) || change(trap, start, PAGE_SIZE, prot);
 }
 
 static inline_fn bool change_quickly(struct trap_state *trap, u64 start, u64 length, u64 prot)
@@ -153,10 +168,4 @@ bool vmtrap_protect_quickly(const struct vmtrap_area *area, u64 n)
     struct trap_state *trap = &current->trap;
 
     return likely(n == 1) ? change_range(trap, &area->ranges[0]) : change_more(trap, area, n);
-}
-
-void vmtrap_flush(void)
-{
-    current->trap.must_flush = false;
-    tlb_flush_range(current->space, 0, UINT64_MAX);
 }

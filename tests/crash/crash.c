@@ -4,14 +4,14 @@
  * of docs/journal.md.
  *
  *   crash [--seed N] [--runs N] [--states N] [--fsck N] [--data MODE] [--fault NAME] [--small |
- *         --sequences N | --shrinking] [--verbose]
+ *         --sequences N | --known FILE | --shrinking] [--verbose]
  *   crash --script FOLDER --seed N --operations N
  *   crash --recorded IMAGE LOG --seed N --operations N [--states N] [--fsck N] [--save N FOLDER]
  *   crash --recorded IMAGE LOG --each COMMAND [--seed N] [--states N]
  *
  * --states: cuts of one run; --fsck: every Nth state is also given to e2fsck; --small: all sequences of one or two
  * operations instead of long random runs; --sequences: N random ones of three, with fsync and its like between;
- * --shrinking: files that grow and are cut, and nothing else; --data: journal,
+ * --known: the sequences of known.txt; --shrinking: files that grow and are cut, and nothing else; --data: journal,
  * ordered (as without it) or writeback; --fault: break the journal, and expect to be caught. --script: writes what the
  * processes of a guest shall do; --recorded: checks what QEMU recorded of it (recorded.c); --save: so many of its
  * states, and what they must show, for machines to boot with; --each: what was recorded is another program's, and
@@ -36,7 +36,7 @@ static struct {
     bool small, shrinking, verbose;
     const char *fault;
     unsigned operations, saved;
-    const char *script_to, *image, *log, *save_to, *each;
+    const char *script_to, *image, *log, *save_to, *each, *known;
 } options = {.operations = 300, .seed = 1, .runs = 4, .states = 100, .fsck_every = 10};
 
 static char folder[64];
@@ -113,6 +113,8 @@ static struct super *mount_memory(u8 *data, int *error)
 }
 
 #include "tests/crash/operations.c"
+#include "tests/crash/contents.c"
+#include "tests/crash/choose.c"
 
 /* ---- a run ---- */
 
@@ -124,10 +126,12 @@ static void live(void *arg)
 
     for (unsigned i = 0; i < steps_of_run && p->n_snapshots + 20 < MAX_SNAPSHOTS && p->n_objects + 4 < MAX_OBJECTS;
          i++) {
+        while (p->is_taken)
+            give_way();
         if (options.shrinking)
             shrinking_operation(p);
         else
-            random_operation(p);
+            next_operation(p);
         maybe_give_way();
     }
 }
@@ -165,8 +169,11 @@ static void start_run(unsigned image)
 static void end_run(void)
 {
     observer = NULL;
-    for (unsigned p = 0; p < N_PROCESSES; p++)
+    for (unsigned p = 0; p < N_PROCESSES; p++) {
+        if (processes[p].held_inode != NULL)
+            inode_put(processes[p].held_inode);
         inode_put(processes[p].dir);
+    }
     host_unmount(super);
     while (fiber_alive() > 0)
         give_way();
@@ -186,10 +193,10 @@ static void save_state(const u8 *image, const char *path)
 }
 
 /* e2fsck recovers a copy; then it is clean, and its tree is ours. */
-static bool fsck_agrees(const u8 *before, char texts[N_PROCESSES][3000])
+static bool fsck_agrees(const u8 *before, char texts[N_PROCESSES][TEXT_SIZE])
 {
     static u8 *after;
-    char text[3000], path[100];
+    char text[TEXT_SIZE], path[100];
     int error, fd;
     bool same = true;
 
@@ -251,7 +258,7 @@ static bool another_finds_all(const u8 *image, u64 t)
 static bool check_state(u64 t, enum survival survival, bool with_fsck)
 {
     static u8 *work;
-    static char texts[N_PROCESSES][3000];
+    static char texts[N_PROCESSES][TEXT_SIZE];
     unsigned first[N_PROCESSES], last[N_PROCESSES];
     int error;
     bool good = true;
@@ -276,7 +283,7 @@ static bool check_state(u64 t, enum survival survival, bool with_fsck)
         describe(super, &processes[p], texts[p], sizeof(texts[p]));
     }
     if (good)
-        good = check_order(first, last);
+        good = check_order(first, last) && check_handovers(first, last);
     host_unmount(super);
     if (good && strstr(host_messages, "e2fsck") != NULL)
         good = complain("the kernel complains: %s", host_messages);
@@ -348,7 +355,7 @@ static void long_run(unsigned seed)
 
 /* ---- small workloads, all of them ---- */
 
-#define N_SMALL 29
+#define N_SMALL 40
 
 static const char *small_operation(struct process *p, unsigned n)
 {
@@ -402,7 +409,7 @@ static const char *small_operation(struct process *p, unsigned n)
         op_unlink(p, 6);
         return "unlink d/b";
     case 16:
-        op_rmdir(p);
+        op_rmdir(p, SLOT_D);
         return "rmdir d";
     case 17:
         op_create(p, 5);
@@ -414,10 +421,10 @@ static const char *small_operation(struct process *p, unsigned n)
         op_fsync(p, 0, true);
         return "fdatasync a";
     case 20:
-        op_fsync(p, SLOT_DIR, false);
+        op_fsync(p, SLOT_D, false);
         return "fsync d";
     case 21:
-        op_fsync(p, SLOT_DIR, true);
+        op_fsync(p, SLOT_D, true);
         return "fdatasync d";
     case 22:
         op_sync(p);
@@ -437,9 +444,42 @@ static const char *small_operation(struct process *p, unsigned n)
     case 27:
         op_punch(p, 0, 900, 3700);
         return "hole in a";
-    default:
+    case 28:
         op_journal_data(p, 0);
         return "chattr j a";
+    case 29:
+        op_rename(p, SLOT_D, SLOT_E);
+        return "rename d e";
+    case 30:
+        op_rename(p, SLOT_D, SLOT_E_D);
+        return "rename d e/d";
+    case 31:
+        op_exchange(p, 0, 6);
+        return "exchange a d/b";
+    case 32:
+        op_exchange(p, SLOT_D, SLOT_E);
+        return "exchange d e";
+    case 33:
+        op_attribute(p, 0, 0, object_at(p, 0)->attributes[0].size == 0 ? 10 : 0);
+        return "attribute in a's inode";
+    case 34:
+        op_attribute(p, 0, 1, object_at(p, 0)->attributes[1].size == 290 ? 200 : 290);
+        return "attribute in a's block";
+    case 35:
+        op_tmpfile(p, 2, 3000, false);
+        return "tmpfile c";
+    case 36:
+        op_unlink_open(p, 0, true);
+        return "unlink a, which is open";
+    case 37:
+        op_link(p, 6, 8);
+        return "link d/b e/a";
+    case 38:
+        op_exchange(p, 0, SLOT_E);
+        return "exchange a e";
+    default:
+        op_fsync_top(p);
+        return "fsync .";
     }
 }
 
@@ -455,9 +495,11 @@ static void live_small(void *arg)
 
     op_create(p, 0);
     op_write(p, 0, 0, 5000);
-    op_mkdir(p);
+    op_mkdir(p, SLOT_D);
     op_create(p, 6);
     op_write(p, 6, 0, 300);
+    op_mkdir(p, SLOT_E);
+    op_attribute(p, 0, 1, 200);
     op_sync(p);
     for (unsigned i = 0; i < s->n; i++) {
         if (!slot_exists(p, 0))
@@ -507,6 +549,47 @@ static void sequence_runs(unsigned count)
     }
 }
 
+/* ---- sequences that other file systems once failed at ---- */
+
+/* A line of the file: NAME: OPERATION; OPERATION; ... */
+static void live_line(void *arg)
+{
+    char *line = arg, *next;
+
+    for (line = strchr(line, ':') + 1; line != NULL; line = next) {
+        next = strchr(line, ';');
+        if (next != NULL)
+            *next++ = '\0';
+        perform_line(&processes[0], line);
+        maybe_give_way();
+    }
+}
+
+static void known_runs(const char *path)
+{
+    char line[1000], copy[1000];
+    FILE *file = fopen(path, "r");
+
+    if (file == NULL)
+        panic("%s cannot be read", path);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strchr(line, ':') == NULL || line[0] == '#')
+            continue;
+        for (unsigned image = 0; image < 3; image++) {
+            fiber_seed(options.seed + image);
+            start_run(image);
+            strcpy(copy, line);
+            fiber_start(live_line, copy);
+            while (fiber_alive() > 1)
+                give_way();
+            end_run();
+            check_states(line);
+        }
+    }
+    fclose(file);
+}
+
 static void set_fault(const char *name)
 {
     static const char *const names[] = {"none",      "no-flush",        "no-revoke",  "early-commit", "no-order",
@@ -533,6 +616,11 @@ static void set_data_mode(const char *name)
     panic("--data journal, ordered or writeback");
 }
 
+static bool is_for_long_runs(void)
+{
+    return !options.small && options.sequences == 0 && options.image == NULL && options.known == NULL;
+}
+
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -542,6 +630,8 @@ int main(int argc, char **argv)
             options.small = true;
         else if (strcmp(argv[i], "--sequences") == 0)
             options.sequences = (unsigned)atoi(value), i++;
+        else if (strcmp(argv[i], "--known") == 0)
+            options.known = value, i++;
         else if (strcmp(argv[i], "--shrinking") == 0)
             options.shrinking = true;
         else if (strcmp(argv[i], "--verbose") == 0)
@@ -584,7 +674,9 @@ int main(int argc, char **argv)
     if (options.small)
         small_runs();
     sequence_runs(options.sequences);
-    for (unsigned i = 0; i < options.runs && !options.small && options.sequences == 0 && options.image == NULL; i++) {
+    if (options.known != NULL)
+        known_runs(options.known);
+    for (unsigned i = 0; i < options.runs && is_for_long_runs(); i++) {
         long_run(options.seed + i);
         if (options.fault != NULL && failures > 0)
             break;

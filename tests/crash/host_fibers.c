@@ -153,11 +153,6 @@ struct thread *kernel_thread(const char *name, void (*fn)(void *), void *arg)
 
 /* ---- locks and waits ---- */
 
-void mutex_init(struct mutex *m)
-{
-    m->state = 0;
-    m->holder = NULL;
-}
 void mutex_lock(struct mutex *m)
 {
     maybe_give_way();
@@ -181,11 +176,6 @@ void mutex_unlock(struct mutex *m)
     locks_held--;
     maybe_give_way();
 }
-void rwlock_init(struct rwlock *l)
-{
-    l->state = 0;
-    wait_queue_init(&l->waiters);
-}
 void read_lock_contended(struct rwlock *l)
 {
     l->state--;
@@ -208,7 +198,6 @@ bool write_trylock(struct rwlock *l)
     return true;
 }
 void write_unlock_contended(struct rwlock *l) { panic("nobody waits"); }
-void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
 void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state) {}
 void wait_finish(struct waiter *w) {}
 void wake_all(struct wait_queue *q) { idle_yields = 0; }

@@ -10,7 +10,8 @@
  * for bytes that have been past the end or in a hole since then.
  */
 #define N_PROCESSES 3
-#define N_SLOTS 7
+#define N_SLOTS 13
+#define N_ATTRIBUTES 3
 #define MAX_FILE 24000
 #define MAX_SNAPSHOTS 4000
 #define MAX_OBJECTS 2000
@@ -18,8 +19,13 @@
 
 static enum { DATA_ORDERED, DATA_WRITEBACK, DATA_JOURNAL } data_mode;
 
-static const char *const slot_names[N_SLOTS] = {"a", "b", "c", "l", "d", "d/a", "d/b"};
-enum { SLOT_DIR = 4, SLOT_IN_DIR = 5 };
+/* The names that a process uses; directories are as a rule in those that have others below them. */
+static const char *const slot_names[N_SLOTS] = {"a", "b",   "c",   "l",   "d",     "d/a",  "d/b",
+                                                "e", "e/a", "e/b", "e/d", "e/d/a", "e/d/b"};
+static const int parent_slots[N_SLOTS] = {-1, -1, -1, -1, -1, 4, 4, -1, 7, 7, 7, 10, 10};
+enum { SLOT_D = 4, SLOT_E = 7, SLOT_E_D = 10 };
+static const char *const attribute_names[N_ATTRIBUTES] = {"user.first", "user.second", "trusted.third"};
+#define TEXT_SIZE 8000 /* of all names with what they are */
 
 struct version {
     u64 started;
@@ -33,8 +39,13 @@ struct thing {
     unsigned nlink, last_snapshot; /* ... that an operation on it made */
     u32 size;
     char target[PATH_MAX];
+    struct attribute {
+        u32 size; /* 0: it is not there */
+        u8 fill;  /* each byte of its value */
+    } attributes[N_ATTRIBUTES];
     struct version *versions; /* files: [0] is empty */
-    unsigned n_versions, durable_version_now;
+    unsigned n_versions;
+    const struct thing *heir; /* the same file, since another process renamed it into its own directory */
 };
 
 struct snapshot {
@@ -57,6 +68,16 @@ struct process {
     unsigned n_snapshots;
     struct thing objects[MAX_OBJECTS];
     unsigned n_objects;
+    struct thing top; /* its directory */
+    int held;         /* an object without a name that is open; -1 none */
+    struct inode *held_inode;
+    bool is_busy;  /* in an operation */
+    bool is_taken; /* another one renames what is in its directory */
+};
+
+/* GIVER's file became TAKER's by a rename: after those of their snapshots. */
+struct handover {
+    unsigned giver, taker, given, taken;
 };
 
 struct promise {
@@ -70,6 +91,8 @@ struct promise {
 static struct process processes[N_PROCESSES];
 static struct promise *promises;
 static unsigned n_promises, room_for_promises;
+static struct handover handovers[MAX_SNAPSHOTS];
+static unsigned n_handovers;
 
 static void reset_model(void)
 {
@@ -89,28 +112,51 @@ static void reset_model(void)
         snprintf(process->dir_name, sizeof(process->dir_name), "p%u", p);
         for (unsigned s = 0; s < N_SLOTS; s++)
             process->slots[s] = -1;
+        process->held = -1;
     }
-    n_promises = 0;
+    n_promises = n_handovers = 0;
 }
 
 static void append_line(char *text, size_t room, const char *name, const struct thing *o)
 {
     size_t used = strlen(text);
 
-    snprintf(text + used, room - used, "%s %c %u %u %s;", name, o->type, o->nlink, o->type == 'd' ? 0 : o->size,
-             o->type == 'l' ? o->target : "");
+    used += (size_t)snprintf(text + used, room - used, "%s %c %u %u %s", name, o->type, o->nlink,
+                             o->type == 'd' ? 0 : o->size, o->type == 'l' ? o->target : "");
+    for (unsigned i = 0; i < N_ATTRIBUTES; i++)
+        if (o->attributes[i].size > 0)
+            used += (size_t)snprintf(text + used, room - used, " %u:%u*%u", i, o->attributes[i].fill,
+                                     o->attributes[i].size);
+    snprintf(text + used, room - used, ";");
+}
+
+/* A directory has a link for each one in it. */
+static unsigned links_of_dir(const struct process *p, unsigned slot)
+{
+    unsigned n = 2;
+
+    for (unsigned s = 0; s < N_SLOTS; s++)
+        n += parent_slots[s] == (int)slot && p->slots[s] >= 0 && p->objects[p->slots[s]].type == 'd';
+    return n;
 }
 
 static void take_snapshot(struct process *p, u64 started)
 {
     struct snapshot *s = &p->snapshots[p->n_snapshots];
-    char text[3000] = "";
+    char text[TEXT_SIZE] = "";
 
     if (p->n_snapshots == MAX_SNAPSHOTS)
         panic("too many snapshots");
-    for (unsigned i = 0; i < N_SLOTS; i++)
-        if (p->slots[i] >= 0)
-            append_line(text, sizeof(text), slot_names[i], &p->objects[p->slots[i]]);
+    for (unsigned i = 0; i < N_SLOTS; i++) {
+        struct thing *o;
+
+        if (p->slots[i] < 0)
+            continue;
+        o = &p->objects[p->slots[i]];
+        if (o->type == 'd')
+            o->nlink = links_of_dir(p, i);
+        append_line(text, sizeof(text), slot_names[i], o);
+    }
     s->started = started;
     s->ended = NEVER;
     s->text = strdup(text);
@@ -165,22 +211,33 @@ static void promise(u64 from, unsigned process, unsigned snapshot, int object, u
     promises[n_promises++] = (struct promise){from, process, snapshot, object, version, 0, MAX_FILE};
 }
 
-/* The last promise, of an O_SYNC or O_DSYNC write, was about bytes [at, end): in writeback mode others' are nobody's.
- */
+/* The last promise, of an O_SYNC or O_DSYNC write, was about bytes [at, end). With data=journal all that was written
+ * before is in the same transaction, or an earlier one. */
 static void promise_only(u32 at, u32 end)
 {
-    if (data_mode != DATA_WRITEBACK)
+    if (data_mode == DATA_JOURNAL)
         return;
     promises[n_promises - 1].at = at;
     promises[n_promises - 1].end = end;
 }
 
+static bool is_about(const struct promise *promise, const struct process *p, int object, u64 t)
+{
+    return promise->from <= t && promise->process == p->number && promise->object == object;
+}
+
 /* The versions of OBJECT that promises until T make the first ones for each byte. */
 static void find_first_versions(const struct process *p, int object, u64 t, u16 *first)
 {
-    memset(first, 0, MAX_FILE * sizeof(*first));
+    u16 whole = 0;
+
     for (unsigned i = 0; i < n_promises; i++)
-        if (promises[i].from <= t && promises[i].process == p->number && promises[i].object == object)
+        if (is_about(&promises[i], p, object, t) && promises[i].end - promises[i].at == MAX_FILE)
+            whole = MAX(whole, (u16)promises[i].version);
+    for (u32 at = 0; at < MAX_FILE; at++)
+        first[at] = whole;
+    for (unsigned i = 0; i < n_promises; i++)
+        if (is_about(&promises[i], p, object, t) && promises[i].end - promises[i].at < MAX_FILE)
             for (u32 at = promises[i].at; at < promises[i].end; at++)
                 first[at] = MAX(first[at], (u16)promises[i].version);
 }
@@ -197,6 +254,23 @@ static bool complain(const char *fmt, ...)
     vsnprintf(complaint, sizeof(complaint), fmt, args);
     va_end(args);
     return false;
+}
+
+/* The attributes of INODE, of which each byte is to be the same. */
+static void describe_attributes(struct inode *inode, struct thing *o)
+{
+    u8 value[1000];
+
+    for (unsigned i = 0; i < N_ATTRIBUTES; i++) {
+        ssize_t n = inode->ops->getxattr(inode, attribute_names[i], value, sizeof(value));
+
+        if (n <= 0)
+            continue;
+        o->attributes[i] = (struct attribute){.size = (u32)n, .fill = value[0]};
+        for (ssize_t at = 1; at < n; at++)
+            if (value[at] != value[0])
+                o->attributes[i].size = 9999;
+    }
 }
 
 /* What is in P's directory now. */
@@ -218,6 +292,8 @@ static void describe(struct super *fs, struct process *p, char *text, size_t roo
         o.type = S_ISDIR(inode->mode) ? 'd' : S_ISLNK(inode->mode) ? 'l' : 'f';
         o.nlink = inode->nlink;
         o.size = (u32)inode_size(inode);
+        if (o.type != 'l')
+            describe_attributes(inode, &o);
         if (o.type == 'l') {
             char target[PATH_MAX];
 
@@ -235,6 +311,18 @@ static bool may_be_stale(const struct thing *o, unsigned first, unsigned last, u
     for (unsigned v = first; v <= last; v++)
         if (at >= o->versions[v].size || o->versions[v].data[at] == 0)
             return data_mode == DATA_WRITEBACK;
+    return false;
+}
+
+/* Whether the processes that took the file over wrote BYTE at AT until T: that may be there although the rename is
+ * lost.
+ */
+static bool was_written_later(const struct thing *o, u32 at, u8 byte, u64 t)
+{
+    for (o = o->heir; o != NULL && data_mode != DATA_JOURNAL; o = o->heir)
+        for (unsigned v = 0; v < o->n_versions; v++)
+            if (o->versions[v].started <= t && at < o->versions[v].size && o->versions[v].data[at] == byte)
+                return true;
     return false;
 }
 
@@ -259,7 +347,7 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, cons
     ssize_t n;
 
     for (unsigned i = 0; i < n_promises; i++)
-        if (promises[i].from <= t && promises[i].process == p->number && promises[i].object == object)
+        if (is_about(&promises[i], p, object, t))
             first = MAX(first, promises[i].version);
     while (last + 1 < o->n_versions && o->versions[last + 1].started <= t)
         last++;
@@ -281,17 +369,18 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, cons
         has_size |= o->versions[v].size == (u32)n;
     if (!has_size)
         return complain("%s: its size is %ld, which it never was in versions %u to %u", path, (long)n, first, last);
-    if (data_mode == DATA_WRITEBACK)
+    if (data_mode != DATA_JOURNAL)
         find_first_versions(p, object, t, first_of);
     for (ssize_t at = 0; at < n; at++) {
         bool allowed;
 
-        if (data_mode == DATA_WRITEBACK)
+        if (data_mode != DATA_JOURNAL)
             first = first_of[at];
         allowed = may_be_stale(o, first, last, (u32)at);
 
         for (unsigned v = first; v <= last && !allowed; v++)
             allowed = (u32)at < o->versions[v].size && o->versions[v].data[at] == found[at];
+        allowed = allowed || was_written_later(o, (u32)at, found[at], t);
         for (unsigned v = 0; v < o->n_versions && !allowed && getenv("VERSIONS") != NULL; v++)
             printf("# version %u: size %u from %lu, byte 0x%02x\n", v, o->versions[v].size,
                    (unsigned long)o->versions[v].started, o->versions[v].data ? o->versions[v].data[at] : 0);
@@ -306,7 +395,7 @@ static bool check_bytes(struct super *fs, struct process *p, unsigned slot, cons
 /* Whether P's directory is as after one of the snapshots that the promises allow: *FIRST and *LAST of those. */
 static bool check_process(struct super *fs, struct process *p, u64 t, unsigned *first, unsigned *last)
 {
-    char text[3000];
+    char text[TEXT_SIZE];
     unsigned least = 0, match = UINT32_MAX;
     const char *which = "";
 
@@ -351,5 +440,19 @@ static bool check_order(const unsigned *first, const unsigned *last)
             if (last[q] + 1 < processes[q].n_snapshots && lost->ended < kept->started && first[p] > 0)
                 return complain("p%u kept operation %u, p%u lost the earlier %u", p, first[p], q, last[q] + 1);
         }
+    return true;
+}
+
+/* A file that went from one process to another is with one of them. */
+static bool check_handovers(const unsigned *first, const unsigned *last)
+{
+    for (unsigned i = 0; i < n_handovers; i++) {
+        const struct handover *h = &handovers[i];
+        bool both = last[h->giver] >= h->given && last[h->taker] >= h->taken;
+        bool neither = first[h->giver] < h->given && first[h->taker] < h->taken;
+
+        if (!both && !neither)
+            return complain("a rename from p%u to p%u is half done", h->giver, h->taker);
+    }
     return true;
 }

@@ -1,6 +1,7 @@
 /*
  * What the programs of a crash run do: each operation is told to the model (model.c) before and after, so that a cut in
- * the middle may leave either state. A part of crash.c.
+ * the middle may leave either state. A part of crash.c. Here: names; contents.c: what files hold; choose.c: which one
+ * is next.
  *
  * Who performs them: the file system on the host (`script` NULL), or a guest that was given what these functions write
  * to `script`, a line an operation (tests/disks/workload.c). Then the times are those of the guest's marks in the log
@@ -21,25 +22,16 @@ static unsigned below(struct process *p, unsigned n)
 static u64 start_time(struct process *p)
 {
     p->n_operations++;
+    p->is_busy = true;
     return p->marks == NULL ? ++now : p->marks[p->n_operations - 1];
 }
-static u64 end_time(struct process *p) { return p->marks == NULL ? ++now : p->marks[p->n_operations]; }
-
-static struct inode *dir_of(struct process *p, unsigned slot, const char **name)
+static u64 end_time(struct process *p)
 {
-    struct inode *dir;
-
-    *name = slot_names[slot];
-    if (slot < SLOT_IN_DIR) {
-        inode_hold(p->dir);
-        return p->dir;
-    }
-    *name += 2;
-    dir = host_lookup(p->dir, "d");
-    if (IS_ERR(dir))
-        panic("no directory d");
-    return dir;
+    p->is_busy = false;
+    return p->marks == NULL ? ++now : p->marks[p->n_operations];
 }
+
+/* ---- slots ---- */
 
 static bool slot_exists(const struct process *p, unsigned slot) { return p->slots[slot] >= 0; }
 static bool slot_is(const struct process *p, unsigned slot, char type)
@@ -48,14 +40,93 @@ static bool slot_is(const struct process *p, unsigned slot, char type)
 }
 static bool has_parent(const struct process *p, unsigned slot)
 {
-    return slot < SLOT_IN_DIR || slot_is(p, SLOT_DIR, 'd');
+    return parent_slots[slot] < 0 || slot_is(p, (unsigned)parent_slots[slot], 'd');
 }
+static bool is_free(const struct process *p, unsigned slot) { return has_parent(p, slot) && !slot_exists(p, slot); }
+static bool is_for_dirs(unsigned slot) { return slot == SLOT_D || slot == SLOT_E || slot == SLOT_E_D; }
 static struct thing *object_at(struct process *p, unsigned slot) { return &p->objects[p->slots[slot]]; }
+static struct thing *parent_of(struct process *p, unsigned slot)
+{
+    return parent_slots[slot] < 0 ? &p->top : object_at(p, (unsigned)parent_slots[slot]);
+}
+
+static const char *last_name(unsigned slot)
+{
+    const char *slash = strrchr(slot_names[slot], '/');
+
+    return slash != NULL ? slash + 1 : slot_names[slot];
+}
+
+/* The slot below DIR with CHILD's last name; -1 */
+static int child_like(unsigned dir, unsigned child)
+{
+    for (unsigned s = 0; s < N_SLOTS; s++)
+        if (parent_slots[s] == (int)dir && strcmp(last_name(s), last_name(child)) == 0)
+            return (int)s;
+    return -1;
+}
+
+static bool is_below(unsigned slot, unsigned dir)
+{
+    for (int s = parent_slots[slot]; s >= 0; s = parent_slots[s])
+        if (s == (int)dir)
+            return true;
+    return false;
+}
+
+static bool has_children(const struct process *p, unsigned slot)
+{
+    for (unsigned s = 0; s < N_SLOTS; s++)
+        if (parent_slots[s] == (int)slot && slot_exists(p, s))
+            return true;
+    return false;
+}
+
+/* Whether the model has slots for all that is below FROM when it comes below TO. */
+static bool has_slots(const struct process *p, unsigned from, unsigned to)
+{
+    for (unsigned s = 0; s < N_SLOTS; s++)
+        if (parent_slots[s] == (int)from && slot_exists(p, s)) {
+            int there = child_like(to, s);
+
+            if (there < 0 || !has_slots(p, s, (unsigned)there))
+                return false;
+        }
+    return true;
+}
+
+static void clear_slots(struct process *p, unsigned slot)
+{
+    p->slots[slot] = -1;
+    for (unsigned s = 0; s < N_SLOTS; s++)
+        if (parent_slots[s] == (int)slot)
+            clear_slots(p, s);
+}
+
+/* What was in and below FROM, is in and below TO. */
+static void place_slots(struct process *p, const int *was, unsigned from, unsigned to)
+{
+    p->slots[to] = was[from];
+    for (unsigned s = 0; s < N_SLOTS; s++)
+        if (parent_slots[s] == (int)from && was[s] >= 0)
+            place_slots(p, was, s, (unsigned)child_like(to, s));
+}
+
+/* ---- on the host ---- */
+
+static struct inode *open_slot(struct process *p, unsigned slot);
+
+static struct inode *dir_of(struct process *p, unsigned slot)
+{
+    if (parent_slots[slot] >= 0)
+        return open_slot(p, (unsigned)parent_slots[slot]);
+    inode_hold(p->dir);
+    return p->dir;
+}
 
 static struct inode *open_slot(struct process *p, unsigned slot)
 {
-    const char *name;
-    struct inode *dir = dir_of(p, slot, &name), *inode = host_lookup(dir, name);
+    struct inode *dir = dir_of(p, slot), *inode = host_lookup(dir, last_name(slot));
 
     inode_put(dir);
     if (IS_ERR(inode))
@@ -63,88 +134,98 @@ static struct inode *open_slot(struct process *p, unsigned slot)
     return inode;
 }
 
-/* An operation that began at STARTED is over; it changed the objects A and B. */
-static void done(struct process *p, struct thing *a, struct thing *b)
+static void expect(const char *what, long result)
 {
-    struct snapshot *s = &p->snapshots[p->n_snapshots - 1];
-
-    s->ended = end_time(p);
-    if (a != NULL)
-        a->last_snapshot = p->n_snapshots - 1;
-    if (b != NULL)
-        b->last_snapshot = p->n_snapshots - 1;
+    if (result != 0)
+        panic("%s: %ld", what, result);
 }
 
-/* ... and the name in SLOT: the directory's data. */
-static void done_in(struct process *p, unsigned slot, struct thing *a, struct thing *b)
+/* INODE, or an error, is what WHAT made. */
+static void expect_inode(const char *what, struct inode *inode)
 {
-    done(p, a, b);
-    if (slot >= SLOT_IN_DIR)
-        object_at(p, SLOT_DIR)->last_snapshot = p->n_snapshots - 1;
+    if (IS_ERR(inode))
+        panic("%s: %ld", what, PTR_ERR(inode));
+    inode_put(inode);
+}
+
+/* ---- operations ---- */
+
+/* An operation is over; it changed O (NULL: nothing that is left). */
+static void done(struct process *p, struct thing *o)
+{
+    p->snapshots[p->n_snapshots - 1].ended = end_time(p);
+    if (o != NULL)
+        o->last_snapshot = p->n_snapshots - 1;
+}
+
+/* ... and the name in SLOT: its directory's data. */
+static void done_in(struct process *p, unsigned slot, struct thing *o)
+{
+    done(p, o);
+    parent_of(p, slot)->last_snapshot = p->n_snapshots - 1;
 }
 
 static void op_create(struct process *p, unsigned slot)
 {
-    const char *name;
-    struct inode *dir, *inode;
+    struct inode *dir;
     struct thing *o;
 
-    if (slot == SLOT_DIR || slot_exists(p, slot) || !has_parent(p, slot))
+    if (is_for_dirs(slot) || !is_free(p, slot))
         return;
     o = new_object(p, slot, 'f');
     take_snapshot(p, start_time(p));
     if (script != NULL) {
         fprintf(script, "create %s\n", slot_names[slot]);
     } else {
-        dir = dir_of(p, slot, &name);
-        inode = host_create(dir, name, 0644);
-        if (IS_ERR(inode))
-            panic("create: %ld", PTR_ERR(inode));
-        inode_put(inode);
+        dir = dir_of(p, slot);
+        expect_inode("create", host_create(dir, last_name(slot), 0644));
         inode_put(dir);
     }
-    done_in(p, slot, o, NULL);
+    done_in(p, slot, o);
 }
 
-static void op_mkdir(struct process *p)
+static void op_mkdir(struct process *p, unsigned slot)
 {
-    struct inode *inode;
+    struct inode *dir;
 
-    if (slot_exists(p, SLOT_DIR))
+    if (!is_free(p, slot))
         return;
-    new_object(p, SLOT_DIR, 'd');
+    new_object(p, slot, 'd');
     take_snapshot(p, start_time(p));
     if (script != NULL) {
-        fprintf(script, "mkdir d\n");
+        fprintf(script, "mkdir %s\n", slot_names[slot]);
     } else {
-        inode = host_mkdir(p->dir, "d");
-        if (IS_ERR(inode))
-            panic("mkdir: %ld", PTR_ERR(inode));
-        inode_put(inode);
+        dir = dir_of(p, slot);
+        expect_inode("mkdir", host_mkdir(dir, last_name(slot)));
+        inode_put(dir);
     }
-    done(p, object_at(p, SLOT_DIR), NULL);
+    done_in(p, slot, object_at(p, slot));
 }
 
-static void op_rmdir(struct process *p)
+static void op_rmdir(struct process *p, unsigned slot)
 {
-    if (!slot_is(p, SLOT_DIR, 'd') || slot_exists(p, SLOT_IN_DIR) || slot_exists(p, SLOT_IN_DIR + 1))
+    struct inode *dir;
+
+    if (!has_parent(p, slot) || !slot_is(p, slot, 'd') || has_children(p, slot))
         return;
-    p->slots[SLOT_DIR] = -1;
+    p->slots[slot] = -1;
     take_snapshot(p, start_time(p));
-    if (script != NULL)
-        fprintf(script, "rmdir d\n");
-    else if (host_rmdir(p->dir, "d") != 0)
-        panic("rmdir");
-    done(p, NULL, NULL);
+    if (script != NULL) {
+        fprintf(script, "rmdir %s\n", slot_names[slot]);
+    } else {
+        dir = dir_of(p, slot);
+        expect("rmdir", host_rmdir(dir, last_name(slot)));
+        inode_put(dir);
+    }
+    done_in(p, slot, NULL);
 }
 
 static void op_symlink(struct process *p, unsigned slot)
 {
-    const char *name;
-    struct inode *dir, *inode;
+    struct inode *dir;
     struct thing *o;
 
-    if (slot == SLOT_DIR || slot_exists(p, slot) || !has_parent(p, slot))
+    if (is_for_dirs(slot) || !is_free(p, slot))
         return;
     o = new_object(p, slot, 'l');
     o->size = below(p, 2) ? 20 : 200;
@@ -155,46 +236,48 @@ static void op_symlink(struct process *p, unsigned slot)
     if (script != NULL) {
         fprintf(script, "symlink %s %s\n", slot_names[slot], o->target);
     } else {
-        dir = dir_of(p, slot, &name);
-        inode = host_symlink(dir, name, o->target);
-        if (IS_ERR(inode))
-            panic("symlink: %ld", PTR_ERR(inode));
-        inode_put(inode);
+        dir = dir_of(p, slot);
+        expect_inode("symlink", host_symlink(dir, last_name(slot), o->target));
         inode_put(dir);
     }
-    done_in(p, slot, o, NULL);
+    done_in(p, slot, o);
 }
 
-static void op_unlink(struct process *p, unsigned slot)
+/* STAYS_OPEN: until op_release, which the file's blocks wait for. */
+static void op_unlink_open(struct process *p, unsigned slot, bool stays_open)
 {
-    const char *name;
     struct inode *dir;
     struct thing *o;
 
-    if (slot == SLOT_DIR || !has_parent(p, slot) || !slot_exists(p, slot))
+    if (!has_parent(p, slot) || !slot_exists(p, slot) || slot_is(p, slot, 'd'))
         return;
     o = object_at(p, slot);
+    stays_open &= o->type == 'f' && o->nlink == 1 && p->held < 0;
     o->nlink--;
+    if (stays_open)
+        p->held = p->slots[slot];
+    if (stays_open && script == NULL)
+        p->held_inode = open_slot(p, slot);
     p->slots[slot] = -1;
     take_snapshot(p, start_time(p));
     if (script != NULL) {
-        fprintf(script, "unlink %s\n", slot_names[slot]);
+        fprintf(script, "%s %s\n", stays_open ? "unlinkopen" : "unlink", slot_names[slot]);
     } else {
-        dir = dir_of(p, slot, &name);
-        if (host_unlink(dir, name) != 0)
-            panic("unlink");
+        dir = dir_of(p, slot);
+        expect("unlink", host_unlink(dir, last_name(slot)));
         inode_put(dir);
     }
-    done_in(p, slot, o, NULL);
+    done_in(p, slot, o);
 }
+
+static void op_unlink(struct process *p, unsigned slot) { op_unlink_open(p, slot, false); }
 
 static void op_link(struct process *p, unsigned from, unsigned to)
 {
-    const char *name;
     struct inode *dir, *inode;
     struct thing *o;
 
-    if (to == SLOT_DIR || !has_parent(p, from) || !has_parent(p, to) || slot_exists(p, to) || !slot_is(p, from, 'f'))
+    if (is_for_dirs(to) || !has_parent(p, from) || !is_free(p, to) || !slot_is(p, from, 'f'))
         return;
     o = object_at(p, from);
     o->nlink++;
@@ -204,334 +287,134 @@ static void op_link(struct process *p, unsigned from, unsigned to)
         fprintf(script, "link %s %s\n", slot_names[from], slot_names[to]);
     } else {
         inode = open_slot(p, from);
-        dir = dir_of(p, to, &name);
-        if (host_link(dir, name, inode) != 0)
-            panic("link");
+        dir = dir_of(p, to);
+        expect("link", host_link(dir, last_name(to), inode));
         inode_put(inode);
         inode_put(dir);
     }
-    done_in(p, to, o, NULL);
+    done_in(p, to, o);
+}
+
+/* rename(2) with its rules: directories only over empty ones, files only over files, nothing into itself. */
+static bool can_rename(struct process *p, unsigned from, unsigned to)
+{
+    if (from == to || !has_parent(p, from) || !has_parent(p, to) || !slot_exists(p, from) || is_below(to, from))
+        return false;
+    if (!slot_is(p, from, 'd') && is_for_dirs(to) && !slot_exists(p, to))
+        return false; /* it would be in the way of directories for ever */
+    if (!slot_exists(p, to))
+        return has_slots(p, from, to);
+    return p->slots[from] != p->slots[to] && slot_is(p, from, 'd') == slot_is(p, to, 'd') && !has_children(p, to) &&
+           !is_below(from, to) && has_slots(p, from, to);
+}
+
+static bool can_exchange(struct process *p, unsigned from, unsigned to)
+{
+    return from != to && has_parent(p, from) && has_parent(p, to) && slot_exists(p, from) && slot_exists(p, to) &&
+           p->slots[from] != p->slots[to] && !is_below(from, to) && !is_below(to, from) && has_slots(p, from, to) &&
+           has_slots(p, to, from);
+}
+
+static void rename_with(struct process *p, unsigned from, unsigned to, bool exchange)
+{
+    struct thing *o = object_at(p, from), *was = slot_exists(p, to) ? object_at(p, to) : NULL;
+    struct thing *old_parent = parent_of(p, from), *new_parent = parent_of(p, to);
+    struct inode *old_dir = NULL, *new_dir = NULL;
+    int slots[N_SLOTS];
+
+    if (script == NULL) { /* before the model has moved what is below */
+        old_dir = dir_of(p, from);
+        new_dir = dir_of(p, to);
+    }
+    if (was != NULL && !exchange)
+        was->nlink--;
+    memcpy(slots, p->slots, sizeof(slots));
+    clear_slots(p, from);
+    clear_slots(p, to);
+    place_slots(p, slots, from, to);
+    if (exchange)
+        place_slots(p, slots, to, from);
+    take_snapshot(p, start_time(p));
+    if (script != NULL) {
+        fprintf(script, "%s %s %s\n", exchange ? "exchange" : "rename", slot_names[from], slot_names[to]);
+    } else {
+        expect("rename", host_rename(old_dir, last_name(from), new_dir, last_name(to), exchange ? RENAME_EXCHANGE : 0));
+        inode_put(old_dir);
+        inode_put(new_dir);
+    }
+    done(p, o);
+    old_parent->last_snapshot = new_parent->last_snapshot = p->n_snapshots - 1;
+    if (was != NULL)
+        was->last_snapshot = p->n_snapshots - 1;
 }
 
 static void op_rename(struct process *p, unsigned from, unsigned to)
 {
-    const char *old_name, *new_name;
-    struct inode *old_dir, *new_dir;
-    struct thing *o, *was = NULL;
+    if (can_rename(p, from, to))
+        rename_with(p, from, to, false);
+}
 
-    if (from == to || from == SLOT_DIR || to == SLOT_DIR || !has_parent(p, from) || !has_parent(p, to) ||
-        !slot_exists(p, from) || p->slots[from] == p->slots[to])
-        return;
-    o = object_at(p, from);
-    if (slot_exists(p, to)) {
-        was = object_at(p, to);
-        was->nlink--;
+static void op_exchange(struct process *p, unsigned from, unsigned to)
+{
+    if (can_exchange(p, from, to))
+        rename_with(p, from, to, true);
+}
+
+/* ---- from one process to another ---- */
+
+/* P gets what GIVER had as OLD: the same contents and promises. */
+static struct thing *take_object(struct process *p, unsigned slot, struct process *giver, int old, u64 started)
+{
+    const struct thing *from = &giver->objects[old];
+    struct thing *o = new_object(p, slot, from->type);
+    struct version *versions = o->versions;
+    unsigned known = n_promises;
+
+    *o = *from;
+    o->versions = versions;
+    giver->objects[old].heir = o;
+    for (unsigned v = 0; v < from->n_versions; v++) {
+        versions[v] = from->versions[v];
+        versions[v].started = started;
+        if (versions[v].data != NULL)
+            versions[v].data = memcpy(malloc(MAX_FILE), from->versions[v].data, MAX_FILE);
     }
-    p->slots[to] = p->slots[from];
-    p->slots[from] = -1;
-    take_snapshot(p, start_time(p));
-    if (script != NULL) {
-        fprintf(script, "rename %s %s\n", slot_names[from], slot_names[to]);
-    } else {
-        old_dir = dir_of(p, from, &old_name);
-        new_dir = dir_of(p, to, &new_name);
-        if (host_rename(old_dir, old_name, new_dir, new_name, 0) != 0)
-            panic("rename");
-        inode_put(old_dir);
-        inode_put(new_dir);
-    }
-    done_in(p, MAX(from, to), o, was);
-}
-
-static const char *const ways_to_write[] = {"write", "dsync", "osync", "msync"};
-enum way_to_write { PLAIN, O_DSYNC_WRITE, O_SYNC_WRITE, MMAP_WRITE };
-
-/* What is written at AT by an operation with STAMP; workload.c has the same. Some blocks look like the journal's own.
- */
-static u8 byte_at(unsigned stamp, unsigned process, u32 at)
-{
-    if (stamp % 4 == 0 && at % 1024 < 4)
-        return (u8) "\xC0\x3B\x39\x98"[at % 4];
-    return (u8)((stamp + at * 7 + at / 256 + process * 53) % 255 + 1);
-}
-
-static void write_on_host(struct process *p, unsigned slot, u32 at, const u8 *data, u32 n, enum way_to_write way)
-{
-    struct inode *inode = open_slot(p, slot);
-    struct file file = {.inode = inode, .can_write = true};
-
-    if (host_write(inode, at, data, n) != (ssize_t)n)
-        panic("write");
-    if (way != PLAIN && ext3_fsync(&file, 0, OBJECT_END, way != O_SYNC_WRITE) != 0)
-        panic("fsync");
-    inode_put(inode);
-}
-
-static void op_write_in(struct process *p, unsigned slot, u32 at, u32 n, enum way_to_write way)
-{
-    struct thing *o;
-    u8 data[MAX_FILE];
-    u64 started;
-    bool grows;
-
-    if (!has_parent(p, slot) || !slot_is(p, slot, 'f'))
-        return;
-    o = object_at(p, slot);
-    if (way == MMAP_WRITE && (o->size == 0 || at >= o->size))
-        return;
-    if (way == MMAP_WRITE)
-        n = MIN(n, o->size - at);
-    if (at > MAX_FILE || n > MAX_FILE - at || o->n_versions + 8 > MAX_VERSIONS)
-        return;
-    grows = at + n > o->size; /* else no metadata may change: the time is perhaps that of the last write */
-    p->stamp = (p->stamp + 37) % 256;
-    for (u32 i = 0; i < n; i++)
-        data[i] = byte_at(p->stamp, p->number, at + i);
-    started = start_time(p);
-    for (u32 from = at, to; from < at + n; from = to) { /* each page is a step of its own */
-        struct version *v;
-
-        to = MIN(at + n, (u32)ALIGN_UP(from + 1, (u32)PAGE_SIZE));
-        v = new_version(o, started, MAX(o->size, to));
-        v->mapped = way == MMAP_WRITE && script != NULL;
-        memcpy(v->data + from, data + (from - at), to - from);
-        take_snapshot(p, started);
-    }
-    if (script != NULL)
-        fprintf(script, "%s %s %u %u %u\n", ways_to_write[way], slot_names[slot], at, n, p->stamp);
-    else
-        write_on_host(p, slot, at, data, n, way);
-    done(p, grows ? o : NULL, NULL);
-    for (unsigned k = p->n_snapshots; k-- > 0 && p->snapshots[k].ended == NEVER;)
-        p->snapshots[k].ended = p->snapshots[p->n_snapshots - 1].ended;
-    if (way != PLAIN)
-        promise(p->snapshots[p->n_snapshots - 1].ended, p->number, way == O_SYNC_WRITE ? o->last_snapshot : 0,
-                p->slots[slot], o->n_versions - 1);
-    if (script != NULL && (way == O_DSYNC_WRITE || way == O_SYNC_WRITE))
-        promise_only(at, at + n);
-}
-
-static void op_write(struct process *p, unsigned slot, u32 at, u32 n) { op_write_in(p, slot, at, n, PLAIN); }
-
-static void op_truncate(struct process *p, unsigned slot, u32 size)
-{
-    struct thing *o;
-    struct inode *inode;
-    u64 started;
-
-    if (!has_parent(p, slot) || !slot_is(p, slot, 'f') || size > MAX_FILE)
-        return;
-    o = object_at(p, slot);
-    if (o->n_versions + 8 > MAX_VERSIONS)
-        return;
-    started = start_time(p);
-    new_version(o, started, size);
-    take_snapshot(p, started);
-    if (script != NULL) {
-        fprintf(script, "truncate %s %u\n", slot_names[slot], size);
-    } else {
-        inode = open_slot(p, slot);
-        if (host_truncate(inode, size) != 0)
-            panic("truncate");
-        inode_put(inode);
-    }
-    done(p, o, NULL);
-}
-
-/* fallocate(2): a hole. Without the order of data, what is written there later may show what a freed block held. */
-static void op_punch(struct process *p, unsigned slot, u32 at, u32 n)
-{
-    struct thing *o;
-    struct version *v;
-    struct inode *inode;
-    u64 started;
-
-    if (data_mode == EXT3_DATA_WRITEBACK || !has_parent(p, slot) || !slot_is(p, slot, 'f'))
-        return;
-    o = object_at(p, slot);
-    if (at >= o->size || o->n_versions + 8 > MAX_VERSIONS)
-        return;
-    n = MIN(n, o->size - at);
-    started = start_time(p);
-    v = new_version(o, started, o->size);
-    memset(v->data + at, 0, n);
-    take_snapshot(p, started);
-    if (script != NULL) {
-        fprintf(script, "punch %s %u %u 0\n", slot_names[slot], at, n);
-    } else {
-        inode = open_slot(p, slot);
-        if (host_punch(inode, at, n) != 0)
-            panic("punch");
-        inode_put(inode);
-    }
-    done(p, o, NULL);
-}
-
-static void op_fsync(struct process *p, unsigned slot, bool data_only)
-{
-    struct file file = {0};
-    struct thing *o;
-    int object;
-    unsigned version, snapshot;
-
-    if (!has_parent(p, slot) || !slot_exists(p, slot) || slot_is(p, slot, 'l'))
-        return;
-    o = object_at(p, slot);
-    object = p->slots[slot];
-    version = o->n_versions > 0 ? o->n_versions - 1 : 0;
-    snapshot = o->last_snapshot;
-    start_time(p);
-    if (script != NULL) {
-        fprintf(script, "%s %s\n", data_only ? "fdatasync" : "fsync", slot_names[slot]);
-    } else {
-        file.inode = open_slot(p, slot);
-        file.can_write = true;
-        if (ext3_fsync(&file, 0, OBJECT_END, data_only) != 0)
-            panic("fsync");
-        inode_put(file.inode);
-    }
-    /* A directory's data are its names. */
-    promise(end_time(p), p->number, data_only && o->type == 'f' ? 0 : snapshot, o->type == 'f' ? object : -1, version);
-}
-
-/* chattr +j or -j: which way the file's data go from now on. Not a change that a crash may leave undone: names, sizes
- * and bytes are the same. */
-static void op_journal_data(struct process *p, unsigned slot)
-{
-    static const struct cred root = {.cap_effective = ~0ull};
-    struct inode *inode;
-
-    if (!has_parent(p, slot) || !slot_is(p, slot, 'f'))
-        return;
-    start_time(p);
-    if (script != NULL) {
-        fprintf(script, "chattr-j %s\n", slot_names[slot]);
-    } else {
-        inode = open_slot(p, slot);
-        current->cred = (struct cred *)&root;
-        write_lock(&inode->lock);
-        if (ext3_set_flags(inode, inode->flags ^ FS_JOURNAL_DATA_FL) != 0)
-            panic("chattr");
-        write_unlock(&inode->lock);
-        current->cred = NULL;
-        inode_put(inode);
-    }
-    end_time(p);
-}
-
-/* sync(2) promises what was over before it began, everybody's. */
-static void op_sync(struct process *caller)
-{
-    u64 started = start_time(caller), ended;
-
-    if (script != NULL)
-        fprintf(script, "sync\n");
-    else
-        super_sync(super, true);
-    ended = end_time(caller);
-    for (unsigned i = 0; i < N_PROCESSES; i++) {
-        struct process *p = &processes[i];
-        unsigned snapshot = p->n_snapshots - 1;
-
-        while (snapshot > 0 && p->snapshots[snapshot].ended > started)
-            snapshot--;
-        promise(ended, i, snapshot, -1, 0);
-        for (unsigned k = 0; k < p->n_objects; k++) {
-            const struct thing *o = &p->objects[k];
-            unsigned version = o->n_versions > 0 ? o->n_versions - 1 : 0;
-
-            while (version > 0 && o->versions[version].started >= p->snapshots[snapshot].ended)
-                version--;
-            if (o->type == 'f')
-                promise(ended, i, 0, (int)k, version);
+    for (unsigned i = 0; i < known; i++)
+        if (promises[i].process == giver->number && promises[i].object == old) {
+            promise(promises[i].from, p->number, 0, p->slots[slot], promises[i].version);
+            promises[n_promises - 1].at = promises[i].at;
+            promises[n_promises - 1].end = promises[i].end;
         }
-    }
+    return o;
 }
 
-static void random_operation(struct process *p)
+/* P renames a file of GIVER's directory into its own: an operation of both. */
+static void op_take(struct process *p, struct process *giver, unsigned from, unsigned to)
 {
-    static const u32 sizes[] = {1, 100, 511, 1024, 3000, 4096, 9000};
-    unsigned slot = below(p, N_SLOTS), other = below(p, N_SLOTS);
-    u32 n = sizes[below(p, ARRAY_SIZE(sizes))], size = slot_exists(p, slot) ? object_at(p, slot)->size : 0;
+    struct inode *old_dir, *new_dir;
+    struct thing *o;
+    int old;
+    u64 started;
 
-    switch (below(p, 29)) {
-    case 0 ... 2:
-        op_create(p, slot);
-        break;
-    case 3:
-        op_mkdir(p);
-        break;
-    case 4:
-        op_rmdir(p);
-        break;
-    case 5:
-        op_symlink(p, slot);
-        break;
-    case 6 ... 7:
-        op_unlink(p, slot);
-        break;
-    case 8:
-        op_link(p, slot, other);
-        break;
-    case 9 ... 10:
-        op_rename(p, slot, other);
-        break;
-    case 11 ... 14:
-        op_write(p, slot, size, n);
-        break;
-    case 15 ... 16:
-        op_write(p, slot, size > 0 ? below(p, size) : 0, n);
-        break;
-    case 17:
-        op_write(p, slot, size + below(p, 8000), n);
-        break;
-    case 18:
-        op_truncate(p, slot, below(p, 2) ? 0 : size > 0 ? below(p, size) : 0);
-        break;
-    case 19:
-        op_truncate(p, slot, size + below(p, 5000));
-        break;
-    case 20 ... 21:
-        op_fsync(p, slot, false);
-        break;
-    case 22:
-        op_fsync(p, slot, true);
-        break;
-    case 23:
-        if (below(p, 4) == 0)
-            op_sync(p);
-        break;
-    case 24 ... 26:
-        op_write_in(p, slot, size > 0 ? below(p, size) : 0, n, 1 + below(p, 3));
-        break;
-    case 27:
-        if (below(p, 8) == 0) /* it empties the log, which hides much */
-            op_journal_data(p, slot);
-        break;
-    case 28:
-        op_punch(p, slot, size > 0 ? below(p, size) : 0, n);
-        break;
-    }
-}
-
-/* Files that grow and are cut in the middle of a page, while others make commits. */
-static void shrinking_operation(struct process *p)
-{
-    unsigned slot = below(p, 3);
-    u32 size = slot_exists(p, slot) ? object_at(p, slot)->size : 0;
-
-    switch (below(p, 8)) {
-    case 0 ... 1:
-        op_create(p, slot);
-        break;
-    case 2 ... 3:
-        op_write(p, slot, size, 1 + below(p, 9000));
-        break;
-    case 4 ... 5:
-        op_truncate(p, slot, size > 0 ? below(p, size) : 0);
-        break;
-    default:
-        op_fsync(p, slot, below(p, 2));
-        break;
-    }
+    if (script != NULL || giver == p || giver->is_busy || giver->is_taken || giver->dir == NULL || is_for_dirs(to) ||
+        !is_free(p, to) || !has_parent(giver, from) || !slot_is(giver, from, 'f') ||
+        object_at(giver, from)->nlink > 1 || n_handovers == ARRAY_SIZE(handovers))
+        return;
+    giver->is_taken = true;
+    started = start_time(p);
+    old = giver->slots[from];
+    o = take_object(p, to, giver, old, started);
+    old_dir = dir_of(giver, from);
+    new_dir = dir_of(p, to);
+    giver->slots[from] = -1;
+    take_snapshot(giver, started);
+    take_snapshot(p, started);
+    handovers[n_handovers++] = (struct handover){giver->number, p->number, giver->n_snapshots - 1, p->n_snapshots - 1};
+    expect("rename", host_rename(old_dir, last_name(from), new_dir, last_name(to), 0));
+    inode_put(old_dir);
+    inode_put(new_dir);
+    done_in(p, to, o);
+    giver->snapshots[giver->n_snapshots - 1].ended = p->snapshots[p->n_snapshots - 1].ended;
+    parent_of(giver, from)->last_snapshot = giver->n_snapshots - 1;
+    giver->is_taken = false;
 }

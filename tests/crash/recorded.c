@@ -122,15 +122,6 @@ static bool is_full(const struct process *p)
     return p->n_snapshots + 20 >= MAX_SNAPSHOTS || p->n_objects + 4 >= MAX_OBJECTS;
 }
 
-/* One more operation of P. */
-static void next_operation(struct process *p)
-{
-    unsigned n = p->n_operations;
-
-    while (p->n_operations == n)
-        random_operation(p);
-}
-
 static void write_scripts(unsigned seed, unsigned operations, const char *to)
 {
     static const u64 no_marks[MAX_SNAPSHOTS];
@@ -183,7 +174,7 @@ static void replay_scripts(unsigned seed, unsigned operations)
 static void save_for_boot(const char *to, unsigned number, u64 t, enum survival survival)
 {
     u8 *work = malloc(image_size);
-    char path[200], text[3000];
+    char path[200], text[TEXT_SIZE];
     FILE *tree;
     int error;
 
@@ -212,6 +203,12 @@ static void save_for_boot(const char *to, unsigned number, u64 t, enum survival 
                 n = (u32)inode->ops->read_link(inode, (char *)bytes, sizeof(bytes));
             for (u32 i = 0; i < n; i++)
                 sum = sum * 31 + bytes[i];
+            for (unsigned k = 0; k < N_ATTRIBUTES && !S_ISLNK(inode->mode); k++) {
+                ssize_t length = inode->ops->getxattr(inode, attribute_names[k], bytes, sizeof(bytes));
+
+                for (ssize_t i = 0; i < length; i++)
+                    sum = sum * 31 + bytes[i];
+            }
             fprintf(tree, "%s %c %u %u %08x\n", text,
                     S_ISDIR(inode->mode)   ? 'd'
                     : S_ISLNK(inode->mode) ? 'l'

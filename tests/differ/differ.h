@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -106,6 +107,14 @@ void end_line(void);
         tell(" 0x%lx", (unsigned long)drawn_);          \
         drawn_;                                         \
     })
+
+/* GENERATOR gives room for an answer in OBJECT, all zeros. */
+#define ROOM(generator, object)               \
+    static long generator(void)               \
+    {                                         \
+        memset(&(object), 0, sizeof(object)); \
+        return (long)&(object);               \
+    }
 
 uint64_t sum_of(const void *bytes, size_t length); /* 24 bits */
 

@@ -95,11 +95,7 @@ static long new_message(void)
     memset(message.text, 'm', sizeof(message.text));
     return chance(30) ? 8 : (long)&message;
 }
-static long message_room(void)
-{
-    memset(&message, 0, sizeof(message));
-    return (long)&message;
-}
+ROOM(message_room, message)
 static void show_message(long result, const long *arguments)
 {
     (void)arguments;

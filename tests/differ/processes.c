@@ -80,11 +80,7 @@ static long signal_set(void)
     sigaddset(&signals, (int)DRAW_OF(10, 12, 18));
     return chance(6) ? 0 : (long)&signals;
 }
-static long old_set(void)
-{
-    memset(&old_signals, 0, sizeof(old_signals));
-    return (long)&old_signals;
-}
+ROOM(old_set, old_signals)
 static void show_set(long result, const long *arguments)
 {
     (void)arguments;
@@ -93,11 +89,7 @@ static void show_set(long result, const long *arguments)
 }
 
 static siginfo_t info;
-static long info_room(void)
-{
-    memset(&info, 0, sizeof(info));
-    return (long)&info;
-}
+ROOM(info_room, info)
 
 static void tell_sender(pid_t pid)
 {
@@ -163,11 +155,7 @@ static long new_schedule(void)
     schedule.flags = (uint64_t)DRAW_OF(0, 0, 1, 128, 1 << 20);
     return (long)&schedule;
 }
-static long schedule_room(void)
-{
-    memset(&schedule, 0, sizeof(schedule));
-    return (long)&schedule;
-}
+ROOM(schedule_room, schedule)
 static void show_schedule(long result, const long *arguments)
 {
     (void)arguments;

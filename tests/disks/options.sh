@@ -104,10 +104,9 @@ damaged_disk()
     printf '\377\377\377\377\377\377\377\377' | dd of="$disk" bs=1 seek=$((block * 1024)) conv=notrunc 2>/dev/null
 }
 for journal in has_journal ^has_journal; do
-    [ "$KERNEL$journal" != "linux^has_journal" ] || continue # ext3 has one, there
     for on_error in continue remount-ro; do
         damaged_disk -O "$journal"
-        guest --drive "$disk" -- sh -c "mkdir -p /mnt && mount -t ext3 -o errors=$on_error /dev/vdb /mnt; ls /mnt/bad >/dev/null 2>&1; mkdir /mnt/new 2>/dev/null && echo rw || echo ro; umount /mnt"
+        guest --drive "$disk" -- sh -c "mkdir -p /mnt && mount -t $([ "$journal" = has_journal ] && echo ext3 || echo ext2) -o errors=$on_error /dev/vdb /mnt; ls /mnt/bad >/dev/null 2>&1; mkdir /mnt/new 2>/dev/null && echo rw || echo ro; umount /mnt"
         is "$out" "$([ "$on_error" = continue ] && echo rw || echo ro)" "errors=$on_error, $journal"
         like "$(dumpe2fs -h "$disk" 2>/dev/null | grep 'Filesystem state')" "*with errors" "... the disk is marked"
     done
@@ -117,4 +116,16 @@ damaged_disk
     guest --drive "$disk" -- sh -c "mkdir -p /mnt && mount -t ext3 -o errors=panic /dev/vdb /mnt; ls /mnt/bad; echo alive"
     is "$status:$out" "3:" "errors=panic"
 }
+
+# Which file systems are ext3, and which are ext2.
+for type in ext2 ext3; do
+    new_disk "$type" 16M -b 1024 -O "$([ "$type" = ext3 ] && echo has_journal || echo ^has_journal)"
+    guest --drive "$disk" -- sh -c 'mkdir -p /mnt; for type in ext2 ext3; do mount -t $type /dev/vdb /mnt 2>/dev/null && : >/mnt/$type && grep -o " /mnt ext[23] rw" /proc/mounts
+        mount -t $([ $type = ext2 ] && echo ext3 || echo ext2) /dev/vdb /mnt 2>&1 | grep -o "Resource busy\|Device or resource busy"; umount /mnt 2>/dev/null; done'
+    is "$out" "$([ "$type" = ext2 ] && echo " /mnt ext2 rw" || echo " /mnt ext2 rw
+Device or resource busy
+ /mnt ext3 rw")
+Device or resource busy" "$type: mounted as ext2 without its journal, as ext3 with it, never as both"
+    is_clean "... it is clean"
+done
 finish

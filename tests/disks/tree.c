@@ -1,5 +1,5 @@
 /* What is on recovered disks of a crash test: tree DEVICE... prints each entry's name, type, links, size and a sum of
- * its bytes, as `crash --save` tells it. */
+ * its bytes and its attributes', as `crash --save` tells it. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-static const char *const names[] = {"a", "b", "c", "l", "d", "d/a", "d/b"};
+static const char *const names[] = {"a", "b", "c", "l", "d", "d/a", "d/b", "e", "e/a", "e/b", "e/d", "e/d/a", "e/d/b"};
+static const char *const attributes[] = {"user.first", "user.second", "trusted.third"};
 
 static void show(const char *path)
 {
@@ -33,6 +35,12 @@ static void show(const char *path)
     }
     for (ssize_t i = 0; i < n; i++)
         sum = sum * 31 + bytes[i];
+    for (unsigned k = 0; k < sizeof(attributes) / sizeof(attributes[0]); k++) {
+        ssize_t length = lgetxattr(path, attributes[k], bytes, sizeof(bytes));
+
+        for (ssize_t i = 0; i < length; i++)
+            sum = sum * 31 + bytes[i];
+    }
     printf("%s %c %u %zd %08x\n", path,
            S_ISDIR(info.st_mode)   ? 'd'
            : S_ISLNK(info.st_mode) ? 'l'

@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -107,6 +108,83 @@ static int create(const char *name)
     return fd < 0 ? -1 : close(fd);
 }
 
+static int held = -1; /* a file without a name */
+
+static int unlink_open(const char *name)
+{
+    held = open(name, O_RDWR | O_CLOEXEC);
+    return held < 0 ? -1 : unlink(name);
+}
+
+static int write_to(int fd, unsigned at, unsigned n, unsigned stamp)
+{
+    static unsigned char data[MAX_FILE];
+
+    for (unsigned i = 0; i < n; i++)
+        data[i] = byte_at(stamp, at + i);
+    return pwrite(fd, data, n, at) == (ssize_t)n ? 0 : -1;
+}
+
+static int release(void)
+{
+    int result = close(held);
+
+    held = -1;
+    return result;
+}
+
+static int make_tmpfile(const char *name, unsigned n, unsigned stamp, int sync)
+{
+    char path[40];
+    int fd = open(".", O_TMPFILE | O_RDWR, 0600), result;
+
+    if (fd < 0 || write_to(fd, 0, n, stamp) != 0 || (sync && fsync(fd) != 0))
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    result = linkat(AT_FDCWD, path, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+    return close(fd) != 0 ? -1 : result;
+}
+
+static int set_attribute(const char *name, const char *attribute, unsigned size, int fill)
+{
+    unsigned char value[1000];
+
+    memset(value, fill, size);
+    return setxattr(name, attribute, value, size, 0);
+}
+
+/* Of files without a name, and what else is rare. */
+static int perform_rare(const char *line)
+{
+    char what[20] = "", a[20] = "", b[300] = "";
+    unsigned at = 0, n = 0, stamp = 0, size = 0, fill = 0;
+
+    sscanf(line, "%19s %19s %299s %u %u", what, a, b, &size, &fill);
+    sscanf(line, "%*s %*s %u %u %u", &at, &n, &stamp);
+    if (strcmp(what, "exchange") == 0)
+        return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+    if (strcmp(what, "setxattr") == 0)
+        return set_attribute(a, b, size, (int)fill);
+    if (strcmp(what, "removexattr") == 0)
+        return removexattr(a, b);
+    if (strcmp(what, "tmpfile") == 0 || strcmp(what, "tmpfilesync") == 0)
+        return make_tmpfile(a, n, stamp, what[7] == 's');
+    if (strcmp(what, "unlinkopen") == 0)
+        return unlink_open(a);
+    if (strcmp(what, "heldwrite") == 0)
+        return write_to(held, at, n, stamp);
+    if (strcmp(what, "heldtruncate") == 0)
+        return ftruncate(held, at);
+    if (strcmp(what, "heldfsync") == 0)
+        return fsync(held);
+    if (strcmp(what, "release") == 0)
+        return release();
+    if (strcmp(what, "sync") != 0)
+        return -1;
+    sync();
+    return 0;
+}
+
 static int perform(const char *line)
 {
     char what[20] = "", a[20] = "", b[300] = "";
@@ -146,10 +224,7 @@ static int perform(const char *line)
         return change_journalling(a);
     if (strcmp(what, "msync") == 0)
         return write_mapped(a, at, n, stamp);
-    if (strcmp(what, "sync") != 0)
-        return -1;
-    sync();
-    return 0;
+    return perform_rare(line);
 }
 
 static void mark(uint32_t count)

@@ -24,4 +24,15 @@ out=$(./quire bench no_such_measure 2>&1) || status=$?
 is "$status" 2 "a name that no measure has: status 2"
 like "$out" "*no measure begins with 'no_such_measure'*" "and a line that says so"
 like "$(./quire bench --help)" "*--vs linux*" "--help"
+
+ok "the programs of apps/ are measured" \
+    ./quire bench apps --quick --sides quire --tsv "$tmp/apps.tsv" --svg "$tmp" address memo share checkpoint
+is "$(awk -F '\t' 'NR > 1 && $3 !~ /^[0-9]+$/' "$tmp/apps.tsv")" "" "every row has its figure"
+is "$(awk -F '\t' 'NR > 1 { print $1 }' "$tmp/apps.tsv" | uniq | tr '\n' ' ')" "address memo share checkpoint " "and every program rows"
+like "$(tail -n1 "$tmp/apps-memo.svg")" "</svg>" "and a chart"
+
+./quire run --icount --mem 512M --add build/apps/gc:/bin/gc --add apps/gc/scm/stops.scm:/root/stops.scm -- \
+    gc --stats /root/stops.scm >"$tmp/stops"
+ok "the concurrent collector stops nobody for 500,000 instructions on a heap of 256 MiB" \
+    awk '$2 == "flip" { n = $3 } $2 == "any" { stop = $NF } END { exit !(n >= 1 && stop > 0 && stop < 500000) }' "$tmp/stops"
 finish

@@ -48,6 +48,12 @@ is "$status" 0 "--help: status 0"
 for word in run linux test bench gdb clean --smp --mem --icount --timeout --keep --add --drive --append --kernel-log; do
     like "$out" "*$word*" "--help names $word"
 done
+for command in run linux gdb clean test bench crash differ xv6; do
+    status=0
+    out=$(./quire $command --help 2>&1) || status=$?
+    is "$status" 0 "$command --help: status 0"
+    like "$out" "*./quire $command*" "$command --help shows how it is called"
+done
 status=0
 ./quire >"$tmp/output" 2>&1 || status=$?
 is "$status" 2 "without a command: status 2"

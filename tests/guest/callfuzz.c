@@ -3,25 +3,14 @@
  * the kernel lives, goes on serving others, and keeps nothing of theirs. The seed is printed; one process with one seed
  * makes the same calls. callfuzz [DIR] [PROCESSES [CALLS [SEED]]]
  */
-#include "tap.h"
+#include "storm.h"
 
 #include <sys/prctl.h>
 
 #define USER 4242
 
-static uint64_t state;
 static char *area; /* good memory, with holes */
 static char *paths[8];
-
-static uint64_t next(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state * 2685821657736338717u;
-}
-
-static unsigned pick(unsigned below) { return (unsigned)(next() >> 33) % below; }
 
 /* Calls that would only end the test: those that leave, wait for ever, or kill the others; those that make what
  * outlives its maker. */
@@ -184,18 +173,6 @@ static int kill_all(void)
         sleep_ms(tries < 5 ? 1 : 20);
     }
     return pid < 0;
-}
-
-static int still_serves(void)
-{
-    int fds[2], fd = open("probe", O_RDWR | O_CREAT, 0644), status = 1;
-    char byte = 0;
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(0);
-    return fd >= 0 && pwrite(fd, "p", 1, 0) == 1 && pread(fd, &byte, 1, 0) == 1 && byte == 'p' && close(fd) == 0 &&
-           pipe(fds) == 0 && close(fds[0]) == 0 && close(fds[1]) == 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static void body(void)

@@ -411,8 +411,54 @@ static void paths_in_memory(void)
     NEED(munmap(pages, 8192));
 }
 
+static struct timespec access_time(int fd)
+{
+    struct stat st = {0};
+
+    fstat(fd, &st);
+    return st.st_atim;
+}
+
+static int is_later(struct timespec a, struct timespec b)
+{
+    return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+/* relatime: a change makes the next reading noted, however soon after others that were not it comes. */
+static void access_times(void)
+{
+    int fd = (int)NEED(open("accessed", O_CREAT | O_RDWR, 0600)), missed = 0, noted = 0;
+    struct timespec old[2] = {{1000, 0}, {2000, 0}}, before, after;
+    char c;
+
+    OKAY(pwrite(fd, "text", 4, 0), "access times: write");
+    for (int i = 0; i < 4; i++) {
+        usleep(1200 * 1000); /* the file system's times may be whole seconds */
+        IS(pread(fd, &c, 1, 0), 1, "access times: read");
+        before = access_time(fd);
+        usleep(20 * 1000);
+        pread(fd, &c, 1, 0);
+        after = access_time(fd);
+        noted += is_later(after, before);
+        if (i % 2 == 0)
+            OKAY(futimens(fd, old), "access times: set back");
+        else
+            OKAY(pwrite(fd, "more", 4, 0), "access times: write again");
+        before = access_time(fd);
+        usleep(1200 * 1000);
+        pread(fd, &c, 1, 0);
+        missed += !is_later(access_time(fd), before);
+        if (i % 2 == 0)
+            OKAY(pwrite(fd, "more", 4, 0), "access times: write again");
+    }
+    IS(noted, 0, "access times: a second reading is not noted");
+    IS(missed, 0, "access times: a reading after each change is");
+    close(fd);
+}
+
 static void body(void)
 {
+    access_times();
     open_flags();
     paths_in_memory();
     tmpfile_flag();

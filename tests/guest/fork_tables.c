@@ -347,6 +347,45 @@ static void left_out(void)
     EXITS(child_sees_wiped, NULL, 0, "the child has the one not and the other empty");
 }
 
+/* Few pages, to which each child stores: later ones may get copies at once. The first page is the child's own letter,
+ * the second the parent's, the third is read-only from the third round on. */
+static char *few;
+
+static int child_stores(void *letter)
+{
+    char mine = *(char *)letter;
+
+    if (few[PAGE] != mine || few[0] != '.' || few[2 * PAGE] != '.')
+        return 1;
+    few[0] = mine;
+    few[PAGE] = 'c';
+    if (mine < 'c')
+        few[2 * PAGE] = mine;
+    return few[0] == mine && few[PAGE] == 'c' ? 0 : 2;
+}
+
+static int stores_to_third(void *unused UNUSED)
+{
+    few[2 * PAGE] = 'x';
+    return 0;
+}
+
+static void same_stores_again(void)
+{
+    char letter;
+
+    few = anon(4 * PAGE, PROT_READ | PROT_WRITE);
+    memset(few, '.', 4 * PAGE);
+    for (letter = 'a'; letter < 'k'; letter++) {
+        few[PAGE] = letter;
+        if (letter == 'c')
+            NEED(mprotect(few + 2 * PAGE, PAGE, PROT_READ));
+        EXITS(child_stores, &letter, 0, "child %c has its parent's bytes and keeps its own to itself", letter);
+        CHECK(few[0] == '.' && few[PAGE] == letter && few[2 * PAGE] == '.', "so does the parent");
+    }
+    DIES(stores_to_third, NULL, SIGSEGV, SEGV_ACCERR, few + 2 * PAGE, "what children stored to is read-only since");
+}
+
 static void body(void)
 {
     long seed = tap_arguments[0] ? atol(tap_arguments[0]) : 1, rounds = 6;
@@ -357,6 +396,7 @@ static void body(void)
     window = (char *)(((unsigned long)at + SPAN - 1) & -SPAN);
     counters();
     left_out();
+    same_stores_again();
     trees(seed, rounds);
     forks_beside_stores(rounds * 20);
 }

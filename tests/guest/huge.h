@@ -4,8 +4,16 @@
 
 #include "tap.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define RW (PROT_READ | PROT_WRITE)
+#define HUGE (2UL << 20)
+#define HUGE_PAGES (HUGE / PAGE)
+
 /* kB of NAME in the smaps of the mappings in [AT, AT + LENGTH). */
-static long smaps_kb(volatile void *at, size_t length, const char *name)
+static UNUSED long smaps_kb(volatile void *at, size_t length, const char *name)
 {
     unsigned long start = (unsigned long)at, low = 0, high = 0;
     char *text = slurp("/proc/self/smaps"), *line = text;
@@ -26,13 +34,13 @@ static long smaps_kb(volatile void *at, size_t length, const char *name)
     return sum;
 }
 
-static void fill(volatile char *at, size_t pages, int seed)
+static UNUSED void fill(volatile char *at, size_t pages, int seed)
 {
     for (size_t i = 0; i < pages; i++)
         at[i * PAGE] = at[i * PAGE + PAGE - 1] = (char)(1 + (i * 7 + seed) % 251);
 }
 
-static int is_filled(volatile char *at, size_t from, size_t to, int seed)
+static UNUSED int is_filled(volatile char *at, size_t from, size_t to, int seed)
 {
     for (size_t i = from; i < to; i++)
         if (at[i * PAGE] != (char)(1 + (i * 7 + seed) % 251) || at[i * PAGE + PAGE - 1] != at[i * PAGE])
@@ -40,7 +48,7 @@ static int is_filled(volatile char *at, size_t from, size_t to, int seed)
     return 1;
 }
 
-static int is_zero(volatile char *at, size_t from, size_t to)
+static UNUSED int is_zero(volatile char *at, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++)
         if (at[i * PAGE] != 0 || at[i * PAGE + PAGE - 1] != 0)

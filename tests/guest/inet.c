@@ -154,6 +154,23 @@ static void names(void)
     close(a);
 }
 
+/* Closed with SO_LINGER and no time: the peer sees a reset, not an end. */
+static void test_linger(int l)
+{
+    int client = socket(AF_INET, SOCK_STREAM, 0), server;
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    char byte;
+
+    connect_to(client, "127.0.0.1", port_of(l));
+    server = accept(l, NULL, NULL);
+    OKAY(setsockopt(server, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), "SO_LINGER without time");
+    close(server);
+    usleep(20000);
+    FAILS(recv(client, &byte, 1, 0), ECONNRESET, "close resets the connection");
+    IS(recv(client, &byte, 1, 0), 0, "which is told once");
+    close(client);
+}
+
 static void endings(void)
 {
     int l = listener(), client = socket(AF_INET, SOCK_STREAM, 0), server, error = 0;
@@ -170,6 +187,7 @@ static void endings(void)
     close(server);
     usleep(20000);
     FAILS(recv(client, buffer, 1, 0), ECONNRESET, "are reset");
+    test_linger(l);
     IS(recv(client, buffer, 1, 0), 0, "once");
     OKAY(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &length), "SO_ERROR");
     IS(error, 0, "says no more");

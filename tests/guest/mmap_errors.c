@@ -22,6 +22,43 @@ static unsigned long free_range(size_t length)
     return (unsigned long)at;
 }
 
+#define HUGE (2UL << 20)
+
+/* Of huge pages that are set aside none are, on either system. */
+static void huge_pages(void)
+{
+    int anywhere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+    static const int wrong_sizes[] = {1, 12, 20, 22, 25, 63};
+
+    FAILS(sys_mmap(0, HUGE, RW, anywhere, -1, 0), ENOMEM, "MAP_HUGETLB: there are none");
+    FAILS(sys_mmap(0, PAGE, RW, anywhere, -1, 0), ENOMEM, "MAP_HUGETLB: also for a page");
+    FAILS(sys_mmap(0, HUGE, PROT_NONE, anywhere, -1, 0), ENOMEM, "MAP_HUGETLB: PROT_NONE");
+    FAILS(sys_mmap(0, HUGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0), ENOMEM, "MAP_HUGETLB: shared");
+    FAILS(sys_mmap(0, HUGE, RW, MAP_SHARED_VALIDATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0), ENOMEM,
+          "MAP_HUGETLB: MAP_SHARED_VALIDATE");
+    FAILS(sys_mmap(0, HUGE, RW, anywhere | MAP_POPULATE, -1, 0), ENOMEM, "MAP_HUGETLB: MAP_POPULATE");
+    FAILS(sys_mmap(0, HUGE, RW, anywhere | 21 << 26, -1, 0), ENOMEM, "MAP_HUGETLB: of 2 MiB");
+    FAILS(sys_mmap(0, HUGE, RW, anywhere | 30 << 26, -1, 0), ENOMEM, "MAP_HUGETLB: of 1 GiB");
+    for (unsigned i = 0; i < sizeof(wrong_sizes) / sizeof(wrong_sizes[0]); i++)
+        FAILS(sys_mmap(0, HUGE, RW, anywhere | (int)((unsigned)wrong_sizes[i] << 26), -1, 0), EINVAL,
+              "MAP_HUGETLB: of 2^%d bytes", wrong_sizes[i]);
+    FAILS(sys_mmap(0, 0, RW, anywhere, -1, 0), EINVAL, "MAP_HUGETLB: length 0");
+    FAILS(sys_mmap(0, -1UL, RW, anywhere, -1, 0), EINVAL, "MAP_HUGETLB: all there is");
+    FAILS(sys_mmap(0, 1UL << 60, RW, anywhere, -1, 0), ENOMEM, "MAP_HUGETLB: nearly");
+    FAILS(sys_mmap(0, HUGE, RW, anywhere | MAP_GROWSDOWN, -1, 0), EINVAL, "MAP_HUGETLB: MAP_GROWSDOWN");
+    FAILS(sys_mmap(0, HUGE, RW, MAP_ANONYMOUS | MAP_HUGETLB, -1, 0), EINVAL, "MAP_HUGETLB: no type");
+    FAILS(sys_mmap(0, HUGE, RW, 8 | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0), EINVAL, "MAP_HUGETLB: MAP_DROPPABLE");
+    FAILS(sys_mmap(0, HUGE, RW, anywhere, -1, PAGE), EINVAL, "MAP_HUGETLB: an offset within");
+    FAILS(sys_mmap(0, HUGE, RW, anywhere, -1, -(long)HUGE), EOVERFLOW, "MAP_HUGETLB: an offset below 0");
+    FAILS(sys_mmap(0, HUGE, RW, anywhere | MAP_GROWSDOWN, -1, -(long)HUGE), EOVERFLOW,
+          "MAP_HUGETLB: which comes first");
+    FAILS(sys_mmap(0x40001000, HUGE, RW, anywhere | MAP_FIXED, -1, -(long)HUGE), EOVERFLOW,
+          "MAP_HUGETLB: before the place, too");
+    FAILS(sys_mmap(0x40000000, HUGE, RW, anywhere | MAP_FIXED, -1, 0), ENOMEM, "MAP_HUGETLB: a place");
+    FAILS(sys_mmap(0x40001000, HUGE, RW, anywhere | MAP_FIXED, -1, 0), EINVAL, "MAP_HUGETLB: one that is not aligned");
+    FAILS(sys_mmap(0, HUGE, RW, MAP_PRIVATE | MAP_HUGETLB, -1, 0), EBADF, "MAP_HUGETLB: no file");
+}
+
 static void mmap_arguments(void)
 {
     int fd = make_file("file", "text", 4);
@@ -51,6 +88,7 @@ static void mmap_arguments(void)
     munmap((void *)at, PAGE);
     FAILS(sys_mmap(0, 1 << 21, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 13 << 26, -1, 0), EINVAL,
           "mmap: no such size of huge pages");
+    huge_pages();
     at = OKAY(sys_mmap(0, PAGE, RW, MAP_SHARED_VALIDATE, fd, 0), "mmap: MAP_SHARED_VALIDATE");
     munmap((void *)at, PAGE);
     at = OKAY(sys_mmap(0, 1, RW, ANON | UNKNOWN_FLAG, -1, 0),

@@ -400,6 +400,31 @@ static void test_bus(void)
     close(memory);
 }
 
+static int store_to(void *at) { return *(volatile char *)at = 7, 0; }
+
+/* Shared mappings of /dev/zero: each has memory of its own, as long as it is, of which it shows what its offset says.
+ */
+static void dev_zero(void)
+{
+    int fd = (int)NEED(open("/dev/zero", O_RDWR)), readable = (int)NEED(open("/dev/zero", O_RDONLY));
+    char *one = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, 0), *other = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, PAGE);
+
+    CHECK(one != MAP_FAILED && other != MAP_FAILED, "/dev/zero is mapped twice, shared");
+    EXITS(store_to, one + PAGE, 0, "a child stores to it");
+    CHECK(one[PAGE] == 7 && other[0] == 0, "the parent sees it, not in the other mapping");
+    EXITS(store_to, other, 0, "to that, which begins at its second page");
+    DIES(store_to, other + PAGE, SIGBUS, BUS_ADRERR, other + PAGE, "there is no third");
+    NEED(munmap(one, 2 * PAGE));
+    NEED(munmap(other, 2 * PAGE));
+    FAILS((long)mmap(NULL, PAGE, RW, MAP_SHARED, readable, 0), EACCES, "a descriptor that cannot write");
+    one = (char *)NEED((long)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, readable, 0));
+    FAILS(mprotect(one, PAGE, RW), EACCES, "nor make it writable later");
+    IS(*(volatile char *)one, 0, "it reads zeros");
+    NEED(munmap(one, PAGE));
+    close(fd);
+    close(readable);
+}
+
 static void body(void)
 {
     test_remap_file_pages();
@@ -410,6 +435,7 @@ static void body(void)
     test_remove();
     test_process_madvise();
     test_bus();
+    dev_zero();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,11 +1,19 @@
 /*
- * Random mmap, munmap, mprotect, madvise, mremap, fork, load and store over a small range, each checked against a plain
- * model: what is mapped, how it is protected, and every page's contents. The seed is printed; a run with the same seed
- * does the same. mmap_model [DIR] [STEPS [SEED]]
+ * Random mmap, munmap, mprotect, madvise, mremap, ftruncate, fork, load and store over a small range, each checked
+ * against a plain model: what is mapped, how it is protected, and every page's contents. The seed is printed; a run
+ * with the same seed does the same. mmap_model [DIR] [STEPS [SEED]]
  */
 #include "tap.h"
 
 #include <setjmp.h>
+
+#ifndef MADV_PAGEOUT
+#define MADV_COLD 20
+#define MADV_PAGEOUT 21
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 #define PAGES 64
 #define FILE_PAGES 16
@@ -21,7 +29,7 @@ struct page {
 };
 
 static struct page model[PAGES];
-static unsigned file_values[FILE_PAGES];
+static unsigned file_values[FILE_PAGES], file_pages; /* its length */
 static char *range;
 static int file_fd;
 static uint64_t state;
@@ -37,16 +45,16 @@ static sigjmp_buf escape;
 static volatile int fault_code;
 static void *volatile fault_address;
 
-static void on_fault(int signo UNUSED, siginfo_t *info, void *context UNUSED)
+static void on_fault(int signo, siginfo_t *info, void *context UNUSED)
 {
-    fault_code = info->si_code;
+    fault_code = signo == SIGBUS ? -info->si_code : info->si_code;
     fault_address = info->si_addr;
     siglongjmp(escape, 1);
 }
 
 static unsigned *word_of(unsigned page) { return (unsigned *)(range + page * PAGE + page % 7 * 512); }
 
-/* 0, or the si_code of the fault. */
+/* 0, or the si_code of the fault; of SIGBUS, less than 0. */
 static int try_load(unsigned page, unsigned *value)
 {
     fault_code = 0;
@@ -74,11 +82,21 @@ static int wrong(const char *what, unsigned page, long got, long want)
     return -1;
 }
 
+/* How an access to a page fails that needs one of NEEDED; 0: it does not. */
+static int refusal(const struct page *is, int needed)
+{
+    if (is->kind == GONE)
+        return SEGV_MAPERR;
+    if (!(is->protection & needed))
+        return SEGV_ACCERR;
+    return is->kind != ANONYMOUS && !is->copied && is->file_page >= file_pages ? -BUS_ADRERR : 0;
+}
+
 static int check_page(unsigned page)
 {
     unsigned value = 0;
     const struct page *is = &model[page];
-    int want = is->kind == GONE ? SEGV_MAPERR : is->protection & (PROT_READ | PROT_WRITE) ? 0 : SEGV_ACCERR;
+    int want = refusal(is, PROT_READ | PROT_WRITE);
     int got = try_load(page, &value);
 
     if (got != want || (got && fault_address != word_of(page)))
@@ -92,7 +110,7 @@ static int store(unsigned page)
 {
     struct page *is = &model[page];
     unsigned value = pick(1u << 30) + 1;
-    int want = is->kind == GONE ? SEGV_MAPERR : is->protection & PROT_WRITE ? 0 : SEGV_ACCERR;
+    int want = refusal(is, PROT_WRITE);
     int got = try_store(page, value);
 
     if (got != want)
@@ -181,7 +199,7 @@ static int through_kernel(unsigned page)
     if (pipe(fds))
         return wrong("pipe", page, errno, 0);
     result = write(fds[1], word_of(page), 4) == 4 ? 0 : errno;
-    want = is->kind != GONE && (is->protection & (PROT_READ | PROT_WRITE)) ? 0 : EFAULT;
+    want = refusal(is, PROT_READ | PROT_WRITE) ? EFAULT : 0;
     if (result == want && !want && (read(fds[0], &got, 4) != 4 || got != expected(is)))
         result = wrong("write()'s value", page, got, expected(is));
     else if (result != want)
@@ -189,7 +207,7 @@ static int through_kernel(unsigned page)
     else
         result = 0;
     if (result == 0 && write(fds[1], &value, 4) == 4) {
-        want = is->kind != GONE && (is->protection & PROT_WRITE) ? 0 : EFAULT;
+        want = refusal(is, PROT_WRITE) ? EFAULT : 0;
         result = read(fds[0], word_of(page), 4) == 4 ? 0 : errno;
         result = result == want ? 0 : wrong("read()", page, result, want);
         if (!want && is->kind == SHARED_FILE)
@@ -207,9 +225,64 @@ static int file_write(unsigned file_page)
     unsigned value = pick(1u << 30) + 1;
 
     file_values[file_page] = value;
+    if (file_pages <= file_page)
+        file_pages = file_page + 1;
     return pwrite(file_fd, &value, 4, file_page * PAGE + file_page % 7 * 512) == 4
                ? 0
                : wrong("pwrite", file_page, errno, 0);
+}
+
+/* Pages past the end go from all mappings, copies, too; who makes it longer finds zeros. */
+static int cut_file(unsigned pages)
+{
+    if (ftruncate(file_fd, pages * PAGE))
+        return wrong("ftruncate", pages, errno, 0);
+    for (unsigned i = pages; i < FILE_PAGES; i++)
+        file_values[i] = 0;
+    for (unsigned i = 0; i < PAGES; i++)
+        if ((model[i].kind == PRIVATE_FILE || model[i].kind == SHARED_FILE) && model[i].file_page >= pages)
+            model[i].copied = 0;
+    file_pages = pages;
+    return 0;
+}
+
+/* To where nothing is, or one page over another. Of several pages it may be refused: they may be several mappings. */
+static int move(unsigned from, unsigned count)
+{
+    unsigned to = (from + 7 * (1 + pick(PAGES / 7 - 1))) % (PAGES - PAGES % 7), i = 0, all_there = 1;
+
+    count = count > 5 || count > PAGES - to ? 1 : count;
+    while (i < count && (model[to + i].kind == GONE || count == 1) &&
+           model[from + i].protection == model[from].protection)
+        i++;
+    if (i < count || from >= PAGES - PAGES % 7)
+        return 0;
+    for (i = 0; i < count; i++)
+        all_there &= model[from + i].kind != GONE;
+    if (mremap(range + from * PAGE, count * PAGE, count * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, range + to * PAGE) ==
+        MAP_FAILED) {
+        if (count == 1 && !all_there) /* there is nothing to move: whether the place is cleared is nobody's business */
+            return unmap(to, 1);
+        return errno == EFAULT && (count > 1 || !all_there) ? 0 : wrong("mremap", from, errno, 0);
+    }
+    if (!all_there)
+        return wrong("mremap of a hole", from, 0, EFAULT);
+    for (i = 0; i < count; i++) {
+        model[to + i] = model[from + i];
+        model[from + i] = (struct page){.kind = GONE};
+    }
+    return 0;
+}
+
+/* Nobody sees a difference. */
+static int settle(unsigned from, unsigned count)
+{
+    static const int advice[] = {MADV_PAGEOUT, MADV_COLD, MADV_WILLNEED, MADV_COLLAPSE, MADV_HUGEPAGE, MADV_NOHUGEPAGE};
+
+    madvise(range + from * PAGE, count * PAGE, advice[pick(6)]);
+    if (pick(4) == 0)
+        msync(range + from * PAGE, count * PAGE, pick(2) ? MS_SYNC : MS_ASYNC);
+    return 0;
 }
 
 static int check_all(void)
@@ -217,7 +290,7 @@ static int check_all(void)
     for (unsigned i = 0; i < PAGES; i++)
         if (check_page(i))
             return -1;
-    for (unsigned i = 0; i < FILE_PAGES; i++) {
+    for (unsigned i = 0; i < file_pages; i++) {
         unsigned value = 0;
 
         if (pread(file_fd, &value, 4, i * PAGE + i % 7 * 512) != 4 || value != file_values[i])
@@ -256,7 +329,7 @@ static int do_step(void)
 
     if (count > PAGES - from)
         count = PAGES - from;
-    switch (pick(20)) {
+    switch (pick(23)) {
     case 0:
     case 1:
     case 2:
@@ -278,8 +351,12 @@ static int do_step(void)
     case 11:
         return step % 3 ? 0 : check_all();
     case 12:
+        return move(from, count);
     case 13:
+        return step % 4 ? settle(from, count) : cut_file(pick(FILE_PAGES + 1));
     case 14:
+    case 15:
+    case 16:
         return check_page(from);
     default:
         return store(from);
@@ -296,10 +373,12 @@ static void body(void)
     diag("%ld steps, seed %lu", steps, (unsigned long)seed);
     state = seed;
     sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
     range = anon(PAGES * PAGE, PROT_NONE);
     NEED(munmap(range, PAGES * PAGE));
     file_fd = make_file("file", "", 0);
     NEED(ftruncate(file_fd, FILE_PAGES * PAGE));
+    file_pages = FILE_PAGES;
     for (step = 0; step < steps && !bad; step++)
         bad = do_step();
     IS(step, steps, "%ld random steps agree with the model", steps);

@@ -383,6 +383,57 @@ static void together(void)
     mq_unlink(name);
 }
 
+/* ---- long messages ---- */
+
+#define LONGEST (8UL << 20)
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+
+static void fill_text(char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        text[i] = (char)(i * 31 + i / PAGE);
+}
+
+/* Of all lengths around what a page holds, and one that needs more memory than the kernel has in one piece. */
+static void long_messages(void)
+{
+    static const size_t around[] = {0, 1, 2000, PAGE - 100, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE - 80, 3 * PAGE, LONGEST};
+    struct rlimit most = {RLIM_INFINITY, RLIM_INFINITY}, before;
+    char *text, *got;
+    unsigned wrong = 0, priority;
+    mqd_t q;
+
+    if (geteuid() != 0) {
+        skip("long messages", "need root");
+        return;
+    }
+    NEED(getrlimit(RLIMIT_MSGQUEUE, &before));
+    NEED(setrlimit(RLIMIT_MSGQUEUE, &most));
+    q = (mqd_t)OKAY(open_with(name, O_RDWR | O_CREAT, 10, LONGEST), "a queue of messages of 8 MiB");
+    NEED(setrlimit(RLIMIT_MSGQUEUE, &before));
+    text = anon(LONGEST, PROT_READ | PROT_WRITE);
+    got = anon(LONGEST, PROT_READ | PROT_WRITE);
+    fill_text(text, LONGEST);
+    for (unsigned i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+        ssize_t n;
+
+        memset(got, 0x55, MIN_OF(around[i] + 100, LONGEST));
+        NEED(mq_send(q, text, around[i], i));
+        n = mq_receive(q, got, LONGEST, &priority);
+        wrong += n != (ssize_t)around[i] || priority != i || memcmp(got, text, around[i]) != 0 ||
+                 (around[i] < LONGEST && got[around[i]] != 0x55);
+    }
+    IS(wrong, 0, "messages of all lengths come as they were sent");
+    NEED(munmap(text + 5 * PAGE, PAGE));
+    FAILS(mq_send(q, text, 8 * PAGE, 1), EFAULT, "text of which a page is missing");
+    NEED(mq_send(q, text, 4 * PAGE, 1));
+    FAILS(syscall(SYS_mq_timedreceive, q, text + 3 * PAGE, LONGEST, NULL, NULL), EFAULT, "no place for all of it");
+    mq_close(q);
+    mq_unlink(name);
+    munmap(text, LONGEST);
+    munmap(got, LONGEST);
+}
+
 static void body(void)
 {
     snprintf(name, sizeof(name), "/quire-%d", getpid());
@@ -394,6 +445,7 @@ static void body(void)
     notification();
     permissions();
     together();
+    long_messages();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -1,9 +1,5 @@
-/*
- * Every allocation of every call fails once: the call returns an error that its manual page has, nothing is half done
- * or leaks, and the call works the next time. Needs a kernel that can be told to fail (/proc/thread-self/fail-nth, as
- * in Linux with fault injection; Quire's debug kernel has it).
- */
-#include "tap.h"
+/* Allocations that fail in the calls of memory, processes, files and IPC: see no_memory.h. */
+#include "no_memory.h"
 #include <mqueue.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,47 +12,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 
-#define PAGES 64UL
-#define MOST_ALLOCATIONS 400
-
-static int fail_file; /* an open fail-nth */
-static char *area;    /* PAGES pages, page I full of I */
-static int data_file; /* the same bytes */
-
-static void set_failure(int n)
-{
-    char text[16];
-    int length = snprintf(text, sizeof(text), "%d", n);
-
-    if (pwrite(fail_file, text, length, 0) != length && pwrite(fail_file, text, length, 0) != length)
-        _exit(9); /* the first may have failed as it was told to */
-}
-
-static int failures_left(void)
-{
-    char text[16] = "";
-
-    return pread(fail_file, text, sizeof(text) - 1, 0) < 1 ? 1 : atoi(text); /* it failed as it was told to */
-}
-
-static void fill_area(void)
-{
-    for (unsigned long i = 0; i < PAGES; i++)
-        memset(area + i * PAGE, (int)i + 1, PAGE);
-}
-
-static int area_is_intact(void)
-{
-    for (unsigned long i = 0; i < PAGES; i++)
-        if (area[i * PAGE] != (char)(i + 1) || area[(i + 1) * PAGE - 1] != (char)(i + 1))
-            return 0;
-    return 1;
-}
-
-/* ---- the calls: 0, or -1 with errno; what succeeded is undone ---- */
-
-static int unmapped(void *p, size_t n) { return p == MAP_FAILED ? -1 : munmap(p, n); }
-static int closed(int fd) { return fd < 0 ? -1 : close(fd); }
+/* ---- the calls ---- */
 
 static int map_anonymous(void)
 {
@@ -373,6 +329,24 @@ static int use_message_queue(void)
     return result;
 }
 
+/* For one of several words, until a moment that is past. */
+static int wait_for_words(void)
+{
+    static uint32_t words[100];
+    struct {
+        uint64_t value, address;
+        uint32_t flags, reserved;
+    } list[100];
+    struct timespec past = {1, 0};
+
+    for (unsigned k = 0; k < 100; k++) {
+        list[k].value = list[k].reserved = 0;
+        list[k].address = (uintptr_t)&words[k];
+        list[k].flags = 2 | 128;
+    }
+    return syscall(449 /* futex_waitv */, list, 100, 0, &past, CLOCK_MONOTONIC) == -1 && errno == ETIMEDOUT ? 0 : -1;
+}
+
 static int read_own_memory(void)
 {
     char buffer[64];
@@ -393,10 +367,7 @@ static int read_maps(void)
     return n > 0 ? 0 : -1;
 }
 
-static const struct {
-    const char *name;
-    int (*call)(void);
-} calls[] = {
+static const struct failing_call calls[] = {
     {"mmap of anonymous memory", map_anonymous},
     {"mmap of shared memory", map_shared},
     {"mmap with MAP_POPULATE", map_populated},
@@ -425,62 +396,11 @@ static const struct {
     {"System V shared memory", attach_shared},
     {"System V semaphores", use_semaphores},
     {"POSIX message queues", use_message_queue},
+    {"futex_waitv", wait_for_words},
     {"process_vm_readv", read_own_memory},
     {"reading /proc/self/maps", read_maps},
 };
 
-static int is_no_memory(int error)
-{
-    return error == ENOMEM || error == EAGAIN || error == ENFILE || error == EFAULT || error == EIO;
-}
-
-static void fail_each(const char *name, int (*call)(void))
-{
-    int n, bad = 0, error = 0, result = 0, left = 0;
-
-    for (n = 1; n <= MOST_ALLOCATIONS; n++) {
-        set_failure(n);
-        result = call();
-        error = errno;
-        left = failures_left();
-        set_failure(0);
-        if (result != 0 && !is_no_memory(error)) {
-            bad = n;
-            break;
-        }
-        if (!area_is_intact()) {
-            error = 0;
-            bad = n;
-            break;
-        }
-        if (left != 0)
-            break;
-    }
-    CHECK(bad == 0, "%s: each failed allocation is an error or does not matter (%d of them; the %d. gives %s)", name,
-          n - 1, bad, errno_name(error));
-    CHECK(call() == 0, "%s: works afterwards", name);
-}
-
-static void body(void)
-{
-    fail_file = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-    if (fail_file < 0) {
-        skip("allocations that fail", "this kernel cannot be told to fail allocations");
-        return;
-    }
-    data_file = open("data", O_RDWR | O_CREAT, 0600);
-    area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    fill_area();
-    if (write(data_file, area, PAGES * PAGE) != (ssize_t)(PAGES * PAGE))
-        _exit(8);
-    for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-        if (calls[i].call() != 0) { /* what is looked up for the first time is cached then */
-            CHECK(0, "%s works to begin with: %s", calls[i].name, errno_name(errno));
-            continue;
-        }
-        fail_each(calls[i].name, calls[i].call);
-    }
-    CHECK(area_is_intact(), "the memory is as it was");
-}
+static void body(void) { fail_all(calls, sizeof(calls) / sizeof(calls[0])); }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -138,15 +138,6 @@ static void out_of_memory(void)
 
 /* ---- who is chosen ---- */
 
-static uint64_t noise(uint64_t x)
-{
-    x ^= x >> 33;
-    x *= 0xff51afd7ed558ccdu;
-    x ^= x >> 33;
-    x *= 0xc4ceb9fe1a85ec53u;
-    return x ^ x >> 33;
-}
-
 static void adjust(const char *adjustment)
 {
     int fd = (int)NEED(open("/proc/self/oom_score_adj", O_WRONLY));

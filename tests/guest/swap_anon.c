@@ -186,15 +186,31 @@ static void from_elsewhere(void)
     NEED(munmap(at, N * PAGE));
 }
 
+static volatile int stop;
+
+/* Somebody who waits to change the space's mappings, nearly all the time. */
+static void *mapper(void *unused UNUSED)
+{
+    while (!stop)
+        munmap(anon(PAGE, PROT_READ), PAGE);
+    return NULL;
+}
+
 static void locked(void)
 {
     uint64_t *at = paged_out(7);
+    pthread_t thread;
 
     OKAY(mlock(at, 100 * PAGE), "mlock");
     CHECK(in_core(at, 100) == 100, "brings it in");
     FAILS(madvise(at, N * PAGE, MADV_PAGEOUT), EINVAL, "MADV_PAGEOUT of locked memory");
-    if (memory <= SMALL_MACHINE)
+    if (memory <= SMALL_MACHINE) {
+        pthread_create(&thread, NULL, mapper, NULL);
         four_times();
+        stop = 1;
+        pthread_join(thread, NULL);
+        stop = 0;
+    }
     CHECK(in_core(at, 100) == 100, "it stays");
     OKAY(munlock(at, 100 * PAGE), "munlock");
     OKAY(madvise(at, N * PAGE, MADV_PAGEOUT), "MADV_PAGEOUT");
@@ -203,8 +219,6 @@ static void locked(void)
 }
 
 /* Threads and children use the same pages while they are sent away again and again. */
-static volatile int stop;
-
 static void *pager(void *at)
 {
     while (!stop)

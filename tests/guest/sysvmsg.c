@@ -185,6 +185,74 @@ static void waiting(void)
     IS(status, 0, "who gets EIDRM, after all messages");
 }
 
+/* ---- lengths ---- */
+
+/* Around what a page holds; a copy of each, too. */
+static void lengths(void)
+{
+    static const size_t around[] = {0,        1,    2000,     PAGE - 80,     PAGE - 40,
+                                    PAGE - 1, PAGE, PAGE + 1, 2 * PAGE - 50, 2 * PAGE};
+    struct {
+        long type;
+        char bytes[2 * PAGE];
+    } sent = {.type = 1}, got, copy;
+    int q = (int)NEED(msgget(IPC_PRIVATE, 0600));
+    unsigned wrong = 0, copied = 0;
+
+    for (size_t i = 0; i < sizeof(sent.bytes); i++)
+        sent.bytes[i] = (char)(i * 31 + i / PAGE);
+    for (unsigned i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+        size_t n = around[i];
+
+        NEED(msgsnd(q, &sent, n, 0));
+        if (msgrcv(q, &copy, sizeof(copy.bytes), 0, MSG_COPY | IPC_NOWAIT) == (ssize_t)n)
+            copied += memcmp(copy.bytes, sent.bytes, n) == 0;
+        else
+            copied += errno == ENOSYS; /* where checkpointing is not configured */
+        wrong += msgrcv(q, &got, sizeof(got.bytes), 0, 0) != (ssize_t)n || memcmp(got.bytes, sent.bytes, n) != 0;
+        NEED(msgsnd(q, &sent, n, 0));
+        wrong +=
+            msgrcv(q, &got, n / 2, 0, MSG_NOERROR) != (ssize_t)(n / 2) || memcmp(got.bytes, sent.bytes, n / 2) != 0;
+    }
+    IS(wrong, 0, "messages of all lengths come as they were sent, or cut short");
+    IS(copied, sizeof(around) / sizeof(around[0]), "and so do copies");
+    NEED(msgctl(q, IPC_RMID, NULL));
+}
+
+/* ---- many keys ---- */
+
+#define KEYS 400
+
+/* In no order, from one end of the numbers to the other. */
+static key_t key_of(unsigned i)
+{
+    key_t key = (key_t)((i + 1) * 0x9e3779b1u + (unsigned)getpid() * 4096);
+
+    return key == IPC_PRIVATE ? 1 : key;
+}
+
+static void many_keys(void)
+{
+    static int ids[KEYS];
+    unsigned wrong = 0;
+
+    for (unsigned i = 0; i < KEYS; i++)
+        ids[i] = (int)NEED(msgget(key_of(i), IPC_CREAT | IPC_EXCL | 0600));
+    for (unsigned i = 0; i < KEYS; i++)
+        wrong += msgget(key_of(i), 0) != ids[i];
+    IS(wrong, 0, "each of %d keys finds its queue", KEYS);
+    for (unsigned i = 0; i < KEYS; i += 3)
+        NEED(msgctl(ids[i], IPC_RMID, NULL));
+    for (unsigned i = 0; i < KEYS; i++)
+        wrong += msgget(key_of(i), 0) != (i % 3 == 0 ? -1 : ids[i]);
+    IS(wrong, 0, "also when a third of them is gone");
+    for (unsigned i = 0; i < KEYS; i += 3)
+        ids[i] = (int)NEED(msgget(key_of(i), IPC_CREAT | IPC_EXCL | 0600));
+    for (unsigned i = 0; i < KEYS; i++)
+        wrong += msgget(key_of(i), 0) != ids[i] || msgctl(ids[i], IPC_RMID, NULL) != 0;
+    IS(wrong, 0, "and there again");
+}
+
 static void body(void)
 {
     making();
@@ -197,6 +265,8 @@ static void body(void)
     else
         skip("another user may neither use nor remove it", "needs root");
     waiting();
+    many_keys();
+    lengths();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

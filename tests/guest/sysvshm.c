@@ -55,6 +55,34 @@ static void test_get(void)
     FAILS(shmctl(id, IPC_RMID, NULL), EINVAL, "which cannot be removed twice");
 }
 
+#define OF_SIZE(bits) ((int)((unsigned)(bits) << 26))
+
+/* Of huge pages that are set aside none are, on either system. */
+static void huge_pages(void)
+{
+    static const int wrong_sizes[] = {1, 12, 20, 22, 25, 63};
+
+    FAILS(shmget(IPC_PRIVATE, 2 << 20, SHM_HUGETLB | 0600), ENOMEM, "SHM_HUGETLB: there are none");
+    FAILS(shmget(IPC_PRIVATE, PAGE, SHM_HUGETLB | 0600), ENOMEM, "SHM_HUGETLB: also for a page");
+    FAILS(shmget(IPC_PRIVATE, 2 << 20, SHM_HUGETLB | OF_SIZE(21) | 0600), ENOMEM, "SHM_HUGETLB: of 2 MiB");
+    FAILS(shmget(IPC_PRIVATE, 2 << 20, SHM_HUGETLB | OF_SIZE(30) | 0600), ENOMEM, "SHM_HUGETLB: of 1 GiB");
+    for (unsigned i = 0; i < sizeof(wrong_sizes) / sizeof(wrong_sizes[0]); i++)
+        FAILS(shmget(IPC_PRIVATE, 2 << 20, SHM_HUGETLB | OF_SIZE(wrong_sizes[i]) | 0600), EINVAL,
+              "SHM_HUGETLB: of 2^%d bytes", wrong_sizes[i]);
+    FAILS(shmget(IPC_PRIVATE, 0, SHM_HUGETLB | 0600), EINVAL, "SHM_HUGETLB: size 0");
+    FAILS(shmget(0x51000000 + getpid(), PAGE, SHM_HUGETLB | 0600), ENOENT, "SHM_HUGETLB: no such key");
+}
+
+static int no_huge_pages_for_others(void *unused)
+{
+    (void)unused;
+    NEED(setgid(1000));
+    NEED(setuid(1000));
+    if (shmget(IPC_PRIVATE, 2 << 20, SHM_HUGETLB | 0600) != -1 || errno != EPERM)
+        return 1;
+    return shmget(IPC_PRIVATE, 2 << 20, SHM_HUGETLB | OF_SIZE(20) | 0600) != -1 || errno != EINVAL;
+}
+
 static int store_through(void *at) { return (*(volatile char *)at = 1, 0); }
 
 static void test_attach(void)
@@ -238,12 +266,46 @@ static void test_control(void)
     NEED(shmctl(id, IPC_RMID, NULL));
 }
 
+/* Whoever counts through the indexes and removes what he finds meets all of them. */
+static void test_indexes(void)
+{
+    int ids[5], index[5] = {0}, highest, met = 0;
+    struct shmid_ds ds;
+
+    for (int i = 0; i < 5; i++)
+        ids[i] = segment(PAGE);
+    highest = shmctl(0, SHM_INFO_, (void *)&(struct shm_info){0});
+    for (int at = 0; at <= highest; at++) {
+        int id = shmctl(at, SHM_STAT_, &ds);
+
+        for (int i = 0; i < 5; i++) {
+            if (id != ids[i])
+                continue;
+            index[i] = at;
+            met++;
+            if (i % 2 == 0)
+                NEED(shmctl(id, IPC_RMID, NULL));
+        }
+    }
+    IS(met, 5, "all are met by their indexes, though some go meanwhile");
+    for (int i = 1; i < 5; i += 2) {
+        IS(shmctl(index[i], SHM_STAT_, &ds), ids[i], "an index stays");
+        NEED(shmctl(ids[i], IPC_RMID, NULL));
+    }
+}
+
 static void body(void)
 {
+    test_indexes();
     test_get();
     test_attach();
     test_fork();
     test_control();
+    huge_pages();
+    if (geteuid() == 0)
+        EXITS(no_huge_pages_for_others, NULL, 0, "SHM_HUGETLB: not for other users");
+    else
+        skip("SHM_HUGETLB: not for other users", "needs root");
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

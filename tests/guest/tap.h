@@ -236,6 +236,16 @@ UNUSED static void *anon(size_t length, int protection)
     return (void *)NEED((long)mmap(NULL, length, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
+/* A word for X that looks like none of its neighbours': pages of them do not compress. */
+UNUSED static uint64_t noise(uint64_t x)
+{
+    x ^= x >> 33;
+    x *= 0xff51afd7ed558ccdu;
+    x ^= x >> 33;
+    x *= 0xc4ceb9fe1a85ec53u;
+    return x ^ x >> 33;
+}
+
 UNUSED static void sleep_ms(long ms)
 {
     struct timespec wait = {ms / 1000, ms % 1000 * 1000000L};

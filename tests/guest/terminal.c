@@ -473,6 +473,32 @@ static void open_races(void)
     close_pair();
 }
 
+/* System V's structure, without the flags' high halves and the characters behind the first eight. */
+static void old_attributes(void)
+{
+    struct {
+        unsigned short iflag, oflag, cflag, lflag;
+        unsigned char line, cc[8];
+    } old = {0};
+    struct termios before, after;
+
+    open_pair();
+    NEED(tcgetattr(slave, &before));
+    OKAY(ioctl(slave, 0x5405 /* TCGETA */, &old), "attributes as System V has them");
+    CHECK(old.iflag == (before.c_iflag & 0xffff) && old.lflag == (before.c_lflag & 0xffff), "the same flags");
+    CHECK(memcmp(old.cc, before.c_cc, sizeof(old.cc)) == 0, "the same characters");
+    old.lflag &= ~ECHO;
+    old.cc[VERASE] = 'x';
+    OKAY(ioctl(slave, 0x5406 /* TCSETA */, &old), "and set");
+    NEED(tcgetattr(slave, &after));
+    CHECK(after.c_lflag == (before.c_lflag & ~(tcflag_t)ECHO) && after.c_cc[VERASE] == 'x', "what was to change has");
+    CHECK(after.c_iflag == before.c_iflag && after.c_cflag == before.c_cflag && after.c_cc[VMIN] == before.c_cc[VMIN],
+          "the rest has not");
+    OKAY(ioctl(slave, 0x5408 /* TCSETAF */, &old), "drained and flushed before");
+    FAILS(ioctl(slave, 0x5406, (void *)8), EFAULT, "from nowhere");
+    close_pair();
+}
+
 static void body(void)
 {
     if (access("/dev/ptmx", R_OK) != 0) {
@@ -490,6 +516,7 @@ static void body(void)
     load();
     flushes();
     old_names();
+    old_attributes();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -7,13 +7,6 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
-#define RW (PROT_READ | PROT_WRITE)
-#define HUGE (2UL << 20)
-#define HUGE_PAGES (HUGE / PAGE)
 #define ENABLED "/sys/kernel/mm/transparent_hugepage/enabled"
 
 static char *aside; /* what anon() gave, to unmap it */

@@ -9,16 +9,10 @@
 #include <sys/mount.h>
 #include <sys/shm.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
 #ifndef MADV_REMOVE
 #define MADV_REMOVE 9
 #endif
 
-#define RW (PROT_READ | PROT_WRITE)
-#define HUGE (2UL << 20)
-#define HUGE_PAGES (HUGE / PAGE)
 #define SWITCH "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 static long huge_kb(volatile void *at, size_t length) { return smaps_kb(at, length, "ShmemPmdMapped"); }
@@ -391,9 +385,78 @@ static void races(void)
     close(arena_fd);
 }
 
+static volatile int begun;
+
+static void *collapser(void *at)
+{
+    begun = 1;
+    madvise(at, HUGE, MADV_COLLAPSE);
+    return NULL;
+}
+
+/* A file is cut while it is collapsed: nothing stays past its end. */
+static void cut(void)
+{
+    int fd = NEED(memfd_create("cut", 0)), left = 0;
+    volatile char *at = map(fd, 1, 0, RW);
+    struct stat st;
+
+    for (unsigned round = 0; round < 100; round++) {
+        pthread_t thread;
+        volatile unsigned moment = 0;
+
+        NEED(ftruncate(fd, HUGE));
+        for (size_t page = 0; page < HUGE / PAGE; page += 2)
+            at[page * PAGE] = 1;
+        begun = 0;
+        pthread_create(&thread, NULL, collapser, (void *)at);
+        while (!begun)
+            sched_yield();
+        while (moment < round * 2000)
+            moment++;
+        NEED(ftruncate(fd, PAGE));
+        pthread_join(thread, NULL);
+        NEED(fstat(fd, &st));
+        left += st.st_blocks > (blkcnt_t)(PAGE / 512);
+    }
+    if (access("/proc/quire", R_OK) == 0)
+        IS(left, 0, "nothing is left past the end of a file that is cut while it is collapsed");
+    else
+        skip("nothing is left past the end of a file that is cut while it is collapsed",
+             "Linux keeps a huge page, often");
+    NEED(munmap((void *)at, HUGE));
+    close(fd);
+}
+
+/* Pages that fallocate has reserved are out of core until somebody uses them. */
+static void reserved(void)
+{
+    int fd = NEED(memfd_create("reserved", 0));
+    unsigned char vec[4];
+    volatile char *at;
+
+    NEED(fallocate(fd, 0, 0, 4 * PAGE));
+    at = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0);
+    CHECK(mincore((void *)at, sizeof(vec) * PAGE, vec) == 0 && !(vec[0] | vec[1] | vec[2] | vec[3]),
+          "what fallocate has reserved is not in core");
+    at[PAGE] = 1;
+    CHECK(pwrite(fd, "x", 1, 3 * PAGE) == 1, "a page is stored to, another one written by a call");
+    CHECK(mincore((void *)at, sizeof(vec) * PAGE, vec) == 0 && !(vec[0] | vec[2]) && (vec[1] & vec[3] & 1),
+          "they are in core then");
+    NEED(munmap((void *)at, 4 * PAGE));
+    at = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0);
+    CHECK(mincore((void *)at, sizeof(vec) * PAGE, vec) == 0 && !(vec[0] | vec[2]) && (vec[1] & vec[3] & 1),
+          "a new mapping sees the same");
+    NEED(munmap((void *)at, 4 * PAGE));
+    close(fd);
+}
+
 static void body(void)
 {
-    if (access(SWITCH, W_OK) != 0 || !set_switch("never") || proc_value("/proc/meminfo", "MemTotal") < 180 << 10) {
+    int has_switch = access(SWITCH, W_OK) == 0 && set_switch("never"); /* somebody may have changed it */
+
+    reserved();
+    if (!has_switch || proc_value("/proc/meminfo", "MemTotal") < 180 << 10) {
         skip("huge pages of shared memory", "no switch for them here, or too little memory");
         return;
     }
@@ -402,6 +465,7 @@ static void body(void)
     holes();
     processes();
     collapse();
+    cut();
     races();
     mounts();
     set_switch("never");

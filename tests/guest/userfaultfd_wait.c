@@ -216,6 +216,78 @@ static void readers(void)
     munmap(many, 257 * PAGE);
 }
 
+struct report {
+    int epoll, done;
+    struct epoll_event *events;
+};
+
+static void *wait_for_one(void *argument)
+{
+    struct report *r = argument;
+
+    return (void *)(long)epoll_wait(r->epoll, r->events, 1, 5000);
+}
+
+static void *change_set(void *argument)
+{
+    struct report *r = argument;
+    struct epoll_event event = {.events = EPOLLIN};
+    int pipe_ends[2];
+
+    NEED(pipe(pipe_ends));
+    epoll_ctl(r->epoll, EPOLL_CTL_ADD, pipe_ends[0], &event);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    __atomic_store_n(&r->done, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+/* Events are to go where a fault has to be answered first: other sets of files do not wait for that, and the events
+ * come. */
+static void report_into_missing(void)
+{
+    char *at = anon(2 * PAGE, RW);
+    int fd = uffd_new(0, 0), ends[2];
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = 77};
+    /* over the end of a page */
+    struct report waiting = {.epoll = NEED(epoll_create1(0)), .events = (void *)(at + PAGE - 8)};
+    struct report other = {.epoll = NEED(epoll_create1(0))};
+    struct epoll_event *volatile nowhere = (void *)8; /* of which the compiler knows nothing */
+    pthread_t waiter, late, changer;
+
+    memset(at, 0, 2 * PAGE);
+    madvise(at + PAGE, PAGE, MADV_DONTNEED);
+    NEED(uffd_register(fd, at, 2 * PAGE, MISSING));
+    NEED(pipe(ends));
+    NEED(write(ends[1], "x", 1));
+    NEED(epoll_ctl(waiting.epoll, EPOLL_CTL_ADD, ends[0], &event));
+    waiter = start(wait_for_one, &waiting);
+    IS(uffd_next(fd).arg.pagefault.address, (uintptr_t)at + PAGE, "epoll_wait waits for memory to report into");
+    late = start(change_set, &waiting); /* may have to wait, but nobody for him */
+    sleep_ms(50);
+    changer = start(change_set, &other);
+    for (int i = 0; i < 2000 && !__atomic_load_n(&other.done, __ATOMIC_ACQUIRE); i++)
+        sleep_ms(1);
+    CHECK(other.done, "another set changes meanwhile");
+    NEED(uffd_zero(fd, at + PAGE, PAGE, 0));
+    IS(finish(waiter), 1, "then the event comes");
+    finish(changer);
+    finish(late);
+    memcpy(&event, at + PAGE - 8, sizeof(event));
+    CHECK(event.events == EPOLLIN && event.data.u64 == 77, "whole, over the end of a page");
+    IS(epoll_wait(waiting.epoll, &event, 1, 0), 0, "once, since it is edge-triggered");
+    FAILS(epoll_wait(waiting.epoll, nowhere, 0, 0), EINVAL, "room for none");
+    NEED(write(ends[1], "x", 1));
+    FAILS(epoll_wait(waiting.epoll, nowhere, 1, 0), EFAULT, "an event into nowhere");
+    IS(epoll_wait(waiting.epoll, &event, 1, 0), 1, "stays");
+    close(ends[0]);
+    close(ends[1]);
+    close(waiting.epoll);
+    close(other.epoll);
+    close(fd);
+    munmap(at, 2 * PAGE);
+}
+
 static volatile int reading;
 
 static void *read_once(void *unused UNUSED)
@@ -331,6 +403,7 @@ static void body(void)
     fill_bytes();
     waiting();
     readers();
+    report_into_missing();
     interrupted_readers();
     other_processes();
     forking();

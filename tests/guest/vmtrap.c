@@ -437,6 +437,51 @@ static int after_exec(void *at)
     return 1;
 }
 
+/* Pages of a memfd, one in each 2 MiB, closed by one call while a second view stays open; also in a private mapping of
+ * it, some of whose pages are copies. */
+static void many_ranges_of_files(void)
+{
+    const size_t span = 2ul << 20, bytes = PAGES * span;
+    int fd = (int)NEED(memfd_create("pages", 0)), wrong[4] = {0};
+    struct vmtrap_range ranges[PAGES];
+
+    NEED(ftruncate(fd, (off_t)bytes));
+    trap_register(open_by_resume);
+    for (int flags = MAP_SHARED; flags <= MAP_PRIVATE; flags++) {
+        char *second = mmap(NULL, bytes, RW, MAP_SHARED, fd, 0), *at = mmap(NULL, bytes, RW, flags, fd, 0);
+
+        NEED(syscall(VMTRAP_ARM, at, bytes, VMTRAP_FAULTS));
+        for (int i = 0; i < PAGES; i++) {
+            second[i * span] = (char)(i + 1);
+            if (i % 3)
+                store(at + i * span, i + 1);
+            else if (load(at + i * span) != i + 1)
+                wrong[0]++;
+            ranges[i] = (struct vmtrap_range){(uintptr_t)at + (uintptr_t)i * span, PAGE, i % 2 ? PROT_NONE : PROT_READ};
+        }
+        seen.count = 0;
+        IS(syscall(VMTRAP_PROTECT, ranges, PAGES), PAGES, "pages of files, all in tables of their own, are protected");
+        for (int i = 0; i < PAGES; i++) {
+            int was = seen.count;
+
+            wrong[0] += load(at + i * span) != i + 1;
+            wrong[1] += seen.count - was != i % 2;
+            was = seen.count;
+            store(at + i * span, 100 + i);
+            wrong[2] += seen.count - was != 1;
+            wrong[3] += second[i * span] != (flags == MAP_SHARED ? 100 + i : i + 1);
+        }
+        munmap(at, bytes);
+        munmap(second, bytes);
+    }
+    IS(wrong[0], 0, "they keep what is on them");
+    IS(wrong[1], 0, "those that were closed trap loads");
+    IS(wrong[2], 0, "and all trap stores");
+    IS(wrong[3], 0, "which the other view sees if the mapping is shared");
+    close(fd);
+    trap_unregister();
+}
+
 static void not_delivered(void)
 {
     char *other = anon(PAGE, PROT_NONE);
@@ -628,6 +673,7 @@ static void vmtrap_test(void)
     forking();
     threads();
     many_ranges();
+    many_ranges_of_files();
     not_delivered();
     filled_as_ever();
     of_the_kernel();

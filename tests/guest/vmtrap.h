@@ -63,6 +63,15 @@ UNUSED static uint64_t resume_with(struct vmtrap_area *area, void *at, size_t le
     return 1;
 }
 
+/* A handler that opens the page, and counts. */
+static volatile long trap_count;
+UNUSED static uint64_t trap_open(struct vmtrap_area *area, uintptr_t address, uint64_t cause UNUSED,
+                                 uintptr_t pc UNUSED)
+{
+    trap_count++;
+    return resume_with(area, (void *)(address & -PAGE), PAGE, RW);
+}
+
 #ifdef __riscv
 /* Every register has a value of its own before a store that traps; wrong ones come back as bits. */
 UNUSED static uint64_t registers_across_trap(char *at)

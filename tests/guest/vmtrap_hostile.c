@@ -10,11 +10,6 @@
 static volatile int stop;
 static char *pool;
 
-static uint64_t open_it(struct vmtrap_area *area, uintptr_t address, uint64_t cause UNUSED, uintptr_t pc UNUSED)
-{
-    return resume_with(area, (void *)(address & -PAGE), PAGE, RW);
-}
-
 static uint64_t random_number(uint64_t *state)
 {
     *state = *state * 6364136223846793005 + 1442695040888963407;
@@ -91,7 +86,7 @@ static void *user(void *seed)
 {
     uint64_t state = (uintptr_t)seed + 1;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     while (!stop)
         touch(pool + random_number(&state) % PAGES * PAGE, (int)(random_number(&state) & 1));
     trap_unregister();
@@ -183,7 +178,7 @@ static void *user_of_moved(void *seed)
 {
     uint64_t state = (uintptr_t)seed + 1;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     while (!stop)
         touch(pool + random_number(&state) % MOVED_OVER * PAGE, 1);
     trap_unregister();
@@ -192,7 +187,7 @@ static void *user_of_moved(void *seed)
 
 static void *forker(void *seed UNUSED)
 {
-    trap_register(open_it);
+    trap_register(trap_open);
     while (!stop) {
         pid_t child = fork();
 
@@ -214,7 +209,7 @@ static void *owner_of_area(void *seed)
 {
     uint64_t state = (uintptr_t)seed + 3;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     victim = trap_area;
     while (!stop)
         touch(pool + random_number(&state) % PAGES * PAGE, 1);
@@ -244,7 +239,7 @@ static void *area_breaker(void *seed)
             victim->ranges[0].length = random_number(&state);
             break;
         }
-        victim->program[0] = (uintptr_t)open_it;
+        victim->program[0] = (uintptr_t)trap_open;
     }
     return NULL;
 }
@@ -298,7 +293,7 @@ static int resume_anything(void *unused UNUSED)
 {
     uint64_t state = 1;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     for (int i = 0; i < 20000; i++) {
         for (int k = 0; k < VMTRAP_RANGES; k++)
             trap_area->ranges[k] =
@@ -316,7 +311,7 @@ static int resume_as_jump(void *unused UNUSED)
     volatile int i = 0;
     ucontext_t c;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     getcontext(&c);
     if (i++ == 0) {
 #ifdef __riscv
@@ -368,7 +363,7 @@ static int at_zero(void *unused UNUSED)
 
     if (at != NULL)
         return 3;
-    trap_register(open_it);
+    trap_register(trap_open);
     if (trap_arm(at, PAGE))
         return 4;
     for (int i = 0; i < 100; i++) {
@@ -384,7 +379,7 @@ static int armed_in_pieces(void *unused UNUSED)
 {
     char *at = anon(4000 * PAGE, RW);
 
-    trap_register(open_it);
+    trap_register(trap_open);
     for (long i = 0; i < 4000; i += 2)
         if (trap_arm(at + i * PAGE, PAGE))
             return 1;
@@ -399,7 +394,7 @@ static int many_children(void *unused UNUSED)
 {
     int status, bad = 0;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     for (int i = 0; i < 60; i++) {
         mprotect(pool, PAGES * PAGE, PROT_NONE);
         touch(pool, 1);
@@ -421,7 +416,7 @@ static int locked_and_limited(void *unused UNUSED)
 {
     struct rlimit limit = {64UL << 20, 64UL << 20};
 
-    trap_register(open_it);
+    trap_register(trap_open);
     touch(pool, 1);
     mprotect(pool, PAGES * PAGE, PROT_NONE);
     touch(pool, 1);

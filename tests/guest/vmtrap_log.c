@@ -42,14 +42,6 @@ static void drop_pool(void)
     munmap(ring, VMTRAP_LOG_SIZE(entries));
 }
 
-static volatile int entered;
-
-static uint64_t open_it(struct vmtrap_area *area, uintptr_t address, uint64_t cause UNUSED, uintptr_t pc UNUSED)
-{
-    entered++;
-    return resume_with(area, (void *)(address & -PAGE), PAGE, RW);
-}
-
 static void logging(const char *by, uint64_t also)
 {
     int in_order = 1;
@@ -93,20 +85,20 @@ static void full(void)
          "a store that a full log has no room for is a fault");
     DIES(load_nothing, NULL, SIGSEGV, SEGV_ACCERR, pool, "and so is a load");
     drop_pool();
-    trap_register(open_it);
+    trap_register(trap_open);
     new_pool(4, VMTRAP_FAULTS);
-    entered = 0;
+    trap_count = 0;
     store_beyond(NULL);
-    IS(entered, 2, "or the handler's");
+    IS(trap_count, 2, "or the handler's");
     for (long i = 0; i < 4; i++)
         IS(next_page(), i, "what was logged is there");
     store(20);
-    IS(entered, 2, "and when there is room again");
+    IS(trap_count, 2, "and when there is room again");
     IS(next_page(), 20, "stores are logged");
     *(volatile char *)pool;
     mprotect(pool, PAGE, PROT_NONE);
     *(volatile char *)pool;
-    IS(entered, 3, "a load is the handler's");
+    IS(trap_count, 3, "a load is the handler's");
     drop_pool();
 }
 
@@ -168,7 +160,7 @@ static void *in_thread(void *index)
 {
     unsigned long mine = (unsigned long)(uintptr_t)index * 16;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     for (int round = 0; round < 100; round++)
         for (unsigned long i = 0; i < 16; i++) {
             store(mine + i);
@@ -184,9 +176,9 @@ static void threads(void)
     pthread_t thread[4];
     int right = 1;
 
-    trap_register(open_it);
+    trap_register(trap_open);
     new_pool(16384, VMTRAP_FAULTS);
-    entered = 0;
+    trap_count = 0;
     for (uintptr_t i = 0; i < 4; i++)
         pthread_create(&thread[i], NULL, in_thread, (void *)i);
     for (int i = 0; i < 4; i++)
@@ -197,7 +189,7 @@ static void threads(void)
     }
     for (unsigned long i = 0; i < PAGES; i++)
         right &= count[i] == 100;
-    IS(total + entered, 6400, "threads log side by side");
+    IS(total + trap_count, 6400, "threads log side by side");
     CHECK(right, "each page as often as it was opened");
     drop_pool();
 }
@@ -225,9 +217,9 @@ static void errors(void)
 static void vmtrap_test(void)
 {
     logging("no handler", 0);
-    trap_register(open_it);
+    trap_register(trap_open);
     logging("with a handler", VMTRAP_FAULTS);
-    IS(entered, 0, "which is not entered");
+    IS(trap_count, 0, "which is not entered");
     trap_unregister();
     full();
     of_others();

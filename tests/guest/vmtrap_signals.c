@@ -8,20 +8,14 @@
 #define PAGES 64UL
 
 static char *pool;
-static volatile long ticks, traps;
-
-static uint64_t open_it(struct vmtrap_area *area, uintptr_t address, uint64_t cause UNUSED, uintptr_t pc UNUSED)
-{
-    traps++;
-    return resume_with(area, (void *)(address & -PAGE), PAGE, RW);
-}
+static volatile long ticks;
 
 static void new_pool(void)
 {
     pool = anon(PAGES * PAGE, RW);
     memset(pool, 1, PAGES * PAGE);
     NEED(trap_arm(pool, PAGES * PAGE));
-    traps = ticks = 0;
+    trap_count = ticks = 0;
 }
 
 /* SIGALRM comes again and again, each time after another few microseconds. */
@@ -67,7 +61,7 @@ static int interrupted(void *unused UNUSED)
     long want = 0;
 
     new_pool();
-    trap_register(open_it);
+    trap_register(trap_open);
     on_signal(SIGALRM, tick);
     wind_up();
     for (int round = 0; round < 300 || (ticks < 200 && round < 20000); round++) {
@@ -86,7 +80,7 @@ static int interrupted(void *unused UNUSED)
         return 3;
     if (a != 1 || b != 3 || c != 7)
         return 4;
-    return traps == want ? ticks > 20 ? 0 : 6 : 5;
+    return trap_count == want ? ticks > 20 ? 0 : 6 : 5;
 }
 
 /* ---- signals that trap ---- */
@@ -106,7 +100,7 @@ static int trapping_signals(void *unused UNUSED)
     uint64_t wrong = 0;
 
     new_pool();
-    trap_register(open_it);
+    trap_register(trap_open);
     on_signal(SIGALRM, trapping_tick);
     wind_up();
     for (int round = 0; round < 300 || (ticks < 200 && round < 20000); round++) {
@@ -138,7 +132,7 @@ static int jumping_signals(void *unused UNUSED)
     volatile long rounds = 0;
 
     new_pool();
-    trap_register(open_it);
+    trap_register(trap_open);
     on_signal(SIGALRM, jumping_tick);
     sigsetjmp(out, 1);
     while (rounds < 2000 || (ticks < 200 && rounds < 100000)) {
@@ -168,7 +162,7 @@ static int interrupted_log(void *places)
     long number = syscall(VMTRAP_LOG, 0, &log.ring, n), wrong = 0;
 
     new_pool();
-    trap_register(open_it);
+    trap_register(trap_open);
     NEED(syscall(VMTRAP_ARM, pool, PAGES * PAGE, VMTRAP_FAULTS | VMTRAP_LOGGED(number)));
     on_signal(SIGALRM, tick);
     wind_up();
@@ -190,7 +184,7 @@ static int interrupted_log(void *places)
         wrong |= seen != UINT64_MAX;
     }
     run_down();
-    return wrong ? 3 : traps != 0 ? 4 : ticks > 20 ? 0 : 6;
+    return wrong ? 3 : trap_count != 0 ? 4 : ticks > 20 ? 0 : 6;
 }
 
 /* ---- handlers that do not resume ---- */
@@ -211,14 +205,14 @@ static uint64_t exec_in_it(struct vmtrap_area *area UNUSED, uintptr_t address UN
 static uint64_t end_thread_in_it(struct vmtrap_area *area UNUSED, uintptr_t address UNUSED, uint64_t cause UNUSED,
                                  uintptr_t pc UNUSED)
 {
-    traps++;
+    trap_count++;
     syscall(SYS_exit, 0);
     return 0;
 }
 
 static uint64_t register_in_it(struct vmtrap_area *area, uintptr_t address, uint64_t cause UNUSED, uintptr_t pc UNUSED)
 {
-    traps++;
+    trap_count++;
     syscall(VMTRAP_REGISTER, area, trap_entry, trap_stack + TRAP_STACK, 0); /* the area is free, and its own */
     return resume_with(area, (void *)(address & -PAGE), PAGE, RW);
 }
@@ -238,7 +232,7 @@ static int touch_with(void *function)
         mprotect(pool + i * PAGE, PAGE, PROT_NONE);
         *(volatile char *)(pool + i * PAGE) = 1;
     }
-    return traps == (long)PAGES ? 0 : 1;
+    return trap_count == (long)PAGES ? 0 : 1;
 }
 
 static void *thread_that_ends(void *unused UNUSED)
@@ -257,7 +251,7 @@ static int threads_that_end(void *unused UNUSED)
 
         if (pthread_create(&thread, NULL, thread_that_ends, NULL))
             return 1;
-        while (traps != i + 1)
+        while (trap_count != i + 1)
             sched_yield();
         pthread_detach(thread);
     }
@@ -268,7 +262,7 @@ static uint64_t fork_in_it(struct vmtrap_area *area, uintptr_t address, uint64_t
 {
     area->program[1] = (uint64_t)fork();
     if (area->program[1] == 0)
-        traps += 1000;
+        trap_count += 1000;
     return resume_with(area, (void *)(address & -PAGE), PAGE, RW);
 }
 
@@ -282,7 +276,7 @@ static int forks(void *unused UNUSED)
     mprotect(pool, PAGES * PAGE, PROT_NONE);
     for (unsigned long i = 0; i < PAGES; i++) {
         *(volatile char *)(pool + i * PAGE) += 1;
-        if (traps >= 1000)
+        if (trap_count >= 1000)
             _exit(*(volatile char *)(pool + i * PAGE) == 2 ? 0 : 1);
         if (waitpid((pid_t)trap_area->program[1], &status, 0) < 0 || status != 0)
             bad++;

@@ -3,15 +3,14 @@
 # and of the kernel's headers. Prints the folder with the programs and the script that runs them.
 #
 # Of those about memory (mm), those are left out that test what only Linux has (huge page pools, merging of pages, its
-# debugging files), and "cow" and "khugepaged", which begin by setting khugepaged's knobs; of the others, those that need
-# namespaces, or hours.
+# debugging files), and "cow", which wants pages pinned by a driver; of the others, those that need namespaces, or hours.
 
 set -eu
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 . "$ROOT/tools/common.sh"
 
 DIR=$BUILD/selftests
-TESTS="madv_populate map_fixed_noreplace map_populate mdwe_test mkdirty mlock2-tests mrelease_test mremap_dontunmap
+TESTS="khugepaged madv_populate map_fixed_noreplace map_populate mdwe_test mkdirty mlock2-tests mrelease_test mremap_dontunmap
 mremap_test mseal_test pagemap_ioctl soft-dirty droppable transhuge-stress uffd-unit-tests uffd-stress"
 
 OTHERS="clone3/clone3_clear_sighand core/close_range_test exec/null-argv fchmodat2/fchmodat2_test

@@ -7,6 +7,13 @@ uffd-unit-tests)
     ./"$1" | awk '/^Testing .*\.\.\. / { n++; t = $0; sub(/\.\.\. .*/, "", t); print (/done$/ ? "ok " n " - " t : /skipped/ ? "ok " n " - " t " # SKIP" : "not ok " n " - " t " " $0) }
         END { print "1.." n + 0 }'
     ;;
+khugepaged) # each "Run test" is a point
+    for memory in anon shmem; do
+        ./"$1" all:$memory
+    done | tr '\r' '\n' | awk 'function point() { if (name != "") { n++; print (bad ? "not ok " : "ok ") n " - " name }; bad = 0 }
+        /^Run test: / { point(); name = substr($0, 11) } /Fail|Timeout|Unexpected|Bad/ { bad = 1; print "# " $0 }
+        END { point(); print "1.." n + 0 }'
+    ;;
 uffd-stress)
     n=0
     for memory in anon shmem shmem-private; do

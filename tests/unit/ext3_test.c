@@ -416,7 +416,13 @@ static void test_foreign(void)
         const char *type, *options, *name;
     } cases[] = {{"ext4", "", "extent"},
                  {"ext4", "-O ^extents,^64bit,flex_bg,^metadata_csum", "flex_bg"},
-                 {"ext3", "-O meta_bg,^resize_inode", "meta_bg"}};
+                 {"ext3", "-O meta_bg,^resize_inode", "meta_bg"},
+                 {"ext3", "-O journal_dev", "journal_dev"}};
+    static const struct {
+        const char *commands, *message;
+    } places[] = {{"ssv journal_inum 0\\nssv journal_dev 65040", "its journal is on another disk"},
+                  {"ssv journal_inum 0", "its journal cannot be inode 0"},
+                  {"ssv journal_inum 12", "its journal cannot be inode 12"}};
     int error;
 
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -425,6 +431,14 @@ static void test_foreign(void)
         super = host_mount(image, false, &error);
         CHECK(super == NULL && error == -EINVAL && strstr(host_messages, cases[i].name) != NULL,
               "%s is refused by name", cases[i].name);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        make_image(1024, 128, "12M", "");
+        run("echo '%s' | debugfs -w -f - %s >/dev/null 2>&1", places[i].commands, image);
+        host_forget_messages();
+        super = host_mount(image, false, &error);
+        CHECK(super == NULL && error == -EINVAL && strstr(host_messages, places[i].message) != NULL,
+              "refused with a line: %s", places[i].message);
     }
     make_image(1024, 128, "12M", "");
     run("debugfs -w -R 'feature +needs_recovery' %s >/dev/null 2>&1", image);

@@ -189,6 +189,29 @@ static void test_left_behind(void)
     CHECK(byte_of(920, 1024, 0) != 'q', "... nor writes it");
 }
 
+/* Who wants a transaction to be durable that never had anything to commit, and is gone, need not wait. */
+static void test_nothing_to_commit(void)
+{
+    struct journal *j;
+    struct handle h;
+    int error;
+    u32 tid;
+
+    make_image(1024, "", plain);
+    super = host_mount(image, false, &error);
+    CHECK(super != NULL, "a file system with a transaction that changes nothing");
+    if (super == NULL)
+        return;
+    j = ((struct ext3 *)super->private)->journal;
+    CHECK(journal_flush(j) == 0 && journal_start(&h, j, 1) == 0, "... begins one");
+    journal_stop(&h);
+    tid = journal_current_tid(j);
+    CHECK(!journal_is_durable(j, tid) && journal_sync(j, tid, false) == 0, "... for which nobody waits");
+    CHECK(journal_flush(j) == 0 && j->running == NULL, "... and ends it");
+    CHECK(commit_is_idle(j, tid) && journal_sync(j, tid, false) == 0, "... nor when it is gone");
+    host_unmount(super);
+}
+
 int main(void)
 {
     snprintf(folder, sizeof(folder), "%s/quire-journal-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
@@ -202,6 +225,7 @@ int main(void)
     test_damage();
     test_interrupted();
     test_left_behind();
+    test_nothing_to_commit();
     CHECK(host_io_errors() == 0, "no lock is held at the end");
     run("rm -rf %s", folder);
     return tap_done();

@@ -22,7 +22,7 @@ void panic(const char *fmt, ...)
 }
 void clear_page(void *p) { memset(p, 0, PAGE_SIZE); }
 void reclaim_kick(void) {}
-bool reclaim_wait(unsigned round, bool for_user)
+bool reclaim_wait(unsigned round, unsigned order, bool for_user)
 {
     (void)round;
     return false;

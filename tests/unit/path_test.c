@@ -52,6 +52,7 @@ size_t copy_string(char *dst, const char *src, size_t size)
     snprintf(dst, size, "%s", src);
     return strlen(src);
 }
+struct machine machine;
 u64 time_ns(void)
 {
     static u64 now;
@@ -90,6 +91,7 @@ int object_writeback(struct object *o, u64 from, u64 to, bool wait) { return 0; 
 ssize_t object_read(struct object *o, struct uio *u, u64 *pos, struct readahead *ra) { return 0; }
 ssize_t object_write(struct object *o, struct uio *u, u64 *pos) { return 0; }
 bool object_has_page(struct object *o, u64 index) { return false; }
+void page_note_untouched(struct page *page) {}
 bool object_has_writable_mapping(struct object *o) { return false; }
 bool swapdev_is(const struct block_device *disk) { return false; }
 struct page *object_get_page(struct object *o, u64 index, struct readahead *ra) { return ERR_PTR(-ENOMEM); }

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/cred.h"
+#include "lib/cred.h"
 #include "lib/rlimit.h"
-#include "proc/vdso/vdso.h"
 #include "tests/unit/tap.h"
 #include "vm/cache.h"
 #include "vm/huge.h"
@@ -18,6 +17,7 @@
 #include "vm/swap.h"
 #include "vm/swapdev.h"
 #include "vm/swapobj.h"
+#include "vm/compact.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"
@@ -39,8 +39,6 @@ static struct rlimits limits;
 static struct thread thread = {.hart = &harts[0], .cred = &cred, .limits = &limits};
 struct thread *current = &thread;
 char *host_memory;
-union vdso_page vdso_data_page[1];
-const char vdso_start[1], vdso_end[1];
 
 void panic(const char *fmt, ...)
 {
@@ -50,7 +48,11 @@ void panic(const char *fmt, ...)
 void clear_page(void *p) { memset(p, 0, PAGE_SIZE); }
 void copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
 void reclaim_kick(void) {}
-bool reclaim_wait(unsigned round, bool for_user) { return false; }
+struct khugepaged_settings khugepaged_settings = {.defrag = true};
+void khugepaged_compact(void) {}
+void khugepaged_register(struct space *s) {}
+void khugepaged_forget(struct space *s) {}
+bool reclaim_wait(unsigned round, unsigned order, bool for_user) { return false; }
 void reclaim_forget_object(struct object *o) {}
 u64 arch_user_address_limit(void) { return 1ul << 38; }
 bool cmdline_has(const char *name) { return true; }
@@ -62,6 +64,7 @@ void random_bytes(void *p, size_t n) { memset(p, 0, n); }
 #define SWAP_BLOCKS 200
 static u8 swap_blocks[SWAP_BLOCKS][PAGE_SIZE];
 static bool swap_block_used[SWAP_BLOCKS];
+static u64 swap_block_slot[SWAP_BLOCKS];
 static unsigned swap_blocks_used;
 
 void reclaim_pause(bool on) {}
@@ -89,6 +92,15 @@ void swapdev_free(u64 block)
         panic("a free block of swap is freed");
     swap_block_used[block & 0xffff] = false;
     swap_blocks_used--;
+}
+
+void swapdev_note(u64 block, u64 slot) { swap_block_slot[block & 0xffff] = slot; }
+u64 swapdev_slot(u64 block) { return swap_block_slot[block & 0xffff]; }
+
+void swapdev_group(u64 block, u64 *first, unsigned *n)
+{
+    *first = block - (block & 0xffff) % *n;
+    *n = (unsigned)MIN((u64)*n, (1ul << 48 | SWAP_BLOCKS) - *first);
 }
 
 int swapdev_write(u64 block, struct page **pages, unsigned n)
@@ -584,6 +596,8 @@ static void step(struct model *m)
         do_page_out(m, first, n);
         break;
     case 17:
+        if (rand() % 3 == 0)
+            compact_memory();
         swapout_scan(1 + (u64)rand() % 600);
         swap_write_back((u64)rand() % 40);
         break;
@@ -706,10 +720,11 @@ static void random_run(unsigned seed, unsigned steps, unsigned levels, bool huge
           "seed %u: no page is left", seed);
 }
 
+/* space_test [STEPS [N]]: the Nth dozen of seeds, instead of the first. */
 int main(int argc, char **argv)
 {
     struct phys_range ram = {0, MEMORY}, reserved[] = {{0, PAGE_SIZE}};
-    unsigned steps = argc > 1 ? (unsigned)atoi(argv[1]) : 300000;
+    unsigned steps = argc > 1 ? (unsigned)atoi(argv[1]) : 300000, others = argc > 2 ? 12 * (unsigned)atoi(argv[2]) : 0;
 
     host_memory = aligned_alloc(4 * MIB, MEMORY);
     for (unsigned i = 0; i < RLIMIT_COUNT; i++)
@@ -720,11 +735,11 @@ int main(int argc, char **argv)
     fault_init();
     cache_init();
     for (unsigned seed = 1; seed <= 6; seed++)
-        random_run(seed, steps, 3 + seed % 3, false, false);
+        random_run(others + seed, steps, 3 + seed % 3, false, false);
     for (unsigned seed = 7; seed <= 9; seed++)
-        random_run(seed, steps / 10, 3 + seed % 3, true, false);
+        random_run(others + seed, steps / 10, 3 + seed % 3, true, false);
     for (unsigned seed = 10; seed <= 12; seed++)
-        random_run(seed, steps / 10, 3 + seed % 3, seed % 2, true);
+        random_run(others + seed, steps / 10, 3 + seed % 3, seed % 2, true);
     free(host_memory);
     return tap_done();
 }

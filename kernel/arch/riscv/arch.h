@@ -47,6 +47,14 @@ static inline bool irqs_enabled(void)
 }
 static inline void irq_enable(void) { __asm__ volatile("csrsi sstatus, 2" ::: "memory"); }
 static inline void irq_disable(void) { __asm__ volatile("csrci sstatus, 2" ::: "memory"); }
+/* *WORD becomes VALUE, before all that follows; returns what it was, as a signed number. __atomic_exchange_n does so, too,
+ * but GCC 12 extends the sign of what has it extended. */
+static inline long arch_swap_acquire(u32 *word, u32 value)
+{
+    long was;
+    __asm__ volatile("amoswap.w.aq %0, %2, %1" : "=r"(was), "+A"(*word) : "r"(value) : "memory");
+    return was;
+}
 static inline void cpu_relax(void) { __asm__ volatile("" ::: "memory"); }
 void arch_wait_for_interrupt(void); /* called with interrupts off and nothing to do; returns when one is pending */
 

@@ -20,12 +20,13 @@ struct hart harts[MAX_HARTS];
 struct thread boot_thread;
 u64 image_pa;
 
-/* What secondary_start in start.S reads. */
-struct hart_start {
-    u64 satp;
+/* Where secondary_start in start.S looks a hart up; the last one has no thread. */
+extern struct hart_start {
+    u64 sbi_id, satp;
     struct thread *thread;
-};
-static struct hart_start hart_starts[MAX_HARTS];
+} hart_starts[MAX_HARTS + 1];
+struct hart_start hart_starts[MAX_HARTS + 1];
+static_assert(sizeof(struct hart_start) == 24, "start.S: HART_START_SIZE");
 static bool has_started[MAX_HARTS];
 
 static void init_boot_thread(u64 sbi_hart)
@@ -66,7 +67,7 @@ void secondary_main(void)
 
 /* Asks the firmware for those that are not there, and returns one of them (0: none). It may not have got so far with a
  * hart that it can be started, and a hart may have lost its way (start.S). For one that is on its way it does nothing.
- */
+ * What is asked is the same each time, and the argument is not used: whichever call a hart starts by is as good. */
 static unsigned start_missing(void)
 {
     unsigned missing = 0;
@@ -75,7 +76,7 @@ static unsigned start_missing(void)
         if (load_acquire(&has_started[i]))
             continue;
         missing = i;
-        (void)sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), image_virt_to_phys(&hart_starts[i]));
+        (void)sbi_hart_start(harts[i].sbi_id, image_virt_to_phys(secondary_start), 0);
     }
     return missing;
 }
@@ -86,8 +87,8 @@ void arch_start_harts(void)
     u64 deadline = time_ns() + HART_START_TIMEOUT_NS;
     unsigned missing;
 
-    for (unsigned i = 1; i < machine.harts; i++)
-        hart_starts[i] = (struct hart_start){.satp = kernel_satp(), .thread = harts[i].idle};
+    for (unsigned i = 0; i < machine.harts; i++)
+        hart_starts[i] = (struct hart_start){.sbi_id = harts[i].sbi_id, .satp = kernel_satp(), .thread = harts[i].idle};
     memory_barrier();
     while ((missing = start_missing()) != 0) {
         if (time_ns() > deadline)

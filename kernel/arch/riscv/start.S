@@ -1,9 +1,10 @@
 /*
  * The first instructions of every hart. The firmware jumps here in physical addresses with paging off: a0 = hart id, a1
- * = the device tree's physical address (the boot hart) or what arch_start_harts gave (the others).
+ * = the device tree's physical address (the boot hart).
  *
- * OpenSBI 1.1 may send a hart that is being started to the image's start instead of where it was told to: it notes that
- * it starts before it notes where. So the second one who comes here stops, and is started again (boot.c).
+ * OpenSBI 1.1 may send a hart that is being started to the image's start instead of where it was told to, or where it
+ * was told to with an old a1: it notes that it starts before it notes where and with what. So the second one who comes
+ * here stops, and is started again (boot.c); and a1 is not used.
  *
  * The boot hart makes a first Sv39 map: the image (8 MiB, read-write-execute for now) at KERNEL_IMAGE and the direct
  * map in 1 GiB leaves. Sv39 exists wherever a wider format does; paging.c goes on from here. Writing satp makes the
@@ -20,6 +21,7 @@
 #define DIRECT_LEAVES 128 /* of 1 GiB */
 #define DIRECT_ROOT_INDEX 256
 #define IMAGE_ROOT_INDEX 510
+#define HART_START_SIZE 24 /* struct hart_start: SBI's number, satp, thread */
 #define SBI_HSM 0x48534d
 #define SBI_HSM_STOP 1
 #define PAGE_TO_PTE 2    /* a PTE has the page number 2 bits below the address's */
@@ -116,13 +118,18 @@ boot_hart_is_here: /* not in .bss, which the boot hart clears */
     .word 0
 .section .text.head, "ax"
 
-/* Another hart: a1 = physical address of its struct hart_start. */
+/* Another hart. */
 .balign 4
 .globl secondary_start
 secondary_start:
     csrw sie, zero
-    ld a0, 0(a1) /* satp */
-    ld s0, 8(a1) /* its idle thread */
+    la t0, hart_starts - HART_START_SIZE
+1:  addi t0, t0, HART_START_SIZE
+    ld s0, 16(t0) /* its idle thread */
+    beqz s0, lost_hart
+    ld t1, 0(t0)
+    bne t1, a0, 1b
+    ld a0, 8(t0) /* satp */
     la a1, image_start
     call enable_paging
     mv tp, s0

@@ -202,7 +202,7 @@ static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g
 
     if (!group_has_free(fs, g, goal != 0 ? 1 : least))
         return -ENOSPC;
-    bitmap = ext3_bread(fs, fs->groups[g].block_bitmap);
+    bitmap = ext3_bitmap(fs, &fs->last_block_bitmap, fs->groups[g].block_bitmap);
     if (IS_ERR(bitmap)) {
         if (PTR_ERR(bitmap) == -ENOMEM)
             return -ENOMEM;
@@ -215,7 +215,6 @@ static int try_group(struct ext3_handle *h, const struct ext3_inode *self, u32 g
         error = take_run(h, g, bitmap, run, max);
     if (error == 0 && goal == 0)
         fs->groups[g].rotor = run->first + run->count - ext3_group_first_block(fs, g);
-    buffer_put(bitmap);
     return error == -EUCLEAN ? -ENOSPC : error;
 }
 
@@ -374,7 +373,7 @@ static void free_in_group(struct ext3_handle *h, u32 g, u32 first, u32 count)
 {
     struct ext3 *fs = h->fs;
     struct ext3_disk_group *disk = fs->groups[g].disk;
-    struct buffer *bitmap = ext3_bread(fs, fs->groups[g].block_bitmap);
+    struct buffer *bitmap = ext3_bitmap(fs, &fs->last_block_bitmap, fs->groups[g].block_bitmap);
     u32 bit = first - ext3_group_first_block(fs, g), freed = 0;
 
     if (IS_ERR(bitmap)) { /* they stay in use: e2fsck finds them */
@@ -396,7 +395,6 @@ static void free_in_group(struct ext3_handle *h, u32 g, u32 first, u32 count)
     store_relaxed(&fs->free_blocks, fs->free_blocks + freed);
     ext3_dirty(h, bitmap);
     ext3_dirty(h, ext3_descriptor_buffer(fs, g));
-    buffer_put(bitmap);
 }
 
 void ext3_free_blocks(struct ext3_handle *h, u32 first, u32 count, bool was_metadata)

@@ -74,6 +74,31 @@ struct buffer *ext3_dir_bread(struct inode *dir, u32 logical)
     return ext3_bread(ext3_of(dir), physical);
 }
 
+struct buffer *ext3_dir_block(struct inode *dir, u32 logical)
+{
+    struct buffer *b = ext3_i(dir)->kept_block;
+
+    /* On a damaged disk the block may be another file's, too, which has freed it or writes to it. */
+    if (b == NULL || ext3_i(dir)->kept_logical != logical ||
+        (load_acquire(&b->state) & (BUFFER_UPTODATE | BUFFER_DATA)) != BUFFER_UPTODATE)
+        return ext3_dir_bread(dir, logical);
+    buffer_hold(b);
+    return b;
+}
+
+/* A directory's blocks stay where they are until it goes. */
+void ext3_dir_keep(struct inode *dir, struct buffer *b, u32 logical)
+{
+    struct ext3_inode *ei = ext3_i(dir);
+
+    if (likely(ei->kept_block == b))
+        return;
+    buffer_hold(b);
+    buffer_put(ei->kept_block);
+    ei->kept_block = b;
+    ei->kept_logical = logical;
+}
+
 struct buffer *ext3_dir_append(struct ext3_handle *h, struct inode *dir, u32 *logical)
 {
     u32 physical, count;
@@ -121,7 +146,7 @@ static struct buffer *find_linear(struct inode *dir, struct name name, struct ex
     struct buffer *result = NULL;
 
     for (u32 i = 0; i < ext3_dir_blocks(dir); i++) {
-        struct buffer *b = ext3_dir_bread(dir, i), *found;
+        struct buffer *b = ext3_dir_block(dir, i), *found;
 
         if (IS_ERR(b)) {
             result = b;
@@ -217,12 +242,14 @@ static int add_linear(struct ext3_handle *h, struct inode *dir, struct name name
     u32 blocks = ext3_dir_blocks(dir);
 
     for (u32 i = MIN(ext3_i(dir)->insert_hint, blocks); i < blocks; i++) {
-        struct buffer *b = ext3_dir_bread(dir, i);
+        struct buffer *b = ext3_dir_block(dir, i);
         int error;
 
         if (IS_ERR(b))
             return (int)PTR_ERR(b);
         error = ext3_dir_add_to_block(h, dir, b, name, (u32)inode->ino, inode->mode);
+        if (error == 0)
+            ext3_dir_keep(dir, b, i);
         buffer_put(b);
         if (error != -ENOSPC) {
             ext3_i(dir)->insert_hint = i;

@@ -16,7 +16,7 @@
  * (fs/journal) makes what happens within a handle one change, and handles durable in their order.
  *
  * Locks (sleeping), after the VFS's inode.lock: handle -> xattr_lock -> ext3_inode.data_lock -> map_lock -> orphan_lock
- * -> inode_lock -> alloc_lock. Spin: window_lock.
+ * -> inode_lock -> alloc_lock. Spin: window_lock, copy_lock.
  *
  * Numbers from the disk are checked where they are read: block numbers by ext3_block_is_sane, inode numbers by
  * ext3_ino_is_sane, directory entries by ext3_dirent_is_sane. What is wrong is told in one line (ext3_corrupt) and
@@ -52,7 +52,8 @@ struct ext3_options {
 struct ext3 {
     struct super *super;
     struct block_device *device;
-    struct journal *journal; /* NULL: the image has none */
+    struct journal *journal; /* NULL: none, or not used */
+    bool is_ext2;            /* mounted as such: without a journal */
     bool journal_runs;
     struct ext3_log_run { /* blocks of the disk that are the journal's; all lie in [log_start, log_end) */
         u32 first, count;
@@ -75,14 +76,18 @@ struct ext3 {
     u32 reserved_uid;
     struct buffer **descriptors;
     struct ext3_group *groups;
-    struct mutex alloc_lock; /* block bitmaps, free_blocks of the groups */
-    struct mutex inode_lock; /* inode bitmaps, free_inodes and used_dirs of the groups */
+    struct mutex alloc_lock;          /* block bitmaps, free_blocks of the groups */
+    struct mutex inode_lock;          /* inode bitmaps, free_inodes and used_dirs of the groups */
+    struct buffer *last_block_bitmap; /* the one used last stays referenced; NULL. alloc_lock */
+    struct buffer *last_inode_bitmap; /* inode_lock */
     struct mutex orphan_lock;
     struct mutex xattr_lock;    /* reference counts of attribute blocks */
     struct list orphans;        /* ext3_inode.orphan_link, in the disk list's order; orphan_lock */
     u64 free_blocks;            /* all groups'; alloc_lock to change */
     u64 n_pending;              /* of those: may not be allocated before a commit */
     u64 free_inodes, used_dirs; /* inode_lock to change */
+    struct spinlock copy_lock;  /* disk inodes' contents, and what inode.c knows of them */
+    struct list changed;        /* ext3_inode.changed_link: their disk inodes are older. copy_lock */
     struct spinlock window_lock;
     struct list windows; /* ext3_inode.window_link, least recently used first; window_lock */
     unsigned n_windows;
@@ -91,9 +96,8 @@ struct ext3 {
 
 struct ext3_inode {
     struct inode vfs;
-    struct rwlock map_lock;    /* block[], indirect blocks, vfs.blocks */
-    struct mutex data_lock;    /* jdata.c: pages and what the journal has of them */
-    struct spinlock disk_lock; /* copying to the disk inode: the last copy has the newest values */
+    struct rwlock map_lock;                                /* block[], indirect blocks, vfs.blocks */
+    struct mutex data_lock;                                /* jdata.c: pages and what the journal has of them */
     le32 block[EXT3_N_BLOCKS] __attribute__((aligned(8))); /* as in the disk inode */
     u32 file_acl, dtime;
     u32 group; /* where its blocks begin to be looked for */
@@ -107,12 +111,17 @@ struct ext3_inode {
     u32 window_start, window_end;
     struct list window_link;
     struct journal_data data;   /* its pages, in the journal's eyes */
-    u32 sync_tid, datasync_tid; /* transactions that fsync, fdatasync must wait for. disk_lock */
+    u32 sync_tid, datasync_tid; /* transactions that fsync, fdatasync must wait for. copy_lock */
     /* Directories, vfs.lock for writing: the block where the last insertion found room. */
     u32 insert_hint;
+    /* ... A block that is often wanted, referenced, or NULL: the root of the index, or the last insertion's. For
+     * readers, too. */
+    u32 kept_logical;
+    struct buffer *kept_block;
     struct buffer *home;          /* that of the disk inode, referenced, since it was first written; set once */
-    struct ext3_disk_inode *disk; /* in `home`, set before */
-    bool is_fresh;                /* what the disk inode holds is a former file's. disk_lock */
+    struct ext3_disk_inode *disk; /* in `home`, set before. copy_lock */
+    struct list changed_link;     /* of fs->changed: the running transaction has `home`. copy_lock */
+    bool is_fresh;                /* what the disk inode holds is a former file's; cleared by its creator */
 };
 
 static inline struct ext3_inode *ext3_i(const struct inode *inode)
@@ -122,13 +131,10 @@ static inline struct ext3_inode *ext3_i(const struct inode *inode)
 static inline struct ext3 *ext3_of(const struct inode *inode) { return inode->super->private; }
 
 /* ---- handle.c ---- */
-#define EXT3_HANDLE_INODES 4
 struct ext3_handle {
     struct ext3 *fs;
     struct handle journal; /* its transaction is NULL without a journal, and after an abort */
     int error;
-    unsigned n_inodes;
-    struct inode *inodes[EXT3_HANDLE_INODES]; /* to be written before the handle ends; their homes are there */
 };
 int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits);
 /* The change so far is complete in itself; more follows. => no locks of ext3 held */
@@ -218,6 +224,8 @@ static inline bool ext3_ino_is_sane(const struct ext3 *fs, u32 ino)
 {
     return ino == EXT3_ROOT_INO || (ino >= fs->first_ino && ino <= fs->inodes_count);
 }
+/* The bitmap at BLOCK, which comes to be *LAST, that keeps the reference. ERR_PTR. => LAST's lock */
+struct buffer *ext3_bitmap(struct ext3 *fs, struct buffer **last, u32 block);
 /* Bits of a bitmap, LEN of them: the first one >= FROM that is clear or set, or LEN. */
 u32 ext3_find_clear(const u8 *bitmap, u32 len, u32 from);
 u32 ext3_find_set(const u8 *bitmap, u32 len, u32 from);
@@ -245,13 +253,12 @@ int ext3_ino_in_use(struct ext3 *fs, u32 ino);
 struct inode *ext3_iget(struct super *super, u64 ino); /* ERR_PTR */
 struct buffer *ext3_inode_buffer(struct ext3 *fs, u64 ino, struct ext3_disk_inode **disk);
 struct inode *ext3_iget_orphan(struct super *super, u64 ino); /* the same, also without links */
-/* INODE is copied to its disk inode's buffer when the handle ends or restarts, once; the caller's reference stays so
- * long. _now: at once. -EIO, -ENOMEM: the buffer cannot be read. */
+/* INODE has changed, and its disk inode will be what it is when the transaction takes no more handles, or when it
+ * leaves the cache; without a journal at once. -EIO, -ENOMEM: the buffer cannot be read. */
 int ext3_write_inode(struct ext3_handle *h, struct inode *inode);
-int ext3_write_inode_now(struct ext3_handle *h, struct inode *inode);
-void ext3_flush_inodes(struct ext3_handle *h);
+void ext3_copy_inodes(void *fs); /* journal_ops.locked */
 /* Inodes that somebody still has at unmount must not keep buffers of a disk that may be another's soon. */
-void ext3_leave_homes(struct super *super);
+void ext3_leave_buffers(struct super *super);
 /* INODE's dirty pages must be on the disk before the handle's transaction is. */
 void ext3_order(struct ext3_handle *h, struct inode *inode);
 int ext3_write_inode_op(struct inode *inode, bool wait);
@@ -330,6 +337,9 @@ bool ext3_dirent_is_sane(struct ext3 *fs, const struct inode *dir, const struct 
 static inline u32 ext3_dirent_size(unsigned name_length) { return ALIGN_UP(EXT3_DIRENT_HEADER + name_length, 4u); }
 /* Directory block LOGICAL: ERR_PTR(-EIO, -EUCLEAN: a hole). */
 struct buffer *ext3_dir_bread(struct inode *dir, u32 logical);
+struct buffer *ext3_dir_block(struct inode *dir, u32 logical); /* the same. => dir->lock */
+/* B is block LOGICAL, and will be wanted again. => dir->lock for writing */
+void ext3_dir_keep(struct inode *dir, struct buffer *b, u32 logical);
 /* A new block at the end of DIR, zeroed and accessed. */
 struct buffer *ext3_dir_append(struct ext3_handle *h, struct inode *dir, u32 *logical);
 /* The entry called NAME: its buffer (to be put) and *DE in it; NULL: not there; ERR_PTR. */

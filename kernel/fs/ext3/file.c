@@ -238,7 +238,7 @@ static int store(struct object *o, struct page *page, unsigned from, unsigned to
             ext3_publish_data(&h, inode, page, at, end, error, publish, arg);
         else if (!again)
             publish(arg, error);
-        if (fresh && inode_size(inode) == old_size) /* else writing the inode does */
+        if (fresh || inode_size(inode) > old_size)
             ext3_order(&h, inode);
         if (fresh || error == 0)
             ext3_write_inode(&h, inode);

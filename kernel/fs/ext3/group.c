@@ -120,10 +120,29 @@ void ext3_free_groups(struct ext3 *fs)
         buffer_put(fs->descriptors[i]);
     for (u32 g = 0; fs->groups != NULL && g < fs->n_groups; g++)
         kfree(fs->groups[g].pending);
+    buffer_put(fs->last_block_bitmap);
+    buffer_put(fs->last_inode_bitmap);
+    fs->last_block_bitmap = fs->last_inode_bitmap = NULL;
     kfree(fs->descriptors);
     kfree(fs->groups);
     fs->descriptors = NULL;
     fs->groups = NULL;
+}
+
+/* ---- bitmaps ---- */
+
+struct buffer *ext3_bitmap(struct ext3 *fs, struct buffer **last, u32 block)
+{
+    struct buffer *b = *last;
+
+    if (likely(b != NULL && b->block == block))
+        return b;
+    b = ext3_bread(fs, block);
+    if (!IS_ERR(b)) {
+        buffer_put(*last);
+        *last = b;
+    }
+    return b;
 }
 
 /* The 64 bits from bit AT (a multiple of 64; bitmaps are aligned, and whole blocks) on; bits from LEN on are those of

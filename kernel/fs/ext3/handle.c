@@ -8,7 +8,6 @@ int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits)
 {
     h->fs = fs;
     h->journal.transaction = NULL;
-    h->n_inodes = 0;
     h->error = unlikely(fs->super->read_only) ? -EROFS : 0;
     if (likely(h->error == 0 && fs->journal != NULL))
         h->error = journal_start(&h->journal, fs->journal, credits);
@@ -17,10 +16,8 @@ int ext3_begin(struct ext3_handle *h, struct ext3 *fs, unsigned credits)
 
 int ext3_restart(struct ext3_handle *h, unsigned credits)
 {
-    int error;
+    int error = h->fs->journal != NULL && h->journal.transaction != NULL ? journal_restart(&h->journal, credits) : 0;
 
-    ext3_flush_inodes(h);
-    error = h->fs->journal != NULL && h->journal.transaction != NULL ? journal_restart(&h->journal, credits) : 0;
     if (error != 0)
         h->error = error;
     return h->error;
@@ -31,7 +28,6 @@ static int end(struct ext3_handle *h, bool durably)
     struct ext3 *fs = h->fs;
     u32 tid;
 
-    ext3_flush_inodes(h);
     if (fs->journal == NULL || h->journal.transaction == NULL)
         return h->error;
     tid = journal_tid(&h->journal);
@@ -67,7 +63,7 @@ unsigned ext3_credits(const struct ext3_handle *h)
 {
     if (h->fs->journal == NULL || h->journal.transaction == NULL)
         return 1u << 20;
-    return (unsigned)MAX(h->journal.credits - (int)h->n_inodes, 0);
+    return (unsigned)MAX(h->journal.credits, 0);
 }
 
 bool ext3_retry(struct ext3 *fs, long error, unsigned *attempts)

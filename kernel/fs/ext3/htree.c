@@ -49,7 +49,7 @@ static u32 find_entry(const struct htree_level *level, u32 hash)
 static int push(struct inode *dir, struct htree_path *path, u32 block, u32 offset)
 {
     struct htree_level *level = &path->level[path->n_levels];
-    struct buffer *b = ext3_dir_bread(dir, block);
+    struct buffer *b = ext3_dir_block(dir, block);
 
     if (IS_ERR(b))
         return (int)PTR_ERR(b);
@@ -105,7 +105,7 @@ int ext3_htree_walk_hash(struct inode *dir, u32 hash, struct htree_path *path)
 
 int ext3_htree_walk(struct inode *dir, struct name name, u32 *hash, struct htree_path *path)
 {
-    struct buffer *b = ext3_dir_bread(dir, 0);
+    struct buffer *b = ext3_dir_block(dir, 0);
     const struct htree_root *root;
     bool known;
 

@@ -203,6 +203,7 @@ static int try_add(struct ext3_handle *h, struct inode *dir, struct name name, c
 
     if (error != 0)
         return error;
+    ext3_dir_keep(dir, path.level[0].buffer, 0);
     b = ext3_dir_bread(dir, ext3_htree_leaf(&path));
     if (IS_ERR(b)) {
         ext3_htree_put(&path);

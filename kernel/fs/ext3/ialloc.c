@@ -82,18 +82,20 @@ static u32 take_inode(struct ext3_handle *h, u32 g, bool directory, int *error)
 {
     struct ext3 *fs = h->fs;
     struct ext3_disk_group *disk = fs->groups[g].disk;
-    struct buffer *bitmap = free_inodes_of(fs, g) > 0 ? ext3_bread(fs, fs->groups[g].inode_bitmap) : NULL;
+    struct buffer *bitmap;
     u32 from = g == 0 ? fs->first_ino - 1 : 0, bit;
 
-    if (bitmap != NULL && IS_ERR(bitmap))
-        *error = (int)PTR_ERR(bitmap);
-    if (bitmap == NULL || IS_ERR(bitmap))
+    if (free_inodes_of(fs, g) == 0)
         return 0;
+    bitmap = ext3_bitmap(fs, &fs->last_inode_bitmap, fs->groups[g].inode_bitmap);
+    if (IS_ERR(bitmap)) {
+        *error = (int)PTR_ERR(bitmap);
+        return 0;
+    }
     bit = ext3_find_clear(bitmap->data, fs->inodes_per_group, from);
     if (bit == fs->inodes_per_group) {
         ext3_corrupt(fs, "group %u has no free inode, against its count", g);
         fs->groups[g].bitmap_is_bad = true;
-        buffer_put(bitmap);
         return 0;
     }
     ext3_access(h, bitmap);
@@ -107,7 +109,6 @@ static u32 take_inode(struct ext3_handle *h, u32 g, bool directory, int *error)
     ext3_dirty(h, bitmap);
     ext3_dirty(h, ext3_descriptor_buffer(fs, g));
     spare_reading(fs, g, bitmap->data, bit);
-    buffer_put(bitmap);
     return g * fs->inodes_per_group + bit + 1;
 }
 
@@ -135,7 +136,7 @@ void ext3_free_inode_number(struct ext3_handle *h, u32 ino, bool was_directory)
     struct buffer *bitmap;
 
     mutex_lock(&fs->inode_lock);
-    bitmap = ext3_bread(fs, fs->groups[g].inode_bitmap);
+    bitmap = ext3_bitmap(fs, &fs->last_inode_bitmap, fs->groups[g].inode_bitmap);
     if (IS_ERR(bitmap)) {
         h->error = (int)PTR_ERR(bitmap);
     } else if (!(bitmap->data[bit / 8] >> bit % 8 & 1)) {
@@ -155,8 +156,6 @@ void ext3_free_inode_number(struct ext3_handle *h, u32 ino, bool was_directory)
         ext3_dirty(h, bitmap);
         ext3_dirty(h, ext3_descriptor_buffer(fs, g));
     }
-    if (!IS_ERR(bitmap))
-        buffer_put(bitmap);
     mutex_unlock(&fs->inode_lock);
 }
 

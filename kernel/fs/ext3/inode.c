@@ -193,7 +193,18 @@ static struct inode *get(struct super *super, u64 ino, bool may_be_deleted)
 struct inode *ext3_iget(struct super *super, u64 ino) { return get(super, ino, false); }
 struct inode *ext3_iget_orphan(struct super *super, u64 ino) { return get(super, ino, true); }
 
-/* ---- to the disk ---- */
+/* ---- to the disk ----
+ *
+ * An inode is copied to its disk inode once in a transaction, however often it changes:
+ *
+ *   ext3_write_inode     the transaction takes the buffer, the inode is entered in fs->changed
+ *   ext3_copy_inodes     the transaction's last handle has ended, the next one's first has not begun: all that are
+ *                        entered are copied
+ *   copy_last            or before, when the inode leaves the cache
+ *
+ * So what a handle changes in an inode belongs to its transaction, also when another call has entered it before: fields
+ * other than times change within handles only, and are right whenever a handle ends or restarts.
+ */
 
 static void encode_rdev(struct ext3_disk_inode *d, u32 rdev)
 {
@@ -230,7 +241,7 @@ static inline void copy_block_numbers(le32 *to, const le32 *from)
 }
 static_assert(offsetof(struct ext3_disk_inode, block) % 8 == 0, "disk inodes lie at multiples of their size");
 
-/* => disk_lock */
+/* => copy_lock */
 static void encode(const struct inode *inode, struct ext3_disk_inode *d)
 {
     const struct ext3 *fs = ext3_of(inode);
@@ -271,34 +282,35 @@ static void need_large_file(struct ext3_handle *h)
     ext3_dirty(h, h->fs->super_buffer);
 }
 
-/* The inode's new state in DISK is part of the handle's transaction: who waits for it, and what must be on the disk
- * before it. => disk_lock */
-static bool note_transaction(struct ext3_handle *h, struct ext3_inode *ei, const struct ext3_disk_inode *disk,
-                             u64 old_size)
+/* INODE's new state, which is not in its disk inode yet, is part of the handle's transaction: who waits for that. =>
+ * copy_lock */
+static void note_transaction(const struct ext3_handle *h, struct ext3_inode *ei)
 {
-    u64 size = inode_size(&ei->vfs);
-    u32 tid;
+    const struct ext3_disk_inode *old = ei->disk; /* as the transaction before left it */
+    u32 tid = journal_tid(&h->journal);
 
-    if (h->journal.transaction == NULL)
-        return false;
-    tid = journal_tid(&h->journal);
     ei->sync_tid = tid;
     /* a directory's data are its names, which change with its times */
-    if (size != old_size || from_le32(disk->blocks) != (u32)ei->vfs.blocks || S_ISDIR(ei->vfs.mode))
+    if (inode_size(&ei->vfs) != (from_le32(old->size) | (u64)from_le32(old->size_high) << 32) ||
+        from_le32(old->blocks) != (u32)ei->vfs.blocks || S_ISDIR(ei->vfs.mode))
         ei->datasync_tid = tid;
-    return S_ISREG(ei->vfs.mode) && size > old_size;
+}
+
+/* All that ext3_write_inode would do is done: the handle keeps the transaction, and with it the list, from moving on.
+ */
+static bool is_noted(const struct ext3_handle *h, const struct ext3_inode *ei)
+{
+    return h->journal.transaction != NULL && load_relaxed(&ei->changed_link.next) != &ei->changed_link &&
+           load_relaxed(&ei->datasync_tid) == journal_tid(&h->journal);
 }
 
 /* The buffer with the disk inode stays with INODE: 0 or -errno. */
-static int find_home(struct ext3_handle *h, struct inode *inode)
+static noinline_fn int find_home(struct ext3_handle *h, struct inode *inode)
 {
     struct ext3_inode *ei = ext3_i(inode);
     struct ext3_disk_inode *disk;
-    struct buffer *b, *other = NULL;
+    struct buffer *b = ext3_inode_buffer(h->fs, inode->ino, &disk), *other = NULL;
 
-    if (likely(load_acquire(&ei->home) != NULL))
-        return 0;
-    b = ext3_inode_buffer(h->fs, inode->ino, &disk);
     if (IS_ERR(b)) {
         h->error = (int)PTR_ERR(b);
         return h->error;
@@ -309,57 +321,88 @@ static int find_home(struct ext3_handle *h, struct inode *inode)
     return 0;
 }
 
-/* => find_home succeeded */
-static void write_home(struct ext3_handle *h, struct inode *inode)
+/* An inode was just created where another had been. */
+static noinline_fn void clear_home(struct ext3_handle *h, struct ext3_inode *ei)
 {
-    struct ext3_inode *ei = ext3_i(inode);
-    struct ext3_disk_inode *disk = ei->disk;
-    bool grows;
-
-    if (S_ISREG(inode->mode) && inode_size(inode) > INT32_MAX)
-        need_large_file(h);
     ext3_access(h, ei->home);
-    spin_lock(&ei->disk_lock);
-    if (ei->is_fresh)
-        memset(disk, 0, h->fs->inode_size);
+    memset(ei->disk, 0, h->fs->inode_size);
     ei->is_fresh = false;
-    grows = note_transaction(h, ei, disk, from_le32(disk->size) | (u64)from_le32(disk->size_high) << 32);
-    encode(inode, disk);
-    spin_unlock(&ei->disk_lock);
-    ext3_dirty(h, ei->home);
-    if (grows)
-        ext3_order(h, inode);
 }
 
-void ext3_flush_inodes(struct ext3_handle *h)
+/* On an image without a journal. */
+static noinline_fn void copy_at_once(struct ext3 *fs, struct ext3_inode *ei)
 {
-    for (unsigned i = 0; i < h->n_inodes; i++)
-        write_home(h, h->inodes[i]);
-    h->n_inodes = 0;
+    spin_lock(&fs->copy_lock);
+    encode(&ei->vfs, ei->disk);
+    spin_unlock(&fs->copy_lock);
+    buffer_mark_dirty(ei->home);
 }
 
 int ext3_write_inode(struct ext3_handle *h, struct inode *inode)
 {
-    int error = find_home(h, inode);
+    struct ext3 *fs = h->fs;
+    struct ext3_inode *ei = ext3_i(inode);
+    int error;
+    bool is_listed;
 
-    if (error != 0)
+    if (S_ISREG(inode->mode) && unlikely(inode_size(inode) > INT32_MAX))
+        need_large_file(h);
+    if (is_noted(h, ei))
+        return 0;
+    error = likely(load_acquire(&ei->home) != NULL) ? 0 : find_home(h, inode);
+    if (unlikely(error != 0))
         return error;
-    for (unsigned i = 0; i < h->n_inodes; i++)
-        if (h->inodes[i] == inode)
-            return 0;
-    if (h->n_inodes == EXT3_HANDLE_INODES)
-        ext3_flush_inodes(h);
-    h->inodes[h->n_inodes++] = inode;
+    if (unlikely(ei->is_fresh))
+        clear_home(h, ei);
+    if (unlikely(h->journal.transaction == NULL)) {
+        if (fs->journal == NULL)
+            copy_at_once(fs, ei);
+        return 0;
+    }
+    spin_lock(&fs->copy_lock);
+    note_transaction(h, ei);
+    is_listed = !list_empty(&ei->changed_link);
+    if (!is_listed)
+        list_add_tail(&fs->changed, &ei->changed_link);
+    spin_unlock(&fs->copy_lock);
+    if (!is_listed) { /* else it is done, or will be before that one's handle, and so the transaction, ends */
+        ext3_access(h, ei->home);
+        ext3_dirty(h, ei->home);
+    }
     return 0;
 }
 
-int ext3_write_inode_now(struct ext3_handle *h, struct inode *inode)
+/* => copy_lock */
+static void copy(struct ext3_inode *ei)
 {
-    int error = find_home(h, inode);
+    encode(&ei->vfs, ei->disk);
+    list_remove(&ei->changed_link);
+}
 
-    if (error == 0)
-        write_home(h, inode);
-    return error;
+void ext3_copy_inodes(void *owner)
+{
+    struct ext3 *fs = owner;
+    bool more;
+
+    do { /* who waits for the lock is about to free one */
+        spin_lock(&fs->copy_lock);
+        more = !list_empty(&fs->changed);
+        if (more)
+            copy(list_first(&fs->changed, struct ext3_inode, changed_link));
+        spin_unlock(&fs->copy_lock);
+    } while (more);
+}
+
+/* INODE is about to go: its disk inode has what it is to have. */
+static void copy_last(struct inode *inode)
+{
+    struct ext3 *fs = ext3_of(inode);
+    struct ext3_inode *ei = ext3_i(inode);
+
+    spin_lock(&fs->copy_lock);
+    if (!list_empty(&ei->changed_link))
+        copy(ei);
+    spin_unlock(&fs->copy_lock);
 }
 
 void ext3_order(struct ext3_handle *h, struct inode *inode)
@@ -436,15 +479,10 @@ static int shrink(struct inode *inode, u64 size)
     return error;
 }
 
-static int set_size(struct inode *inode, u64 size)
+static int cut_to(struct inode *inode, u64 size)
 {
-    int error;
+    int error = shrink(inode, size);
 
-    if (size > inode->super->max_size)
-        return -EFBIG;
-    if (size >= inode_size(inode))
-        return object_set_size(&inode->object, size);
-    error = shrink(inode, size);
     if (error != 0) {
         if (!list_empty(&ext3_i(inode)->orphan_link) && inode->nlink > 0)
             ext3_truncate(inode); /* off the list again */
@@ -456,19 +494,29 @@ static int set_size(struct inode *inode, u64 size)
     return ext3_truncate(inode);
 }
 
+/* What the old last block has behind the old end comes to be read: zeros, once the page is on the disk. */
+static void grow(struct ext3_handle *h, struct inode *inode, u64 size)
+{
+    object_set_size(&inode->object, size);
+    ext3_order(h, inode);
+}
+
 int ext3_setattr(struct inode *inode, const struct attributes *attr)
 {
     struct ext3_handle h;
     int error = 0;
 
-    if (attr->valid & ATTR_SIZE)
-        error = set_size(inode, attr->size);
+    if ((attr->valid & ATTR_SIZE) && attr->size > inode->super->max_size)
+        return -EFBIG;
+    if ((attr->valid & ATTR_SIZE) && attr->size < inode_size(inode))
+        error = cut_to(inode, attr->size);
+    if (error == 0)
+        error = ext3_begin(&h, ext3_of(inode), EXT3_INODE_CREDITS + 1);
     if (error != 0)
         return error;
+    if ((attr->valid & ATTR_SIZE) && attr->size > inode_size(inode))
+        grow(&h, inode, attr->size);
     inode_setattr(inode, attr);
-    error = ext3_begin(&h, ext3_of(inode), EXT3_INODE_CREDITS + 1);
-    if (error != 0)
-        return error;
     error = ext3_write_inode(&h, inode);
     ext3_end_inode(&h, inode);
     return error;
@@ -481,6 +529,13 @@ static bool has_blocks(const struct inode *inode)
     return S_ISREG(inode->mode) || S_ISDIR(inode->mode) || (S_ISLNK(inode->mode) && !ext3_is_fast_symlink(inode));
 }
 
+/* No directory, or one that nobody reads any more. */
+static void leave_kept(struct ext3_inode *ei)
+{
+    buffer_put(ei->kept_block);
+    ei->kept_block = NULL;
+}
+
 static void delete_inode(struct inode *inode)
 {
     struct ext3 *fs = ext3_of(inode);
@@ -488,6 +543,7 @@ static void delete_inode(struct inode *inode)
     struct ext3_handle h;
 
     object_set_size(&inode->object, 0); /* no pages are on their way to the blocks any more */
+    leave_kept(ei);
     if (ext3_begin(&h, fs, EXT3_TRUNCATE_CREDITS) != 0)
         return;
     if (has_blocks(inode))
@@ -497,15 +553,19 @@ static void delete_inode(struct inode *inode)
     inode->nlink = 0;
     ei->dtime = (u32)current_time(inode).sec | 1; /* never 0 */
     ext3_write_inode(&h, inode);
-    ext3_flush_inodes(&h); /* before the number, and with it the place, may be another's */
+    copy_last(inode); /* before the number, and with it the place, may be another's */
     ext3_free_inode_number(&h, (u32)inode->ino, S_ISDIR(inode->mode));
     ext3_end(&h);
 }
 
-static void leave_home(struct inode *inode)
+static void leave_buffers(struct inode *inode)
 {
-    buffer_put(ext3_i(inode)->home);
-    ext3_i(inode)->home = NULL;
+    struct ext3_inode *ei = ext3_i(inode);
+
+    copy_last(inode);
+    buffer_put(ei->home);
+    ei->home = NULL;
+    leave_kept(ei);
 }
 
 void ext3_evict_inode(struct inode *inode)
@@ -519,13 +579,13 @@ void ext3_evict_inode(struct inode *inode)
     if (inode->nlink == 0)
         delete_inode(inode);
     ext3_discard_window(inode);
-    leave_home(inode);
+    leave_buffers(inode);
 }
 
-void ext3_leave_homes(struct super *super)
+void ext3_leave_buffers(struct super *super)
 {
     struct inode *inode;
 
     list_for_each(inode, &super->inodes, super_link)
-        leave_home(inode);
+        leave_buffers(inode);
 }

@@ -78,9 +78,9 @@ static void note_transaction(struct ext3_handle *h, struct ext3_inode *ei)
 {
     if (h->journal.transaction == NULL)
         return;
-    spin_lock(&ei->disk_lock);
+    spin_lock(&h->fs->copy_lock);
     ei->sync_tid = ei->datasync_tid = journal_tid(&h->journal);
-    spin_unlock(&ei->disk_lock);
+    spin_unlock(&h->fs->copy_lock);
 }
 
 int ext3_log_data(struct ext3_handle *h, struct inode *inode, struct page *page, u64 at, u64 end)

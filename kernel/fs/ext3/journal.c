@@ -178,7 +178,7 @@ static size_t describe(void *owner, char *buf, size_t size)
 }
 
 static const struct journal_ops journal_ops = {
-    .aborted = aborted, .committed = ext3_release_freed, .describe = describe};
+    .locked = ext3_copy_inodes, .aborted = aborted, .committed = ext3_release_freed, .describe = describe};
 
 /* ---- at mount ---- */
 
@@ -220,6 +220,29 @@ static int recover(struct ext3 *fs, bool *recovered)
     return error;
 }
 
+/* Mounted as ext2, a file system is used without the journal that it has. */
+static int leave_journal(const struct ext3 *fs)
+{
+    if (!(from_le32(fs->disk->feature_incompat) & EXT3_INCOMPAT_RECOVER))
+        return 0;
+    kprintf("ext3 %s: not mounted as ext2, its journal needs recovery", fs->device->name);
+    return -EINVAL;
+}
+
+/* The journal is where it is always. */
+static int check_place(const struct ext3 *fs)
+{
+    u32 ino = from_le32(fs->disk->journal_inum);
+
+    if (ino == EXT3_JOURNAL_INO)
+        return 0;
+    if (ino == 0 && fs->disk->journal_dev != 0)
+        kprintf("ext3 %s: not mounted, its journal is on another disk, which is not supported", fs->device->name);
+    else
+        kprintf("ext3 %s: not mounted, its journal cannot be inode %u; run e2fsck", fs->device->name, ino);
+    return -EINVAL;
+}
+
 int ext3_open_journal(struct ext3 *fs, bool *recovered)
 {
     int error;
@@ -229,12 +252,15 @@ int ext3_open_journal(struct ext3 *fs, bool *recovered)
             kprintf("ext3 %s: not mounted, needs recovery but has no journal; run e2fsck", fs->device->name);
             return -EUCLEAN;
         }
-        return 0;
+        if (!fs->is_ext2)
+            kprintf("ext3 %s: not mounted, it has no journal: its type is ext2", fs->device->name);
+        return fs->is_ext2 ? 0 : -EINVAL;
     }
-    if (from_le32(fs->disk->journal_inum) != EXT3_JOURNAL_INO) {
-        kprintf("ext3 %s: not mounted, journals on other disks are not supported", fs->device->name);
-        return -EINVAL;
-    }
+    if (fs->is_ext2)
+        return leave_journal(fs);
+    error = check_place(fs);
+    if (error != 0)
+        return error;
     if (fs->options.no_load)
         return fs->super->read_only ? 0 : -EINVAL;
     error = open_log(fs);

@@ -53,6 +53,8 @@ static struct inode *finish(struct ext3_handle *h, struct inode *dir, struct nam
         error = ext3_write_inode(h, inode);
     if (error == 0)
         error = ext3_dir_add(h, dir, name, inode);
+    if (error != 0 && S_ISDIR(inode->mode))
+        dir->nlink--;
     return end_create(h, dir, inode, error);
 }
 
@@ -107,11 +109,8 @@ static struct inode *try_make_dir(struct inode *dir, struct name name, u32 mode)
     if (IS_ERR(inode))
         return inode;
     inode->nlink = 2;
-    dir->nlink++; /* written with the entry */
-    inode = finish(&h, dir, name, inode, ext3_dir_make_empty(&h, inode, dir->ino));
-    if (IS_ERR(inode))
-        dir->nlink--;
-    return inode;
+    dir->nlink++; /* written with the entry; without one, finish takes it back */
+    return finish(&h, dir, name, inode, ext3_dir_make_empty(&h, inode, dir->ino));
 }
 
 static struct inode *try_make_tmpfile(struct inode *dir, u32 mode)

@@ -52,7 +52,7 @@ int ext3_orphan_remove(struct ext3_handle *h, struct inode *inode)
             struct ext3_inode *previous = list_entry(before, struct ext3_inode, orphan_link);
 
             previous->orphan_next = ei->orphan_next;
-            error = ext3_write_inode_now(h, &previous->vfs); /* it may go as soon as the lock is given up */
+            error = ext3_write_inode(h, &previous->vfs);
         }
         ei->orphan_next = 0;
         if (error == 0)

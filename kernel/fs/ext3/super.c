@@ -234,6 +234,8 @@ static void init_fields(struct ext3 *fs, struct super *super)
     mutex_init(&fs->inode_lock);
     mutex_init(&fs->orphan_lock);
     mutex_init(&fs->xattr_lock);
+    spin_init(&fs->copy_lock);
+    list_init(&fs->changed);
     spin_init(&fs->window_lock);
     list_init(&fs->orphans);
     list_init(&fs->windows);
@@ -311,15 +313,20 @@ static int begin_writing(struct ext3 *fs)
 {
     int error = ext3_run_journal(fs);
 
-    if (error == 0)
+    if (error == 0) {
         error = mark_mounted(fs);
+        if (error != 0)
+            kprintf("ext3 %s: the super block cannot be written, error %d", fs->device->name, -error);
+    }
     if (error == 0 && fs->journal != NULL)
         journal_admit(fs->journal);
     fs->is_writing = error == 0;
     return error;
 }
 
-/* Back to a disk that is clean. If that fails with a journal, what is in it stays to be recovered: no more changes. */
+/* Back to a disk that is clean. If that fails with a journal, what is in it stays to be recovered: no more changes.
+ * That nobody can write any more is not told then, for it is wanted; the journal tells of its abort, put_super of the
+ * rest. */
 static int end_writing(struct ext3 *fs)
 {
     int error;
@@ -363,6 +370,7 @@ static int mount(struct super *super, const char *options)
 
     if (fs == NULL)
         return -ENOMEM;
+    fs->is_ext2 = strcmp(super->type->name, "ext2") == 0;
     fs->options = (struct ext3_options){.barrier = true, .commit_seconds = EXT3_COMMIT_SECONDS};
     error = ext3_parse_options(options, &fs->options);
     if (error != 0) {
@@ -407,8 +415,8 @@ static struct inode *alloc_inode(struct super *super)
         return NULL;
     rwlock_init(&ei->map_lock);
     mutex_init(&ei->data_lock);
-    spin_init(&ei->disk_lock);
     list_init(&ei->orphan_link);
+    list_init(&ei->changed_link);
     list_init(&ei->window_link);
     journal_data_init(&ei->data, write_data);
     return &ei->vfs;
@@ -514,7 +522,7 @@ static void put_super(struct super *super)
 {
     struct ext3 *fs = super->private;
 
-    ext3_leave_homes(super);
+    ext3_leave_buffers(super);
     if (!super->read_only && end_writing(fs) != 0)
         kprintf("ext3 %s: writing failed at unmount", fs->device->name);
     release(fs);
@@ -541,8 +549,10 @@ static const struct super_ops super_ops = {
 
 void ext3_init(void)
 {
-    static struct fs_type type = {.name = "ext3", .needs_device = true, .magic = EXT3_MAGIC, .mount = mount};
+    static struct fs_type ext3 = {.name = "ext3", .needs_device = true, .magic = EXT3_MAGIC, .mount = mount};
+    static struct fs_type ext2 = {.name = "ext2", .needs_device = true, .magic = EXT3_MAGIC, .mount = mount};
 
     buffer_init();
-    fs_register(&type);
+    fs_register(&ext3);
+    fs_register(&ext2);
 }

@@ -1,7 +1,8 @@
 /*
  * Commits: from the running transaction to one that survives.
  *
- *   LOCKED      no handle may join; those that are open end. Short: handles do not wait for people or memory.
+ *   LOCKED      no handle may join; those that are open end. Short: handles do not wait for people or memory. The owner
+ *               brings buffers up to date (journal_ops.locked).
  *   FLUSHING    the next transaction may run. Ordered data start for the disk.
  *               They are waited for.
  *   COMMITTING  revoke blocks, descriptors and copies of buffers go to the log.  FLUSH  commit block  FLUSH
@@ -25,6 +26,8 @@ static void lock_transaction(struct transaction *t)
     t->locked = time_ns();
     spin_unlock(&j->lock);
     wait_event(&j->changed, load_acquire(&t->handles) == 0);
+    if (j->ops->locked != NULL)
+        j->ops->locked(j->owner);
     spin_lock(&j->lock);
     t->state = T_FLUSHING;
     t->flushing = time_ns();
@@ -473,8 +476,11 @@ bool commit_is_idle(struct journal *j, u32 tid)
     bool idle;
 
     spin_lock(&j->lock);
-    idle = j->committing == NULL &&
-           (j->running != NULL ? j->running->tid == tid && !j->running->changed : tid == j->next_tid - 1);
+    if (j->running != NULL)
+        idle = j->running->tid == tid && !j->running->changed;
+    else
+        idle = !tid_before(tid, j->next_tid - 1); /* one that commit_nothing ended has given its number back */
+    idle = idle && j->committing == NULL;
     spin_unlock(&j->lock);
     return idle;
 }
@@ -503,11 +509,15 @@ void commit_nothing(struct journal *j)
     ASSERT(t->handles == 0);
     ordered_wait(t);
     let_all_go(t, j->aborted != 0);
+    spin_lock(&j->lock); /* there are no handles, but who syncs may be looking at it */
     j->running = NULL;
+    j->next_tid--;
+    spin_unlock(&j->lock);
     if (t->freed != NULL)
         j->ops->committed(j->owner, t->freed, t->tid, j->aborted);
-    j->next_tid--;
     transaction_free(t);
+    wake_all(&j->changed);
+    wake_all(&j->synced);
 }
 
 int journal_commit_all(struct journal *j) { return journal_commit(j, journal_current_tid(j)); }

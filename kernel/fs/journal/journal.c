@@ -191,6 +191,17 @@ int journal_run(struct journal *j)
     return 0;
 }
 
+/* The journal's thread may commit it just now. */
+static bool has_changes(struct journal *j)
+{
+    bool has;
+
+    spin_lock(&j->lock);
+    has = j->running != NULL && j->running->changed;
+    spin_unlock(&j->lock);
+    return has;
+}
+
 /* The last transactions: until nobody has a handle and nothing is left to commit. */
 static int commit_the_rest(struct journal *j)
 {
@@ -201,7 +212,7 @@ static int commit_the_rest(struct journal *j)
         error = commit_running(j);
         mutex_unlock(&j->commit_mutex);
         handles_wait(j); /* without the mutex: one that restarts may need a commit */
-    } while (error == 0 && j->running != NULL && j->running->changed);
+    } while (error == 0 && has_changes(j));
     mutex_lock(&j->commit_mutex);
     commit_nothing(j);
     mutex_unlock(&j->commit_mutex);

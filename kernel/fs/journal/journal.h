@@ -39,6 +39,9 @@ struct log_extent {
 
 /* What the owner, a file system, is told. */
 struct journal_ops {
+    /* Transaction has its last handle behind it: the owner brings its buffers up to date, if it has left that to now.
+     * The next handle waits: no sleeping. May be NULL. */
+    void (*locked)(void *owner);
     /* The journal cannot be written any more: no handles from now on. ERROR is negative. May be called with locks. */
     void (*aborted)(void *owner, int error);
     /* A transaction is durable, or lost if ERROR: FREED is what journal_freed_list gave the owner a place for. */

@@ -72,44 +72,52 @@ static void give_up_lead(struct journal *j, u32 tid)
         wake_all(&j->synced);
 }
 
-static bool has_no_leader(struct journal *j, u32 tid)
+/* What those who want TID see of it; all zero when it is the running one no more. */
+struct company {
+    bool runs, is_led;
+    unsigned syncing, expected;
+};
+
+static struct company look_at(struct journal *j, u32 tid)
 {
-    struct transaction *t;
-    bool none;
+    struct company c = {0};
+    const struct transaction *t;
 
     spin_lock(&j->lock);
     t = if_running(j, tid);
-    none = t != NULL && !t->is_led;
+    if (t != NULL)
+        c = (struct company){true, t->is_led, t->syncing, j->expected};
     spin_unlock(&j->lock);
-    return none;
+    return c;
+}
+
+static bool has_no_leader(struct journal *j, u32 tid)
+{
+    struct company c = look_at(j, tid);
+
+    return c.runs && !c.is_led;
 }
 
 /* Those who want TID are there, or it is not to be waited for any more. */
 static bool are_together(struct journal *j, u32 tid)
 {
-    struct transaction *t;
-    bool together;
+    struct company c = look_at(j, tid);
 
-    spin_lock(&j->lock);
-    t = if_running(j, tid);
-    together = t == NULL || t->syncing >= j->expected;
-    spin_unlock(&j->lock);
-    return together;
+    return c.syncing >= c.expected;
 }
 
-/* How many want TID by now; ONE_MORE: the next who joins is waited for. */
-static unsigned count(struct journal *j, u32 tid, bool one_more)
+static bool is_alone(struct journal *j, u32 tid) { return look_at(j, tid).syncing <= 1; }
+
+/* The next who joins is waited for. */
+static void expect_one_more(struct journal *j, u32 tid)
 {
     struct transaction *t;
-    unsigned n;
 
     spin_lock(&j->lock);
     t = if_running(j, tid);
-    n = t != NULL ? t->syncing : 0;
-    if (one_more)
-        j->expected = n + 1;
+    if (t != NULL)
+        j->expected = t->syncing + 1;
     spin_unlock(&j->lock);
-    return n;
 }
 
 /* Until DEADLINE. True: those who are expected came. */
@@ -123,18 +131,21 @@ static void gather(struct journal *j, u32 tid)
     u64 patience = MIN(MAX(load_relaxed(&j->commit_time), LEAST_PATIENCE), MOST_PATIENCE);
     u64 deadline = time_ns() + patience;
 
-    if (are_together(j, tid) && count(j, tid, false) <= 1)
+    if (are_together(j, tid) && is_alone(j, tid))
         return;
     if (j->haste > 0) {
         j->haste--;
         return;
     }
     wait_together(j, tid, deadline);
-    if (count(j, tid, false) <= 1)
+    if (is_alone(j, tid))
         j->haste = COMMITS_IN_HASTE;
     /* Who waits for a hart may want to sync, too. */
-    while (sched_runnable() > 1 && count(j, tid, true) > 1 && wait_together(j, tid, MIN(time_ns() + MOMENT, deadline)))
-        ;
+    while (sched_runnable() > 1 && !is_alone(j, tid)) {
+        expect_one_more(j, tid);
+        if (!wait_together(j, tid, MIN(time_ns() + MOMENT, deadline)))
+            break;
+    }
 }
 
 void sync_expect(struct journal *j, const struct transaction *t)

@@ -7,6 +7,8 @@
 
 static const struct proc_entry fd_entry = {
     .name = "", .mode = S_IFLNK | 0700, .flags = PROC_GUARDED, .read_link = read_fd_link, .follow = follow_fd};
+#define DESCRIPTION_MAX 4096UL /* bytes of a file's own lines in fdinfo */
+
 static const struct proc_entry fdinfo_entry = {
     .name = "", .mode = S_IFREG | 0400, .flags = PROC_GUARDED, .show = show_fdinfo};
 
@@ -32,7 +34,7 @@ static ssize_t copy_path(char *buf, size_t size, const char *path)
     return (ssize_t)n;
 }
 
-ssize_t file_path_into(struct file *file, char *buf, size_t size)
+static ssize_t file_path_into(struct file *file, char *buf, size_t size)
 {
     char *scratch = kmalloc(PATH_MAX), *path;
     ssize_t n;
@@ -45,9 +47,8 @@ ssize_t file_path_into(struct file *file, char *buf, size_t size)
     return n;
 }
 
-ssize_t read_fd_link(const struct proc_target *t, char *buf, size_t size)
+ssize_t read_file_link(struct file *file, char *buf, size_t size)
 {
-    struct file *file = target_file(t);
     ssize_t n;
 
     if (file == NULL)
@@ -55,6 +56,11 @@ ssize_t read_fd_link(const struct proc_target *t, char *buf, size_t size)
     n = file_path_into(file, buf, size);
     file_put(file);
     return n;
+}
+
+ssize_t read_fd_link(const struct proc_target *t, char *buf, size_t size)
+{
+    return read_file_link(target_file(t), buf, size);
 }
 
 /* What has no name, a pipe above all, can be opened again under one that leads nowhere. */
@@ -101,10 +107,11 @@ int show_fdinfo(struct seq *s, const struct proc_target *t)
     seq_printf(s, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t0\nino:\t%lu\n", load_relaxed(&file->pos),
                load_relaxed(&file->flags) | (cloexec ? O_CLOEXEC : 0), file->inode->ino);
     if (file->ops->describe != NULL) {
-        char text[256];
+        char *text = kmalloc(DESCRIPTION_MAX);
 
-        file->ops->describe(file, text, sizeof(text));
-        seq_puts(s, text);
+        if (text != NULL)
+            seq_write(s, text, file->ops->describe(file, text, DESCRIPTION_MAX));
+        kfree(text);
     }
     file_put(file);
     return 0;
@@ -207,14 +214,7 @@ struct file *process_exe(struct task *task)
 
 ssize_t read_exe_link(const struct proc_target *t, char *buf, size_t size)
 {
-    struct file *exe = process_exe(t->task);
-    ssize_t n;
-
-    if (exe == NULL)
-        return -ENOENT;
-    n = file_path_into(exe, buf, size);
-    file_put(exe);
-    return n;
+    return read_file_link(process_exe(t->task), buf, size);
 }
 
 int follow_exe(const struct proc_target *t, struct path *path) { return follow_file(process_exe(t->task), path); }

@@ -138,8 +138,8 @@ int write_clear_refs(const struct proc_target *t, char *text, size_t n);
 int parse_number(const char *text, long *value);
 int show_fdinfo(struct seq *s, const struct proc_target *t);
 ssize_t read_fd_link(const struct proc_target *t, char *buf, size_t size);
-/* The path of FILE into BUF: its length. */
-ssize_t file_path_into(struct file *file, char *buf, size_t size);
+/* The path of FILE, whose reference is used up, into BUF: its length; NULL: -ENOENT. */
+ssize_t read_file_link(struct file *file, char *buf, size_t size);
 /* *PATH leads to FILE, whose reference is used up; NULL: -ENOENT. */
 int follow_file(struct file *file, struct path *path);
 ssize_t read_map_link(const struct proc_target *t, char *buf, size_t size);

@@ -38,14 +38,8 @@ static struct file *mapped_file(const struct proc_target *t, struct space_range 
 ssize_t read_map_link(const struct proc_target *t, char *buf, size_t size)
 {
     struct space_range r;
-    struct file *file = mapped_file(t, &r);
-    ssize_t n;
 
-    if (file == NULL)
-        return -ENOENT;
-    n = file_path_into(file, buf, size);
-    file_put(file);
-    return n;
+    return read_file_link(mapped_file(t, &r), buf, size);
 }
 
 int follow_map(const struct proc_target *t, struct path *path)

@@ -187,6 +187,7 @@ static void show_huge_counts(struct seq *s)
     seq_printf(s, "thp_file_alloc %lu\nthp_file_fallback %lu\nthp_file_mapped %lu\n", c.file_alloc, c.file_fallback,
                c.file_mapped);
     seq_printf(s, "thp_split_page %lu\nthp_split_pmd %lu\n", c.split, c.split_mapping);
+    seq_printf(s, "compact_fail %lu\ncompact_success %lu\n", c.not_compacted, c.compacted);
 }
 
 static int show_vmstat(struct seq *s, const struct proc_target *t)

@@ -3,9 +3,9 @@
 
 #define LONGEST_LINE 256
 
-static bool (*show_object[SYSVIPC_KINDS])(unsigned index, char *line, size_t size);
+static bool (*show_object[SYSVIPC_KINDS])(unsigned *index, char *line, size_t size);
 
-void procfs_set_sysvipc(enum sysvipc kind, bool (*show)(unsigned index, char *line, size_t size))
+void procfs_set_sysvipc(enum sysvipc kind, bool (*show)(unsigned *index, char *line, size_t size))
 {
     show_object[kind] = show;
 }
@@ -13,9 +13,10 @@ void procfs_set_sysvipc(enum sysvipc kind, bool (*show)(unsigned index, char *li
 static int show_table(struct seq *s, enum sysvipc kind, const char *head)
 {
     char line[LONGEST_LINE];
+    unsigned index = 0;
 
     seq_puts(s, head);
-    for (unsigned i = 0; show_object[kind] != NULL && show_object[kind](i, line, sizeof(line)); i++)
+    while (show_object[kind] != NULL && show_object[kind](&index, line, sizeof(line)))
         seq_puts(s, line);
     return 0;
 }

@@ -61,13 +61,22 @@ static int write_huge_pages(const struct proc_target *t, char *text, size_t n)
     if (chosen < 0)
         return chosen;
     huge_policy = (enum huge_policy)chosen;
+    khugepaged_settings_changed();
     return 0;
 }
 
-/* Nothing is moved or reclaimed to get one. */
-static int show_no_effort(struct seq *s, const struct proc_target *t)
+static int show_effort(struct seq *s, const struct proc_target *t)
 {
-    seq_puts(s, "always defer defer+madvise madvise [never]\n");
+    return show_choice(s, huge_effort_names, ARRAY_SIZE(huge_effort_names), huge_effort);
+}
+
+static int write_effort(const struct proc_target *t, char *text, size_t n)
+{
+    int chosen = parse_choice(text, n, huge_effort_names, ARRAY_SIZE(huge_effort_names));
+
+    if (chosen < 0)
+        return chosen;
+    huge_effort = (enum huge_effort)chosen;
     return 0;
 }
 
@@ -83,6 +92,7 @@ static int write_shared_huge_pages(const struct proc_target *t, char *text, size
     if (chosen < 0)
         return chosen;
     tmpfs_set_shared_policy((enum huge_shared_policy)chosen);
+    khugepaged_settings_changed();
     return 0;
 }
 
@@ -92,9 +102,72 @@ static int show_no_huge_zero_page(struct seq *s, const struct proc_target *t)
     return 0;
 }
 
+/* It may be told to stay off. */
+static int write_no_huge_zero_page(const struct proc_target *t, char *text, size_t n)
+{
+    long value;
+    int error = parse_number(text, &value);
+
+    return error != 0 ? error : value != 0 ? -EINVAL : 0;
+}
+
 static int show_huge_page_size(struct seq *s, const struct proc_target *t)
 {
     seq_puts(s, "2097152\n");
+    return 0;
+}
+
+/* ---- khugepaged's settings ---- */
+
+static int write_setting(char *text, unsigned min, unsigned max, unsigned *setting)
+{
+    long value;
+    int error = parse_number(text, &value);
+
+    if (error != 0)
+        return error;
+    if (value < (long)min || value > (long)max)
+        return -EINVAL;
+    store_relaxed(setting, (unsigned)value);
+    khugepaged_settings_changed();
+    return 0;
+}
+
+#define KHUGEPAGED_SETTING(name, min, max)                                     \
+    static int show_##name(struct seq *s, const struct proc_target *t)         \
+    {                                                                          \
+        seq_printf(s, "%u\n", load_relaxed(&khugepaged_settings.name));        \
+        return 0;                                                              \
+    }                                                                          \
+    static int write_##name(const struct proc_target *t, char *text, size_t n) \
+    {                                                                          \
+        return write_setting(text, min, max, &khugepaged_settings.name);       \
+    }
+#define ANY_COUNT UINT32_MAX
+#define OF_A_SPAN 511
+KHUGEPAGED_SETTING(alloc_sleep_ms, 0, ANY_COUNT)
+KHUGEPAGED_SETTING(defrag, 0, 1)
+KHUGEPAGED_SETTING(max_ptes_none, 0, OF_A_SPAN)
+KHUGEPAGED_SETTING(max_ptes_shared, 0, OF_A_SPAN)
+KHUGEPAGED_SETTING(max_ptes_swap, 0, OF_A_SPAN)
+KHUGEPAGED_SETTING(pages_to_scan, 1, ANY_COUNT)
+KHUGEPAGED_SETTING(scan_sleep_ms, 0, ANY_COUNT)
+
+static int show_full_scans(struct seq *s, const struct proc_target *t)
+{
+    u64 full_scans, collapsed;
+
+    khugepaged_counts(&full_scans, &collapsed);
+    seq_printf(s, "%lu\n", full_scans);
+    return 0;
+}
+
+static int show_pages_collapsed(struct seq *s, const struct proc_target *t)
+{
+    u64 full_scans, collapsed;
+
+    khugepaged_counts(&full_scans, &collapsed);
+    seq_printf(s, "%lu\n", collapsed);
     return 0;
 }
 
@@ -180,12 +253,32 @@ static const struct proc_entry cpu_entries[] = {
 static const struct proc_entry system_devices[] = {
     {.name = "cpu", .mode = S_IFDIR | 0555, .children = cpu_entries, .dir = &harts_ops}, {0}};
 static const struct proc_entry device_entries[] = {PROC_DIRECTORY("system", system_devices), {0}};
+#define KHUGEPAGED_ENTRY(name_, field_)                                                       \
+    {                                                                                         \
+        .name = name_, .mode = S_IFREG | 0644, .show = show_##field_, .write = write_##field_ \
+    }
+static const struct proc_entry khugepaged_entries[] = {
+    KHUGEPAGED_ENTRY("alloc_sleep_millisecs", alloc_sleep_ms),
+    KHUGEPAGED_ENTRY("defrag", defrag),
+    PROC_FILE("full_scans", 0444, show_full_scans),
+    KHUGEPAGED_ENTRY("max_ptes_none", max_ptes_none),
+    KHUGEPAGED_ENTRY("max_ptes_shared", max_ptes_shared),
+    KHUGEPAGED_ENTRY("max_ptes_swap", max_ptes_swap),
+    PROC_FILE("pages_collapsed", 0444, show_pages_collapsed),
+    KHUGEPAGED_ENTRY("pages_to_scan", pages_to_scan),
+    KHUGEPAGED_ENTRY("scan_sleep_millisecs", scan_sleep_ms),
+    {0},
+};
 static const struct proc_entry huge_page_entries[] = {
-    PROC_FILE("defrag", 0444, show_no_effort),
+    {.name = "defrag", .mode = S_IFREG | 0644, .show = show_effort, .write = write_effort},
     {.name = "enabled", .mode = S_IFREG | 0644, .show = show_huge_pages, .write = write_huge_pages},
     PROC_FILE("hpage_pmd_size", 0444, show_huge_page_size),
+    PROC_DIRECTORY("khugepaged", khugepaged_entries),
     {.name = "shmem_enabled", .mode = S_IFREG | 0644, .show = show_shared_huge_pages, .write = write_shared_huge_pages},
-    PROC_FILE("use_zero_page", 0444, show_no_huge_zero_page),
+    {.name = "use_zero_page",
+     .mode = S_IFREG | 0644,
+     .show = show_no_huge_zero_page,
+     .write = write_no_huge_zero_page},
     {0},
 };
 static const struct proc_entry mm_entries[] = {PROC_DIRECTORY("transparent_hugepage", huge_page_entries), {0}};

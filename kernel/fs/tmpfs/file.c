@@ -72,8 +72,18 @@ static int charge_run(struct object *o)
     return charge_up_to(object_inode(o), load_relaxed(&o->nr_pages) + HUGE_PAGES);
 }
 
+/* Of memory without a name nobody looks at the times. */
+static int mapping_stored(struct object *o)
+{
+    struct inode *inode = object_inode(o);
+
+    if (inode->nlink != 0)
+        inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+    return 0;
+}
+
 const struct object_ops tmpfs_object_ops = {
-    .prepare_write = prepare_write, .wants_run = wants_run, .charge_run = charge_run};
+    .prepare_write = prepare_write, .mapping_stored = mapping_stored, .wants_run = wants_run, .charge_run = charge_run};
 
 /* ---- attributes ---- */
 
@@ -85,6 +95,8 @@ int tmpfs_setattr(struct inode *inode, const struct attributes *attr)
     if ((attr->valid & ATTR_MODE) && (seals & F_SEAL_EXEC) && ((inode->mode ^ attr->mode) & 0111))
         return -EPERM;
     if (attr->valid & ATTR_SIZE) {
+        if (inode_is_hugetlb(inode) && attr->size % inode->super->block_size != 0)
+            return -EINVAL;
         if ((attr->size < inode_size(inode) && (seals & F_SEAL_SHRINK)) ||
             (attr->size > inode_size(inode) && (seals & F_SEAL_GROW)))
             return -EPERM;
@@ -157,6 +169,7 @@ static s64 seek(struct file *file, s64 offset, int whence)
 static int allocate(struct inode *inode, u64 offset, u64 end)
 {
     for (u64 index = offset >> PAGE_SHIFT; index < DIV_ROUND_UP(end, PAGE_SIZE); index++) {
+        bool is_there = object_has_page(&inode->object, index);
         struct page *page;
         int error = prepare_write(&inode->object, index, 0, PAGE_SIZE);
 
@@ -167,6 +180,8 @@ static int allocate(struct inode *inode, u64 offset, u64 end)
         page = object_get_page(&inode->object, index, NULL);
         if (IS_ERR(page))
             return PTR_ERR(page) == -ENOMEM ? -ENOSPC : (int)PTR_ERR(page);
+        if (!is_there)
+            page_note_untouched(page);
         page_put(page);
         cond_resched();
     }

@@ -201,7 +201,7 @@ static void statfs(struct super *super, struct statfs_info *info)
 {
     struct tmpfs_space *space = super->private;
 
-    info->block_size = info->fragment_size = PAGE_SIZE;
+    info->block_size = info->fragment_size = super->block_size;
     info->name_max = NAME_MAX;
     spin_lock(&space->lock);
     info->blocks = space->max_pages;
@@ -298,21 +298,24 @@ void tmpfs_set_shared_policy(enum huge_shared_policy policy)
         store_relaxed(&space->huge, (u8)policy);
 }
 
-static struct file *nameless_file(const char *name, u64 size, u32 flags, unsigned seals)
+/* OPS: of this file, and when it is opened again. */
+static struct file *nameless_file(struct super *super, const struct file_ops *ops, const char *name, u64 size,
+                                  u32 flags, unsigned seals)
 {
-    struct inode *inode = tmpfs_new_inode(shm_super, NULL, S_IFREG | 0777, 0);
+    struct inode *inode = tmpfs_new_inode(super, NULL, S_IFREG | 0777, 0);
     struct file *file;
 
     if (IS_ERR(inode))
         return (struct file *)inode;
     inode->nlink = 0;
+    inode->file_ops = ops;
     tmpfs_inode(inode)->seals = seals;
     inode->link = kstrndup(name, strlen(name)); /* freed with the inode */
     if (inode->link == NULL || object_set_size(&inode->object, size) != 0) {
         inode_put(inode);
         return ERR_PTR(-ENOMEM);
     }
-    file = file_create(inode, flags, &tmpfs_file_ops);
+    file = file_create(inode, flags, ops);
     if (IS_ERR(file))
         inode_put(inode);
     else
@@ -325,15 +328,20 @@ struct file *tmpfs_file_create(const char *name, u64 size, u32 flags)
     char shown[NAME_MAX + 16];
 
     snprintf(shown, sizeof(shown), "%s (deleted)", name);
-    return nameless_file(shown, size, flags, F_SEAL_SEAL);
+    return nameless_file(shm_super, &tmpfs_file_ops, shown, size, flags, F_SEAL_SEAL);
 }
 
-struct file *tmpfs_memfd_create(const char *name, bool may_seal)
+struct file *tmpfs_memfd_on(struct super *super, const struct file_ops *ops, const char *name, bool may_seal)
 {
     char shown[NAME_MAX + 24];
 
     snprintf(shown, sizeof(shown), "/memfd:%s (deleted)", name);
-    return nameless_file(shown, 0, O_RDWR | O_LARGEFILE, may_seal ? 0 : F_SEAL_SEAL);
+    return nameless_file(super, ops, shown, 0, O_RDWR | O_LARGEFILE, may_seal ? 0 : F_SEAL_SEAL);
+}
+
+struct file *tmpfs_memfd_create(const char *name, bool may_seal)
+{
+    return tmpfs_memfd_on(shm_super, &tmpfs_file_ops, name, may_seal);
 }
 
 bool file_is_shmem(const struct file *file)
@@ -343,18 +351,27 @@ bool file_is_shmem(const struct file *file)
 
 static struct fs_type tmpfs_type = {.name = "tmpfs", .magic = TMPFS_MAGIC, .mount = tmpfs_mount};
 
+void tmpfs_init_internal(struct super *super, const struct fs_type *type, u32 minor)
+{
+    struct tmpfs_space *space;
+
+    super->type = type;
+    super->dev = makedev(0, minor);
+    super->time_granularity = 1;
+    super_add_internal(super);
+    if (tmpfs_mount(super, "") != 0)
+        panic("no memory for tmpfs");
+    space = super->private;
+    space->max_pages = UINT64_MAX; /* limited by memory only, as private memory is */
+    space->max_inodes = 0;
+}
+
 void tmpfs_init(void)
 {
     static struct super shm;
 
     fs_register(&tmpfs_type);
-    shm.type = &tmpfs_type;
-    shm.dev = makedev(0, 0xffe);
-    shm.time_granularity = 1;
-    super_add_internal(&shm);
-    if (tmpfs_mount(&shm, "") != 0)
-        panic("no memory for tmpfs");
-    ((struct tmpfs_space *)shm.private)->max_pages = UINT64_MAX; /* limited by memory only, as private memory is */
-    ((struct tmpfs_space *)shm.private)->max_inodes = 0;
+    tmpfs_init_internal(&shm, &tmpfs_type, 0xffe);
     shm_super = &shm;
+    tmpfs_huge_init();
 }

@@ -72,6 +72,12 @@ void tmpfs_free_xattrs(struct tmpfs_inode *t);
 long tmpfs_get_seals(struct file *file); /* -EINVAL: no memory file */
 long tmpfs_add_seals(struct file *file, unsigned seals);
 struct file *tmpfs_memfd_create(const char *name, bool may_seal);
+/* ... with operations of its own, on another file system that no mount shows. */
+struct file *tmpfs_memfd_on(struct super *super, const struct file_ops *ops, const char *name, bool may_seal);
+void tmpfs_init_internal(struct super *super, const struct fs_type *type, u32 minor);
+/* huge.c: of pages of 2^BITS bytes (0: the size that is usual). ERR_PTR(-ENODEV): there are none of that size. */
+struct file *tmpfs_huge_memfd_create(const char *name, unsigned bits, bool may_seal);
+void tmpfs_huge_init(void);
 /* .../transparent_hugepage/shmem_enabled */
 void tmpfs_set_shared_policy(enum huge_shared_policy policy);
 void tmpfs_init(void);

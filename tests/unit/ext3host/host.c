@@ -77,7 +77,7 @@ size_t copy_string(char *dst, const char *src, size_t size)
 void *kmalloc_nowait(size_t n) { return malloc(n); }
 void shrinker_register(struct shrinker *s) {}
 void reclaim_kick(void) {}
-bool reclaim_wait(unsigned round, bool for_user) { return false; }
+bool reclaim_wait(unsigned round, unsigned order, bool for_user) { return false; }
 void reclaim_forget_object(struct object *o) {}
 bool swapdev_is(const struct block_device *disk) { return false; }
 int object_swap_in(struct object *o, u64 index) { return 0; }
@@ -150,6 +150,12 @@ void page_free(struct page *p)
     n_free++;
 }
 
+void page_put_many(struct page **pages, unsigned n)
+{
+    while (n > 0)
+        page_put(pages[--n]);
+}
+
 /* ---- the disk ---- */
 
 static struct block_device disk;
@@ -180,6 +186,10 @@ static struct super *mount_open_disk(bool read_only, int *error)
 {
     struct super *super = super_mount(fs_type_find("ext3"), &disk, read_only, host_options);
 
+    if (IS_ERR(super) && PTR_ERR(super) == -EINVAL && strstr(host_messages, "its type is ext2") != NULL) {
+        host_messages[0] = '\0';
+        super = super_mount(fs_type_find("ext2"), &disk, read_only, host_options);
+    }
     *error = IS_ERR(super) ? (int)PTR_ERR(super) : 0;
     if (IS_ERR(super)) {
         disk_close(disk_fd);

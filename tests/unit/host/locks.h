@@ -22,8 +22,6 @@ void kfree(void *p) { free(p); }
 
 static long locks_held;
 
-void mutex_init(struct mutex *m) { m->state = 0; }
-
 void mutex_lock(struct mutex *m)
 {
     if (m->state++ != 0)
@@ -43,12 +41,6 @@ void mutex_unlock(struct mutex *m)
     locks_held--;
 }
 
-void rwlock_init(struct rwlock *l)
-{
-    l->state = 0;
-    list_init(&l->waiters.waiters);
-}
-
 void read_lock_contended(struct rwlock *l) { panic("rwlock taken twice"); }
 void read_unlock_contended(struct rwlock *l) { panic("nobody waits"); }
 
@@ -57,6 +49,7 @@ bool read_trylock(struct rwlock *l)
     read_lock(l);
     return true;
 }
+bool read_trylock_first(struct rwlock *l) { return read_trylock(l); }
 
 void write_lock_contended(struct rwlock *l) { panic("rwlock taken twice"); }
 void write_unlock_contended(struct rwlock *l) { panic("nobody waits"); }
@@ -67,7 +60,6 @@ bool write_trylock(struct rwlock *l)
     return true;
 }
 
-void wait_queue_init(struct wait_queue *q) { list_init(&q->waiters); }
 void wait_prepare(struct wait_queue *q, struct waiter *w, enum thread_state state)
 {
     panic("nobody would wake this wait");

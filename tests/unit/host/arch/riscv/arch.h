@@ -9,6 +9,7 @@ struct thread;
 struct hart;
 struct machine {
     unsigned harts, paging_levels, asid_bits;
+    u64 timebase_hz;
     bool isolated;
 };
 extern struct machine machine;
@@ -18,9 +19,14 @@ static inline bool irqs_enabled(void) { return true; }
 static inline void irq_disable(void) {}
 static inline void irq_restore(u64 flags) { (void)flags; }
 static inline void cpu_relax(void) {}
+static inline long arch_swap_acquire(u32 *word, u32 value)
+{
+    return __atomic_exchange_n(word, value, __ATOMIC_ACQUIRE);
+}
 u64 arch_user_address_limit(void);
 u64 time_ns(void);
 u64 time_realtime_offset(void);
+static inline u64 arch_ticks(void) { return time_ns(); } /* a clock of a tick each nanosecond */
 #define MAX_HARTS 8
 
 static inline u64 arch_root(void) { return 0; }

@@ -1,6 +1,6 @@
 /* Who a thread acts as (credentials(7)). Shared and immutable: changing means replacing current->cred by a copy. */
-#ifndef FS_CRED_H
-#define FS_CRED_H
+#ifndef LIB_CRED_H
+#define LIB_CRED_H
 
 #include "lib/atomic.h"
 #include "lib/types.h"
