@@ -232,7 +232,10 @@ int main(int argc, char **argv)
     for (argv++; *argv != NULL && argv[0][0] == '-'; argv++) {
         if (strcmp(*argv, "--help") == 0 || strcmp(*argv, "-h") == 0) {
             fputs(usage_text, stdout);
-            return fflush(stdout) == 0 ? 0 : 2;
+            if (fflush(stdout) == 0)
+                return 0;
+            perror("address: standard output");
+            return 2;
         }
         if (strcmp(*argv, "--window") == 0)
             window = number("--window", *++argv, 1ul << 24);

@@ -18,6 +18,7 @@ is "$(value wrong found)" 0 "all are found, and no others"
 ok "walk" sh -c "$address tree walk >walked"
 is "$(value numbers walked) $(value in_order walked)" "60000 yes" "all are there, in order"
 is "$(value largest_name walked | wc -c)" 19 "names have 64 bits"
+is "$("$address" --help 2>&1 >/dev/full | grep -c 'standard output')" 1 "help that cannot be written"
 ok "add more" "$address" tree add 100
 is "$("$address" tree walk | head -n1)" "numbers 60100" "they follow"
 ok "a large file has holes" [ "$(du -sk tree | cut -f1)" -lt 30000 ]

@@ -77,6 +77,7 @@ static uint64_t now(void)
 
 /* --- The way to compare with: a child has the memory as it was, and writes it --- */
 
+/* In the child. Its status is 0 or an errno. */
 static void write_all_memory(void)
 {
     int fd = open(options.file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
@@ -87,21 +88,31 @@ static void write_all_memory(void)
         ssize_t n = write(fd, at, left);
 
         if (n <= 0)
-            _exit(1);
+            _exit(n < 0 ? errno : EIO);
         at += n;
         left -= (size_t)n;
     }
-    _exit(fd < 0 || fdatasync(fd) < 0);
+    _exit(fd < 0 || fdatasync(fd) < 0 ? errno : 0);
+}
+
+/* The child that writes, if there is one, is waited for. */
+static void end_snapshot(void)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = wait(&status)) < 0 && errno == EINTR)
+        ;
+    if (pid > 0 && status != 0)
+        failed = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
 }
 
 static void save_by_fork(void)
 {
-    uint64_t took = now();
-    int status;
+    uint64_t took;
     pid_t pid;
 
-    while (taken > 0 && wait(&status) < 0 && errno == EINTR)
-        ;
+    end_snapshot();
     took = now();
     pid = fork();
     if (pid == 0)
@@ -208,7 +219,10 @@ static void read_options(char **argv)
 
         if (strcmp(o, "--help") == 0 || strcmp(o, "-h") == 0) {
             fputs(usage_text, stdout);
-            exit(fflush(stdout) == 0 ? 0 : 2);
+            if (fflush(stdout) == 0)
+                exit(0);
+            perror("checkpoint: standard output");
+            exit(2);
         }
         if (strcmp(o, "--show") == 0) {
             options.show = 1;
@@ -300,8 +314,8 @@ int main(int argc, char **argv)
         took = now() - began;
         if (failed == 0 && saver != NULL && checkpoint_wait(saver) < 0)
             failed = errno;
-        while (options.method == FORK && wait(NULL) > 0)
-            ;
+        if (options.method == FORK)
+            end_snapshot();
         mark_end();
         if (failed != 0)
             die(options.file, failed);

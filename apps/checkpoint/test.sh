@@ -31,6 +31,7 @@ is "$(value hash continued)" "$(value hash plain)" "and ends as if it had never 
 ok "by fork" sh -c "$checkpoint --method fork --size 512 --generations 300 forked >forked.out"
 
 ok "--help" "$checkpoint" --help
+is "$("$checkpoint" --help 2>&1 >/dev/full | grep -c 'standard output')" 1 "help that cannot be written"
 fails 2 "no file" "$checkpoint"
 fails 2 "no such option" "$checkpoint" --fast f
 fails 2 "a size that is none" "$checkpoint" --size 100 f
@@ -38,5 +39,11 @@ fails 2 "a number that is none" "$checkpoint" --every x f
 fails 2 "not a file of checkpoints" "$checkpoint" plain
 is "$("$checkpoint" plain 2>&1)" "checkpoint: plain: not a file of checkpoints, or of a world of another size" "in one line"
 fails 2 "a folder that is not there" "$checkpoint" no/file
-fails 2 "a full disk" sh -c "$checkpoint --show whole >/dev/full"
+fails 2 "output to a full disk" sh -c "$checkpoint --show whole >/dev/full"
+mkdir -p small
+mount -t tmpfs -o size=300k none small
+fails 2 "checkpoints to a full disk" "$checkpoint" --size 2048 --generations 300 --every 10 small/world
+rm -f small/*
+fails 2 "snapshots to one" "$checkpoint" --method fork --size 2048 --generations 300 --every 10 small/world
+umount small
 finish

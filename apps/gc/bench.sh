@@ -12,7 +12,8 @@ measure()
     runs "$@" || { row "$name" - instructions "$what"; return; }
     total=$(awk '/ s in all/ { sub(/ s in all.*/, ""); sub(/.*; /, ""); printf "%.0f", $0 * 1e9 }' err)
     row "$name: all" "$total" instructions "$what"
-    row "$name: longest stop" "$(awk '$2 == "any:" || $2 == "any" { print $NF }' err)" instructions "of a mutator"
+    stop=$(awk '$2 == "any:" || $2 == "any" { print $NF }' err)
+    row "$name: longest stop" "${stop:-0}" instructions "$([ -n "$stop" ] && echo "of a mutator" || echo "no collection")"
     row "$name: collections" "$(awk '/ collections,/ { print $2 }' err)" "" ""
 }
 
@@ -31,6 +32,10 @@ each()
 cd /apps/scm || exit 2
 churn=${QUICK:+8 500} deep=${QUICK:+10} sets=${QUICK:+6 8}
 each churn "64 MiB live, replaced bit by bit" churn.scm $churn
+for barrier in log protect; do
+    measure "churn, generational by $barrier" "as generational, which finds stores by dirty bits" \
+        gc --stats --collector=generational --barrier=$barrier churn.scm $churn
+done
 each GCBench "trees up to 2^16 nodes" gcbench.scm $deep
 each perm "12 times the permutations of 8" perm.scm $sets
 measure "churn by 4 threads, concurrent" "the same by four mutators" gc --stats churn.scm ${churn:-64 10000} 4

@@ -32,7 +32,7 @@
 #include "threads.h"
 #include "vm.h"
 
-struct copier copier;
+struct copier copier = {.prot = FULL_ACCESS};
 
 static uint8_t from_space(void) { return heap.to_space ^ SPACE_A ^ SPACE_B; }
 
@@ -57,7 +57,7 @@ static bool new_copy_page(void)
     retire_copy_page();
     if (copier.run_next == copier.run_end) {
         size_t count;
-        ptrdiff_t first = take_chunk(&count, heap.to_space, copier.closes);
+        ptrdiff_t first = take_chunk(&count, heap.to_space, copier.prot);
         if (first < 0)
             return false;
         copier.run_next = first;
@@ -70,6 +70,17 @@ static bool new_copy_page(void)
     return true;
 }
 
+static void close_pages(size_t first, size_t count)
+{
+    struct vm_range range = {page_address(first), count * PAGE_BYTES, copier.prot};
+
+    if (copier.prot == FULL_ACCESS)
+        return;
+    for (size_t i = first; i < first + count; i++)
+        heap.pages[i].prot = copier.prot;
+    protect(&range, 1);
+}
+
 /* PAGE joins to-space with all that is on it. */
 static void keep_page(size_t page)
 {
@@ -77,10 +88,7 @@ static void keep_page(size_t page)
     heap.pages[page].kind = KEPT;
     enqueue(page);
     copier.kept_pages++;
-    if (copier.closes) {
-        heap.pages[page].closed = true;
-        vm_protect(page_address(page), PAGE_BYTES, heap.closed_prot);
-    }
+    close_pages(page, 1);
 }
 
 /* A large object changes space where it is. Closed before anybody can learn its address. */
@@ -91,14 +99,11 @@ static void move_large(size_t first, uintptr_t header)
 
     for (size_t i = first; i < first + count; i++) {
         heap.pages[i].space = heap.to_space;
-        if (scanned) {
+        if (scanned)
             enqueue(i);
-            if (copier.closes)
-                heap.pages[i].closed = true;
-        }
     }
-    if (scanned && copier.closes)
-        vm_protect(page_address(first), count * PAGE_BYTES, heap.closed_prot);
+    if (scanned)
+        close_pages(first, count);
     copier.kept_pages += count;
 }
 

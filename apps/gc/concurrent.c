@@ -20,7 +20,8 @@
  * One thread at a time scans, with collect_lock; a trap waits for at most BATCH pages of others. How late the collector
  * is follows from two shares: of the room for new objects that has been used since the flip, and of the pages expected
  * to be scanned that have been. A mutator that takes a page while the first is ahead of the second scans until it is
- * not, or HELP_PAGES have been: so the room lasts, and no stop is long.
+ * not, or HELP_PAGES have been: so the room lasts, and no stop is long. When all has been scanned, collect_lock is held
+ * once more, while from-space becomes free; nobody waits for that who still finds a page.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@
 #define HELP_PAGES 6
 
 static _Atomic bool active;                             /* a collection is under way */
+static _Atomic bool freeing;                            /* nothing is left to scan; from-space becomes free */
 static _Atomic int waiting;                             /* mutators that want collect_lock */
 static pthread_cond_t begun = PTHREAD_COND_INITIALIZER; /* collect_lock */
 static size_t expected;                                 /* pages to scan */
@@ -61,13 +63,13 @@ static bool scan_batch(size_t count, bool yielding)
             break;
         scan_page(page);
         pages[n] = page;
-        ranges[n++] = (struct vm_range){page_address(page), PAGE_BYTES, PROT_READ | PROT_WRITE};
+        ranges[n++] = (struct vm_range){page_address(page), PAGE_BYTES, FULL_ACCESS};
     }
     if (!n)
         return false;
-    vm_protect_ranges(ranges, n);
+    protect(ranges, n);
     for (size_t i = 0; i < n; i++) {
-        heap.pages[pages[i]].closed = false;
+        heap.pages[pages[i]].prot = FULL_ACCESS;
         atomic_store_explicit(&heap.pages[pages[i]].state, OPEN, memory_order_release);
     }
     return true;
@@ -78,6 +80,7 @@ static void end_cycle(void)
 {
     size_t live = copier.copied_words / PAGE_WORDS + copier.kept_pages + 1;
 
+    atomic_store(&freeing, true);
     copier_end();
     free_from_space();
     expected = live + live / 4;
@@ -85,8 +88,8 @@ static void end_cycle(void)
     size_t latest = heap.free_pages / 8 * 7;
     heap.trigger = expected + room < latest ? expected + room : latest;
     stats_collection();
-    copier.closes = heap.collector == CONCURRENT; /* a minor collection that follows does not */
     atomic_store(&active, false);
+    atomic_store(&freeing, false);
 }
 
 static void *collect(void *argument)
@@ -113,13 +116,14 @@ static void lock_as_mutator(void)
     atomic_fetch_sub(&waiting, 1);
 }
 
-/* A mutator touched a closed page. */
-static void open_page(size_t page)
+void concurrent_open_page(size_t page)
 {
+    if (atomic_load(&heap.pages[page].state) != UNSCANNED)
+        return; /* somebody else was first */
     lock_as_mutator();
     if (atomic_load(&heap.pages[page].state) == UNSCANNED) {
         scan_page(page);
-        heap.pages[page].closed = false;
+        heap.pages[page].prot = FULL_ACCESS;
         atomic_store_explicit(&heap.pages[page].state, OPEN, memory_order_release);
     }
     pthread_mutex_unlock(&heap.collect_lock);
@@ -155,6 +159,11 @@ static void help(struct thread *thread)
     uint64_t start = waits ? stats_now() : 0;
     size_t count;
 
+    if (waits && atomic_load(&freeing)) {
+        sched_yield(); /* the collector goes on for a part of it, also where there are more mutators than harts */
+        stats_pause(thread, PAUSE_HELP, stats_now() - start);
+        return;
+    }
     if (waits)
         lock_as_mutator();
     count = atomic_load(&active) ? quota() : 0;
@@ -187,7 +196,7 @@ void concurrent_finish(struct thread *thread)
 void concurrent_flip(void)
 {
     pthread_mutex_lock(&heap.collect_lock);
-    copier.closes = true;
+    copier.prot = NO_ACCESS;
     collect_begin();
     free_at_flip = heap.free_pages;
     forward_roots();
@@ -234,11 +243,10 @@ void concurrent_fully(struct thread *thread)
 
 void concurrent_open(void)
 {
-    copier.closes = heap.collector == CONCURRENT;
     /* Nothing is known yet of how much lives. */
     expected = heap.page_count * 3 / 8;
     heap.trigger = heap.page_count - expected;
-    if (trap_open(open_page) < 0 || pthread_create(&collector, NULL, collect, NULL)) {
+    if (trap_open(concurrent_open_page) < 0 || pthread_create(&collector, NULL, collect, NULL)) {
         perror("gc: the collector");
         _exit(70);
     }

@@ -21,11 +21,11 @@
  * mutators allocate outside the nursery, for a large object or when collections are held off, is written to by that,
  * and so found in the same way.
  *
- * When old pages run low, everything is copied from one space to the other: with `dirty` by the concurrent collector
- * (concurrent.c). A minor collection empties the nursery, and in the same stop the spaces flip; while that cycle runs,
- * new objects go to old pages, so there is nothing young that an old one could refer to, and closed pages trap. When it
- * has ended, one more short stop forgets which pages were written to, and the nursery is used again. With `log` and
- * `protect`, which want the pages' protection for themselves, all of it is one stop.
+ * When old pages run low, everything is copied from one space to the other by the concurrent collector (concurrent.c).
+ * A minor collection empties the nursery, and in the same stop the spaces flip; while that cycle runs, new objects go
+ * to old pages, so there is nothing young that an old one could refer to, and closed pages trap and are opened wholly.
+ * When it has ended, one more short stop forgets which pages were written to, and the nursery is used again: `log` and
+ * `protect` close to stores again what the cycle opened.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,16 +44,23 @@ static struct vm_log *log_of_writes;
 static uint32_t *written; /* pages, for `protect` */
 static _Atomic size_t written_count;
 
+#define ARM_RANGES 64 /* at once */
+
 static void *old_start(void) { return page_address(heap.nursery_pages); }
 static size_t old_bytes(void) { return (heap.page_count - heap.nursery_pages) * PAGE_BYTES; }
 
 /* --- Pages that were written to --- */
 
-static void note_write(size_t page)
+/* `protect`: a mutator touched a closed page: it is one that a cycle has not scanned, or it has been written to. */
+static void open_or_note(size_t page)
 {
-    uint8_t clean = OPEN;
-    if (atomic_compare_exchange_strong(&heap.pages[page].state, &clean, UNSCANNED))
+    uint8_t state = OPEN;
+    if (atomic_compare_exchange_strong(&heap.pages[page].state, &state, WRITTEN)) {
+        heap.pages[page].prot = FULL_ACCESS;
         written[atomic_fetch_add(&written_count, 1)] = page;
+    } else if (state == UNSCANNED) {
+        concurrent_open_page(page);
+    }
 }
 
 static void scan_if_old(size_t page)
@@ -77,15 +84,12 @@ static void scan_dirty(void)
     }
 }
 
-/* Nothing is young, so nothing that was written refers to it. */
-static void forget_writes(void)
+static void arm_log(const struct vm_range *ranges, size_t count)
 {
-    struct vm_range ranges[64];
-    void *end = (char *)old_start() + old_bytes();
-
-    for (void *at = old_start(); at != end;)
-        if (vm_dirty(at, (char *)end - (char *)at, ranges, 64, VM_REARM, &at) < 0)
-            heap_exhausted();
+    if (vm_log_rearm(log_of_writes, ranges, count) < 0) {
+        perror("gc: the log of writes");
+        _exit(70);
+    }
 }
 
 static void scan_log(void)
@@ -98,7 +102,7 @@ static void scan_log(void)
             scan_if_old(page_number((value)pages[i]));
             ranges[i] = (struct vm_range){pages[i], PAGE_BYTES, 0};
         }
-        vm_log_rearm(log_of_writes, ranges, n);
+        arm_log(ranges, n);
     }
 }
 
@@ -114,12 +118,11 @@ static void scan_written(void)
             scan_if_old(written[i]);
             atomic_store(&page->state, OPEN);
             if (page->space == heap.to_space) {
-                page->closed = true;
-                ranges[n++] = (struct vm_range){page_address(written[i]), PAGE_BYTES, PROT_READ};
+                page->prot = READ_ONLY;
+                ranges[n++] = (struct vm_range){page_address(written[i]), PAGE_BYTES, READ_ONLY};
             }
         }
-        if (n)
-            vm_protect_ranges(ranges, n);
+        protect(ranges, n);
     }
     atomic_store(&written_count, 0);
 }
@@ -142,6 +145,78 @@ static void scan_remembered(void)
     }
 }
 
+/* --- Forgetting them: nothing is young, so nothing that was written refers to it. The world is stopped --- */
+
+static void forget_dirty(void)
+{
+    struct vm_range ranges[64];
+    void *end = (char *)old_start() + old_bytes();
+
+    for (void *at = old_start(); at != end;)
+        if (vm_dirty(at, (char *)end - (char *)at, ranges, 64, VM_REARM, &at) < 0)
+            heap_exhausted();
+}
+
+/* Runs of old pages that mutators may store to; free ones, too, where FREE_TOO. Each is handed to ARM, many at a time.
+ */
+static void each_writable_run(bool free_too, void (*arm)(const struct vm_range *ranges, size_t count))
+{
+    struct vm_range ranges[ARM_RANGES];
+    size_t n = 0;
+
+    for (size_t i = heap.nursery_pages, end; i < heap.page_count; i = end + 1) {
+        for (end = i; end < heap.page_count && heap.pages[end].prot == FULL_ACCESS &&
+                      (free_too || heap.pages[end].space == heap.to_space);
+             end++)
+            ;
+        if (end == i)
+            continue;
+        ranges[n++] = (struct vm_range){page_address(i), (end - i) * PAGE_BYTES, READ_ONLY};
+        if (n == ARM_RANGES) {
+            arm(ranges, n);
+            n = 0;
+        }
+    }
+    arm(ranges, n);
+}
+
+static void forget_log(void)
+{
+    void *pages[64];
+
+    while (vm_log_read(log_of_writes, pages, 64) > 0)
+        ;
+    each_writable_run(true, arm_log);
+}
+
+static void close_to_writes(const struct vm_range *ranges, size_t count)
+{
+    protect(ranges, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t first = page_number((value)ranges[i].start);
+        for (size_t j = first; j < first + ranges[i].length / PAGE_BYTES; j++) {
+            heap.pages[j].prot = READ_ONLY;
+            atomic_store_explicit(&heap.pages[j].state, OPEN, memory_order_relaxed);
+        }
+    }
+}
+
+static void forget_writes(void)
+{
+    switch (heap.barrier) {
+    case BARRIER_DIRTY:
+        forget_dirty();
+        break;
+    case BARRIER_LOG:
+        forget_log();
+        break;
+    case BARRIER_PROTECT:
+        each_writable_run(false, close_to_writes);
+        atomic_store(&written_count, 0);
+        break;
+    }
+}
+
 /* --- Collections, the world stopped --- */
 
 static void retire_all(void)
@@ -156,6 +231,7 @@ static void minor(struct thread *thread)
     pthread_mutex_lock(&heap.collect_lock); /* after what the collector's thread did last */
     retire_all();
     copier_reset();
+    copier.prot = heap.barrier == BARRIER_PROTECT ? READ_ONLY : FULL_ACCESS;
     scan_remembered();
     forward_roots();
     scan_all();
@@ -164,22 +240,6 @@ static void minor(struct thread *thread)
     stats_collection();
     pthread_mutex_unlock(&heap.collect_lock);
     stats_pause(thread, PAUSE_MINOR, stats_now() - begun);
-}
-
-/* A full collection, in one stop. */
-static void major(struct thread *thread)
-{
-    uint64_t begun = stats_now();
-    collect_begin();
-    forward_roots();
-    scan_all();
-    copier_end();
-    free_from_space();
-    nursery_next = 0;
-    scan_remembered(); /* all that it finds is settled; this makes it clean */
-    set_trigger_of_semispaces(thread);
-    stats_collection();
-    stats_pause(thread, PAUSE_FULL, stats_now() - begun);
 }
 
 /* The first of up to CHUNK_PAGES pages of the nursery, or -1. */
@@ -197,16 +257,10 @@ static ptrdiff_t take_nursery(size_t *count)
     return *count ? first : -1;
 }
 
-static bool is_major_concurrent(void) { return heap.barrier == BARRIER_DIRTY; }
-
-/* The beginning of a full collection; or all of it. */
+/* The beginning of a full collection. */
 static void begin_major(struct thread *thread)
 {
     uint64_t begun = stats_now();
-    if (!is_major_concurrent()) {
-        major(thread);
-        return;
-    }
     minor(thread);
     concurrent_flip();
     nursery_is_closed = true;
@@ -217,7 +271,20 @@ ptrdiff_t generational_chunk(struct thread *thread, size_t *count)
 {
     (void)thread;
     ptrdiff_t first = nursery_is_closed ? -1 : take_nursery(count);
-    return first >= 0 ? first : take_chunk(count, heap.to_space, heap.barrier == BARRIER_PROTECT);
+    return first >= 0 ? first : take_chunk(count, heap.to_space, generational_prot());
+}
+
+/* With `protect`, what is written to a new page is noted as any write; but while nothing is young. */
+int generational_prot(void) { return heap.barrier == BARRIER_PROTECT && !nursery_is_closed ? READ_ONLY : FULL_ACCESS; }
+
+/* They had no access, and have all: the log is to have their first stores. */
+void generational_opened(size_t first, size_t count)
+{
+    size_t from = first > heap.nursery_pages ? first : heap.nursery_pages, end = first + count;
+    struct vm_range range = {page_address(from), (end - from) * PAGE_BYTES, 0};
+
+    if (heap.barrier == BARRIER_LOG && !nursery_is_closed && from < end)
+        arm_log(&range, 1);
 }
 
 /* For tests: each fourth collection is a full one. */
@@ -293,9 +360,9 @@ void generational_open(void)
     for (size_t i = 0; i < heap.nursery_pages / CHUNK_PAGES; i++)
         heap.chunk_free[i] = 0;
     heap.free_pages -= heap.nursery_pages;
+    concurrent_open();
     switch (heap.barrier) {
     case BARRIER_DIRTY:
-        concurrent_open();
         failed = vm_track(old_start(), old_bytes());
         break;
     case BARRIER_LOG:
@@ -303,10 +370,8 @@ void generational_open(void)
         failed = !log_of_writes;
         break;
     case BARRIER_PROTECT:
-        heap.closed_prot = PROT_READ;
-        copier.closes = true;
         written = malloc(heap.page_count * sizeof(*written));
-        failed = !written || trap_open(note_write);
+        failed = !written || trap_open(open_or_note);
         break;
     }
     if (failed) {

@@ -48,7 +48,8 @@ int heap_open(enum collector collector, size_t bytes)
     heap.to_space = SPACE_A;
     large_hint = pages;
     heap.trigger = pages / 2;
-    heap.closed_prot = PROT_NONE;
+    for (size_t i = 0; i < pages; i++)
+        heap.pages[i].prot = FULL_ACCESS;
     if (collector != GENERATIONAL)
         heap.nursery_pages = 0;
     if (collector == CONCURRENT)
@@ -69,18 +70,30 @@ size_t heap_used(void) { return heap.page_count - heap.free_pages; }
 
 /* --- Pages --- */
 
-static void set_closed(size_t first, size_t count, bool closed)
+void protect(const struct vm_range *ranges, size_t count)
+{
+    if (vm_protect_ranges(ranges, count) == 0)
+        return;
+    /* On Linux each run of pages with a protection of its own is a mapping, and there is a most. */
+    perror(errno == ENOMEM ? "gc: protecting pages (see vm.max_map_count)" : "gc: protecting pages");
+    _exit(70);
+}
+
+static void set_prot(size_t first, size_t count, int prot)
 {
     for (size_t i = first; i < first + count;) {
         size_t same = i;
-        while (same < first + count && heap.pages[same].closed == closed)
+        while (same < first + count && heap.pages[same].prot == prot)
             same++;
         size_t other = same;
-        while (other < first + count && heap.pages[other].closed != closed)
-            heap.pages[other++].closed = closed;
-        if (other > same)
-            vm_protect(page_address(same), (other - same) * PAGE_BYTES,
-                       closed ? heap.closed_prot : PROT_READ | PROT_WRITE);
+        while (other < first + count && heap.pages[other].prot != prot)
+            heap.pages[other++].prot = prot;
+        if (other > same) {
+            struct vm_range range = {page_address(same), (other - same) * PAGE_BYTES, prot};
+            protect(&range, 1);
+            if (heap.collector == GENERATIONAL && prot == FULL_ACCESS)
+                generational_opened(same, other - same);
+        }
         i = other;
     }
 }
@@ -159,25 +172,25 @@ static ptrdiff_t find_run(size_t count)
     return -1;
 }
 
-ptrdiff_t take_pages(size_t count, uint8_t space, bool closed)
+ptrdiff_t take_pages(size_t count, uint8_t space, int prot)
 {
     pthread_mutex_lock(&heap.pages_lock);
     ptrdiff_t first = find_run(count);
     if (first >= 0) {
         claim(first, count, space);
-        set_closed(first, count, closed);
+        set_prot(first, count, prot);
     }
     pthread_mutex_unlock(&heap.pages_lock);
     return first;
 }
 
-ptrdiff_t take_chunk(size_t *count, uint8_t space, bool closed)
+ptrdiff_t take_chunk(size_t *count, uint8_t space, int prot)
 {
     pthread_mutex_lock(&heap.pages_lock);
     ptrdiff_t first = find_chunk(count);
     if (first >= 0) {
         claim(first, *count, space);
-        set_closed(first, *count, closed);
+        set_prot(first, *count, prot);
     }
     pthread_mutex_unlock(&heap.pages_lock);
     return first;
@@ -200,18 +213,20 @@ void free_from_space(void)
     uint8_t from = heap.to_space ^ SPACE_A ^ SPACE_B;
 
     for (size_t first = 0; first < heap.page_count; first += step) {
+        size_t freed = 0;
         pthread_mutex_lock(&heap.pages_lock);
         for (size_t i = first; i < first + step && i < heap.page_count; i++) {
             if (heap.pages[i].space == from) {
                 heap.pages[i].space = FREE;
                 heap.chunk_free[i / CHUNK_PAGES]++;
-                heap.free_pages++;
+                freed++;
                 if (heap.paranoid)
-                    set_closed(i, 1, true);
+                    set_prot(i, 1, NO_ACCESS);
             }
         }
+        heap.free_pages += freed;
         pthread_mutex_unlock(&heap.pages_lock);
-        if (heap.collector == CONCURRENT)
+        if (heap.collector != STOP)
             sched_yield();
     }
 }
@@ -245,7 +260,7 @@ static ptrdiff_t try_pages(struct thread *thread, size_t *count)
 {
     if (heap.collector == GENERATIONAL)
         return generational_chunk(thread, count);
-    return take_chunk(count, heap.to_space, false);
+    return take_chunk(count, heap.to_space, FULL_ACCESS);
 }
 
 static ptrdiff_t find_pages(struct thread *thread, size_t *count)
@@ -282,6 +297,11 @@ static void refill(struct thread *thread)
     next_page(thread);
 }
 
+static ptrdiff_t take_large(size_t count)
+{
+    return take_pages(count, heap.to_space, heap.collector == GENERATIONAL ? generational_prot() : FULL_ACCESS);
+}
+
 static value allocate_large(struct thread *thread, enum type type, size_t length)
 {
     size_t words = object_words(type, length), count = (words + PAGE_WORDS - 1) / PAGE_WORDS;
@@ -293,12 +313,10 @@ static value allocate_large(struct thread *thread, enum type type, size_t length
         collect_when_needed(thread);
         thread->wanted_pages = 0;
     }
-    /* With the write barrier by protection, that the object is filled is noted, as any write to old pages. */
-    bool closed = heap.collector == GENERATIONAL && heap.barrier == BARRIER_PROTECT;
-    first = take_pages(count, heap.to_space, closed);
+    first = take_large(count);
     if (first < 0 && !thread->hold) {
         collect_fully(thread);
-        first = take_pages(count, heap.to_space, closed);
+        first = take_large(count);
     }
     if (first < 0)
         heap_exhausted();

@@ -18,10 +18,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "value.h"
 
 struct thread;
+struct vm_range;
 
 #define PAGE_BYTES ((size_t)4096)
 #define PAGE_WORDS (PAGE_BYTES / sizeof(value))
@@ -33,13 +35,13 @@ enum barrier { BARRIER_DIRTY, BARRIER_LOG, BARRIER_PROTECT };
 
 enum { FREE, SPACE_A, SPACE_B, NURSERY };
 enum page_kind { SMALL, LARGE, LARGE_REST, KEPT }; /* KEPT: small objects, some of which have left */
-enum page_state { OPEN, UNSCANNED };
+enum page_state { OPEN, UNSCANNED, WRITTEN };
 
 struct page {
     uint8_t space;         /* FREE, SPACE_A, SPACE_B, NURSERY */
     uint8_t kind;          /* enum page_kind */
-    _Atomic uint8_t state; /* UNSCANNED: closed to mutators until it has been scanned */
-    uint8_t closed;        /* the mutators' view of it is no-access (or read-only, for the write barrier) */
+    _Atomic uint8_t state; /* UNSCANNED: closed to mutators until it has been scanned; WRITTEN: generational.c */
+    uint8_t prot;          /* of the mutators' view of it, PROT_*; a log's first stores apart */
     uint32_t run;          /* LARGE: pages of the object; LARGE_REST: how far back its first page is */
 };
 
@@ -57,7 +59,6 @@ struct heap {
     atomic_size_t trigger;    /* collect when no more than so many pages are free */
     size_t nursery_pages;     /* GENERATIONAL */
     enum barrier barrier;
-    int closed_prot; /* of closed pages: PROT_NONE, or PROT_READ for the write barrier */
     size_t paranoid; /* for tests: collect at every so many-th allocation in C, and close what was left */
     pthread_mutex_t collect_lock, pages_lock;
 };
@@ -84,16 +85,23 @@ value allocate(struct thread *thread, enum type type, size_t length);
 /* The same, all slots FILL, which is not kept over a collection by anybody but the caller's roots: *FILL is one. */
 value allocate_filled(struct thread *thread, enum type type, size_t length, const value *fill);
 
-/* Pages in a row, in SPACE; for mutators or closed for copying. Returns the first, or -1. Takes pages_lock. */
-ptrdiff_t take_pages(size_t count, uint8_t space, bool closed);
+/* Pages in a row, in SPACE; mutators get PROT of them. Returns the first, or -1. Takes pages_lock. */
+ptrdiff_t take_pages(size_t count, uint8_t space, int prot);
 /* Up to CHUNK_PAGES in a row, as many as *COUNT says then. */
-ptrdiff_t take_chunk(size_t *count, uint8_t space, bool closed);
+ptrdiff_t take_chunk(size_t *count, uint8_t space, int prot);
 /* Pages from FIRST to before END become free. */
 void give_back(size_t first, size_t end);
 /* What is in no space but to-space becomes free. */
 void free_from_space(void);
 /* Pages to use up before the next collection. */
 size_t heap_used(void);
+
+/* Mutators get the protections of these ranges, of which the table of pages is to tell. Does not fail. */
+void protect(const struct vm_range *ranges, size_t count);
+/* What the mutators' view of a page is closed and opened with. */
+#define NO_ACCESS PROT_NONE
+#define READ_ONLY PROT_READ
+#define FULL_ACCESS (PROT_READ | PROT_WRITE)
 
 /* THREAD's pages stay as they are: it takes others for its next object. */
 void retire_chunk(struct thread *thread);
@@ -108,7 +116,7 @@ struct copier {
     size_t queue_first, queue_last;
     size_t copied_words, scanned_pages;
     size_t kept_pages; /* of large objects that were found alive */
-    bool closes;       /* pages to scan are closed to mutators */
+    int prot;          /* that mutators get of pages to scan */
 };
 
 extern struct copier copier;
@@ -146,6 +154,8 @@ void concurrent_finish(struct thread *thread);
 /* For the generational collector, whose full collections are cycles like these: one begins, with the world stopped, and
  * concurrent_wake when it runs again; a mutator that takes a page during it helps. */
 bool concurrent_is_active(void);
+/* A mutator touched a closed page: it is scanned, if it has not been. */
+void concurrent_open_page(size_t page);
 void concurrent_flip(void);
 void concurrent_wake(void);
 void concurrent_help(struct thread *thread);
@@ -154,6 +164,10 @@ void generational_open(void);
 void generational_need(struct thread *thread);
 void generational_fully(struct thread *thread);
 ptrdiff_t generational_chunk(struct thread *thread, size_t *count);
+/* The protection with which mutators get an old page. */
+int generational_prot(void);
+/* Pages have been given to mutators: stores to them are to be found. With pages_lock. */
+void generational_opened(size_t first, size_t count);
 
 _Noreturn void heap_exhausted(void);
 

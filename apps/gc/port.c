@@ -80,19 +80,6 @@ int ports_flush(void)
     return first;
 }
 
-void port_close(value port)
-{
-    if (!is_file_port(port) || (port_flags(port) & PORT_CLOSED))
-        return;
-    struct file *f = file_of(port);
-    write_out(f);
-    if (f->fd > 2)
-        close(f->fd);
-    text_free(&f->in);
-    text_free(&f->out);
-    f->used = false;
-}
-
 static value flush(struct thread *t, struct file *f)
 {
     park(t);
@@ -104,6 +91,21 @@ static value flush(struct thread *t, struct file *f)
 }
 
 value port_flush(struct thread *t, value *port) { return is_file_port(*port) ? flush(t, file_of(*port)) : UNSPECIFIED; }
+
+value port_close(struct thread *t, value *port)
+{
+    if (!is_file_port(*port) || (port_flags(*port) & PORT_CLOSED))
+        return UNSPECIFIED;
+    struct file *f = file_of(*port);
+    slots(*port)[PORT_FLAGS] = fixnum(port_flags(*port) | PORT_CLOSED);
+    value result = flush(t, f);
+    if (f->fd > 2)
+        close(f->fd);
+    text_free(&f->in);
+    text_free(&f->out);
+    f->used = false;
+    return result;
+}
 
 /* A string port's characters; it grows by doubling. */
 static value append_string(struct thread *t, value *port, const char *text, size_t length)

@@ -23,12 +23,12 @@ int ports_flush(void);
 
 /* A port to an open file. */
 value port_of_file(struct thread *t, int fd, size_t flags);
-/* Ends a file port's file. */
-void port_close(value port);
+/* Ends a file port's file, having written what is buffered. PORT is a root. UNSPECIFIED or FAILED. */
+value port_close(struct thread *t, value *port);
 /* PORT, a root, gets TEXT. UNSPECIFIED or FAILED. */
 value port_write(struct thread *t, value *port, const char *text, size_t length);
 value port_flush(struct thread *t, value *port);
-/* A byte of a file, -1 at its end, -2 for an error. May park. CONSUME: go on behind it. */
+/* A byte of a file, -1 at its end, or where it cannot be read. May park. CONSUME: go on behind it. */
 int port_byte(struct thread *t, value *port, bool consume);
 /* The file's bytes that have been read but not consumed. False at the end of file. */
 bool port_fill(struct thread *t, value *port);

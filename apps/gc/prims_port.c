@@ -141,9 +141,9 @@ static value prim_close(struct thread *t, size_t n, value *a)
 {
     (void)n;
     NEED(has_type(a[0], PORT), "a port", a[0]);
-    port_close(a[0]);
+    value result = port_close(t, &a[0]);
     slots(a[0])[PORT_FLAGS] = fixnum(port_flags(a[0]) | PORT_CLOSED);
-    return UNSPECIFIED;
+    return result;
 }
 
 static bool has_flags(value v, size_t flags) { return has_type(v, PORT) && (port_flags(v) & flags); }

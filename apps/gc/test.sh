@@ -38,7 +38,7 @@ prints()
     shift 2
     "$GC" "$@" >"$out" 2>&1
     status=$?
-    [ $status = 0 ] && [ "$(tail -n 1 "$out")" = "$want" ]
+    [ $status = 0 ] && [ "$(grep -v '^gc: ' "$out" | tail -n 1)" = "$want" ]
     point $? "$what"
 }
 
@@ -52,6 +52,9 @@ for collector in ${COLLECTORS:-stop concurrent generational}; do
         prints "binary-trees, $name" "long lived tree of depth 12	 check: 8191" \
             $kind --heap=16M --nursery=1M "$SCM/binary-trees.scm" 12
         prints "threads, $name" done $kind --heap=32M --nursery=1M "$SCM/threads.scm"
+        prints "much that lives, four mutators, $name" done --stats $kind --heap=16M --nursery=1M "$SCM/churn.scm" 3 1000 4
+        [ $collector = stop ] || grep -q '^gc: flip' "$out"
+        point $? "and full collections begin beside them, $name"
     done
 done
 
@@ -70,6 +73,10 @@ point $? "expressions from standard input are answered, and errors survived"
 "$GC" --eval='(display 1)' >/dev/full 2>"$out"
 [ $? = 2 ] && [ "$(wc -l <"$out")" = 1 ]
 point $? "output that cannot be written is told of"
+
+"$GC" --eval='(call-with-output-file "/dev/full" (lambda (port) (write 1 port)))' >"$out" 2>&1
+[ $? = 1 ] && grep -q 'No space left' "$out"
+point $? "also when a port is closed"
 
 echo 1 | timeout 20 "$GC" >/dev/full 2>"$out"
 [ $? -le 2 ] && [ "$(wc -l <"$out")" -le 2 ]

@@ -25,7 +25,9 @@ static void usage(FILE *to)
           "  --heap N         GiB of addresses, used once before any is used again: 16\n"
           "  --statistics     at the end: blocks, and how many had no guard because the kernel has no more mappings\n"
           "\n"
-          "Status: the program's; 2 when guard was called wrongly, 127 when there is no such program.\n",
+          "Status: the program's; 2 when guard was called wrongly, 127 when there is no such program, 126 when it "
+          "cannot be "
+          "run.\n",
           to);
 }
 
@@ -79,7 +81,7 @@ static void preload(void)
 
 int main(int argc, char **argv)
 {
-    int at = 1;
+    int at = 1, error;
 
     for (; at < argc && argv[at][0] == '-'; at++) {
         const char *option = argv[at];
@@ -115,6 +117,7 @@ int main(int argc, char **argv)
     }
     preload();
     execvp(argv[at], argv + at);
-    fprintf(stderr, "guard: %s: %s\n", argv[at], strerror(errno));
-    return 127;
+    error = errno;
+    fprintf(stderr, "guard: %s: %s\n", argv[at], strerror(error));
+    return error == ENOENT ? 127 : 126;
 }

@@ -58,6 +58,12 @@ status=0
 guard --align 3 true 2>/tmp/guard.err || status=$?
 [ "$status" = 2 ] && [ "$(wc -l </tmp/guard.err)" = 1 ]
 ok $? "a bad value of an option is refused in one line"
+guard /tmp 2>/tmp/guard.err
+[ $? = 126 ] && [ "$(wc -l </tmp/guard.err)" = 1 ]
+ok $? "what cannot be run: status 126"
+guard /no/such 2>/tmp/guard.err
+[ $? = 127 ] && [ "$(wc -l </tmp/guard.err)" = 1 ]
+ok $? "what is not there: status 127"
 guard --help | grep -q usage
 ok $? "guard --help"
 guard --help >/dev/full 2>/tmp/guard.err

@@ -74,7 +74,10 @@ static void read_options(char **argv)
 
         if (strcmp(o, "--help") == 0 || strcmp(o, "-h") == 0) {
             fputs(usage_text, stdout);
-            exit(fflush(stdout) == 0 ? 0 : 2);
+            if (fflush(stdout) == 0)
+                exit(0);
+            perror("pager: standard output");
+            exit(2);
         }
         if (o[0] != '-') {
             if (options.work != NULL || (strcmp(o, "matrix") != 0 && strcmp(o, "sort") != 0))

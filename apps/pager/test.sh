@@ -17,6 +17,7 @@ ok "no more than the budget was in memory" [ "$(value most_resident sort)" -le "
 ok "with a file" sh -c "$pager --size 16M --compressed 256K --threads 3 sort >file"
 ok "pages went to it and came back" [ "$(value from_file file)" -gt 1000 ]
 ok "on ordinary memory" "$pager" --size 16M --method plain sort
+is "$("$pager" --help 2>&1 >/dev/full | grep -c 'standard output')" 1 "help that cannot be written"
 fails 2 "a folder that is not there" "$pager" --folder no --size 1M sort
 mkdir small
 mount -t tmpfs -o size=64k none small

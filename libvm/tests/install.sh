@@ -1,4 +1,4 @@
-# Installation into a folder of one's own: what is there, and that C and C++ programs build from it by pkg-config.
+# Installation into a folder of one's own: what is there, and that C and C++ programs build from it by pkg-config, and run.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 count=0
@@ -24,7 +24,33 @@ int main(void)
     return vm_trap(at, vm_page_size(), handler, 0) || *(volatile char *)at;
 }
 END
-cp "$work/program.c" "$work/program.cc"
+cat >"$work/program.cc" <<'END'
+#include <vm.h>
+class pages {
+public:
+    explicit pages(size_t n)
+        : start(vm_alloc(n * vm_page_size(), PROT_NONE)), opened(0), bad(vm_trap(start, n * vm_page_size(), on_fault, this))
+    {
+    }
+    int touch(size_t n) { return bad ? bad : *reinterpret_cast<volatile char *>(static_cast<char *>(start) + n * vm_page_size()); }
+    int count() const { return opened; }
+
+private:
+    static void on_fault(struct vm_fault *fault, void *self)
+    {
+        uintptr_t page = reinterpret_cast<uintptr_t>(fault->address) & -vm_page_size();
+        static_cast<pages *>(self)->opened++;
+        vm_fault_protect(fault, reinterpret_cast<void *>(page), vm_page_size(), PROT_READ);
+    }
+    void *start;
+    int opened, bad;
+};
+int main()
+{
+    pages p(4);
+    return p.touch(1) || p.touch(3) || p.touch(1) || p.count() != 2;
+}
+END
 check "make install-libvm" make -s install-libvm PREFIX="$work/usr"
 for file in include/vm.h include/quire/vmtrap.h lib/libvm.a lib/pkgconfig/vm.pc share/man/man2/vmtrap.2; do
     check "$file is there" test -s "$work/usr/$file"
@@ -36,18 +62,29 @@ else
 fi
 # shellcheck disable=SC2046 # options
 check "a C program" "${cross}gcc" -Wall -Wextra -Wpedantic -Werror -std=c99 -D_DEFAULT_SOURCE -static "$work/program.c" -o "$work/program" $(flags --cflags --libs)
+check "it runs" ./quire run --add "$work/program:/root/program" -- /root/program
 cxx=
 for try in "${cross}g++" g++; do
     if [ -z "$cxx" ] && command -v "$try" >/dev/null; then cxx=$try; fi
 done
-if [ "$cxx" = g++ ]; then # of the host: from the sources
+cxx_flags="-Wall -Wextra -Wpedantic -Werror -std=c++11"
+if [ "$cxx" != "${cross}g++" ] && command -v clang++ >/dev/null; then # without a C++ library for it
+    # shellcheck disable=SC2046,SC2086
+    check "a C++ program" clang++ --target=riscv64-linux-gnu -march=rv64gc -mabi=lp64d -fno-exceptions -fno-rtti -nostdinc++ \
+        -isystem "/usr/${cross%-}/include" $cxx_flags $(flags --cflags) -c "$work/program.cc" -o "$work/program++.o"
+    # shellcheck disable=SC2046
+    check "linked with the library" "${cross}gcc" -static "$work/program++.o" -o "$work/program++" $(flags --libs)
+    check "it runs" ./quire run --add "$work/program++:/root/program" -- /root/program
+elif [ "$cxx" = g++ ]; then # of the host: from the sources
     for source in libvm/*.c; do
         gcc -std=gnu11 -w -c -Ilibvm/include "$source" -o "$work/$(basename "$source").o" || exit 1
     done
-    check "a C++ program" g++ -Wall -Wextra -Wpedantic -Werror -std=c++11 -I"$work/usr/include" "$work/program.cc" "$work"/*.o -pthread -o "$work/program++"
+    # shellcheck disable=SC2086
+    check "a C++ program" g++ $cxx_flags -I"$work/usr/include" "$work/program.cc" "$work"/*.o -pthread -o "$work/program++"
     check "runs" "$work/program++"
 elif [ -n "$cxx" ]; then
-    # shellcheck disable=SC2046
-    check "a C++ program" "$cxx" -Wall -Wextra -Wpedantic -Werror -std=c++11 -static "$work/program.cc" -o "$work/program++" $(flags --cflags --libs)
+    # shellcheck disable=SC2046,SC2086
+    check "a C++ program" "$cxx" $cxx_flags -static "$work/program.cc" -o "$work/program++" $(flags --cflags --libs)
+    check "it runs" ./quire run --add "$work/program++:/root/program" -- /root/program
 fi
 echo "1..$count"
