@@ -29,15 +29,20 @@ static int charge_up_to(struct inode *inode, u64 n)
     return error;
 }
 
+/* Pages may come and go meanwhile: their number is read once, so that what the file is said to have and what the
+ * instance is said to have change by the same. One that was charged but is not there yet may lose its charge; the next
+ * charge_up_to makes up for it. */
 void tmpfs_uncharge(struct inode *inode)
 {
     struct tmpfs_inode *t = tmpfs_inode(inode);
     struct tmpfs_space *space = tmpfs_space(inode);
+    u64 n;
 
     spin_lock(&space->lock);
-    if (t->charged > inode->object.nr_pages) {
-        space->used_pages -= t->charged - inode->object.nr_pages;
-        t->charged = inode->object.nr_pages;
+    n = load_relaxed(&inode->object.nr_pages);
+    if (t->charged > n) {
+        space->used_pages -= t->charged - n;
+        t->charged = n;
     }
     spin_unlock(&space->lock);
 }
