@@ -20,6 +20,7 @@
 #include "proc/task.h"
 #include "proc/terminal.h"
 #include "proc/vdso/vdso.h"
+#include "sched/race.h"
 #include "sched/sched.h"
 #include "selftest.h"
 #include "sys/sysvipc.h"
@@ -86,6 +87,7 @@ static void start_system(void *unused)
     (void)unused;
     if (cmdline_has("selftest"))
         selftest_run(cmdline_get("selftest"));
+    race_init();
     random_init();
     reclaim_init();
     khugepaged_init();

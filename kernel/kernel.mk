@@ -1,10 +1,10 @@
 # How the kernel is built. Included by the top Makefile; variables that may be given:
 #   O      the folder of build output (build)
-#   DEBUG  1: assertions, poisoned frees; goes to its own folder
+#   DEBUG  1: assertions, poisoned frees; races: also a watch for data races (sched/race.c). Each has its own folder
 # Result: $(KERNEL_OUT)/quire.elf, with symbols, and $(KERNEL_OUT)/Image, what boots.
 
 O ?= build
-KERNEL_OUT := $(O)/$(if $(filter 1,$(DEBUG)),debug-kernel,kernel)
+KERNEL_OUT := $(O)/$(addsuffix -,$(subst 1,debug,$(DEBUG)))kernel
 
 CROSS ?= riscv64-linux-gnu-
 KERNEL_CC := $(CROSS)gcc
@@ -16,7 +16,7 @@ KERNEL_ARCH := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany
 KERNEL_CFLAGS := $(KERNEL_ARCH) -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-strict-aliasing -fno-common \
     -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fno-reorder-blocks-and-partition \
     -ffunction-sections -fdata-sections -nostdinc -isystem $(KERNEL_GCC_INCLUDE) -Ikernel -Ilibvm/include -MMD -MP \
-    $(if $(filter 1,$(DEBUG)),-DDEBUG)
+    $(if $(DEBUG),-DDEBUG)
 KERNEL_WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Werror -Wno-unused-parameter
 KERNEL_LDFLAGS := $(KERNEL_ARCH) -nostdlib -static -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,norelro \
     -Wl,--no-warn-rwx-segments -T kernel/kernel.ld
@@ -34,6 +34,14 @@ $(KERNEL_OUT)/%.o: kernel/%.c
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_WARNINGS) -c -o $@ $<
+
+# Not watched: the watch itself, what runs before it can, and what copies bytes that user programs change meanwhile.
+ifeq ($(DEBUG),races)
+KERNEL_CFLAGS += -DRACES -Wno-tsan -fsanitize=thread --param tsan-distinguish-volatile=1 --param tsan-instrument-func-entry-exit=0
+UNWATCHED := $(patsubst kernel/%.c,$(KERNEL_OUT)/%.o,kernel/sched/race.c kernel/sched/order.c $(wildcard kernel/arch/riscv/*.c \
+    kernel/lib/string.c kernel/lib/lz4.c kernel/lib/compiler.c kernel/lib/atomic.c))
+$(UNWATCHED): KERNEL_CFLAGS += -fno-sanitize=thread
+endif
 
 # lib/lz4.c includes the library's own source, which is not ours to warn about.
 LZ4_SOURCE := build/src/lz4/lib/lz4.c

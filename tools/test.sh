@@ -10,6 +10,7 @@
 #   disks     tests/disks, disks that fail, fill up, lose power or were left behind by another kernel
 #   guest     tests/guest in the guest: guest-smp1, -smp2 and -smp4; the mmap group also as guest-sv39, -sv48, -sv57, -64M (of
 #             memory), -isolated and -debug (the kernel with assertions)
+#   races     all of tests/guest on the kernel that tells data races (not among all)
 #   programs  tests/programs, Debian's programs in the guest
 #   clients   tests/clients, programs that live by memory: collectors, databases, checkers
 #   clients-long  the same with more work (not among all)
@@ -37,7 +38,7 @@ OUT=$BUILD/test
 GUESTS="guest-smp4 guest-smp2 guest-smp1 guest-sv39 guest-sv48 guest-sv57 guest-64M guest-isolated guest-debug"
 # Those that take longest come first.
 PLAIN="unit clients disks $GUESTS apps libvm front programs crash fuzz differ"
-MORE="clients-long clients-linux runtimes runtimes-linux selftests selftests-linux linux libvm-linux apps-linux"
+MORE="races clients-long clients-linux runtimes runtimes-linux selftests selftests-linux linux libvm-linux apps-linux"
 # Programs that depend on the paging mode and on how much memory there is.
 MMAP_GROUP="mmaptest mmap_errors mprotect mremap cow efault growsdown pressure swap_anon swap_device swap_frees swap_shmem mmap_model coherence owners_race fork_tables thp pagemap pagescan mmap_family userfaultfd userfaultfd_wp vmtrap vmtrap_dirty vmtrap_log"
 # ... and those that enter and leave the kernel in every way.
@@ -194,12 +195,15 @@ in_machine()
     [ -n "$left" ] || return 0
     log=$OUT/$label.log
     : >"$log"
+    : >"$OUT/$label.kernel"
     while [ -n "$left" ]; do
         status=0
         script="for p in $(echo $left); do echo \"# program \$p\"; $how; echo \"# exit \$p \$?\"; done"
-        "$ROOT/quire" "$@" --disk "$disk" --idle "$IDLE_SECONDS" --kernel-log "$OUT/$label.kernel" -- sh -c "$script" \
+        # shellcheck disable=SC2086 # words
+        "$ROOT/quire" "$@" ${QUIRE_TEST_KERNEL:-} --disk "$disk" --idle "$IDLE_SECONDS" --kernel-log "$T.kmsg" -- sh -c "$script" \
             >"$T.boot" 2>"$T.err" </dev/null || status=$?
         cat "$T.boot" "$T.err" >>"$log"
+        [ ! -f "$T.kmsg" ] || cat "$T.kmsg" >>"$OUT/$label.kernel"
         started=$(awk '/^# program / { name = $3 } /^# exit / && $3 == name { name = "" } END { print name }' "$T.boot")
         finished=$(awk '/^# exit / { name = $3 } END { print name }' "$T.boot")
         last=$(echo $left | sed 's/.* //')
@@ -216,6 +220,27 @@ in_machine()
         left=$(echo $left | awk -v after="${started:-$last}" '{ for (i = 1; i <= NF; i++) { if (on) print $i; if ($i == after) on = 1 } }')
     done
     report "$label" "$log"
+    case " $* ${QUIRE_TEST_KERNEL:-} " in
+    *" --races "*) report_races ;;
+    esac
+}
+
+# What the kernel that tells data races has told in the machines of $label. One race there must be: race.c plants it.
+report_races()
+{
+    log=$OUT/$label-told.log
+    "$ROOT/tools/races.sh" "$OUT/$label.kernel" >"$T.races"
+    {
+        echo "# program data-races"
+        grep -q plant_race "$T.races" && echo "ok 1 - the watch finds a race" || echo "not ok 1 - the watch finds a race"
+        awk '{ race = race "# " $0 "\n" } NR % 3 == 0 { if (race !~ /plant_race/) printf "%s", race; race = "" }' "$T.races" >"$T.others"
+        [ ! -s "$T.others" ] && echo "ok 2 - no other is told" || echo "not ok 2 - no other is told"
+        cat "$T.others"
+        echo "1..2"
+        echo "# exit data-races 0"
+    } >"$log"
+    rm "$T.races" "$T.others"
+    report "$label" "$log"
 }
 
 # run_guest KIND NAMES
@@ -229,11 +254,14 @@ run_guest()
     64M) set -- "$some" --mem 64M ;;
     isolated) set -- "$(chosen "$all" "$ISOLATION_GROUP")" --smp 2 --append isolation=on ;;
     debug) set -- "$(chosen "$all" "$DEBUG_GROUP")" --smp 2 --debug ;;
+    races) set -- "$all" --smp 2 --races ;;
     esac
     programs=$1
     shift
     in_machine "$job" '/tests/$p' "$programs" "$OUT/disk.img" run "$@"
 }
+
+run_races() { run_guest races "$1"; }
 
 CLIENTS="bash coreutils python3 sqlite3 lmdb-utils sbcl guile-3.0 ecl ruby redis-server fio stress-ng electric-fence"
 
@@ -441,7 +469,7 @@ run_one()
     guest-*) run_guest "${job#guest-}" "$only" ;;
     *) "run_$(echo "$job" | tr - _)" "$only" ;;
     esac
-    rm -rf "$T.files" "$T.img" "$T.boot" "$T.err" "$T.report"
+    rm -rf "$T.files" "$T.img" "$T.boot" "$T.err" "$T.report" "$T.kmsg"
     echo "$passed $failed $skipped" >"$T.count"
 }
 

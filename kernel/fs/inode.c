@@ -93,11 +93,13 @@ static void forget_that_atime_is_fresh(struct inode *inode)
     store_relaxed(&inode->atime_fresh_until, 0);
 }
 
+/* Of a file that is stored to through mappings, several may do so at once, without its lock. */
 static bool set_time(struct timespec64 *time, struct timespec64 now)
 {
-    bool changes = time->nsec != now.nsec || time->sec != now.sec;
+    bool changes = load_relaxed(&time->nsec) != now.nsec || load_relaxed(&time->sec) != now.sec;
 
-    *time = now;
+    store_relaxed(&time->sec, now.sec);
+    store_relaxed(&time->nsec, now.nsec);
     return changes;
 }
 

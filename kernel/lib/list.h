@@ -2,6 +2,7 @@
 #ifndef LIB_LIST_H
 #define LIB_LIST_H
 
+#include "lib/atomic.h"
 #include "lib/types.h"
 
 struct list {
@@ -12,6 +13,8 @@ struct list {
 
 static inline void list_init(struct list *head) { head->next = head->prev = head; }
 static inline bool list_empty(const struct list *head) { return head->next == head; }
+/* Without the lock that guards it: it may be otherwise at once. */
+static inline bool list_seems_empty(const struct list *head) { return load_relaxed(&head->next) == head; }
 
 static inline void list_insert_between(struct list *item, struct list *prev, struct list *next)
 {

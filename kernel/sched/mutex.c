@@ -11,7 +11,7 @@ bool mutex_trylock(struct mutex *m)
 
     if (!atomic_cas_acquire(&m->state, &free, 1))
         return false;
-    m->holder = current;
+    store_relaxed(&m->holder, current);
     return true;
 }
 
@@ -39,7 +39,7 @@ static __attribute__((noinline)) void lock_contended(struct mutex *m)
 {
     struct waiter waiter = {.thread = current, .exclusive = true};
 
-    ASSERT(m->holder != current);
+    ASSERT(!mutex_is_held(m));
     if (machine.harts > 1 && spin_a_while(m))
         return;
     list_init(&waiter.link);
@@ -50,7 +50,7 @@ static __attribute__((noinline)) void lock_contended(struct mutex *m)
         schedule();
     }
     wait_finish(&waiter);
-    m->holder = current;
+    store_relaxed(&m->holder, current);
 }
 
 void mutex_lock(struct mutex *m)
@@ -64,11 +64,11 @@ void mutex_lock(struct mutex *m)
 
 void mutex_unlock(struct mutex *m)
 {
-    ASSERT(m->holder == current);
+    ASSERT(mutex_is_held(m));
 #ifdef DEBUG
     order_drop(m);
 #endif
-    m->holder = NULL;
+    store_relaxed(&m->holder, NULL);
     if (atomic_swap(&m->state, 0) == 2)
         wake_one(&m->waiters);
 }

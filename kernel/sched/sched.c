@@ -133,7 +133,7 @@ static struct hart *lock_hart_of(struct thread *t)
 static void refill_after_sleep(struct thread *t)
 {
     if ((s64)(time_ns() - t->slept_at) >= full_slice(t))
-        t->slice_left = full_slice(t);
+        store_relaxed(&t->slice_left, full_slice(t));
 }
 
 bool thread_wake(struct thread *t, unsigned state_mask)
@@ -146,14 +146,14 @@ bool thread_wake(struct thread *t, unsigned state_mask)
         return false;
     }
     t->state = THREAD_RUNNABLE;
-    if (unlikely(t->slice_left <= 0))
+    if (unlikely(load_relaxed(&t->slice_left) <= 0))
         refill_after_sleep(t);
     if (hart->current_thread == t) { /* it has not given its hart away yet and will not */
         spin_unlock_irqrestore(&hart->queue.lock, flags);
         return true;
     }
     if (machine.harts == 1 || load_acquire(&t->on_cpu)) {
-        bool preempt = t->slice_left > 0;
+        bool preempt = load_relaxed(&t->slice_left) > 0;
 
         enqueue(&hart->queue, t);
         if (unlikely(!may_run_on(t, hart)))
@@ -163,7 +163,7 @@ bool thread_wake(struct thread *t, unsigned state_mask)
         return true;
     }
     spin_unlock(&hart->queue.lock);
-    place(t, t->slice_left > 0);
+    place(t, load_relaxed(&t->slice_left) > 0);
     irq_restore(flags);
     return true;
 }
@@ -201,8 +201,8 @@ static void account(struct hart *hart, struct thread *t, u64 now)
         store_relaxed(&hart->idle_ns, hart->idle_ns + ran);
         return;
     }
-    t->slice_left -= (s64)ran;
-    if (t->sampled_in_user) {
+    store_relaxed(&t->slice_left, load_relaxed(&t->slice_left) - (s64)ran);
+    if (load_relaxed(&t->sampled_in_user)) {
         t->user_ns += ran;
         store_relaxed(&hart->user_ns, hart->user_ns + ran);
     } else {
@@ -214,7 +214,7 @@ void sched_interrupted_user(bool user)
 {
     struct hart *hart = this_hart();
 
-    current->sampled_in_user = user;
+    store_relaxed(&current->sampled_in_user, user);
     account(hart, current, time_ns());
 }
 
@@ -222,11 +222,12 @@ void sched_account(struct thread *t, u64 *user_ns, u64 *system_ns)
 {
     struct hart *hart = load_relaxed(&t->hart);
     u64 now = time_ns(), since = load_relaxed(&hart->run_start), running = 0;
+    bool in_user = load_relaxed(&t->sampled_in_user);
 
     if (load_relaxed(&hart->current_thread) == t && now > since)
         running = now - since;
-    *user_ns = load_relaxed(&t->user_ns) + (t->sampled_in_user ? running : 0);
-    *system_ns = load_relaxed(&t->system_ns) + (t->sampled_in_user ? 0 : running);
+    *user_ns = load_relaxed(&t->user_ns) + (in_user ? running : 0);
+    *system_ns = load_relaxed(&t->system_ns) + (in_user ? 0 : running);
 }
 
 u64 sched_idle_ns(const struct hart *hart)
@@ -384,7 +385,7 @@ void schedule(void)
 void sched_finish_switch(struct thread *prev)
 {
     struct hart *hart = this_hart();
-    bool is_dead = prev->state == THREAD_DEAD && (prev->flags & THREAD_USER) == 0;
+    bool is_dead = load_relaxed(&prev->state) == THREAD_DEAD && (prev->flags & THREAD_USER) == 0;
 
     if (unlikely(hart->emigrant == prev)) {
         hart->emigrant = NULL;
@@ -401,7 +402,7 @@ void sched_finish_switch(struct thread *prev)
 
 void sched_yield(void)
 {
-    current->slice_left = 0;
+    store_relaxed(&current->slice_left, 0);
     schedule();
 }
 

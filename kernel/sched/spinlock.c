@@ -7,6 +7,12 @@
 
 static u32 holder(const struct spinlock *l) { return load_relaxed(&l->locked) & SPINLOCK_HOLDER; }
 
+/* An interrupt handler may come between, but leaves the number as it was. */
+static void count_held(int change)
+{
+    store_relaxed(&current->spinlocks_held, load_relaxed(&current->spinlocks_held) + (u32)change);
+}
+
 bool spin_trylock(struct spinlock *l)
 {
     u32 class = load_relaxed(&l->locked) & ~(u32)SPINLOCK_HOLDER, free = class;
@@ -14,7 +20,7 @@ bool spin_trylock(struct spinlock *l)
     if (!__atomic_compare_exchange_n(&l->locked, &free, class | (hart_id() + 1), false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return false;
-    current->spinlocks_held++;
+    count_held(1);
     return true;
 }
 
@@ -39,7 +45,7 @@ void spin_lock(struct spinlock *l)
 void spin_unlock(struct spinlock *l)
 {
     ASSERT(holder(l) == hart_id() + 1);
-    current->spinlocks_held--;
+    count_held(-1);
     order_drop(l);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     atomic_and(&l->locked, ~(u32)SPINLOCK_HOLDER); /* somebody may be giving it its class */

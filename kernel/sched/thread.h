@@ -60,7 +60,7 @@ struct thread {
     struct list run_link;    /* in a run queue */
     u64 hart_mask;           /* allowed harts (sched_setaffinity) */
     int nice;                /* -20..19 */
-    s64 slice_left;          /* ns that it may run before it goes behind the others */
+    s64 slice_left;          /* ns that it may run before it goes behind the others; counted without a lock */
     u64 slept_at;            /* time_ns() when it last gave its hart away to sleep */
     u64 user_ns, system_ns;  /* CPU time used */
     u64 switches_voluntary, switches_forced;

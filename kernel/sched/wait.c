@@ -64,7 +64,7 @@ static void wake(struct wait_queue *q, bool all)
     u64 flags;
 
     memory_barrier(); /* the condition before the look at the list */
-    if (list_empty(&q->waiters))
+    if (wait_queue_is_idle(q))
         return;
     flags = spin_lock_irqsave(&q->lock);
     list_for_each_safe(w, next, &q->waiters, link) {

@@ -55,7 +55,7 @@ static inline int schedule_until_moment(struct deadline d)
 }
 void wake_all(struct wait_queue *q);
 void wake_one(struct wait_queue *q);
-static inline bool wait_queue_is_idle(const struct wait_queue *q) { return list_empty(&q->waiters); }
+static inline bool wait_queue_is_idle(const struct wait_queue *q) { return list_seems_empty(&q->waiters); }
 
 /* 0; -EINTR if STATE allows signals and one is pending; or what SLEEP came to, say -ETIMEDOUT. The condition wins over
  * both. */
@@ -120,7 +120,7 @@ static inline void(mutex_init)(struct mutex *m)
 void mutex_lock(struct mutex *m);
 bool mutex_trylock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
-static inline bool mutex_is_held(const struct mutex *m) { return m->holder == current; }
+static inline bool mutex_is_held(const struct mutex *m) { return load_relaxed(&m->holder) == current; }
 
 /* Many readers or one writer, sleeping; a waiting writer holds new readers back. A reader may not read-lock twice.
  * Uncontended: one atomic operation to lock, one to unlock. */
@@ -194,7 +194,7 @@ static inline void write_unlock(struct rwlock *l)
     RWLOCK_DROP(l);
     atomic_and(&l->state, ~RWLOCK_WRITER);
     memory_barrier(); /* the state before the look at who waits: wait_prepare has it the other way round */
-    if (unlikely(!list_empty(&l->waiters.waiters)))
+    if (unlikely(!wait_queue_is_idle(&l->waiters)))
         write_unlock_contended(l);
 }
 void write_downgrade(struct rwlock *l); /* writer becomes reader */

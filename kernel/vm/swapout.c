@@ -217,7 +217,7 @@ static u64 visit_table(struct scan *scan, struct page *table, u64 va, u64 end)
 
     table_lock(table);
     for (; va < end && scan->n < TLB_BATCH_PAGES; va += PAGE_SIZE)
-        if (t[pt_index(va, 0)] != 0)
+        if (load_relaxed(&t[pt_index(va, 0)]) != 0)
             visit_entry(scan, table, &t[pt_index(va, 0)], va);
     tlb_flush_entries(&scan->batch);
     table_unlock(table);
@@ -293,7 +293,7 @@ static bool visit_next(struct scan *scan, u64 *va, u64 last)
             pt_split(upper, entry);
         table = pte_is_table(*entry) || pte_is_shared(*entry) ? pte_page(*entry) : NULL;
         scan->is_shared = pte_is_shared(*entry);
-        if (table == NULL || table->table_live == 0)
+        if (table == NULL || load_relaxed(&table->table_live) == 0)
             *va = end;
         else if (scan->has_lock)
             *va = visit_unlocked(scan, table, *va, end);

@@ -42,7 +42,7 @@ static unsigned zap_leaves(struct pt_walk *w, const struct vma *keep, struct tlb
     table_lock(w->table);
     live = w->table->table_live;
     for (i = 0; i < n && live > 0; i++) {
-        pte_t e = w->pte[i], rest = 0;
+        pte_t e = load_relaxed(&w->pte[i]), rest = 0;
 
         if (e == 0) {
             i = (unsigned)(skip_empty(w->pte + i + 1, w->pte + n) - w->pte) - 1;
@@ -180,7 +180,7 @@ void zap_pages(struct space *s, const struct vma *v, u64 start, u64 end, bool sp
 static void prune_tables(struct space *s, u64 start, u64 end, struct tlb_batch *batch)
 {
     for (struct pt_walk w = {.space = s, .va = start, .end = end, .mode = PT_RAW}; pt_step(&w); w.va = w.next)
-        if (w.table->table_live == 0 && w.table != address_page(s->root))
+        if (load_relaxed(&w.table->table_live) == 0 && w.table != address_page(s->root))
             pt_prune(s, w.va, batch);
 }
 
@@ -193,7 +193,7 @@ static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, bo
     pte_t e;
 
     table_lock(table);
-    e = *pte;
+    e = load_relaxed(pte);
     page = pte_page(e);
     if (!pte_has_page(e) || (page->flags & PG_RESERVED)) {
         table_unlock(table);
@@ -232,7 +232,7 @@ static inline bool zap_quickly(struct space *s, u64 start, u64 end, bool *emptie
     if (table->table_live == 0)
         return false;
     for (unsigned i = 0; i < (end - start) >> PAGE_SHIFT; i++)
-        all |= pte[i];
+        all |= load_relaxed(&pte[i]);
     return all == 0 || (end - start == PAGE_SIZE && zap_page(s, start, table, pte, emptied));
 }
 

@@ -163,7 +163,10 @@ void userfault_wake(struct userfault *u, u64 start, u64 length)
 
 struct wait_queue *userfault_readers(struct userfault *u) { return &u->readers; }
 
-bool userfault_has_message(struct userfault *u) { return !list_empty(&u->pending) || !list_empty(&u->events); }
+bool userfault_has_message(struct userfault *u)
+{
+    return !list_seems_empty(&u->pending) || !list_seems_empty(&u->events);
+}
 
 /* => u->lock */
 static bool take_locked(struct userfault *u, struct uffd_msg *message, struct userfault **forked)
