@@ -43,12 +43,15 @@ static int check_flags(const struct clone_args *a)
     return 0;
 }
 
-static bool is_over_process_limit(const struct process *p)
+static bool is_over_process_limit(struct process *p)
 {
     const struct cred *c = current->cred;
+    struct user *user = user_of(p);
+    bool is_over = load_relaxed(&user->processes) >= p->limits.limit[RLIMIT_NPROC].soft && user->uid != 0 &&
+                   !capable(c, CAP_SYS_RESOURCE) && !capable(c, CAP_SYS_ADMIN);
 
-    return load_relaxed(&p->user->processes) >= p->limits.limit[RLIMIT_NPROC].soft && p->user->uid != 0 &&
-           !capable(c, CAP_SYS_RESOURCE) && !capable(c, CAP_SYS_ADMIN);
+    user_put(user);
+    return is_over;
 }
 
 /* ---- the thread ---- */
@@ -166,8 +169,7 @@ static int copy_process(struct task *child, const struct clone_args *a)
     p->oom_score_adj = parent->oom_score_adj;
     p->sigreturn = parent->sigreturn;
     p->is_undumpable = parent->is_undumpable;
-    user_hold(parent->user);
-    p->user = parent->user;
+    p->user = user_of(parent);
     if (a->flags & CLONE_SYSVSEM) {
         p->end_work = process_end_work(parent, NULL);
         if (p->end_work == NULL)
@@ -232,6 +234,7 @@ static int link_task(struct task *child, u64 flags)
     p->n_threads++;
     p->n_live++;
     p->n_undead++;
+    atomic_add_relaxed(&p->user->processes, 1);
     spin_unlock(&creator->signal_lock);
     if (!(flags & CLONE_THREAD))
         link_process(p, flags);
@@ -341,7 +344,6 @@ static long clone(const struct clone_args *a)
     child = create(a, &error);
     if (child == NULL)
         return error;
-    atomic_add_relaxed(&p->user->processes, 1);
     tid = child->pid->number;
     vfork = child->vfork;
     write_ids(child, a, tid);

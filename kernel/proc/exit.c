@@ -254,6 +254,15 @@ static void count_time(struct task *t)
     spin_unlock(&p->signal_lock);
 }
 
+/* One thread of P is none of its user's any more. => task_lock */
+static void leave_user(struct process *p)
+{
+    spin_lock(&p->signal_lock);
+    store_relaxed(&p->n_undead, p->n_undead - 1);
+    atomic_sub(&p->user->processes, 1);
+    spin_unlock(&p->signal_lock);
+}
+
 static void end_of_init(const struct process *p)
 {
     int code = p->exit_code;
@@ -288,7 +297,6 @@ void task_exit(int code)
     if (is_last)
         session_leader_exits(p);
     arch_fp_drop();
-    atomic_sub(&p->user->processes, 1);
 
     irq_disable(); /* from here on nothing sleeps; the list of the dead is emptied by others only after this hart has
                       switched */
@@ -298,7 +306,7 @@ void task_exit(int code)
         task_release(t);
         task_bury(t);
     }
-    store_relaxed(&p->n_undead, p->n_undead - 1);
+    leave_user(p);
     wake_all(&p->exec_wait);
     if (p->n_undead == 0)
         process_dies(p);

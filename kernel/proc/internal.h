@@ -37,6 +37,7 @@ struct user {
 };
 struct user *user_get(u32 uid); /* NULL = no memory */
 void user_hold(struct user *user);
+struct user *user_of(struct process *process); /* with a reference. => signal_lock not held */
 void user_put(struct user *user); /* callable in interrupts */
 
 /* ---- cred.c ---- */

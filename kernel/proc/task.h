@@ -118,8 +118,8 @@ struct process {
     struct task *leader;
     unsigned n_threads; /* in the list; zombie leaders too */
     unsigned n_live;    /* not exiting */
-    unsigned n_undead;  /* that have not finished exiting; task_lock */
-    struct user *user;  /* whose RLIMIT_NPROC it counts to */
+    unsigned n_undead;  /* that have not finished exiting: so many count to `user`. task_lock and signal_lock */
+    struct user *user;  /* whose RLIMIT_NPROC it counts to; signal_lock, since any thread may change it */
     u64 start_ns;
 
     struct spinlock signal_lock;

@@ -59,6 +59,16 @@ void user_hold(struct user *u)
     spin_unlock_irqrestore(&users_lock, flags);
 }
 
+struct user *user_of(struct process *p)
+{
+    u64 flags = spin_lock_irqsave(&p->signal_lock);
+    struct user *u = p->user;
+
+    user_hold(u);
+    spin_unlock_irqrestore(&p->signal_lock, flags);
+    return u;
+}
+
 void user_put(struct user *u)
 {
     u64 flags = spin_lock_irqsave(&users_lock);

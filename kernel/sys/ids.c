@@ -56,7 +56,6 @@ static void adjust_caps(struct cred *new, const struct cred *old)
         new->cap_effective = new->cap_permitted;
 }
 
-/* The process counts to the new real user from now on. -EAGAIN: no memory for that. */
 /* The capabilities over files alone: they follow the file-system user id. */
 #define FILE_CAPS                                                                                            \
     (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) | \
@@ -70,22 +69,20 @@ static void adjust_file_caps(struct cred *new, const struct cred *old)
         new->cap_effective |= new->cap_permitted &FILE_CAPS;
 }
 
+/* The process counts to the new real user from now on. -EAGAIN: no memory for that. */
 static int change_user(const struct cred *new)
 {
     struct process *p = current_process();
-    struct user *user, *old;
+    struct user *user = user_get(new->uid), *old;
     u64 flags;
 
-    if (p->user->uid == new->uid)
-        return 0;
-    user = user_get(new->uid);
     if (user == NULL)
         return -EAGAIN;
     flags = spin_lock_irqsave(&p->signal_lock);
     old = p->user;
     p->user = user;
-    atomic_add_relaxed(&user->processes, p->n_live);
-    atomic_sub(&old->processes, p->n_live);
+    atomic_add_relaxed(&user->processes, p->n_undead);
+    atomic_sub(&old->processes, p->n_undead);
     spin_unlock_irqrestore(&p->signal_lock, flags);
     user_put(old);
     return 0;

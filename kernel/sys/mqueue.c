@@ -74,7 +74,7 @@ static bool charge(struct user *user, u64 cost)
 /* A queue with a name, which nobody has opened yet. => mqueues.lock. ERR_PTR */
 static struct queue *queue_create(const char *name, u32 mode, const struct mq_attr *attr)
 {
-    struct user *user = current_process()->user;
+    struct user *user;
     struct queue *q;
     int error = check_attr(attr);
 
@@ -93,12 +93,13 @@ static struct queue *queue_create(const char *name, u32 mode, const struct mq_at
         return ERR_PTR(error);
     }
     q->cost = cost_of(attr);
+    user = user_of(current_process());
     if (!charge(user, q->cost)) {
+        user_put(user);
         inode_put(q->inode);
         kfree(q);
         return ERR_PTR(-EMFILE);
     }
-    user_hold(user);
     q->user = user;
     q->refs = 1;
     mutex_init(&q->lock);

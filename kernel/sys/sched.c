@@ -57,6 +57,15 @@ static int set_nice(struct task *t, int nice)
     return 0;
 }
 
+static bool is_of_user(struct process *p, u32 uid)
+{
+    struct user *user = user_of(p);
+    bool is = user->uid == uid;
+
+    user_put(user);
+    return is;
+}
+
 /* Calls FN for every thread that WHICH and WHO mean; -ESRCH if there is none, else FN's last failure or 0. */
 static int for_each_meant(int which, int who, int (*fn)(struct task *, int *), int *arg)
 {
@@ -77,7 +86,7 @@ static int for_each_meant(int which, int who, int (*fn)(struct task *, int *), i
         who = process_group_id(current_process());
     for (; (p = process_next(&pid)) != NULL; pid++) {
         struct task *t;
-        bool meant = which == PRIO_PGRP ? process_group_id(p) == who : p->user->uid == uid;
+        bool meant = which == PRIO_PGRP ? process_group_id(p) == who : is_of_user(p, uid);
 
         for (int tid = 0; meant && (t = process_next_thread(p, &tid)) != NULL; tid++) {
             int error = fn(t, arg);
