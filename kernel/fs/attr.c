@@ -31,16 +31,6 @@ static int change_locked(struct inode *inode, struct attributes *attr)
     return attr->valid & ATTR_SIZE ? -EINVAL : inode_setattr(inode, attr);
 }
 
-int inode_change(struct inode *inode, struct attributes *attr)
-{
-    int error;
-
-    write_lock(&inode->lock);
-    error = change_locked(inode, attr);
-    write_unlock(&inode->lock);
-    return error;
-}
-
 int inode_strip_set_bits(struct inode *inode)
 {
     struct attributes attr = {.valid = ATTR_MODE, .mode = mode_without_privileges(inode->mode)};
@@ -77,21 +67,32 @@ int inode_truncate(struct inode *inode, u64 size)
     return error;
 }
 
-int inode_chmod(struct inode *inode, u32 mode)
+/* Who may change what depends on what others may change: it is looked at under the lock. So in the next two. */
+static int chmod_locked(struct inode *inode, u32 mode)
 {
     const struct cred *cred = current->cred;
     struct attributes attr = {.valid = ATTR_MODE, .mode = mode & 07777};
 
-    if (S_ISLNK(inode->mode))
-        return -EOPNOTSUPP;
     if (is_fixed(inode) || !inode_is_owner(inode, cred))
         return -EPERM;
     if ((attr.mode & S_ISGID) && !cred_in_group(cred, inode->gid) && !capable(cred, CAP_FSETID))
         attr.mode &= ~(u32)S_ISGID;
-    return inode_change(inode, &attr);
+    return change_locked(inode, &attr);
 }
 
-int inode_chown(struct inode *inode, u32 uid, u32 gid)
+int inode_chmod(struct inode *inode, u32 mode)
+{
+    int error;
+
+    if (S_ISLNK(inode->mode))
+        return -EOPNOTSUPP;
+    write_lock(&inode->lock);
+    error = chmod_locked(inode, mode);
+    write_unlock(&inode->lock);
+    return error;
+}
+
+static int chown_locked(struct inode *inode, u32 uid, u32 gid)
 {
     const struct cred *cred = current->cred;
     bool privileged = capable(cred, CAP_CHOWN), changes_uid = uid != (u32)-1, changes_gid = gid != (u32)-1;
@@ -108,10 +109,20 @@ int inode_chown(struct inode *inode, u32 uid, u32 gid)
         attr.valid |= ATTR_MODE;
         attr.mode = mode_without_privileges(inode->mode);
     }
-    return inode_change(inode, &attr);
+    return change_locked(inode, &attr);
 }
 
-int inode_set_times(struct inode *inode, struct attributes *attr, bool now)
+int inode_chown(struct inode *inode, u32 uid, u32 gid)
+{
+    int error;
+
+    write_lock(&inode->lock);
+    error = chown_locked(inode, uid, gid);
+    write_unlock(&inode->lock);
+    return error;
+}
+
+static int set_times_locked(struct inode *inode, struct attributes *attr, bool now)
 {
     int error;
 
@@ -124,7 +135,17 @@ int inode_set_times(struct inode *inode, struct attributes *attr, bool now)
         if (error != 0)
             return error;
     }
-    return inode_change(inode, attr);
+    return change_locked(inode, attr);
+}
+
+int inode_set_times(struct inode *inode, struct attributes *attr, bool now)
+{
+    int error;
+
+    write_lock(&inode->lock);
+    error = set_times_locked(inode, attr, now);
+    write_unlock(&inode->lock);
+    return error;
 }
 
 int path_truncate(const struct path *path, u64 size)

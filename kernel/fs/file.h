@@ -49,8 +49,6 @@ long pipe_get_size(struct file *file); /* -EBADF: not a pipe */
 long pipe_set_size(struct file *file, u64 bytes);
 
 /* attr.c */
-/* Changes attributes with the inode locked for writing; ctime is set too. => all permission checks done */
-int inode_change(struct inode *inode, struct attributes *attr);
 int inode_truncate(struct inode *inode, u64 size);
 /* The mode without the bits that a change of the contents or the owner takes away. S_ISGID without group execution once
  * meant mandatory locking. */

@@ -62,6 +62,8 @@ static bool has_flags(const struct inode *inode)
 /* => inode->lock for writing */
 static int set_locked(struct inode *inode, u32 flags)
 {
+    if (!inode_is_owner(inode, current->cred))
+        return -EPERM;
     if (((flags ^ inode->flags) & (FS_APPEND_FL | FS_IMMUTABLE_FL)) && !capable(current->cred, CAP_LINUX_IMMUTABLE))
         return -EPERM;
     return inode->ops->set_flags(inode, flags);
@@ -71,9 +73,7 @@ static int may_set(struct file *file)
 {
     if (file->path.dentry != NULL && path_want_write(&file->path) != 0)
         return -EROFS;
-    if (!has_flags(file->inode))
-        return -ENOTTY;
-    return inode_is_owner(file->inode, current->cred) ? 0 : -EPERM;
+    return has_flags(file->inode) ? 0 : -ENOTTY;
 }
 
 static long set_flags(struct file *file, u64 user)
@@ -122,7 +122,7 @@ static long set_xattr(struct file *file, u64 user)
     if (error != 0)
         return error;
     write_lock(&inode->lock);
-    if (!fits_type(inode->mode, x.xflags))
+    if (inode_is_owner(inode, current->cred) && !fits_type(inode->mode, x.xflags))
         error = -EINVAL;
     else
         error = set_locked(inode, flags_with(shown(inode), x.xflags));

@@ -246,6 +246,37 @@ static int identities(void *unused UNUSED)
     return 0;
 }
 
+/* Who owns a file may set its set-user-ID bit, and who takes it over clears that: whatever comes first, the new owner's
+ * file never has it. */
+static void taken_over(void)
+{
+    int fd = (int)NEED(open("taken", O_RDWR | O_CREAT, 0755)), with_bit = 0, status;
+    struct stat stat;
+    pid_t pid = (pid_t)NEED(fork());
+
+    if (pid == 0) {
+        if (setresuid(ALICE, ALICE, ALICE))
+            _exit(1);
+        for (;;)
+            fchmod(fd, 04755);
+    }
+    for (int i = 0; i < 4000; i++) {
+        NEED(fchown(fd, ALICE, -1));
+        for (volatile int wait = i % 300; wait > 0; wait--)
+            ;
+        NEED(fchown(fd, 0, -1));
+        for (int look = 0; look < 3; look++) {
+            NEED(fstat(fd, &stat));
+            with_bit += stat.st_uid == 0 && (stat.st_mode & S_ISUID);
+        }
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    IS(with_bit, 0, "chown takes the set-user-ID bit away, while the old owner sets it");
+    close(fd);
+    NEED(unlink("taken"));
+}
+
 static void body(void)
 {
     if (geteuid() != 0) {
@@ -257,6 +288,7 @@ static void body(void)
     folders();
     changing();
     accessing();
+    taken_over();
     EXITS(with_groups, NULL, 0, "supplementary groups count");
     EXITS(identities, NULL, 0, "real, effective and saved user ids change as they may");
 }
