@@ -75,7 +75,7 @@ void itimer_set(struct process *p, int which, u64 value, u64 interval)
     timer_stop(&i->timer);
     now = clock_now(p, which);
     flags = spin_lock_irqsave(&p->signal_lock);
-    i->interval = value == 0 && which == ITIMER_REAL ? 0 : interval;
+    i->interval = value == 0 && which == ITIMER_REAL ? 0 : MIN(interval, INTERVAL_MAX);
     i->value = value == 0 ? 0 : now + value < now ? UINT64_MAX - 1 : now + value;
     arm(i, now, 0);
     spin_unlock_irqrestore(&p->signal_lock, flags);

@@ -4,6 +4,7 @@
 
 #include "proc/task.h"
 
+#define INTERVAL_MAX ((u64)INT64_MAX) /* ns: with a time that has come it makes one that 64 bits can hold */
 enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF };
 
 /* Nanoseconds until expiry (0: off) and from then on. */

@@ -416,7 +416,7 @@ int ptimer_set(int id, bool is_absolute, u64 value, u64 interval, u64 *old_left,
         return -EINVAL;
     *old_left = time_left(t, timer_now(t, now));
     *old_interval = t->interval;
-    t->interval = interval;
+    t->interval = MIN(interval, INTERVAL_MAX);
     t->overrun = 0;
     forget_signal(t); /* which the setting before had sent */
     if (value == 0) {

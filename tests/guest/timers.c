@@ -201,6 +201,37 @@ static void posix_timers(void)
     signal(SIGUSR1, SIG_DFL);
 }
 
+/* An interval so long that its next end cannot be told in nanoseconds: the timer expires once. */
+static void far_intervals(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct itimerspec spec = {.it_interval = {INT64_MAX, 0}, .it_value = {0, MS}}, left;
+    struct itimerval value = {.it_interval = {INT64_MAX, 0}, .it_value = {0, 1000}}, now, off = {{0, 0}, {0, 0}};
+
+    on_signal(SIGALRM);
+    ticks = 0;
+    NEED(setitimer(ITIMER_REAL, &value, NULL));
+    CHECK(ticked(1), "setitimer with an interval of ages");
+    sleep_ms(30);
+    IS(ticks, 1, "ticks once");
+    NEED(getitimer(ITIMER_REAL, &now));
+    CHECK(now.it_value.tv_sec > 1000000000 && now.it_interval.tv_sec > 1000000000, "and has ages left");
+    NEED(setitimer(ITIMER_REAL, &off, NULL));
+    signal(SIGALRM, SIG_DFL);
+
+    on_signal(SIGUSR1);
+    ticks = 0;
+    NEED(timer_create(CLOCK_MONOTONIC, &event, &timer));
+    NEED(timer_settime(timer, 0, &spec, NULL));
+    CHECK(ticked(1), "timer_settime with such an interval");
+    sleep_ms(30);
+    IS(ticks, 1, "ticks once");
+    NEED(timer_gettime(timer, &left));
+    CHECK(left.it_value.tv_sec > 1000000000, "and has ages left");
+    NEED(timer_delete(timer));
+    signal(SIGUSR1, SIG_DFL);
+}
+
 static void timer_descriptors(void)
 {
     struct itimerspec set = {{0, 5 * MS}, {0, 5 * MS}}, left;
@@ -291,6 +322,7 @@ static void body(void)
     sleeping();
     interval_timers();
     posix_timers();
+    far_intervals();
     timer_descriptors();
 }
 
