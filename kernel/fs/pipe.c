@@ -241,8 +241,6 @@ static ssize_t pipe_write(struct file *file, struct uio *uio, u64 *pos)
         }
         if (done < 0 || uio->left == 0)
             break;
-        if (done > 0 && !whole && has_free_slot(p))
-            return total; /* user memory ended */
         if (file->flags & O_NONBLOCK)
             return total > 0 ? total : -EAGAIN;
         if (wait_event_interruptible(&p->can_write, can_proceed(p)) != 0)

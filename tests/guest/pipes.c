@@ -214,6 +214,28 @@ static void polling(void)
     close(fds[0]), close(fds[1]), close(file);
 }
 
+/* Though a reader makes room just when the pipe was full. */
+static void whole_writes(void)
+{
+    int fds[2], status, rounds = 100, whole = 0;
+    pid_t pid;
+
+    NEED(pipe(fds));
+    pid = (pid_t)NEED(fork());
+    if (pid == 0) {
+        close(fds[1]);
+        while (read(fds[0], buffer, 5 * PAGE) > 0)
+            ;
+        _exit(0);
+    }
+    close(fds[0]);
+    for (int i = 0; i < rounds; i++)
+        whole += write(fds[1], buffer, sizeof(buffer)) == sizeof(buffer);
+    IS(whole, rounds, "a write that waits writes all");
+    close(fds[1]);
+    waitpid(pid, &status, 0);
+}
+
 static volatile sig_atomic_t alarms;
 
 static void note_alarm(int signo UNUSED) { alarms++; }
@@ -326,6 +348,7 @@ static void body(void)
     atomic_writes();
     stream();
     polling();
+    whole_writes();
     interrupted();
     fifos();
 }
