@@ -145,7 +145,28 @@ static long get_owner_ex(struct file *file, u64 user)
     return copy_to_user((void *)user, &owner, sizeof(owner));
 }
 
-static long fcntl_lock(struct file *file, unsigned command, u64 user)
+/* A process's lock on FILE, which was that of descriptor FD. Who closed that meanwhile has looked for locks before this
+ * one was there: it goes again. */
+static long set_process_lock(int fd, struct file *file, const struct flock_range *range, bool wait)
+{
+    struct flock_range none = *range;
+    long error = lock_range_set(file, range, false, wait);
+    struct file *now;
+
+    if (error != 0 || range->type == F_UNLCK)
+        return error;
+    now = fd_get_any(fd);
+    if (now != file) {
+        none.type = F_UNLCK;
+        (void)lock_range_set(file, &none, false, false);
+        error = -EBADF;
+    }
+    if (now != NULL)
+        file_put(now);
+    return error;
+}
+
+static long fcntl_lock(int fd, struct file *file, unsigned command, u64 user)
 {
     struct flock_range range;
     bool ofd = command >= F_OFD_GETLK;
@@ -153,8 +174,10 @@ static long fcntl_lock(struct file *file, unsigned command, u64 user)
 
     if (copy_from_user(&range, (void *)user, sizeof(range)) != 0)
         return -EFAULT;
-    if (command != F_GETLK && command != F_OFD_GETLK)
-        return lock_range_set(file, &range, ofd, command == F_SETLKW || command == F_OFD_SETLKW);
+    if (command == F_OFD_SETLK || command == F_OFD_SETLKW)
+        return lock_range_set(file, &range, true, command == F_OFD_SETLKW);
+    if (command == F_SETLK || command == F_SETLKW)
+        return set_process_lock(fd, file, &range, command == F_SETLKW);
     error = lock_range_test(file, &range, ofd);
     if (error != 0)
         return error;
@@ -200,7 +223,7 @@ static long fcntl_file(int fd, struct file *file, unsigned command, u64 argument
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        return fcntl_lock(file, command, argument);
+        return fcntl_lock(fd, file, command, argument);
     case F_GETOWN:
         return get_owner(file);
     case F_SETOWN:

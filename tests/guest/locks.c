@@ -4,6 +4,8 @@
  */
 #include "tap.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <sys/file.h>
 
 static int fd;
@@ -208,6 +210,48 @@ static void whole_files(void)
     NEED(lock(fd, F_SETLK, F_UNLCK, 0, 0));
 }
 
+/* ---- a descriptor that is closed while it is locked ---- */
+
+#define ROUNDS 3000
+
+static volatile int raced, round_begun, round_done;
+
+static void *close_raced(void *unused)
+{
+    for (int i = 1; i <= ROUNDS; i++) {
+        while (round_begun < i)
+            sched_yield();
+        close(raced);
+        round_done = i;
+    }
+    return unused;
+}
+
+/* Either the close comes first, or it takes the lock away: an own lock without a descriptor could never end. */
+static void closed_meanwhile(void)
+{
+    int watcher = (int)NEED(open("file", O_RDWR)), kept = 0;
+    pthread_t thread;
+
+    NEED(-pthread_create(&thread, NULL, close_raced, NULL));
+    for (int i = 1; i <= ROUNDS; i++) {
+        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+        raced = (int)NEED(open("file", O_RDWR));
+        round_begun = i;
+        for (volatile int wait = i % 100; wait > 0; wait--)
+            ;
+        lock(raced, F_SETLK, F_WRLCK, 0, 0);
+        while (round_done < i)
+            sched_yield();
+        NEED(fcntl(watcher, F_OFD_GETLK, &range));
+        kept += range.l_type != F_UNLCK;
+    }
+    pthread_join(thread, NULL);
+    IS(kept, 0, "no lock outlives the descriptor that was closed while it was taken");
+    close(watcher);
+}
+
 static void body(void)
 {
     fd = make_file("file", "content", 7);
@@ -215,6 +259,7 @@ static void body(void)
     waiting();
     ownership();
     whole_files();
+    closed_meanwhile();
     close(fd);
 }
 
