@@ -68,7 +68,8 @@ static inline bool was_touched_now(const struct inode *inode)
     return (u64)age < TIME_STEP && inode->ctime.nsec == inode->mtime.nsec && inode->ctime.sec == inode->mtime.sec;
 }
 
-ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
+static inline_fn ssize_t write_if(struct file *file, struct uio *uio, u64 *pos,
+                                  int (*may)(const struct file *file, u64 pos, size_t n))
 {
     struct inode *inode = file->inode;
     ssize_t done;
@@ -81,9 +82,10 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
     if (file_appends(file, uio))
         *pos = inode_size(inode);
     from = *pos;
+    done = may != NULL ? may(file, from, uio->left) : 0;
     if (unlikely(inode->super->read_only || (inode->flags & FS_IMMUTABLE_FL)))
         done = inode->super->read_only ? -EROFS : -EPERM;
-    else
+    if (done == 0)
         done = keep_to_limits(inode, uio, from);
     if (done == 0)
         done = inode_strip_privileges(inode);
@@ -99,6 +101,14 @@ ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos)
             done = error;
     }
     return done;
+}
+
+ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos) { return write_if(file, uio, pos, NULL); }
+
+ssize_t generic_write_if(struct file *file, struct uio *uio, u64 *pos,
+                         int (*may)(const struct file *file, u64 pos, size_t n))
+{
+    return write_if(file, uio, pos, may);
 }
 
 s64 generic_seek(struct file *file, s64 offset, int whence)

@@ -300,6 +300,9 @@ ssize_t generic_read(struct file *file, struct uio *uio, u64 *pos);
 /* All of write(2): takes inode->lock, appends, keeps to limits, strips setuid bits, stamps times, object_write, and
  * ops->fsync for O_SYNC. */
 ssize_t generic_write(struct file *file, struct uio *uio, u64 *pos);
+/* The same, if MAY says 0 of N bytes at POS. => MAY: inode->lock for writing */
+ssize_t generic_write_if(struct file *file, struct uio *uio, u64 *pos,
+                         int (*may)(const struct file *file, u64 pos, size_t n));
 /* Writes the file's pages and, unless DATA_ONLY, its attributes back, then super_ops.sync: 0 or the first error. */
 int generic_fsync(struct file *file, u64 from, u64 to, bool data_only);
 /* Something was read: updates atime as the mount's options and O_NOATIME say (relatime). generic_read does it
@@ -436,6 +439,10 @@ struct file *tmpfs_file_create(const char *name, u64 size, u32 flags);
 /* PROT_* that a mapping of FILE may never have: PROT_EXEC on a noexec mount, PROT_WRITE of a shared one of a memfd
  * sealed against writing. */
 unsigned file_forbidden_prot(const struct file *file, bool shared);
+/* FILE's rights are looked at and a mapping that can become writable is made: until file_mapping_end() nobody can seal
+ * FILE against that. False: nobody ever will, and there is nothing to end. */
+bool file_mapping_begin(struct file *file, bool shared);
+void file_mapping_end(struct file *file);
 /* Whether a file's mapping counts as shmem (RssShmem). */
 bool file_is_shmem(const struct file *file);
 /* Of a file of huge pages, which has no memory: its sizes and offsets are multiples of super->block_size. */

@@ -138,10 +138,12 @@ static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot,
 {
     struct mapping m = {.offset = offset};
     struct file *file = fd_get(fd);
+    bool begun;
     long result;
 
     if (file == NULL)
         return -EBADF;
+    begun = file_mapping_begin(file, (flags & MAP_TYPE) != MAP_PRIVATE);
     result = (flags & MAP_HUGETLB) && !inode_is_hugetlb(file->inode) ? -EINVAL : check_length(length, offset);
     if (result != 0)
         goto out;
@@ -160,6 +162,8 @@ static noinline_fn long map_file(int fd, u64 address, u64 length, unsigned prot,
     if (result >= 0 && S_ISREG(file->inode->mode))
         file_accessed(file); /* now, not when the first page is touched */
 out:
+    if (unlikely(begun))
+        file_mapping_end(file);
     file_put(file);
     return result;
 }
@@ -294,6 +298,7 @@ DEFINE_SYSCALL(sys_remap_file_pages)
     struct mapping m = {.offset = page << PAGE_SHIFT};
     struct space_range r;
     unsigned flags = ((unsigned)a4 & MAP_NONBLOCK) | MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+    bool begun;
     long result;
 
     if (a2 != 0 || start + size <= start || page + (size >> PAGE_SHIFT) < page)
@@ -301,6 +306,7 @@ DEFINE_SYSCALL(sys_remap_file_pages)
     result = find_shared_range(start, start + size, &r);
     if (result != 0)
         return result;
+    begun = file_mapping_begin(r.file, true);
     if (page > UINT64_MAX >> PAGE_SHIFT)
         result = -EOVERFLOW;
     else
@@ -309,6 +315,8 @@ DEFINE_SYSCALL(sys_remap_file_pages)
         result = -EINVAL;
     if (result == 0)
         result = space_mmap(current->space, start, size, r.prot, flags | (r.is_locked ? MAP_LOCKED : 0), &m);
+    if (begun)
+        file_mapping_end(r.file);
     file_put(r.file);
     return result < 0 ? result : 0;
 }

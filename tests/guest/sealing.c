@@ -1,6 +1,8 @@
 /* Seals: of mappings by mseal(2), of memory files by fcntl(F_ADD_SEALS). */
 #include "tap.h"
 
+#include <pthread.h>
+
 #define RW (PROT_READ | PROT_WRITE)
 #ifndef SYS_mseal
 #define SYS_mseal 462
@@ -223,6 +225,86 @@ static void test_reopen(void)
     close(other);
 }
 
+/* ---- seals that come while others write ---- */
+
+struct writer {
+    int fd, error;
+    volatile int is_at_it;
+};
+
+static void *write_until_sealed(void *argument)
+{
+    struct writer *w = argument;
+    unsigned value = 0;
+
+    while (value++, pwrite(w->fd, &value, sizeof(value), 0) == sizeof(value))
+        w->is_at_it = 1;
+    w->error = errno;
+    return NULL;
+}
+
+static void *map_until_sealed(void *argument)
+{
+    struct writer *w = argument;
+    volatile unsigned *at;
+
+    while ((at = mmap(NULL, PAGE, RW, MAP_SHARED, w->fd, 0)) != MAP_FAILED) {
+        for (int i = 0; i < 5; i++)
+            ++*at;
+        w->is_at_it = 1;
+        munmap((void *)at, PAGE);
+    }
+    w->error = errno;
+    return NULL;
+}
+
+static void *punch_until_sealed(void *argument)
+{
+    struct writer *w = argument;
+    unsigned value = 0;
+
+    while (value++, fallocate(w->fd, 3 /* a hole, size kept */, 0, PAGE) == 0) {
+        w->is_at_it = 1;
+        if (pwrite(w->fd, &value, sizeof(value), 0) != sizeof(value))
+            break;
+    }
+    w->error = errno;
+    return NULL;
+}
+
+/* Times that the file has changed after its seal was said to be there. */
+static int changes_behind_seal(void *(*change)(void *), int rounds)
+{
+    int changes = 0;
+
+    for (int i = 0; i < rounds; i++) {
+        struct writer w = {.fd = (int)NEED(memfd_create("raced", MFD_ALLOW_SEALING))};
+        unsigned before = 0, after = 0;
+        pthread_t thread;
+
+        NEED(ftruncate(w.fd, PAGE));
+        NEED(-pthread_create(&thread, NULL, change, &w));
+        while (!w.is_at_it)
+            ;
+        while (fcntl(w.fd, F_ADD_SEALS, F_SEAL_WRITE) != 0)
+            if (errno != EBUSY)
+                NEED(-1);
+        NEED(pread(w.fd, &before, sizeof(before), 0));
+        pthread_join(thread, NULL);
+        NEED(pread(w.fd, &after, sizeof(after), 0));
+        changes += before != after || w.error != EPERM;
+        close(w.fd);
+    }
+    return changes;
+}
+
+static void test_seal_races(void)
+{
+    IS(changes_behind_seal(write_until_sealed, 150), 0, "no write goes past a seal that has come meanwhile");
+    IS(changes_behind_seal(map_until_sealed, 150), 0, "no mapping");
+    IS(changes_behind_seal(punch_until_sealed, 150), 0, "no hole");
+}
+
 static void body(void)
 {
     test_reopen();
@@ -230,6 +312,7 @@ static void body(void)
     test_seal_size();
     test_seal_write();
     test_seal_future_write();
+    test_seal_races();
     if (seal(NULL, 0, 0) == -1 && errno == ENOSYS)
         skip("mseal", "this kernel is older");
     else

@@ -121,17 +121,19 @@ void tmpfs_getattr(struct inode *inode)
 
 /* ---- operations ---- */
 
-static ssize_t write(struct file *file, struct uio *uio, u64 *pos)
+static int seals_allow(const struct file *file, u64 at, size_t n)
 {
     struct inode *inode = file->inode;
     unsigned seals = tmpfs_inode(inode)->seals;
-    u64 at = file_appends(file, uio) ? inode_size(inode) : *pos;
 
-    if (uio->left > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+    if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return -EPERM;
-    if ((seals & F_SEAL_GROW) && uio->left > 0 && at + uio->left > inode_size(inode))
-        return -EPERM;
-    return generic_write(file, uio, pos);
+    return (seals & F_SEAL_GROW) && at + n > inode_size(inode) ? -EPERM : 0;
+}
+
+static ssize_t write(struct file *file, struct uio *uio, u64 *pos)
+{
+    return generic_write_if(file, uio, pos, seals_allow);
 }
 
 /* The first offset >= FROM that is data, or not; the end of the file is a hole. */
@@ -196,12 +198,13 @@ static int allocate(struct inode *inode, u64 offset, u64 end)
 static int fallocate(struct file *file, int mode, u64 offset, u64 length)
 {
     struct inode *inode = file->inode;
-    unsigned seals = tmpfs_inode(inode)->seals;
+    unsigned seals;
     int error;
 
     if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
         return -EOPNOTSUPP;
     write_lock(&inode->lock);
+    seals = tmpfs_inode(inode)->seals;
     if (mode & FALLOC_FL_PUNCH_HOLE) {
         u64 size = ALIGN_UP(inode_size(inode), PAGE_SIZE);
 
@@ -268,9 +271,33 @@ unsigned file_forbidden_prot(const struct file *file, bool shared)
     return forbidden;
 }
 
+static bool may_get_seals(const struct file *file)
+{
+    return is_memory_file(file) && !(load_relaxed(&tmpfs_inode(file->inode)->seals) & F_SEAL_SEAL);
+}
+
+/* The lock orders this before a seal, which sees it, or behind one, which the mapping's maker sees. */
+bool file_mapping_begin(struct file *file, bool shared)
+{
+    if (!shared || !file->can_write || !may_get_seals(file))
+        return false;
+    read_lock(&file->inode->lock);
+    atomic_add(&tmpfs_inode(file->inode)->mappings_under_way, 1);
+    read_unlock(&file->inode->lock);
+    return true;
+}
+
+void file_mapping_end(struct file *file) { atomic_sub(&tmpfs_inode(file->inode)->mappings_under_way, 1); }
+
 long tmpfs_get_seals(struct file *file)
 {
     return is_memory_file(file) ? (long)tmpfs_inode(file->inode)->seals : -EINVAL;
+}
+
+/* => inode->lock for writing */
+static bool may_be_mapped_writable(struct tmpfs_inode *t)
+{
+    return load_acquire(&t->mappings_under_way) != 0 || object_has_writable_mapping(&t->inode.object);
 }
 
 long tmpfs_add_seals(struct file *file, unsigned seals)
@@ -289,10 +316,10 @@ long tmpfs_add_seals(struct file *file, unsigned seals)
         seals |= CODE_SEALS;
     if (t->seals & F_SEAL_SEAL)
         error = -EPERM;
-    else if ((seals & F_SEAL_WRITE) && !(t->seals & F_SEAL_WRITE) && object_has_writable_mapping(&inode->object))
+    else if ((seals & F_SEAL_WRITE) && !(t->seals & F_SEAL_WRITE) && may_be_mapped_writable(t))
         error = -EBUSY;
     else
-        t->seals |= seals;
+        store_relaxed(&t->seals, t->seals | seals);
     write_unlock(&inode->lock);
     return error;
 }

@@ -21,7 +21,8 @@ struct tmpfs_inode {
     struct tmpfs_inode *parent;
     u64 charged; /* pages that count against the limit; space.lock */
     struct list xattrs;
-    unsigned seals; /* F_SEAL_*, memfd */
+    unsigned seals;         /* F_SEAL_*, memfd; inode->lock */
+    u32 mappings_under_way; /* that may be writable: begun under inode->lock; atomic */
     struct list teardown;
 };
 
