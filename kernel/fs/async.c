@@ -40,12 +40,13 @@ static void send_signal(struct waiter *waiter)
     struct async_waiter *w = container_of(waiter, struct async_waiter, waiter);
     struct async *a = w->async;
     struct siginfo info = {.signo = SIGIO, .code = SI_KERNEL};
+    int signal = load_relaxed(&a->signal); /* F_SETSIG may change it beside us */
 
-    if (load_relaxed(&a->signal) != 0) {
-        info.signo = a->signal;
+    if (signal != 0) {
+        info.signo = signal;
         info.code = w->is_output ? POLL_OUT : POLL_IN;
         info.words[0] = w->is_output ? POLLOUT | POLLWRNORM | POLLWRBAND : POLLIN | POLLRDNORM;
-        info.words[1] = (u32)a->fd;
+        info.words[1] = (u32)load_relaxed(&a->fd);
     }
     signal_target_send(&a->target, &info);
 }
@@ -106,7 +107,7 @@ int async_switch(struct file *file, int fd, bool on)
         error = -ENOMEM;
     } else {
         switch_off(a);
-        a->fd = fd;
+        store_relaxed(&a->fd, fd);
         if (on) {
             (void)file->ops->poll(file, &a->table);
             atomic_or(&file->flags, O_ASYNC);
