@@ -24,10 +24,11 @@ typedef ssize_t (*move_fn)(struct file *file, struct uio *uio, u64 *pos);
 
 static bool has_position(const struct file *file) { return file->ops->seek != NULL; }
 
-/* A read or write at the file's own position. */
+/* A read or write at the file's own position: at a copy of it, since somebody else may move that of a device, whose
+ * readers hold no lock, or of a file that is given away just now (pidfd_getfd(2)). */
 static inline ssize_t move_at_position(struct file *file, struct uio *uio, move_fn move)
 {
-    u64 nowhere = 0;
+    u64 pos, nowhere = 0;
     bool shared;
     ssize_t done;
 
@@ -36,7 +37,10 @@ static inline ssize_t move_at_position(struct file *file, struct uio *uio, move_
     shared = load_relaxed(&file->refs) > 1 && S_ISREG(file->inode->mode);
     if (shared)
         mutex_lock(&file->pos_lock);
-    done = move(file, uio, &file->pos);
+    pos = load_relaxed(&file->pos);
+    done = move(file, uio, &pos);
+    if (done >= 0)
+        store_relaxed(&file->pos, pos);
     if (shared)
         mutex_unlock(&file->pos_lock);
     return done;
@@ -408,6 +412,7 @@ static bool ranges_overlap(u64 a, u64 b, u64 n) { return a < b + n && b < a + n;
 static ssize_t copy_range(struct file *in, u64 user_in, struct file *out, u64 user_out, u64 n)
 {
     struct position from, to;
+    u64 size;
     ssize_t done;
     int error;
 
@@ -428,7 +433,8 @@ static ssize_t copy_range(struct file *in, u64 user_in, struct file *out, u64 us
         return -EOVERFLOW;
     if (is_negative(&from) || is_negative(&to))
         return -EINVAL;
-    n = from.value < inode_size(in->inode) ? MIN(n, inode_size(in->inode) - from.value) : 0;
+    size = inode_size(in->inode);
+    n = from.value < size ? MIN(n, size - from.value) : 0;
     n = MIN(n, RW_MAX);
     if (in->inode == out->inode && ranges_overlap(from.value, to.value, n))
         return -EINVAL;
