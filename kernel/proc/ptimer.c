@@ -17,6 +17,7 @@ struct ptimer {
     struct timer timer;
     struct list link; /* process->ptimers */
     struct process *process;
+    struct user *user; /* to whose RLIMIT_SIGPENDING its signal counts, pending or not */
     int id;
     struct clock clock;
     struct task *target; /* SIGEV_THREAD_ID: referenced */
@@ -206,6 +207,19 @@ static struct ptimer *lock_timer(int id, u64 *flags)
     return t;
 }
 
+/* The limit is that of queued signals: each timer has the entry of one (timer_create(2)). */
+static int charge_user(struct ptimer *t)
+{
+    t->user = user_of(t->process);
+    return atomic_add(&t->user->signals, 1) <= t->process->limits.limit[RLIMIT_SIGPENDING].soft ? 0 : -EAGAIN;
+}
+
+static void uncharge_user(struct ptimer *t)
+{
+    atomic_sub(&t->user->signals, 1);
+    user_put(t->user);
+}
+
 /* Out of all lists and stopped. */
 static void destroy(struct ptimer *t)
 {
@@ -214,6 +228,7 @@ static void destroy(struct ptimer *t)
     clock_put(&t->clock);
     if (t->target != NULL)
         task_put(t->target);
+    uncharge_user(t);
     process_put(t->process);
     kfree(t);
 }
@@ -329,7 +344,9 @@ int ptimer_create(int clock_id, const struct sigevent *event)
     t->notify = event != NULL ? event->notify : SIGEV_SIGNAL;
     t->info.signo = event != NULL ? event->signo : SIGALRM;
     t->info.code = SI_TIMER;
-    id = enter(t);
+    id = charge_user(t);
+    if (id == 0)
+        id = enter(t);
     if (id < 0) {
         destroy(t);
         return id;

@@ -124,6 +124,62 @@ static void processes(void)
     }
 }
 
+/* ---- signals and timers ---- */
+
+#define MANY 64
+
+static timer_t timers[MANY];
+
+/* How many of MANY can be made, each of which has a place for its signal. */
+static int make_timers(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    int n = 0;
+
+    while (n < MANY && timer_create(CLOCK_MONOTONIC, &event, &timers[n]) == 0)
+        n++;
+    return n;
+}
+
+static int queue_signals(void)
+{
+    int n = 0;
+
+    while (n < MANY && sigqueue(getpid(), SIGRTMIN + 1, (union sigval){.sival_int = n}) == 0)
+        n++;
+    return n;
+}
+
+static int limited_signals(void *user)
+{
+    struct rlimit limit = {LIMIT, LIMIT};
+    sigset_t all;
+    int n;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    if (setrlimit(RLIMIT_SIGPENDING, &limit) || become(*(const uid_t *)user))
+        return 99;
+    if (make_timers() != LIMIT || errno != EAGAIN)
+        return 1;
+    if (queue_signals() != 0 || errno != EAGAIN)
+        return 2;
+    for (n = 0; n < LIMIT; n++)
+        if (timer_delete(timers[n]))
+            return 3;
+    if (queue_signals() != LIMIT)
+        return 4;
+    if (make_timers() != 0)
+        return 5;
+    return 0;
+}
+
+static void signals(void)
+{
+    EXITS(limited_signals, (void *)&users[0], 0, "RLIMIT_SIGPENDING is for queued signals and timers together");
+    EXITS(limited_signals, (void *)&users[0], 0, "and all are given back at a process's end");
+}
+
 static void body(void)
 {
     if (tap_arguments[0])
@@ -133,6 +189,7 @@ static void body(void)
         return;
     }
     processes();
+    signals();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
