@@ -4,6 +4,7 @@
 #include "fs/locks.h"
 #include "lib/rlimit.h"
 #include "lib/string.h"
+#include "proc/task.h"
 #include "vm/kmalloc.h"
 
 static u64 *bitmap_word(u64 *map, unsigned fd) { return &map[fd / 64]; }
@@ -58,9 +59,13 @@ static unsigned used_capacity(const struct fd_table *t)
 
 struct fd_table *fd_table_copy(struct fd_table *from)
 {
-    unsigned capacity = used_capacity(from);
-    struct fd_table *t = table_alloc(capacity);
+    struct fd_table *t;
+    unsigned capacity;
 
+    spin_lock(&from->lock);
+    capacity = used_capacity(from);
+    spin_unlock(&from->lock);
+    t = table_alloc(capacity);
     if (t == NULL)
         return ERR_PTR(-ENOMEM);
     spin_lock(&from->lock);
@@ -389,7 +394,7 @@ int fd_set_cloexec(int fd, bool on)
     return error;
 }
 
-/* ---- exec ---- */
+/* ---- giving up sharing; exec ---- */
 
 static void close_marked(struct fd_table *t)
 {
@@ -408,17 +413,28 @@ static void close_marked(struct fd_table *t)
     }
 }
 
-int fd_table_unshare_for_exec(struct thread *thread)
+int fd_table_unshare(void)
 {
-    struct fd_table *old = thread->files, *own = old;
+    struct fd_table *old = current->files, *own;
+    u64 flags;
 
-    if (load_relaxed(&old->refs) > 1) {
-        own = fd_table_copy(old);
-        if (IS_ERR(own))
-            return (int)PTR_ERR(own);
-        thread->files = own;
-        fd_table_put(old);
-    }
-    close_marked(own);
+    if (load_relaxed(&old->refs) == 1)
+        return 0;
+    own = fd_table_copy(old);
+    if (IS_ERR(own))
+        return (int)PTR_ERR(own);
+    flags = spin_lock_irqsave(&task_lock);
+    current->files = own;
+    spin_unlock_irqrestore(&task_lock, flags);
+    fd_table_put(old);
     return 0;
+}
+
+int fd_table_unshare_for_exec(void)
+{
+    int error = fd_table_unshare();
+
+    if (error == 0)
+        close_marked(current->files);
+    return error;
 }

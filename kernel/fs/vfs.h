@@ -453,7 +453,9 @@ struct fd_table *fd_table_create(void);
 struct fd_table *fd_table_copy(struct fd_table *from); /* fork; ERR_PTR(-ENOMEM) */
 void fd_table_get(struct fd_table *t);
 void fd_table_put(struct fd_table *t);           /* the last one closes all */
-int fd_table_unshare_for_exec(struct thread *t); /* private copy if shared, then closes close-on-exec ones */
+/* The current thread gets a copy of its own if it shares its table; -ENOMEM. Others look at it meanwhile (task_files). */
+int fd_table_unshare(void);
+int fd_table_unshare_for_exec(void); /* the same, then closes close-on-exec ones */
 /* The process whose folder below /proc FILE is, referenced; NULL: it is something else, or the process has gone. */
 struct process *proc_folder_process(struct file *file);
 struct file *fd_get(int fd);     /* current's; with a reference; NULL = EBADF (also for O_PATH: fd_get_any) */

@@ -7,21 +7,27 @@
 
 struct cred *cred_prepare(void) { return cred_copy(current->cred); }
 
+struct cred *cred_replace(struct cred *new)
+{
+    u64 flags = spin_lock_irqsave(&task_lock);
+    struct cred *old = current->cred;
+
+    current->cred = new;
+    spin_unlock_irqrestore(&task_lock, flags);
+    return old;
+}
+
 void cred_commit(struct cred *new)
 {
     struct cred *old = current->cred;
     bool ids_differ =
         old->euid != new->euid || old->egid != new->egid || old->fsuid != new->fsuid || old->fsgid != new->fsgid;
-    u64 flags;
 
     if (ids_differ) {
         current_process()->is_undumpable = true;
         current_task()->parent_death_signal = 0;
     }
-    flags = spin_lock_irqsave(&task_lock);
-    current->cred = new;
-    spin_unlock_irqrestore(&task_lock, flags);
-    cred_put(old);
+    cred_put(cred_replace(new));
 }
 
 /* capabilities(7), "Transformation of capabilities during execve()", for files without capabilities of their own. */

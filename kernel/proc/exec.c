@@ -257,7 +257,7 @@ static int commit(struct exec *x)
     if (error != 0)
         return error;
     note_exec(t->process);
-    error = fd_table_unshare_for_exec(&t->thread);
+    error = fd_table_unshare_for_exec();
     if (error == 0)
         error = reset_actions(t->process);
     if (error != 0) { /* threads and descriptors are gone: there is no program to return to */

@@ -206,6 +206,8 @@ struct space *process_space(struct process *process);
 /* One of "RSDTZX" as /proc/PID/stat has them; a process's is its leader's. */
 char task_state(const struct task *task);
 struct cred *task_cred(const struct task *task); /* referenced */
+/* NEW, whose reference is taken over, is the current task's from now on: the old one, which is the caller's. */
+struct cred *cred_replace(struct cred *new);
 /* These may be NULL for one that is exiting; referenced otherwise (space_put, fd_table_put, fs_context_put). */
 struct space *task_space(struct task *task);
 struct fd_table *task_files(struct task *task);

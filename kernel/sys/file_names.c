@@ -7,6 +7,7 @@
 #include "fs/names.h"
 #include "fs/path.h"
 #include "lib/string.h"
+#include "proc/task.h"
 #include "sys/syscall.h"
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
@@ -48,18 +49,12 @@ DEFINE_SYSCALL(sys_close)
 DEFINE_SYSCALL(sys_close_range)
 {
     unsigned first = (unsigned)a0, last = (unsigned)a1, flags = (unsigned)a2;
-    struct fd_table *own, *old = current->files;
+    int error;
 
     if ((flags & ~(unsigned)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || first > last)
         return -EINVAL;
-    if ((flags & CLOSE_RANGE_UNSHARE) && load_relaxed(&old->refs) > 1) {
-        own = fd_table_copy(old);
-        if (IS_ERR(own))
-            return PTR_ERR(own);
-        current->files = own;
-        fd_table_put(old);
-    }
-    return fd_close_range(first, last, (flags & CLOSE_RANGE_CLOEXEC) != 0);
+    error = flags & CLOSE_RANGE_UNSHARE ? fd_table_unshare() : 0;
+    return error != 0 ? error : fd_close_range(first, last, (flags & CLOSE_RANGE_CLOEXEC) != 0);
 }
 
 /* ---- one name ---- */
@@ -340,13 +335,11 @@ static long access_name(int dirfd, u64 user_name, unsigned mode, unsigned flags)
         real->fsuid = own->uid;
         real->fsgid = own->gid;
         real->cap_effective = own->uid != 0 ? 0 : own->cap_permitted;
-        current->cred = real;
+        (void)cred_replace(real);
     }
     error = access_found(dirfd, user_name, mode, flags);
-    if (real != NULL) {
-        current->cred = own;
-        cred_put(real);
-    }
+    if (real != NULL)
+        cred_put(cred_replace(own));
     return error;
 }
 

@@ -61,6 +61,7 @@ u64 time_ns(void)
 u64 time_realtime_offset(void) { return 1000000000000000000ull; }
 bool cred_in_group(const struct cred *cred, u32 gid) { return cred->fsgid == gid; }
 int signal_send_current(int sig) { return 0; }
+struct spinlock task_lock;
 int task_pid(const struct task *task) { return 1; }
 struct block_device *block_by_dev(u32 dev) { return NULL; }
 int block_files_sync(bool wait) { return 0; }
@@ -458,7 +459,7 @@ static void test_descriptors(void)
     IS(fd_install(file, false), -EMFILE, "EMFILE at the limit");
     limits.limit[RLIMIT_NOFILE].soft = 1024;
     IS(fd_get_cloexec(5), 1, "close-on-exec");
-    fd_table_unshare_for_exec(current);
+    fd_table_unshare_for_exec();
     IS(fd_get_cloexec(5), -EBADF, "closed by exec");
     fd_close_range(0, 10000, false);
     IS(fd_table_next(current->files, 0), -1, "all closed");
