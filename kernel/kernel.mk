@@ -35,10 +35,11 @@ $(KERNEL_OUT)/%.o: kernel/%.c
 	@echo "  CC      $<"
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_WARNINGS) -c -o $@ $<
 
-# Not watched: the watch itself, what runs before it can, and what copies bytes that user programs change meanwhile.
+# Not watched: the watch itself, what runs before it can, what copies bytes that user programs change meanwhile, and a
+# scan for what the hardware changes.
 ifeq ($(DEBUG),races)
 KERNEL_CFLAGS += -DRACES -Wno-tsan -fsanitize=thread --param tsan-distinguish-volatile=1 --param tsan-instrument-func-entry-exit=0
-UNWATCHED := $(patsubst kernel/%.c,$(KERNEL_OUT)/%.o,kernel/sched/race.c kernel/sched/order.c $(wildcard kernel/arch/riscv/*.c \
+UNWATCHED := $(patsubst kernel/%.c,$(KERNEL_OUT)/%.o,kernel/sched/race.c kernel/sched/order.c kernel/vm/vmtrap_dirty.c $(wildcard kernel/arch/riscv/*.c \
     kernel/lib/string.c kernel/lib/lz4.c kernel/lib/compiler.c kernel/lib/atomic.c))
 $(UNWATCHED): KERNEL_CFLAGS += -fno-sanitize=thread
 endif

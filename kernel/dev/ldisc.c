@@ -8,6 +8,7 @@
  *        -> canonical: editing keys, end of line -> echo, queue
  */
 #include "dev/ldisc.h"
+#include "lib/atomic.h"
 #include "lib/string.h"
 
 #define CONTROL(c) ((c)&0x1f)
@@ -107,7 +108,8 @@ size_t ldisc_room(const struct ldisc *l)
 
 bool ldisc_is_readable(const struct ldisc *l, size_t min)
 {
-    size_t n = (size_t)(l->line_end - l->tail);
+    u64 tail = load_acquire(&l->tail); /* before the end, which is never behind it */
+    size_t n = (size_t)(load_relaxed(&l->line_end) - tail);
 
     return ldisc_is_canonical(l) ? n > 0 : n >= MAX(min, (size_t)1);
 }

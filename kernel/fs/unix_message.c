@@ -323,7 +323,8 @@ static int wait_for_message(struct unix_socket *s, bool wait, u64 deadline)
     if (!wait)
         return -EAGAIN;
     error = wait_event_deadline(&s->readable,
-                                !list_empty(&s->messages) || unix_at_end(s) || load_relaxed(&s->error) != 0, deadline);
+                                !list_seems_empty(&s->messages) || unix_at_end(s) || load_relaxed(&s->error) != 0,
+                                deadline);
     return error == 0 ? 0 : error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS;
 }
 

@@ -59,7 +59,7 @@ static void map_image(void)
 
     for (u64 i = 0; va < end; i++, va += PAGE_SIZE)
         if (va != (u64)boot_stack_guard)
-            image_table0[0][i] = leaf((image_pa >> PAGE_SHIFT) + i, image_permission(va));
+            image_table0[i / PT_ENTRIES][i % PT_ENTRIES] = leaf((image_pa >> PAGE_SHIFT) + i, image_permission(va));
     for (unsigned i = 0; i < IMAGE_TABLES; i++)
         image_table1[i] = table_entry(image_table0[i]);
 }
