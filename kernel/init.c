@@ -24,7 +24,6 @@
 #include "sched/sched.h"
 #include "selftest.h"
 #include "sys/sysvipc.h"
-#include "vm/reclaim.h"
 #include "vm/space.h"
 #include "vm/vm.h"
 

@@ -11,6 +11,7 @@
 #include "lib/string.h"
 #include "vm/kmalloc.h"
 #include "vm/page.h"
+#include "vm/reclaim.h"
 
 #define HASH_BUCKETS 4096
 #define BATCH 512 /* buffers written between two waits */

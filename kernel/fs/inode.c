@@ -14,6 +14,7 @@
 #include "fs/super.h"
 #include "lib/string.h"
 #include "vm/kmalloc.h"
+#include "vm/reclaim.h"
 
 static struct {
     struct spinlock lock;

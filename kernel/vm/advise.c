@@ -7,6 +7,7 @@
 #include "vm/fault.h"
 #include "vm/huge.h"
 #include "vm/lazy.h"
+#include "vm/reclaim.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"
 #include "vm/uaccess.h"

@@ -15,6 +15,7 @@
  * table that was used since the last fork has its pages counted once.
  */
 #include "lib/string.h"
+#include "vm/reclaim.h"
 #include "vm/swap.h"
 #include "vm/swapout.h"
 #include "vm/tlb.h"

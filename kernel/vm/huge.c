@@ -14,7 +14,6 @@
 #include "lib/string.h"
 #include "vm/compact.h"
 #include "vm/khugepaged.h"
-#include "vm/reclaim.h"
 
 enum huge_policy huge_policy = HUGE_ALWAYS;
 enum huge_shared_policy huge_shared_policy = HUGE_SHARED_NEVER;

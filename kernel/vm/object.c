@@ -10,6 +10,7 @@
 #include "vm/cache.h"
 #include "vm/fault.h"
 #include "vm/mappings.h"
+#include "vm/reclaim.h"
 #include "vm/run.h"
 #include "vm/swapobj.h"
 

@@ -1,5 +1,6 @@
 /*
- * Physical pages: one `struct page` per 4 KiB frame of RAM, and their allocator: a buddy system under per-hart lists.
+ * Physical pages: one `struct page` per 4 KiB frame of RAM, and their allocator: a buddy system (vm/buddy.c) under
+ * per-hart stacks (vm/page.c).
  *
  * A page is free, or has `refs` >= 1. Its flags say who owns it: page cache (object != NULL), private memory (PG_ANON),
  * page table (PG_TABLE), kernel memory (PG_SLAB, PG_KERNEL or none). The last page_put frees it.
@@ -54,7 +55,7 @@ static_assert(sizeof(struct page) == 32, "descriptors may cost at most 1/128 of 
 #define PG_TABLE BIT(7)
 #define PG_SLAB BIT(8)
 #define PG_FREE BIT(9)      /* head of a free block, order in `private` */
-#define PG_ZEROED BIT(10)   /* free, and all zeros */
+#define PG_ZEROED BIT(10)   /* all zeros again: set by who is about to free it */
 #define PG_RESERVED BIT(11) /* never free: firmware, kernel image, descriptors, holes */
 #define PG_KERNEL BIT(13)   /* kernel memory by page_alloc: stacks, large kmalloc */
 #define PG_WAITERS BIT(12)  /* somebody sleeps for LOADING or WRITEBACK */
@@ -145,7 +146,7 @@ void page_make_anonymous(struct page *p);
 struct page *page_alloc_huge(bool zero, u32 page_flags);
 /* The 512 of them, of which this is the only reference to each. False, and nothing is done, where it is not. */
 bool page_free_huge(struct page *head);
-/* What this hart and the depot keep goes back to the buddy lists. */
+/* What this hart keeps goes back to where it can merge (vm/buddy.h), but for what page_alloc_grouped has. */
 void page_drain(void);
 /* The free pages among the 512 from FIRST on, whose bits in CLAIMED are set: the caller has a reference to each. How
  * many they are. */
@@ -153,6 +154,10 @@ unsigned page_claim_free(u64 first, u64 *claimed);
 #define HUGE_ORDER 9
 #define HUGE_PAGES (1u << HUGE_ORDER)
 extern u64 nr_anon_pages;
+
+u64 page_total_count(void); /* pages that the allocator manages */
+u64 page_free_count(void);  /* free ones, those kept per hart included */
+u64 page_reserve(void);     /* of these, what user memory may not have */
 
 struct memory_stats {
     u64 total, free, reserved; /* pages */
@@ -167,15 +172,5 @@ struct phys_range {
 void page_init(struct phys_range ram, const struct phys_range *reserved, unsigned n_reserved);
 /* An idle hart fills the pool of zeroed pages; false when there is nothing to do. */
 bool page_zero_one(void);
-
-/* Reclaim asks caches outside vm/ (inodes, names, buffers) to give memory back: fn frees about N pages' worth and says
- * how many. May sleep. Called with no locks held but perhaps from under inode or space locks of the allocator's caller:
- * use trylock. */
-struct shrinker {
-    struct list link;
-    u64 (*shrink)(u64 n_pages);
-    const char *name;
-};
-void shrinker_register(struct shrinker *s);
 
 #endif

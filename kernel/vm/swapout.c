@@ -20,6 +20,7 @@
 #include "sched/thread.h"
 #include "sched/wait.h"
 #include "vm/lazy.h"
+#include "vm/reclaim.h"
 #include "vm/swap.h"
 #include "vm/tlb.h"
 

@@ -4,6 +4,7 @@
  * appear at their new place, so no store can go astray. Source: ioctl_userfaultfd(2).
  */
 #include "vm/fault.h"
+#include "vm/reclaim.h"
 #include "vm/userfaults.h"
 
 struct move {

@@ -3,7 +3,6 @@
 #include "vm/cache.h"
 #include "vm/huge.h"
 #include "vm/kmalloc.h"
-#include "vm/reclaim.h"
 #include "vm/run.h"
 #include "vm/swapobj.h"
 #include "vm/tlb.h"

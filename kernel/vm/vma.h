@@ -23,7 +23,6 @@
 #include "lib/tree.h"
 #include "vm/limits.h"
 #include "vm/pagetable.h"
-#include "vm/reclaim.h"
 #include "vm/space.h"
 #include "vm/vm.h"
 #include "vm/vmtrap.h"

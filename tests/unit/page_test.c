@@ -4,6 +4,7 @@
 
 #include "tests/unit/tap.h"
 
+#include "vm/buddy.c"
 #include "vm/page.c"
 
 #define MEMORY (32 * MIB)

@@ -3,7 +3,7 @@
  * statistics.
  */
 #include "fs/journal/internal.h"
-#include "vm/reclaim.h"
+#include "vm/page.h"
 
 #define DEFAULT_INTERVAL (5 * NSEC_PER_SEC)
 
