@@ -11,14 +11,6 @@
 #define ALL_LOCKS (VMA_LOCKED | VMA_LOCKED_ONFAULT)
 #define NEVER_LOCKED (VMA_VDSO | VMA_DROPPABLE)
 
-static int change_locks(struct space *s, u64 start, u64 end, u32 set)
-{
-    const struct flag_change change = {
-        .set = set, .clear = ALL_LOCKS, .stops_at_hole = true, .passes = set != 0 ? NEVER_LOCKED : 0};
-
-    return space_change_flags(s, start, end, &change);
-}
-
 /* Pages of [start, end) that are locked already. => lock */
 static u64 count_locked(struct space *s, u64 start, u64 end)
 {
@@ -30,15 +22,30 @@ static u64 count_locked(struct space *s, u64 start, u64 end)
     return n;
 }
 
-static bool may_lock_range(struct space *s, u64 start, u64 end)
+/* RLIMIT_MEMLOCK allows this range, or all that is mapped, to be locked. => lock, which is kept until it is: two that
+ * lock at once would both find room for themselves */
+static bool range_fits(struct space *s, u64 start, u64 end)
 {
-    bool fits;
-
-    read_lock(&s->lock);
-    fits = within_lock_limit(s, (end - start) >> PAGE_SHIFT) ||
+    return within_lock_limit(s, (end - start) >> PAGE_SHIFT) ||
            within_lock_limit(s, ((end - start) >> PAGE_SHIFT) - count_locked(s, start, end));
-    read_unlock(&s->lock);
-    return fits;
+}
+static bool all_fits(struct space *s, u64 start, u64 end)
+{
+    (void)start;
+    (void)end;
+    return s->total_pages <= rlimit_of_current(RLIMIT_MEMLOCK) >> PAGE_SHIFT || capable(current->cred, CAP_IPC_LOCK);
+}
+
+static int change_locks(struct space *s, u64 start, u64 end, u32 set)
+{
+    const struct flag_change change = {.set = set,
+                                       .clear = ALL_LOCKS,
+                                       .stops_at_hole = true,
+                                       .passes = set != 0 ? NEVER_LOCKED : 0,
+                                       .fits = set != 0 ? range_fits : NULL};
+    int result = space_change_flags(s, start, end, &change);
+
+    return result == -EDQUOT ? -ENOMEM : result;
 }
 
 /* Brings page VA in; a private page that may be written gets its own copy now. */
@@ -84,10 +91,6 @@ int space_mlock(struct space *s, u64 address, u64 length, bool on_fault)
         return -EPERM;
     if (end < start)
         return -EINVAL;
-    if (!may_lock_range(s, start, end))
-        return -ENOMEM;
-    if (start == end)
-        return 0;
     result = change_locks(s, start, end, on_fault ? ALL_LOCKS : VMA_LOCKED);
     return result == 0 && !on_fault ? bring_in_range(s, start, end) : result;
 }
@@ -105,12 +108,16 @@ int space_munlock(struct space *s, u64 address, u64 length)
 #define MCL_FUTURE 2u
 #define MCL_ONFAULT 4u
 
-/* Every mapping there is gets SET; none is in the way of others. */
-static void lock_all(struct space *s, u32 set)
+/* Every mapping there is gets SET, new ones FUTURE; none is in the way of others. -EDQUOT: it is too much. */
+static int lock_all(struct space *s, u32 set, u32 future)
 {
-    const struct flag_change change = {.set = set, .clear = ALL_LOCKS, .passes = set != 0 ? NEVER_LOCKED : 0};
+    const struct flag_change change = {.set = set,
+                                       .clear = ALL_LOCKS,
+                                       .passes = set != 0 ? NEVER_LOCKED : 0,
+                                       .fits = set != 0 ? all_fits : NULL,
+                                       .future = &future};
 
-    (void)space_change_flags(s, 0, arch_user_address_limit(), &change);
+    return space_change_flags(s, 0, arch_user_address_limit(), &change);
 }
 
 static void bring_in_all(struct space *s)
@@ -137,32 +144,22 @@ static void bring_in_all(struct space *s)
 
 int space_mlockall(struct space *s, unsigned flags)
 {
-    u32 set = flags & MCL_ONFAULT ? ALL_LOCKS : VMA_LOCKED;
-    bool fits;
+    u32 set = flags & MCL_ONFAULT ? ALL_LOCKS : VMA_LOCKED, future = flags & MCL_FUTURE ? set : 0;
 
     if (flags == 0 || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
         return -EINVAL;
     if (!may_lock_memory())
         return -EPERM;
-    write_lock(&s->lock);
-    fits = !(flags & MCL_CURRENT) || s->total_pages <= rlimit_of_current(RLIMIT_MEMLOCK) >> PAGE_SHIFT ||
-           capable(current->cred, CAP_IPC_LOCK);
-    if (fits)
-        s->future_flags = flags & MCL_FUTURE ? set : 0;
-    write_unlock(&s->lock);
-    if (!fits)
-        return -ENOMEM;
     if (flags & MCL_CURRENT) {
-        lock_all(s, set);
+        if (lock_all(s, set, future) == -EDQUOT)
+            return -ENOMEM;
         bring_in_all(s);
+    } else {
+        write_lock(&s->lock);
+        s->future_flags = future;
+        write_unlock(&s->lock);
     }
     return 0;
 }
 
-void space_munlockall(struct space *s)
-{
-    write_lock(&s->lock);
-    s->future_flags = 0;
-    write_unlock(&s->lock);
-    lock_all(s, 0);
-}
+void space_munlockall(struct space *s) { (void)lock_all(s, 0, 0); }

@@ -82,6 +82,28 @@ static int change_flags(struct space *s, u64 start, u64 end, const struct flag_c
     return result;
 }
 
+/* => write lock */
+static int change_locked(struct space *s, u64 start, u64 end, const struct flag_change *c, struct list *removed)
+{
+    int result;
+
+    if (c->fits != NULL && !c->fits(s, start, end))
+        return -EDQUOT;
+    if (c->future != NULL)
+        s->future_flags = *c->future;
+    if (c->set & VMA_HUGEPAGE)
+        khugepaged_note(s);
+    if ((c->set & VMA_NOHUGEPAGE) && (pt_split_spans(s, start) != 0 || pt_split_spans(s, end) != 0))
+        result = -ENOMEM; /* a huge page of which a part may not be huge is none any more */
+    else
+        result = change_flags(s, start, end, c, removed);
+    /* Tables that spaces share are evicted from as the unlocked are. With holes in the range, too: mlockall's has some.
+     */
+    if ((c->set & VMA_LOCKED) && pt_own(s, start, MIN(end, arch_user_address_limit()), PT_OWN) != 0)
+        result = -ENOMEM;
+    return result;
+}
+
 int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_change *c)
 {
     struct list removed;
@@ -89,16 +111,7 @@ int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_ch
 
     list_init(&removed);
     write_lock(&s->lock);
-    if (c->set & VMA_HUGEPAGE)
-        khugepaged_note(s);
-    if ((c->set & VMA_NOHUGEPAGE) && (pt_split_spans(s, start) != 0 || pt_split_spans(s, end) != 0))
-        result = -ENOMEM; /* a huge page of which a part may not be huge is none any more */
-    else
-        result = change_flags(s, start, end, c, &removed);
-    /* Tables that spaces share are evicted from as the unlocked are. With holes in the range, too: mlockall's has some.
-     */
-    if ((c->set & VMA_LOCKED) && pt_own(s, start, MIN(end, arch_user_address_limit()), PT_OWN) != 0)
-        result = -ENOMEM;
+    result = change_locked(s, start, end, c, &removed);
     write_unlock(&s->lock);
     vma_free_list(&removed);
     return result;

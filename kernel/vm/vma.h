@@ -290,6 +290,9 @@ struct flag_change {
     bool discards;             /* -EPERM where a seal is in the way */
     bool stops_at_hole;        /* else goes on behind it; -ENOMEM either way */
     u32 passes;                /* leaves vmas with any of these flags as they are */
+    /* Asked first, under the write lock; false: -EDQUOT, and nothing has changed. NULL: nothing is in the way. */
+    bool (*fits)(struct space *s, u64 start, u64 end);
+    const u32 *future; /* flags of new mappings from then on; NULL: as they were */
 };
 int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_change *change);
 /* The part of V in [start, end) becomes a vma of its own, which is returned; NULL: no memory, or too many. => write

@@ -1,6 +1,9 @@
 /* Locked memory: mlock, mlock2, mlockall, MAP_LOCKED, their limits and their errors. */
 #include "tap.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define RW (PROT_READ | PROT_WRITE)
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
@@ -204,8 +207,51 @@ static int with_limit_0(void *unused UNUSED)
     return munlock(at, PAGE) || munlockall() ? 5 : 0;
 }
 
+#define ROUNDS 3000
+
+static atomic_int arrived, both;
+
+static void await(int n)
+{
+    for (int spins = 0; atomic_load(&arrived) < n; spins++)
+        if (spins > 1000)
+            sched_yield();
+}
+
+/* ROUNDS times, together with the other one: eight of twelve pages that may be locked. */
+static void *lock_beside(void *at)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        int locks;
+
+        atomic_fetch_add(&arrived, 1);
+        await(4 * round + 2);
+        locks = mlock2(at, 8 * PAGE, MLOCK_ONFAULT) == 0;
+        atomic_fetch_add(&both, locks ? 1 : 1 << 16);
+        atomic_fetch_add(&arrived, 1);
+        await(4 * round + 4);
+        munlock(at, 8 * PAGE);
+    }
+    return NULL;
+}
+
+static int two_with_limit_12(void *unused UNUSED)
+{
+    char *at = anon(32 * PAGE, RW);
+    pthread_t other;
+
+    set_limit(12);
+    if (pthread_create(&other, NULL, lock_beside, at + 16 * PAGE))
+        return 1;
+    lock_beside(at);
+    pthread_join(other, NULL);
+    return (atomic_load(&both) & 0xffff) > ROUNDS ? 2 : 0; /* in some round both did */
+}
+
 static void test_limits(void)
 {
+    EXITS(two_with_limit_12, NULL, 0, "RLIMIT_MEMLOCK of 12 pages is no room for twice 8");
+
     EXITS(with_limit_8, NULL, 0, "RLIMIT_MEMLOCK of 8 pages");
     EXITS(with_limit_0, NULL, 0, "RLIMIT_MEMLOCK 0: EPERM");
 }
