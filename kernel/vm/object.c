@@ -337,14 +337,13 @@ int page_prepare_stores(struct object *o, struct page *page, u64 index)
         return error;
     do {
         n = bytes_below(load_relaxed(&o->size), index);
-        if (n > 0 && o->ops->prepare_write != NULL) {
-            error = o->ops->prepare_write(o, index, 0, n);
-            if (error != 0)
-                return error;
-        }
-        atomic_or(&page->flags, PG_PLACED);
+        error = n > 0 && o->ops->prepare_write != NULL ? o->ops->prepare_write(o, index, 0, n) : 0;
+        if (error != 0 && error != -ERANGE)
+            return error;
+        if (error == 0)
+            atomic_or(&page->flags, PG_PLACED);
         memory_barrier(); /* who makes the file longer changes size first, then takes PLACED away */
-    } while (n != bytes_below(load_relaxed(&o->size), index));
+    } while (error != 0 || n != bytes_below(load_relaxed(&o->size), index));
     page_set_dirty(page);
     throttle_writer(o);
     return 0;

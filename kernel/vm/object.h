@@ -38,7 +38,7 @@ struct object_ops {
     void (*write_pages)(struct object *o, struct page **pages, unsigned n);
     /* Bytes [from, to) of page INDEX are about to change, by write() or by the first store through a mapping: make sure
      * that they have a place (allocate blocks). The page's cache is already UPTODATE. May sleep, not under spinlocks.
-     * 0, -ENOSPC, -EIO, -EDQUOT, -EROFS. NULL: nothing to do. */
+     * 0, -ENOSPC, -EIO, -EDQUOT, -EROFS; -ERANGE: they lie past the file's end by now. NULL: nothing to do. */
     int (*prepare_write)(struct object *o, u64 index, unsigned from, unsigned to);
     /* write(2) on file systems whose sizes and blocks change in transactions: bytes [from, to) of PAGE, which is in the
      * cache, get a place, PUBLISH(arg, 0) makes them and the new size visible, and both are recorded, in one

@@ -109,7 +109,7 @@ struct buffer *ext3_dir_append(struct ext3_handle *h, struct inode *dir, u32 *lo
     *logical = ext3_dir_blocks(dir);
     if (inode_size(dir) + h->fs->block_size > INT32_MAX)
         return ERR_PTR(-ENOSPC);
-    error = ext3_map_allocate(h, dir, *logical, 1, &physical, &count, &fresh);
+    error = ext3_map_allocate(h, dir, *logical, 1, false, &physical, &count, &fresh);
     if (error != 0)
         return ERR_PTR(error);
     b = ext3_bnew(h, physical);

@@ -276,9 +276,10 @@ int ext3_find_pages(struct inode *inode, u64 index, unsigned *n, u64 *sector); /
 int ext3_map(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count);
 int ext3_map_locked(struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count); /* => map_lock */
 /* Makes sure that [logical, logical + max) starts with blocks, allocating if it is a hole. *FRESH: they were just
- * allocated. => inode dirty afterwards */
-int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count,
-                      bool *fresh);
+ * allocated. BELOW_SIZE: none past the file's end, which others may move meanwhile; -ERANGE. => inode dirty afterwards
+ */
+int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, bool below_size, u32 *physical,
+                      u32 *count, bool *fresh);
 /* Block LOGICAL gets another place on the disk, and the old one is freed: 1, or 0 for a hole, -ENOSPC... => the page
  * becomes dirty within the handle, and the inode ordered */
 int ext3_map_replace(struct ext3_handle *h, struct inode *inode, u32 logical);

@@ -155,8 +155,8 @@ static int have_blocks(struct inode *inode, u64 at, u64 end)
 /* One page may have up to four blocks, on two branches of the map; their data may be logged. */
 #define PLACE_CREDITS (2 * EXT3_MAP_CREDITS + 4 * EXT3_ALLOC_CREDITS + 2 * EXT3_INODE_CREDITS + 4)
 
-/* Blocks [at, end) get what they lack. *FRESH: some are new. */
-static int allocate(struct ext3_handle *h, struct inode *inode, u64 at, u64 end, bool *fresh)
+/* Blocks [at, end) get what they lack. *FRESH: some are new. BELOW_SIZE: -ERANGE where they lie past the file's end. */
+static int allocate(struct ext3_handle *h, struct inode *inode, u64 at, u64 end, bool below_size, bool *fresh)
 {
     int error = 0;
 
@@ -165,7 +165,7 @@ static int allocate(struct ext3_handle *h, struct inode *inode, u64 at, u64 end,
         u32 physical, count;
         bool new;
 
-        error = ext3_map_allocate(h, inode, (u32)at, (u32)(end - at), &physical, &count, &new);
+        error = ext3_map_allocate(h, inode, (u32)at, (u32)(end - at), below_size, &physical, &count, &new);
         *fresh |= error == 0 && new;
         at += error == 0 ? count : 0;
     }
@@ -192,7 +192,7 @@ static int prepare_write(struct object *o, u64 index, unsigned from, unsigned to
         error = ext3_begin(&h, ext3_of(inode), PLACE_CREDITS);
         if (error != 0)
             return error;
-        error = allocate(&h, inode, at, end, &fresh);
+        error = allocate(&h, inode, at, end, true, &fresh);
         if (fresh) {
             ext3_write_inode(&h, inode);
             fill_fresh(&h, inode, index, at, end);
@@ -232,7 +232,7 @@ static int store(struct object *o, struct page *page, unsigned from, unsigned to
             publish(arg, error);
             return error;
         }
-        error = allocate(&h, inode, at, end, &fresh);
+        error = allocate(&h, inode, at, end, false, &fresh);
         again = error == -ENOSPC && !fresh && attempts < 3 && load_relaxed(&ext3_of(inode)->n_pending) > 0;
         if (!again && logged)
             ext3_publish_data(&h, inode, page, at, end, error, publish, arg);

@@ -249,8 +249,20 @@ static int fill(struct ext3_handle *h, struct inode *inode, struct ext3_chain *c
     return 0;
 }
 
-int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, u32 *physical, u32 *count,
-                      bool *fresh)
+/* *MAX becomes how many of the blocks from LOGICAL on the file's size takes; -ERANGE: none. => map_lock: who makes the
+ * file shorter frees its blocks under it after the size has changed */
+static int cut_to_size(const struct inode *inode, u32 logical, u32 *max)
+{
+    u64 end = DIV_ROUND_UP(inode_size(inode), (u64)ext3_of(inode)->block_size);
+
+    if (logical >= end)
+        return -ERANGE;
+    *max = (u32)MIN((u64)*max, end - logical);
+    return 0;
+}
+
+int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u32 max, bool below_size, u32 *physical,
+                      u32 *count, bool *fresh)
 {
     struct ext3_inode *ei = ext3_i(inode);
     struct ext3_chain chain;
@@ -259,7 +271,9 @@ int ext3_map_allocate(struct ext3_handle *h, struct inode *inode, u32 logical, u
 
     *fresh = false;
     write_lock(&ei->map_lock);
-    error = ext3_walk(inode, logical, &chain);
+    error = below_size ? cut_to_size(inode, logical, &max) : 0;
+    if (error == 0)
+        error = ext3_walk(inode, logical, &chain);
     if (error == 0) {
         error = result_of(inode, &chain, max, physical, count);
         if (error == 0 && *physical == 0) {

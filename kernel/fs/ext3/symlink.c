@@ -44,7 +44,7 @@ int ext3_symlink_write(struct ext3_handle *h, struct inode *inode, const char *t
         inode->object.size = length;
         return 0;
     }
-    error = ext3_map_allocate(h, inode, 0, 1, &physical, &count, &fresh);
+    error = ext3_map_allocate(h, inode, 0, 1, false, &physical, &count, &fresh);
     if (error != 0)
         return error;
     b = ext3_bnew(h, physical);
