@@ -220,7 +220,9 @@ static int write_to_block(struct ext3_handle *h, const struct attributes_of *all
             ext3_access(h, block);
             header->refcount = to_le32(from_le32(header->refcount) - 1);
             ext3_dirty(h, block);
+            write_lock(&ext3_i(all->inode)->map_lock); /* faults count blocks, too */
             all->inode->blocks -= ext3_sectors_per_block(h->fs);
+            write_unlock(&ext3_i(all->inode)->map_lock);
         }
     }
     header = (struct ext3_xattr_header *)b->data;
