@@ -250,15 +250,16 @@ void userfault_count(struct userfault *u, u64 *pending, u64 *total)
 
 void userfault_send(struct userfault *u, struct userfault_wait *w)
 {
+    bool is_in_line;
+
     w->thread = current;
     w->done = false;
     spin_lock(&u->lock);
-    if (u->closed)
-        w->done = true;
-    else
+    is_in_line = !u->closed;
+    if (is_in_line)
         list_add_tail(&u->events, &w->link);
     spin_unlock(&u->lock);
-    if (!w->done) {
+    if (is_in_line) { /* also if it is done by now: who ends it may be looking at it still */
         wake_one(&u->readers);
         sleep_until_done(u, w, THREAD_KILLABLE);
     }
