@@ -125,7 +125,8 @@ static struct object *pin_object(struct page *page)
     }
     spin_lock(&reclaim.lock);
     o = load_acquire(&page->object);
-    if (o != NULL && !is_evictable(page)) /* the descriptor changed its purpose while we looked */
+    /* The descriptor may have changed its purpose while we looked, or even be another object's page by now. */
+    if (o != NULL && (!is_evictable(page) || load_acquire(&page->object) != o))
         o = NULL;
     reclaim.pinned = o;
     spin_unlock(&reclaim.lock);

@@ -113,13 +113,19 @@ static void visit_huge(struct vma *v, u64 va, bool unmap)
     table_unlock(w.table);
 }
 
+/* E maps PAGE as V's object's: the caller has no reference, so it may be a private copy by now. => table locked */
+static bool is_page_of(const struct vma *v, pte_t e, const struct page *page)
+{
+    return pte_has_page(e) && pte_page(e) == page && load_relaxed(&page->object) == v->object;
+}
+
 /* PAGE's entry in V at VA, if it has one there: was it used since A was last cleared? The TLB may still hold A = 1,
  * which only makes a page look unused a little early. UNMAP: takes it out instead. */
 static bool visit_entry(struct vma *v, u64 va, struct page *page, bool unmap)
 {
     struct page *table;
     bool used = false, unmapped = false;
-    pte_t *pte;
+    pte_t *pte, e;
 
     spin_lock(&v->space->tables_lock);
     pte = pt_find(v->space, va, &table);
@@ -127,12 +133,13 @@ static bool visit_entry(struct vma *v, u64 va, struct page *page, bool unmap)
         visit_huge(v, va, unmap);
     if (pte != NULL) {
         table_lock(table);
-        if (pte_has_page(*pte) && pte_page(*pte) == page) {
+        e = load_relaxed(pte);
+        if (is_page_of(v, e, page)) {
             if (!unmap) {
                 used = (atomic_and(pte, ~PTE_A) & PTE_A) != 0;
             } else {
                 space_count_page(v->space, page, -1);
-                pte_set(table, pte, vma_entry_without_page(v, *pte));
+                pte_set(table, pte, vma_entry_without_page(v, e));
                 tlb_flush_range(v->space, va, va + PAGE_SIZE);
                 unmapped = true;
             }
