@@ -209,6 +209,19 @@ static bool zap_page(struct space *s, u64 va, struct page *table, pte_t *pte, bo
     return true;
 }
 
+/* Entries of TABLE were just seen to be 0: who has come from an object and took what was there has flushed it after
+ * this (vm/tlb.h). */
+static inline void await_flush(struct page *table)
+{
+    if (machine.harts == 1)
+        return;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the entries before the lock */
+    if (unlikely(spin_is_locked((struct spinlock *)&table->table_lock))) {
+        table_lock(table);
+        table_unlock(table);
+    }
+}
+
 /* The two commonest cases, one page and nothing at all, in a table that was used lately or is not there: no walk.
  * Nothing only if the table has other entries: else it should go. *EMPTIED: now it has none. False: neither it is.
  * => write lock */
@@ -233,7 +246,10 @@ static inline bool zap_quickly(struct space *s, u64 start, u64 end, bool *emptie
         return false;
     for (unsigned i = 0; i < (end - start) >> PAGE_SHIFT; i++)
         all |= load_relaxed(&pte[i]);
-    return all == 0 || (end - start == PAGE_SIZE && zap_page(s, start, table, pte, emptied));
+    if (all != 0)
+        return end - start == PAGE_SIZE && zap_page(s, start, table, pte, emptied);
+    await_flush(table);
+    return true;
 }
 
 /* If threads remember something about a vma from V on that begins below END, it is void. */
