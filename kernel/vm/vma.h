@@ -387,10 +387,11 @@ static inline enum rss_kind object_rss_kind(const struct object *o)
 /* Before the resident pages become fewer: the peak. */
 static inline void space_note_peak(struct space *s)
 {
-    u64 rss = load_relaxed(&s->rss[RSS_ANON]) + load_relaxed(&s->rss[RSS_FILE]) + load_relaxed(&s->rss[RSS_SHMEM]);
+    u64 rss = load_relaxed(&s->rss[RSS_ANON]) + load_relaxed(&s->rss[RSS_FILE]) + load_relaxed(&s->rss[RSS_SHMEM]),
+        peak = load_relaxed(&s->peak_rss);
 
-    if (rss > load_relaxed(&s->peak_rss))
-        store_relaxed(&s->peak_rss, rss);
+    while (unlikely(rss > peak) && !atomic_cas(&s->peak_rss, &peak, rss))
+        ; /* another hart has noted one, perhaps a higher */
 }
 static inline void space_count_page(struct space *s, const struct page *page, long change)
 {
