@@ -237,32 +237,29 @@ static int add_zero_page(struct object *o, u64 index, bool below_size, enum run_
 /* A page whose reading fails at once, without I/O, is gone before the next look; so is one that reclaim took. */
 #define READ_ATTEMPTS 4
 
-/* Too little memory for a read is no fault of the disk's: the caller may wait for memory and try again. */
-static int why_unread(struct object *o)
-{
-    int error = load_relaxed(&o->read_error);
-
-    return error != 0 ? error : -EIO;
-}
+/* Why PAGE, which has left its object, could not be read. Too little memory is no fault of the disk's: the caller may
+ * wait for memory and try again. */
+static int why_unread(const struct page *page) { return (int)page->private; }
 
 static struct page *get_page(struct object *o, u64 index, struct readahead *ra, bool below_size, enum run_wish wish)
 {
     for (unsigned attempt = 0;; attempt++) {
         struct page *page = object_look_up(o, index);
         u64 first;
-        int error;
+        int error, failure;
 
         if (page != NULL) {
             page_wait(page, PG_LOADING);
             if (load_relaxed(&page->flags) & PG_UPTODATE)
                 return page;
+            error = why_unread(page);
             page_put(page);
-            return ERR_PTR(why_unread(o));
+            return ERR_PTR(error);
         }
         if (object_is_memory(o)) {
             error = object_has_page(o, index) ? object_swap_in(o, index) : add_zero_page(o, index, below_size, wish);
-        } else if (attempt >= READ_ATTEMPTS && load_relaxed(&o->read_error) != 0) {
-            error = why_unread(o);
+        } else if (attempt >= READ_ATTEMPTS && (failure = load_relaxed(&o->read_error)) != 0) {
+            error = failure; /* perhaps another page's */
         } else {
             unsigned n = readahead_miss(o, ra, index, &first);
 
@@ -362,6 +359,7 @@ void page_read_done(struct page *page, int error)
         object_remove_locked(o, page);
         store_relaxed(&o->read_error, error);
         spin_unlock_irqrestore(&o->lock, flags);
+        page->private = (u64)(s64)error;
         atomic_or(&page->flags, PG_ERROR);
     } else {
         atomic_or(&page->flags, PG_UPTODATE);
