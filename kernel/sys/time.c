@@ -1,6 +1,7 @@
 /* System calls on clocks and sleeping: clock_gettime(2), clock_nanosleep(2), gettimeofday(2), times(2). */
 #include "fs/events.h"
 #include "proc/internal.h"
+#include "proc/itimer.h"
 #include "proc/ptimer.h"
 #include "proc/vdso/vdso.h"
 #include "sched/timer.h"
@@ -178,7 +179,7 @@ static long sleep_on_cpu_clock(const struct clock *c, u64 until, bool is_absolut
 
         if (left == 0)
             return 0;
-        if (sleep_until(time_ns() + MAX(left / machine.harts, NSEC_PER_MSEC)) == 0)
+        if (sleep_until(cpu_timer_next_look(left)) == 0)
             continue;
         if (is_absolute)
             return -ERESTARTNOHAND;
@@ -202,7 +203,9 @@ static long sleep_on(const struct clock *c, bool is_absolute, u64 ns, u64 user_l
     if (c->is_cpu) {
         if (c->task == current_task())
             return -EINVAL; /* it stands still while one sleeps */
-        return sleep_on_cpu_clock(c, is_absolute ? ns : clock_read(c) + ns, is_absolute, user_left);
+        if (!is_absolute && __builtin_add_overflow(clock_read(c), ns, &ns))
+            ns = UINT64_MAX;
+        return sleep_on_cpu_clock(c, ns, is_absolute, user_left);
     }
     switch (c->id) {
     case CLOCK_REALTIME:

@@ -201,6 +201,23 @@ static void posix_timers(void)
     signal(SIGUSR1, SIG_DFL);
 }
 
+/* Such a sleep ends by a signal. */
+static void far_sleeps(void)
+{
+    static const clockid_t known[] = {CLOCK_PROCESS_CPUTIME_ID, CLOCK_MONOTONIC, CLOCK_REALTIME};
+    struct itimerval value = {.it_value = {0, 20000}};
+    struct timespec ages = {INT64_MAX, 0};
+
+    on_signal(SIGALRM);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        for (int flags = 0; flags <= TIMER_ABSTIME; flags++) {
+            NEED(setitimer(ITIMER_REAL, &value, NULL));
+            IS(clock_nanosleep(known[i], flags, &ages, NULL), EINTR, "clock %d, flags %d: a sleep of ages", known[i],
+               flags);
+        }
+    signal(SIGALRM, SIG_DFL);
+}
+
 /* An interval so long that its next end cannot be told in nanoseconds: the timer expires once. */
 static void far_intervals(void)
 {
@@ -323,6 +340,7 @@ static void body(void)
     interval_timers();
     posix_timers();
     far_intervals();
+    far_sleeps();
     timer_descriptors();
 }
 
