@@ -108,17 +108,20 @@ static char *make_name(int dirfd, const char *name)
     return joined;
 }
 
+/* Of one moment: who takes a file over takes its bits away, too. */
 static void note_mode_bits(struct exec *x)
 {
-    const struct inode *inode = x->file->inode;
+    struct inode *inode = x->file->inode;
     const struct mount *mount = x->file->path.mount;
 
-    if (mount != NULL && (mount->flags & MS_NOSUID))
+    if ((mount != NULL && (mount->flags & MS_NOSUID)) || likely(!(load_relaxed(&inode->mode) & (S_ISUID | S_ISGID))))
         return;
+    read_lock(&inode->lock);
     x->set_uid = (inode->mode & S_ISUID) != 0;
     x->set_gid = (inode->mode & (S_ISGID | 0010)) == (S_ISGID | 0010);
     x->file_uid = inode->uid;
     x->file_gid = inode->gid;
+    read_unlock(&inode->lock);
 }
 
 int exec_open(struct exec *x, int dirfd, const char *name, int at_flags)
