@@ -111,6 +111,24 @@ static void many_at_once(void)
     NEED(unlink("mnt/shared"));
 }
 
+static void without_limit(void)
+{
+    struct statvfs info;
+    char byte = 1;
+    int fd;
+
+    OKAY(mount("none", "mnt", "tmpfs", 0, "size=0"), "size=0");
+    fd = file_of("mnt/file", 0);
+    OKAY(pwrite(fd, &byte, 1, 100 * PAGE), "is no limit");
+    close(fd);
+    NEED(statvfs("mnt", &info));
+    IS(info.f_blocks, 0, "and said to be none");
+    OKAY(mount("none", "mnt", "tmpfs", MS_REMOUNT, "size=64k"), "there may be one later");
+    NEED(statvfs("mnt", &info));
+    IS(info.f_blocks, 16, "which holds");
+    NEED(umount("mnt"));
+}
+
 static void body(void)
 {
     if (tap_arguments[0])
@@ -124,6 +142,7 @@ static void body(void)
     many_at_once();
     to_the_page("after that");
     NEED(umount("mnt"));
+    without_limit();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

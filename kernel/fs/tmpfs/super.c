@@ -14,31 +14,27 @@ static struct super *shm_super; /* memfds and shared anonymous memory */
 static bool parse_size(const char *text, u64 memory_pages, u64 *bytes)
 {
     char *end;
-    u64 n = strtoul(text, &end, 0);
+    u64 n = strtoul(text, &end, 0), unit = 1;
 
     switch (*end) {
     case '%':
-        n = memory_pages * n / 100 * PAGE_SIZE;
-        end++;
+        unit = memory_pages * PAGE_SIZE / 100;
         break;
     case 'k':
     case 'K':
-        n *= KIB;
-        end++;
+        unit = KIB;
         break;
     case 'm':
     case 'M':
-        n *= MIB;
-        end++;
+        unit = MIB;
         break;
     case 'g':
     case 'G':
-        n *= GIB;
-        end++;
+        unit = GIB;
         break;
     }
-    *bytes = n;
-    return end != text && *end == '\0';
+    end += unit != 1;
+    return !__builtin_mul_overflow(n, unit, bytes) && end != text && *end == '\0';
 }
 
 static int set_option(struct tmpfs_space *space, const char *name, const char *value, u64 memory_pages)
@@ -52,7 +48,7 @@ static int set_option(struct tmpfs_space *space, const char *name, const char *v
         if (!parse_size(value, memory_pages, &n))
             return -EINVAL;
         if (name[0] == 's')
-            space->max_pages = DIV_ROUND_UP(n, PAGE_SIZE);
+            space->max_pages = n == 0 ? TMPFS_NO_LIMIT : n / PAGE_SIZE + (n % PAGE_SIZE != 0);
         else
             space->max_inodes = n;
         return 0;
@@ -204,8 +200,10 @@ static void statfs(struct super *super, struct statfs_info *info)
     info->block_size = info->fragment_size = super->block_size;
     info->name_max = NAME_MAX;
     spin_lock(&space->lock);
-    info->blocks = space->max_pages;
-    info->free = info->available = space->max_pages > space->used_pages ? space->max_pages - space->used_pages : 0;
+    if (space->max_pages != TMPFS_NO_LIMIT) {
+        info->blocks = space->max_pages;
+        info->free = info->available = space->max_pages > space->used_pages ? space->max_pages - space->used_pages : 0;
+    }
     info->files = space->max_inodes;
     info->files_free = space->max_inodes > space->used_inodes ? space->max_inodes - space->used_inodes : 0;
     spin_unlock(&space->lock);
@@ -237,7 +235,8 @@ static void show_options(struct super *super, char *buf, size_t size)
 {
     struct tmpfs_space *space = super->private;
 
-    int n = snprintf(buf, size, ",size=%luk", space->max_pages * (PAGE_SIZE / KIB));
+    u64 max = load_relaxed(&space->max_pages);
+    int n = snprintf(buf, size, ",size=%luk", max != TMPFS_NO_LIMIT ? max * (PAGE_SIZE / KIB) : 0);
 
     if (space->huge != HUGE_SHARED_NEVER && (size_t)n < size)
         snprintf(buf + n, size - (size_t)n, ",huge=%s", huge_shared_policy_names[space->huge]);
@@ -362,7 +361,7 @@ void tmpfs_init_internal(struct super *super, const struct fs_type *type, u32 mi
     if (tmpfs_mount(super, "") != 0)
         panic("no memory for tmpfs");
     space = super->private;
-    space->max_pages = UINT64_MAX; /* limited by memory only, as private memory is */
+    space->max_pages = TMPFS_NO_LIMIT; /* limited by memory only, as private memory is */
     space->max_inodes = 0;
 }
 

@@ -13,6 +13,7 @@
 #include "vm/space.h"
 
 #define TMPFS_MAGIC 0x01021994
+#define TMPFS_NO_LIMIT UINT64_MAX /* of pages: size=0 */
 
 struct tmpfs_inode {
     struct inode inode;
@@ -29,8 +30,8 @@ struct tmpfs_inode {
 /* super->private */
 struct tmpfs_space {
     struct spinlock lock;
-    u64 max_pages, used_pages; /* max 0: no limit */
-    u64 max_inodes, used_inodes;
+    u64 max_pages, used_pages;
+    u64 max_inodes, used_inodes; /* max 0: no limit */
     u64 next_ino;
     u32 root_mode, uid, gid;
     u8 huge; /* enum huge_shared_policy */
