@@ -7,6 +7,8 @@
 #include "vm/kmalloc.h"
 #include "vm/uaccess.h"
 
+#define BACKLOG_MAX 4096u /* net.core.somaxconn */
+
 struct mutex unix_lock = MUTEX_INIT(unix_lock);
 static struct list all = LIST_INIT(all);
 static const struct file_ops socket_ops;
@@ -272,7 +274,7 @@ int unix_listen(struct unix_socket *s, int backlog)
         error = -EINVAL;
     } else {
         s->state = UNIX_LISTENING;
-        s->backlog_max = (unsigned)MIN(MAX(backlog, 0), 4096);
+        s->backlog_max = MIN((unsigned)backlog, BACKLOG_MAX); /* below 0: as many as may be */
         s->cred = own_cred();
     }
     mutex_unlock(&unix_lock);

@@ -491,6 +491,24 @@ static void table(void)
     unlink("in-the-table");
 }
 
+/* Below 0 it is as many as the system allows. */
+static void negative_backlog(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0backlog"};
+    int listener = (int)NEED(socket(AF_UNIX, SOCK_STREAM, 0)), clients[8], connected = 0;
+
+    NEED(bind(listener, (struct sockaddr *)&name, sizeof(name)));
+    OKAY(listen(listener, -1), "listen with a negative backlog");
+    for (int i = 0; i < 8; i++) {
+        clients[i] = (int)NEED(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        connected += connect(clients[i], (struct sockaddr *)&name, sizeof(name)) == 0;
+    }
+    IS(connected, 8, "is one for many");
+    for (int i = 0; i < 8; i++)
+        close(clients[i]);
+    close(listener);
+}
+
 static void body(void)
 {
     struct ending end = in_child(sends_too_many, NULL);
@@ -499,6 +517,7 @@ static void body(void)
     told();
     table();
     own_backlog();
+    negative_backlog();
     buffers();
     kinds();
     pairs();
