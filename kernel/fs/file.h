@@ -48,6 +48,15 @@ int pipe_create(struct file *ends[2], u32 flags);
 long pipe_get_size(struct file *file); /* -EBADF: not a pipe */
 long pipe_set_size(struct file *file, u64 bytes);
 
+/* FILE's flags in MASK become those of FLAGS; others may be changed at the same time. */
+static inline void file_change_flags(struct file *file, u32 mask, u32 flags)
+{
+    u32 old = load_relaxed(&file->flags);
+
+    while (!atomic_cas(&file->flags, &old, (old & ~mask) | (flags & mask)))
+        ;
+}
+
 /* attr.c */
 int inode_truncate(struct inode *inode, u64 size);
 /* The mode without the bits that a change of the contents or the owner takes away. S_ISGID without group execution once

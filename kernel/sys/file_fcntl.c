@@ -99,7 +99,7 @@ static long set_flags(int fd, struct file *file, u32 flags)
         if (error != 0)
             return error;
     }
-    file->flags = (file->flags & ~(u32)CHANGEABLE_FLAGS) | (flags & CHANGEABLE_FLAGS);
+    file_change_flags(file, CHANGEABLE_FLAGS, flags);
     return 0;
 }
 

@@ -251,7 +251,7 @@ DEFINE_SYSCALL(sys_mq_getsetattr)
     old.message_size = q->message_size;
     old.messages = q->count;
     if (a1 != 0)
-        f.file->flags = (f.file->flags & ~(u32)O_NONBLOCK) | (u32) new.flags;
+        file_change_flags(f.file, O_NONBLOCK, (u32) new.flags);
     mutex_unlock(&q->lock);
     fd_release(&f);
     return a2 != 0 ? copy_to_user((void *)a2, &old, sizeof(old)) : 0;
