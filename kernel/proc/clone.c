@@ -151,6 +151,7 @@ static int copy_process(struct task *child, const struct clone_args *a)
 {
     struct process *parent = current_process(), *p;
     int error = 0;
+    u64 flags;
 
     if (a->flags & CLONE_THREAD) {
         process_get(parent);
@@ -164,12 +165,14 @@ static int copy_process(struct task *child, const struct clone_args *a)
     p->leader = child;
     p->start_ns = child->start_ns;
     p->exit_signal = (int)a->exit_signal;
-    p->limits = parent->limits;
     p->personality = parent->personality;
     p->oom_score_adj = parent->oom_score_adj;
     p->sigreturn = parent->sigreturn;
     p->is_undumpable = parent->is_undumpable;
     p->user = user_of(parent);
+    flags = spin_lock_irqsave(&parent->signal_lock);
+    p->limits = parent->limits;
+    spin_unlock_irqrestore(&parent->signal_lock, flags);
     if (a->flags & CLONE_SYSVSEM) {
         p->end_work = process_end_work(parent, NULL);
         if (p->end_work == NULL)
