@@ -263,6 +263,15 @@ static long signal_slave(struct pty *p, u64 sig)
     return 0;
 }
 
+static u32 count_output(struct pty *p)
+{
+    u64 flags = spin_lock_irqsave(&p->slave.lock);
+    size_t n = ring_used(p);
+
+    spin_unlock_irqrestore(&p->slave.lock, flags);
+    return (u32)n;
+}
+
 static long master_ioctl(struct file *file, unsigned command, u64 argument)
 {
     struct pty *p = file->private;
@@ -270,7 +279,7 @@ static long master_ioctl(struct file *file, unsigned command, u64 argument)
 
     switch (command) {
     case FIONREAD:
-        return put_user_u32((u32)ring_used(p), user);
+        return put_user_u32(count_output(p), user);
     case TIOCGPTN:
         return put_user_u32(p->number, user);
     case TIOCSPTLCK:
