@@ -1,8 +1,8 @@
 /*
  * Internet sockets over the loopback addresses, 127.0.0.0/8: their names, and who is found under one. There is no
- * network beyond: other destinations are ENETUNREACH, other own addresses EADDRNOTAVAIL. What is sent travels as
- * between local sockets (unix_message.c): nothing is lost on the way, only UDP datagrams for which the receiver has no
- * room.
+ * network beyond: other destinations are ENETUNREACH, other own addresses EADDRNOTAVAIL (with IP_FREEBIND, names that
+ * nobody reaches). What is sent travels as between local sockets (unix_message.c): nothing is lost on the way, only UDP
+ * datagrams for which the receiver has no room.
  *
  *   a name        0.0.0.0 stands for every own address
  *   TCP           a listener is found by its port; the two sides of a connection are peers as in unix_socket.c
@@ -100,7 +100,7 @@ int inet_bind(struct unix_socket *s, const struct unix_name *name)
     struct inet_address a = inet_address(name);
     int error;
 
-    if (a.address != ANY_ADDRESS && !is_loopback(a.address))
+    if (a.address != ANY_ADDRESS && !is_loopback(a.address) && !s->free_bind)
         return -EADDRNOTAVAIL;
     if (a.port != 0 && a.port < FIRST_UNPRIVILEGED && !capable(current->cred, CAP_NET_BIND_SERVICE))
         return -EACCES;
@@ -148,12 +148,20 @@ static struct unix_socket *find(struct inet_address a, unsigned type)
     return found;
 }
 
+/* Whether S has a name that no packet can come from: IP_FREEBIND gives one that is not this machine's. => unix_lock */
+static bool is_elsewhere(const struct unix_socket *s)
+{
+    u32 own = inet_address(&s->name).address;
+
+    return own != ANY_ADDRESS && !is_loopback(own);
+}
+
 /* A destination as it is used: 0.0.0.0 is this machine. -ENETUNREACH */
-static int resolve(struct inet_address *a)
+static int resolve(const struct unix_socket *s, struct inet_address *a)
 {
     if (a->address == ANY_ADDRESS)
         a->address = LOOPBACK;
-    return is_loopback(a->address) ? 0 : -ENETUNREACH;
+    return is_loopback(a->address) && !is_elsewhere(s) ? 0 : -ENETUNREACH;
 }
 
 /* ---- connecting ---- */
@@ -231,7 +239,9 @@ int inet_connect(struct unix_socket *s, const struct unix_name *name, bool wait)
     if (name == NULL)
         return s->type == SOCK_DGRAM ? connect_datagram(s, NULL) : -EINVAL;
     to = inet_address(name);
-    error = resolve(&to);
+    mutex_lock(&unix_lock);
+    error = resolve(s, &to);
+    mutex_unlock(&unix_lock);
     if (error != 0)
         return error;
     if (s->type == SOCK_STREAM)
@@ -267,7 +277,7 @@ struct unix_socket *inet_destination(struct unix_socket *s, const struct unix_na
     if (to == NULL)
         to = &s->peer_name;
     a = inet_address(to);
-    error = to->length == 0 ? -EDESTADDRREQ : a.port == 0 ? -EINVAL : resolve(&a);
+    error = to->length == 0 ? -EDESTADDRREQ : a.port == 0 ? -EINVAL : resolve(s, &a);
     if (error == 0)
         error = autobind(s, ANY_ADDRESS);
     if (error == 0) {

@@ -78,7 +78,7 @@ struct unix_socket {
     struct unix_socket *peer; /* referenced; unix_lock */
     bool closed;              /* its file is gone */
     unsigned shut;            /* SHUT_*; unix_lock */
-    bool pass_cred, reuse_address;
+    bool pass_cred, reuse_address, free_bind;
     bool is_connecting; /* TCP: a connect has said EINPROGRESS, the next one tells the result; unix_lock */
     s32 error; /* a positive errno that the next call reports: the peer closed with data unread, nobody listens */
     u64 receive_timeout, send_timeout; /* ns; 0: none */

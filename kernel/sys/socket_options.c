@@ -23,21 +23,47 @@
 #define SO_PROTOCOL 38
 #define SO_DOMAIN 39
 
+#define IP_TOS 1
+#define IP_TTL 2
+#define IP_FREEBIND 15
+#define IP_MULTICAST_TTL 33
+#define SO_PRIORITY 12
+#define SO_RCVLOWAT 18
+#define SO_MARK 36
+
+enum takes {
+    FLAG,   /* anything but 0 is shown as 1 */
+    NUMBER, /* within bounds, else EINVAL */
+};
+
 /* Remembered ones: a slot of socket_options.value each. */
 static const struct {
-    u8 level, option;
+    u8 level, option, takes;
     s32 first; /* its value on a new socket */
+    s32 least, most;
 } remembered[] = {
-    {SOL_SOCKET, 5 /* SO_DONTROUTE */, 0},    {SOL_SOCKET, 6 /* SO_BROADCAST */, 0},
-    {SOL_SOCKET, 9 /* SO_KEEPALIVE */, 0},    {SOL_SOCKET, 10 /* SO_OOBINLINE */, 0},
-    {SOL_SOCKET, 12 /* SO_PRIORITY */, 0},    {SOL_SOCKET, 15 /* SO_REUSEPORT */, 0},
-    {SOL_SOCKET, 18 /* SO_RCVLOWAT */, 1},    {SOL_SOCKET, 36 /* SO_MARK */, 0},
-    {IPPROTO_IP, 1 /* IP_TOS */, 0},          {IPPROTO_IP, 2 /* IP_TTL */, 64},
-    {IPPROTO_IP, 11 /* IP_RECVERR */, 0},     {IPPROTO_TCP, 1 /* TCP_NODELAY */, 0},
-    {IPPROTO_TCP, 3 /* TCP_CORK */, 0},       {IPPROTO_TCP, 4 /* TCP_KEEPIDLE */, 7200},
-    {IPPROTO_TCP, 5 /* TCP_KEEPINTVL */, 75}, {IPPROTO_TCP, 6 /* TCP_KEEPCNT */, 9},
-    {IPPROTO_TCP, 7 /* TCP_SYNCNT */, 6},     {IPPROTO_TCP, 9 /* TCP_DEFER_ACCEPT */, 0},
-    {IPPROTO_TCP, 12 /* TCP_QUICKACK */, 1},  {IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, 0},
+    {SOL_SOCKET, 5 /* SO_DONTROUTE */, FLAG, 0, 0, 0},
+    {SOL_SOCKET, 6 /* SO_BROADCAST */, FLAG, 0, 0, 0},
+    {SOL_SOCKET, 9 /* SO_KEEPALIVE */, FLAG, 0, 0, 0},
+    {SOL_SOCKET, 10 /* SO_OOBINLINE */, FLAG, 0, 0, 0},
+    {SOL_SOCKET, SO_PRIORITY, NUMBER, 0, INT32_MIN, INT32_MAX},
+    {SOL_SOCKET, 15 /* SO_REUSEPORT */, FLAG, 0, 0, 0},
+    {SOL_SOCKET, SO_RCVLOWAT, NUMBER, 1, 1, INT32_MAX},
+    {SOL_SOCKET, SO_MARK, NUMBER, 0, INT32_MIN, INT32_MAX},
+    {IPPROTO_IP, IP_TOS, NUMBER, 0, 0, 255},
+    {IPPROTO_IP, IP_TTL, NUMBER, 64, 1, 255},
+    {IPPROTO_IP, 11 /* IP_RECVERR */, FLAG, 0, 0, 0},
+    {IPPROTO_IP, IP_MULTICAST_TTL, NUMBER, 1, 0, 255},
+    {IPPROTO_IP, 34 /* IP_MULTICAST_LOOP */, FLAG, 1, 0, 0},
+    {IPPROTO_TCP, 1 /* TCP_NODELAY */, FLAG, 0, 0, 0},
+    {IPPROTO_TCP, 3 /* TCP_CORK */, FLAG, 0, 0, 0},
+    {IPPROTO_TCP, 4 /* TCP_KEEPIDLE */, NUMBER, 7200, 1, 32767},
+    {IPPROTO_TCP, 5 /* TCP_KEEPINTVL */, NUMBER, 75, 1, 32767},
+    {IPPROTO_TCP, 6 /* TCP_KEEPCNT */, NUMBER, 9, 1, 127},
+    {IPPROTO_TCP, 7 /* TCP_SYNCNT */, NUMBER, 6, 1, 127},
+    {IPPROTO_TCP, 9 /* TCP_DEFER_ACCEPT */, NUMBER, 0, INT32_MIN, INT32_MAX},
+    {IPPROTO_TCP, 12 /* TCP_QUICKACK */, FLAG, 1, 0, 0},
+    {IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, NUMBER, 0, 0, INT32_MAX},
 };
 static_assert(ARRAY_SIZE(remembered) <= SOCKET_OPTIONS, "a slot for each");
 
@@ -69,6 +95,10 @@ static int option_value(struct unix_socket *s, int level, int option, s32 *value
 
     if (slot >= 0) {
         *value = remembered[slot].first + s->options.value[slot];
+        return 0;
+    }
+    if (level == IPPROTO_IP && option == IP_FREEBIND) {
+        *value = s->free_bind;
         return 0;
     }
     if (level != SOL_SOCKET)
@@ -140,6 +170,12 @@ static int read_option(struct unix_socket *s, int level, int option, union optio
     return error != 0 ? error : (int)sizeof(o->number);
 }
 
+/* ip(7): who has no room for a number gets one byte, if the number fits. */
+static bool fits_byte(int level, u32 room, s32 number)
+{
+    return level == IPPROTO_IP && room > 0 && room < sizeof(number) && number >= 0 && number <= UINT8_MAX;
+}
+
 static long get_option(struct unix_socket *s, int level, int option, u64 user, u64 user_length)
 {
     union option o;
@@ -155,7 +191,7 @@ static long get_option(struct unix_socket *s, int level, int option, u64 user, u
     n = read_option(s, level, option, &o);
     if (n < 0)
         return n;
-    n = MIN(n, (int)room);
+    n = fits_byte(level, room, o.number) ? 1 : MIN(n, (int)room);
     if (copy_to_user((void *)user, &o, (size_t)n) != 0)
         return -EFAULT;
     return put_user_u32((u32)n, (u32 *)user_length);
@@ -212,12 +248,65 @@ static u32 buffer_size(int option, u32 value)
     return MAX(MIN(value, INT32_MAX / 2u) * 2, sends ? 4608u : 2304u);
 }
 
+/* What *VALUE means for an option at IPPROTO_IP. */
+static int translate_ip(const struct unix_socket *s, int option, s32 *value)
+{
+    switch (option) {
+    case IP_TOS: /* the lowest two bits are congestion's, which TCP sets itself */
+        *value &= s->type == SOCK_STREAM ? 0xfc : 0xff;
+        return 0;
+    case IP_TTL:
+        if (*value == -1)
+            *value = 64;
+        return 0;
+    case IP_MULTICAST_TTL:
+        if (*value == -1)
+            *value = 1;
+        return s->type == SOCK_STREAM ? -EINVAL : 0;
+    }
+    return 0;
+}
+
+static int translate_socket(int option, s32 *value)
+{
+    switch (option) {
+    case SO_PRIORITY:
+        return (*value >= 0 && *value <= 6) || capable(current->cred, CAP_NET_ADMIN) ? 0 : -EPERM;
+    case SO_MARK:
+        return capable(current->cred, CAP_NET_ADMIN) ? 0 : -EPERM;
+    case SO_RCVLOWAT:
+        *value = *value < 0 ? INT32_MAX : MAX(*value, 1);
+        return 0;
+    }
+    return 0;
+}
+
+static int set_remembered(struct unix_socket *s, int slot, s32 value)
+{
+    int level = remembered[slot].level, option = remembered[slot].option, error = 0;
+
+    if (level == IPPROTO_IP)
+        error = translate_ip(s, option, &value);
+    else if (level == SOL_SOCKET)
+        error = translate_socket(option, &value);
+    if (error != 0)
+        return error;
+    if (remembered[slot].takes == FLAG)
+        value = value != 0;
+    else if (value < remembered[slot].least || value > remembered[slot].most)
+        return -EINVAL;
+    s->options.value[slot] = value - remembered[slot].first;
+    return 0;
+}
+
 static int set_number(struct unix_socket *s, int level, int option, s32 value)
 {
     int slot = slot_of(level, option);
 
-    if (slot >= 0) {
-        s->options.value[slot] = value - remembered[slot].first;
+    if (slot >= 0)
+        return set_remembered(s, slot, value);
+    if (level == IPPROTO_IP && option == IP_FREEBIND) {
+        s->free_bind = value != 0;
         return 0;
     }
     if (level != SOL_SOCKET)
@@ -243,9 +332,25 @@ static int set_number(struct unix_socket *s, int level, int option, s32 value)
     return -ENOPROTOOPT;
 }
 
+/* ip(7): options of this level may be given as one byte. */
+static int get_number(int level, u64 user, u64 length, s32 *value)
+{
+    u8 byte;
+
+    if (length >= sizeof(*value))
+        return copy_from_user(value, (void *)user, sizeof(*value)) != 0 ? -EFAULT : 0;
+    if (level != IPPROTO_IP || length == 0)
+        return -EINVAL;
+    if (copy_from_user(&byte, (void *)user, 1) != 0)
+        return -EFAULT;
+    *value = byte;
+    return 0;
+}
+
 static long set_option(struct unix_socket *s, int level, int option, u64 user, u64 length)
 {
     s32 value;
+    int error;
 
     if (!has_level(s, level))
         return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
@@ -255,11 +360,8 @@ static long set_option(struct unix_socket *s, int level, int option, u64 user, u
         return set_timeout(&s->receive_timeout, user, length);
     if (level == SOL_SOCKET && option == SO_SNDTIMEO)
         return set_timeout(&s->send_timeout, user, length);
-    if (length < sizeof(value))
-        return -EINVAL;
-    if (copy_from_user(&value, (void *)user, sizeof(value)) != 0)
-        return -EFAULT;
-    return set_number(s, level, option, value);
+    error = get_number(level, user, length, &value);
+    return error != 0 ? error : set_number(s, level, option, value);
 }
 
 DEFINE_SYSCALL(sys_setsockopt)

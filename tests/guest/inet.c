@@ -334,6 +334,92 @@ static void tables(void)
     close(udp);
 }
 
+/* ---- options: what they take, and what is shown of it ---- */
+
+struct setting {
+    const char *name;
+    int level, option, size, value, error, shown;
+};
+
+#define SETTING(level, option, size, value, error, shown) \
+    {                                                     \
+#option, level, option, size, value, error, shown \
+    }
+
+static const struct setting for_tcp[] = {
+    SETTING(SOL_SOCKET, SO_KEEPALIVE, 4, 5, 0, 1),
+    SETTING(SOL_SOCKET, SO_BROADCAST, 4, -2, 0, 1),
+    SETTING(SOL_SOCKET, SO_RCVLOWAT, 4, 0, 0, 1),
+    SETTING(IPPROTO_TCP, TCP_NODELAY, 4, 300, 0, 1),
+    SETTING(IPPROTO_TCP, TCP_KEEPIDLE, 4, 0, EINVAL, 7200),
+    SETTING(IPPROTO_TCP, TCP_KEEPIDLE, 4, 32767, 0, 32767),
+    SETTING(IPPROTO_TCP, TCP_KEEPINTVL, 4, 32768, EINVAL, 75),
+    SETTING(IPPROTO_TCP, TCP_KEEPCNT, 4, 128, EINVAL, 9),
+    SETTING(IPPROTO_TCP, TCP_SYNCNT, 4, 0, EINVAL, 6),
+    SETTING(IPPROTO_TCP, TCP_USER_TIMEOUT, 4, -1, EINVAL, 0),
+    SETTING(IPPROTO_TCP, TCP_NODELAY, 1, 1, EINVAL, 0),
+    SETTING(IPPROTO_IP, IP_TOS, 4, 255, 0, 252),
+    SETTING(IPPROTO_IP, IP_TTL, 4, 0, EINVAL, 64),
+    SETTING(IPPROTO_IP, IP_TTL, 4, -1, 0, 64),
+    SETTING(IPPROTO_IP, IP_TTL, 1, 10, 0, 10),
+    SETTING(IPPROTO_IP, IP_TTL, 0, 10, EINVAL, 64),
+    SETTING(IPPROTO_IP, IP_MULTICAST_TTL, 4, 10, EINVAL, 1),
+};
+
+static const struct setting for_udp[] = {
+    SETTING(IPPROTO_IP, IP_TOS, 4, 257, 0, 1),          SETTING(IPPROTO_IP, IP_TTL, 4, 256, EINVAL, 64),
+    SETTING(IPPROTO_IP, IP_RECVERR, 4, 10, 0, 1),       SETTING(IPPROTO_IP, IP_MULTICAST_TTL, 1, 10, 0, 10),
+    SETTING(IPPROTO_IP, IP_MULTICAST_TTL, 4, -1, 0, 1), SETTING(IPPROTO_IP, IP_MULTICAST_TTL, 4, 256, EINVAL, 1),
+    SETTING(IPPROTO_IP, IP_MULTICAST_LOOP, 1, 0, 0, 0), SETTING(IPPROTO_IP, IP_FREEBIND, 2, 7, 0, 1),
+};
+
+static void check_settings(int type, const struct setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct setting *t = settings + i;
+        int fd = socket(AF_INET, type, 0), shown = -1;
+        int error = setsockopt(fd, t->level, t->option, &t->value, (socklen_t)t->size) == 0 ? 0 : errno;
+        socklen_t length = sizeof(shown);
+
+        NEED(getsockopt(fd, t->level, t->option, &shown, &length));
+        CHECK(error == t->error && shown == t->shown, "%s to %d in %d bytes: error %d, then %d", t->name, t->value,
+              t->size, error, shown);
+        close(fd);
+    }
+}
+
+static void options(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    socklen_t length = 2;
+    char byte = 0;
+
+    check_settings(SOCK_STREAM, for_tcp, sizeof(for_tcp) / sizeof(for_tcp[0]));
+    check_settings(SOCK_DGRAM, for_udp, sizeof(for_udp) / sizeof(for_udp[0]));
+    CHECK(getsockopt(fd, IPPROTO_IP, IP_TTL, &byte, &length) == 0 && length == 1 && byte == 64,
+          "a small number in little room is a byte");
+    close(fd);
+}
+
+/* ip(7): IP_FREEBIND. The address is one for documentation, and nobody's. */
+static void free_names(void)
+{
+    int l = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+    struct sockaddr_in to = address("127.0.0.1", 9);
+
+    FAILS(bind_to(l, "192.0.2.1", 0), EADDRNOTAVAIL, "another machine's address");
+    NEED(setsockopt(l, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)));
+    NEED(setsockopt(udp, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)));
+    OKAY(bind_to(l, "192.0.2.1", 0), "with IP_FREEBIND it may be");
+    IS(ntohl(name_of(l, getsockname).sin_addr.s_addr), 0xc0000201, "this name");
+    OKAY(listen(l, 1), "listens in vain");
+    OKAY(bind_to(udp, "192.0.2.1", 0), "the same for datagrams");
+    FAILS(sendto(udp, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), ENETUNREACH, "nothing comes from there");
+    FAILS(connect_to(udp, "127.0.0.1", 9), ENETUNREACH, "nor connects");
+    close(l);
+    close(udp);
+}
+
 /* Linux boots with the loopback interface down. */
 static void raise_loopback(void)
 {
@@ -357,6 +443,8 @@ static void body(void)
     datagrams();
     events();
     tables();
+    options();
+    free_names();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
