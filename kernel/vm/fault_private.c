@@ -78,7 +78,7 @@ void fault_note_droppable(struct fault *f)
     pte_t e;
 
     table_lock(f->table);
-    e = *f->pte;
+    e = load_relaxed(f->pte);
     if (pte_has_page(e) && (pte_page(e)->flags & PG_ANON))
         atomic_or(&pte_page(e)->flags, PG_DROPPABLE);
     table_unlock(f->table);

@@ -45,7 +45,7 @@ static unsigned copy_protections(const struct vma *v, const pte_t *from, pte_t *
     unsigned copied = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        pte_t e = from[i];
+        pte_t e = load_relaxed(&from[i]);
 
         to[i] = pte_has_page(e) ? vma_entry_without_page(v, e) : e;
         copied += to[i] != 0;
@@ -87,7 +87,7 @@ static pte_t copy_stored(struct fork *f, pte_t e, u64 va)
 static pte_t share_page(struct fork *f, pte_t *pte, const pte_t *from, u64 va, unsigned *private, unsigned *pages)
 {
     u64 at = va + (u64)(pte - from) * PAGE_SIZE;
-    pte_t e = *pte, copied;
+    pte_t e = load_relaxed(pte), copied;
 
     if (unlikely((copied = copy_stored(f, e, at)) != 0)) {
         ++*private;
@@ -123,7 +123,7 @@ static unsigned share_pages(struct fork *f, const struct vma *v, pte_t *from, pt
     bool all = (v->flags & VMA_MARKED) != 0; /* entries tell protections */
 
     for (pte_t *pte = from, *end = from + n; pte < end && missing > 0; pte++, to++) {
-        pte_t e = *pte;
+        pte_t e = load_relaxed(pte);
 
         if (e == 0)
             continue;

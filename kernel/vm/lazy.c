@@ -29,7 +29,7 @@ static u64 give_up(pte_t *pte, unsigned n, u64 va, struct tlb_batch *batch, bool
     u64 given_up = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        pte_t e = pte[i];
+        pte_t e = load_relaxed(&pte[i]);
         struct page *page;
 
         if (e == 0 || pte_is_mark(e))

@@ -90,7 +90,7 @@ static void count_pages(struct space *s, const struct vma *v, u64 start, u64 end
         if (view.huge)
             *(pte_page(view.entries[0])->flags & PG_ANON ? &n->huge : &n->huge_shared) += pt_walk_pages(&w) * PAGE_SIZE;
         for (unsigned i = 0; view.entries != NULL && i < pt_walk_pages(&w); i++) {
-            pte_t e = view.entries[i];
+            pte_t e = load_relaxed(&view.entries[i]);
 
             if (pte_has_page(e) && !(pte_page(e)->flags & PG_RESERVED))
                 count_page(n, v, e, view.spaces);

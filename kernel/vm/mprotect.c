@@ -59,11 +59,11 @@ struct changes {
 /* Nothing can happen to E that a plain store in its place would lose. */
 static inline bool is_quiet(pte_t e) { return !(e & PTE_W) || (e & (PTE_D | PTE_UFFD_WP)) == PTE_D; }
 
-/* => table locked. Returns what the entry is now. */
-static inline __attribute__((always_inline)) pte_t protect_entry(struct page *table, pte_t *pte,
+/* *PTE is OLD. => table locked. Returns what the entry is now. */
+static inline __attribute__((always_inline)) pte_t protect_entry(struct page *table, pte_t *pte, pte_t old,
                                                                  const struct protection *p, struct changes *c)
 {
-    pte_t old = *pte, new = p->absent;
+    pte_t new = p->absent;
 
     if (unlikely(!pte_has_page(old))) {
         if (pte_is_swap(old))
@@ -90,7 +90,7 @@ static inline __attribute__((always_inline)) pte_t protect_entry(struct page *ta
 /* *PTE becomes as one that was like it; false: it is not like it. */
 static inline bool become(pte_t *pte, pte_t low, pte_t change, const struct page *pages, bool gets_w)
 {
-    pte_t e = *pte;
+    pte_t e = load_relaxed(pte);
 
     if ((e & PTE_LOW_BITS) != low || (gets_w && !page_is_alone(pages + pte_pfn(e))))
         return false;
@@ -138,7 +138,7 @@ static inline __attribute__((always_inline)) struct changes protect_leaves_here(
 
     table_lock(table);
     while (pte < end) {
-        pte_t old = *pte, new = protect_entry(table, pte, &p, &c);
+        pte_t old = load_relaxed(pte), new = protect_entry(table, pte, old, &p, &c);
 
         pte = protect_alike(&p, pte + 1, end, old, new);
     }
@@ -526,7 +526,7 @@ static inline __attribute__((always_inline)) long protect_page(struct space *s, 
     pte = pt_in_known_leaf(s, address, &table);
     if (unlikely(pte == NULL || !spin_trylock((struct spinlock *)&table->table_lock)))
         return protect_locked_page(s, address, prot);
-    old = *pte;
+    old = load_relaxed(pte);
     new = plain_change(v, old, prot);
     if (likely(new != 0)) {
         if (prot != v->prot && !(load_relaxed(&v->flags) & VMA_MARKED))

@@ -29,7 +29,7 @@ static bool move_run(struct page *from_table, pte_t *from, struct page *to_table
 
     lock_both(from_table, to_table);
     for (pte_t *end = from + n; from < end; from++, to++) {
-        pte_t e = *from;
+        pte_t e = load_relaxed(from);
 
         if (e == 0)
             continue;

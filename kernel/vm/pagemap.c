@@ -66,7 +66,7 @@ static void describe_range(struct space *s, const struct vma *v, u64 start, u64 
         pt_look(&w, &view);
         if (view.entries != NULL)
             for (unsigned i = 0; i < n; i++)
-                *entries++ = describe(base, is_vdso, view.entries[i], view.spaces, show_frames);
+                *entries++ = describe(base, is_vdso, load_relaxed(&view.entries[i]), view.spaces, show_frames);
         else
             for (unsigned i = 0; i < n; i++)
                 *entries++ = describe(base, is_vdso, view.span, 1, show_frames);

@@ -105,7 +105,7 @@ static inline bool tells_by_d(const struct scan *c, pte_t e)
 /* => table locked */
 static __attribute__((noinline)) void arm_slowly(struct scan *c, struct page *table, pte_t *pte, u64 va)
 {
-    pte_t e = *pte;
+    pte_t e = load_relaxed(pte);
 
     if (pte_is_poisoned(e) || pte_is_protected(e))
         return;
@@ -124,7 +124,7 @@ static __attribute__((noinline)) void arm_slowly(struct scan *c, struct page *ta
 /* => table locked */
 static inline void arm(struct scan *c, struct page *table, pte_t *pte, u64 va)
 {
-    pte_t e = *pte;
+    pte_t e = load_relaxed(pte);
 
     if (!tells_by_d(c, e)) {
         arm_slowly(c, table, pte, va);
@@ -184,7 +184,8 @@ static int scan_leaves(struct scan *c, struct pt_walk *w, const struct pt_view *
 
     for (unsigned i = 0; i < pt_walk_pages(w); i++) {
         u64 va = w->va + i * PAGE_SIZE, next = va + PAGE_SIZE;
-        u64 categories = c->vma_categories | categories_of(view->entries[i]) | (view->huge ? PAGE_IS_HUGE : 0);
+        u64 categories =
+            c->vma_categories | categories_of(load_relaxed(&view->entries[i])) | (view->huge ? PAGE_IS_HUGE : 0);
         int result;
 
         if (!is_interesting(s, categories))

@@ -93,7 +93,7 @@ bool pt_push_down(struct space *s, struct page *table, pte_t *entry, u64 address
     t = page_address(child);
     child->table_span = address >> SPAN_SHIFT;
     table_lock(table);
-    old = *entry;
+    old = load_relaxed(entry);
     if (pte_is_present(old)) { /* somebody else was faster */
         table_unlock(table);
         table_free(child);

@@ -49,6 +49,9 @@
  * too, and a mapping refers to each of them. pt_make and pt_step split for their callers; pt_find and pt_reach do not.
  * A shared table that has PG_HUGE is as it was: whoever is the last one to want it has his huge page back.
  *
+ * Entries change under their table's lock, but A and D of present ones at any moment: who decides by an entry reads it
+ * once (load_relaxed), for what he wrote as one read the compiler may make two.
+ *
  * The struct page of a table counts its entries that are not 0 (table_live), so that tables are freed when empty and
  * walks stop early, and holds its lock. A parent's entry for a table changes under the parent's lock; tables are freed
  * under the space's write lock and tables_lock only.
@@ -130,7 +133,7 @@ static inline pte_t pte_settled(pte_t e) { return pte_is_rewritten(e) ? e & ~PTE
 /* Takes W from a present entry that has it. Returns what it is now. => table locked */
 static inline pte_t pte_write_protect(pte_t *pte)
 {
-    pte_t e = *pte;
+    pte_t e = load_relaxed(pte);
 
     e = pte_settled(pte_may_get_dirty(e) ? atomic_and(pte, ~PTE_W) : e) & ~PTE_W;
     store_relaxed(pte, e);

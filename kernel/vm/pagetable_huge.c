@@ -39,7 +39,7 @@ void pt_set_huge(struct page *upper, pte_t *entry, struct page *table, pte_t e)
 
 void pt_split(struct page *upper, pte_t *entry)
 {
-    pte_t e = *entry;
+    pte_t e = load_relaxed(entry);
     struct page *table = pt_leaf_table(entry, e);
 
     if (!(table->flags & PG_HUGE))

@@ -8,7 +8,7 @@
 /* One more table has what *PTE says: private pages lose W. Returns the entry for the other one. => table locked */
 static pte_t share_entry(pte_t *pte)
 {
-    pte_t e = *pte;
+    pte_t e = load_relaxed(pte);
 
     if (!pte_has_page(e)) {
         if (pte_is_swap(e))

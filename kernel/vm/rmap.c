@@ -65,7 +65,7 @@ static void protect_vma(struct vma *v, u64 start, u64 end)
         }
         table_lock(w.table);
         for (unsigned i = 0; i < n; i++) {
-            if (!(w.pte[i] & PTE_V) || !(w.pte[i] & PTE_W))
+            if ((load_relaxed(&w.pte[i]) & (PTE_V | PTE_W)) != (PTE_V | PTE_W))
                 continue;
             atomic_and(&w.pte[i], ~PTE_W);
             tlb_note(&batch, w.va + i * PAGE_SIZE);
@@ -96,15 +96,17 @@ void rmap_write_protect(struct object *o, u64 first, u64 last)
 static void visit_huge(struct vma *v, u64 va, bool unmap)
 {
     struct pt_walk w = {.space = v->space, .va = va, .end = va + PAGE_SIZE, .mode = PT_TABLES};
+    pte_t e;
 
     if (!pt_step(&w) || w.level != 1 || !pte_is_huge(load_relaxed(w.pte)))
         return;
     table_lock(w.table);
-    if (!pte_is_huge(*w.pte)) {
+    e = load_relaxed(w.pte);
+    if (!pte_is_huge(e)) {
     } else if (unmap) {
         pt_split(w.table, w.pte);
-    } else if (*w.pte & PTE_A) {
-        pte_t *t = page_address(pt_leaf_table(w.pte, *w.pte));
+    } else if (e & PTE_A) {
+        pte_t *t = page_address(pt_leaf_table(w.pte, e));
 
         atomic_and(w.pte, ~PTE_A);
         for (unsigned i = 0; i < PT_ENTRIES; i++)

@@ -136,7 +136,7 @@ static void replace_entry(struct scan *scan, struct page *table, pte_t *pte, u64
 {
     struct space *s = scan->batch.space;
     u64 slot = swap_add(page);
-    pte_t old = *pte, swapped;
+    pte_t old = load_relaxed(pte), swapped;
 
     if (slot == 0)
         return;
@@ -159,7 +159,7 @@ static void replace_entry(struct scan *scan, struct page *table, pte_t *pte, u64
  * what is in it; the next touch finds zeros. => table locked */
 static void drop_entry(struct scan *scan, pte_t *pte, u64 va, struct page *page, bool lazy)
 {
-    pte_t old = *pte;
+    pte_t old = load_relaxed(pte);
 
     do {
         if (lazy && !lazy_may_go(page, old))
@@ -185,7 +185,7 @@ static void age_entry(struct scan *scan, pte_t *pte)
 
 static void visit_entry(struct scan *scan, struct page *table, pte_t *pte, u64 va)
 {
-    pte_t e = *pte;
+    pte_t e = load_relaxed(pte);
     struct page *page;
 
     if (!pte_has_page(e))

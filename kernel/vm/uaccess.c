@@ -537,17 +537,18 @@ static bool copy_present(struct space *s, u64 va, void *buf, size_t n, enum faul
 {
     struct page *table;
     bool done = false, is_code = false;
-    pte_t *pte;
+    pte_t *pte, e;
 
     read_lock(&s->lock);
     pte = va < arch_user_address_limit() ? pt_find(s, va, &table) : NULL;
     if (pte != NULL) {
         table_lock(table);
-        done = is_usable(*pte, access, force);
+        e = load_relaxed(pte);
+        done = is_usable(e, access, force);
         if (done) {
-            char *p = (char *)page_address(pte_page(*pte)) + (va & PAGE_MASK);
+            char *p = (char *)page_address(pte_page(e)) + (va & PAGE_MASK);
 
-            is_code = access == FAULT_WRITE && (*pte & PTE_X);
+            is_code = access == FAULT_WRITE && (e & PTE_X);
             if (access == FAULT_WRITE) {
                 atomic_or(pte, PTE_D);
                 memcpy(p, buf, n);

@@ -80,7 +80,7 @@ static int install(struct fill *f)
     if (pte == NULL)
         return -ENOMEM;
     table_lock(table);
-    e = *pte;
+    e = load_relaxed(pte);
     if (!is_free(f->kind, e))
         error = -EEXIST;
     else if (page != NULL && !(page->flags & PG_ANON) && load_acquire(&page->object) != f->vma->object)

@@ -43,11 +43,12 @@ static int find_vmas(struct move *m, const struct userfault *u)
 static int check_place(struct move *m, u64 offset)
 {
     struct page *table;
-    pte_t *pte = pt_make(m->space, m->start + offset, 0, &table);
+    pte_t *pte = pt_make(m->space, m->start + offset, 0, &table), e;
 
     if (pte == NULL)
         return -ENOMEM;
-    return *pte == 0 || (pte_is_mark(*pte) && !(*pte & (PTE_UFFD_WP | PTE_POISON))) ? 0 : -EEXIST;
+    e = load_relaxed(pte);
+    return e == 0 || (pte_is_mark(e) && !(e & (PTE_UFFD_WP | PTE_POISON))) ? 0 : -EEXIST;
 }
 
 static bool is_zero_page(pte_t e) { return pte_has_page(e) && (pte_page(e)->flags & PG_RESERVED); }
@@ -63,7 +64,7 @@ static int take_page(struct move *m, u64 offset, struct page **page)
     if (pte == NULL)
         return -ENOMEM;
     table_lock(table);
-    e = *pte;
+    e = load_relaxed(pte);
     if (e == 0 || (pte_is_mark(e) && !(e & (PTE_UFFD_WP | PTE_POISON))))
         result = m->allow_holes ? 0 : -ENOENT;
     else if (pte_is_mark(e))

@@ -19,7 +19,7 @@ bool userfault_marks_absent(const struct vma *v)
 /* A and D are the hardware's to set meanwhile: atomic where they may be. */
 bool userfault_protect_entry(const struct vma *v, struct page *table, pte_t *pte, bool mark_absent)
 {
-    pte_t e = *pte;
+    pte_t e = load_relaxed(pte);
     bool had_write;
 
     if (e == 0 || pte_is_mark(e)) {
@@ -38,9 +38,9 @@ bool userfault_protect_entry(const struct vma *v, struct page *table, pte_t *pte
 /* Stores go on without a fault where nothing else forbids it. => table locked */
 static void unprotect_entry(struct space *s, const struct vma *v, struct page *table, pte_t *pte, u64 va)
 {
-    pte_t e = *pte & ~PTE_UFFD_WP;
+    pte_t old = load_relaxed(pte), e = old & ~PTE_UFFD_WP;
 
-    if (e == *pte)
+    if (e == old)
         return;
     if (!pte_is_present(e)) {
         pte_set(table, pte, e == pte_mark(v->prot) ? 0 : e);

@@ -156,7 +156,7 @@ bool vmtrap_open(struct space *s, u64 address)
     struct page *table;
     struct vma *v;
     bool done = false;
-    pte_t *pte;
+    pte_t *pte, e;
 
     if (s->counts_exactly) /* vmas have to tell */
         return space_mprotect(s, ALIGN_DOWN(address, PAGE_SIZE), PAGE_SIZE, PROT_READ | PROT_WRITE) == 0;
@@ -167,9 +167,10 @@ bool vmtrap_open(struct space *s, u64 address)
         if (!(load_relaxed(&v->flags) & VMA_MARKED))
             atomic_or(&v->flags, VMA_MARKED);
         table_lock(table);
-        done = kind_of(v, *pte, FAULT_WRITE, true) == TRAP_LOG;
+        e = load_relaxed(pte);
+        done = kind_of(v, e, FAULT_WRITE, true) == TRAP_LOG;
         if (done)
-            pte_set(table, pte, opened(v, *pte));
+            pte_set(table, pte, opened(v, e));
         table_unlock(table);
         tlb_flush_local(s, address);
     }

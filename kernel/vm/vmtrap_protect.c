@@ -31,7 +31,7 @@ static bool protect_pages(struct protecting *p, const struct vma *v, struct page
 
     table_lock(table);
     for (pte_t *end = pte + n; done && pte < end; pte++) {
-        pte_t old = *pte, new;
+        pte_t old = load_relaxed(pte), new;
 
         done = plain_entry(old, prot, absent, store, &new) && plain_replace(table, pte, old, new);
         if (done)

@@ -80,7 +80,7 @@ static noinline_fn bool change(struct trap_state *trap, u64 start, u64 length, u
     table = trap_hint_table(hint);
     if (!table_trylock(table)) /* who holds it may be waiting for this very hart (vm/tlb.h) */
         return false;
-    old = *pte;
+    old = load_relaxed(pte);
     if (is_still_so(trap) && plain_entry(old, (unsigned)prot, hint->absent, hint->open, &new)) {
         gone = old & ~new &PTE_PERMITS;
         if (concerns_nobody(s, gone, new))
@@ -115,7 +115,7 @@ static noinline_fn bool close_among_others(struct trap_state *trap, struct trap_
     bool done = false;
 
     if (likely(tlb_is_alone(s) && spin_trylock((struct spinlock *)hint->lock))) {
-        pte_t old = *pte, new = plain_change(old, prot, hint);
+        pte_t old = load_relaxed(pte), new = plain_change(old, prot, hint);
 
         if (likely(new != 0 && is_still_so(trap))) {
             store_relaxed(pte, new);
@@ -137,7 +137,7 @@ static inline_fn bool change_quickly(struct trap_state *trap, u64 start, u64 len
         return close_among_others(trap, hint, pte, start, prot);
     if (unlikely(!spin_trylock((struct spinlock *)hint->lock)))
         return change(trap, start, length, prot);
-    new = plain_change(*pte, prot, hint);
+    new = plain_change(load_relaxed(pte), prot, hint);
     if (unlikely(new == 0 || !is_still_so(trap))) {
         spin_unlock((struct spinlock *)hint->lock);
         return change(trap, start, length, prot);
