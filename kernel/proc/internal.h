@@ -34,6 +34,7 @@ struct user {
     u32 processes; /* threads, as RLIMIT_NPROC counts them; atomic */
     u32 signals;   /* queued; atomic */
     u64 mq_bytes;  /* of POSIX message queues; atomic */
+    u64 shm_pages; /* of segments that stay in memory, as RLIMIT_MEMLOCK counts them; atomic */
 };
 struct user *user_get(u32 uid); /* NULL = no memory */
 void user_hold(struct user *user);

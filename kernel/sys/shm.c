@@ -9,7 +9,7 @@
  */
 #include "fs/vfs.h"
 #include "lib/print.h"
-#include "proc/task.h"
+#include "proc/internal.h"
 #include "sys/ipc.h"
 #include "sys/syscall.h"
 #include "sys/sysvipc.h"
@@ -50,6 +50,7 @@ struct segment {
     char name[20];       /* what /proc/PID/maps shows */
     u64 files;           /* open attachments, each with one mapping or, after forks and splits, several */
     bool doomed;         /* IPC_RMID: goes with the last attachment */
+    struct user *locker; /* SHM_LOCK: to whose RLIMIT_MEMLOCK its pages count; NULL: to nobody's */
 };
 
 static struct {
@@ -71,11 +72,40 @@ static struct segment *find_key(s32 key) { return segment_of(ipc_find_key(&shm.t
 static bool may_access(const struct segment *s, u32 mode) { return ipc_may_access(&s->ds.perm, mode); }
 static bool is_owner(const struct segment *s) { return ipc_is_owner(&s->ds.perm); }
 
+/* ---- staying in memory; => shm.lock ---- */
+
+static u64 pages_of(const struct segment *s) { return DIV_ROUND_UP(s->ds.size, PAGE_SIZE); }
+
+/* S counts to the current user. -ENOMEM: that is more than he may have in memory. */
+static int charge_locked(struct segment *s)
+{
+    struct user *user = user_of(current_process());
+
+    if (atomic_add(&user->shm_pages, pages_of(s)) > rlimit_of_current(RLIMIT_MEMLOCK) / PAGE_SIZE &&
+        !capable(current->cred, CAP_IPC_LOCK)) {
+        atomic_sub(&user->shm_pages, pages_of(s));
+        user_put(user);
+        return -ENOMEM;
+    }
+    s->locker = user;
+    return 0;
+}
+
+static void uncharge_locked(struct segment *s)
+{
+    if (s->locker == NULL)
+        return;
+    atomic_sub(&s->locker->shm_pages, pages_of(s));
+    user_put(s->locker);
+    s->locker = NULL;
+}
+
 /* => shm.lock; S leaves the list. Its inode reference is the caller's to drop without the lock. */
 static struct inode *segment_free(struct segment *s)
 {
     struct inode *inode = s->inode;
 
+    uncharge_locked(s);
     ipc_leave(&shm.table, &s->ipc);
     kfree(s);
     return inode;
@@ -329,12 +359,20 @@ static long lock_locked(int id, bool lock)
 {
     struct segment *s = find_id(id);
     u32 user = current->cred->euid;
+    int error;
 
     if (s == NULL)
         return -EINVAL;
     if (!capable(current->cred, CAP_IPC_LOCK) &&
         ((user != s->ds.perm.uid && user != s->ds.perm.cuid) || (lock && rlimit_of_current(RLIMIT_MEMLOCK) == 0)))
         return -EPERM;
+    if (lock && s->locker == NULL) {
+        error = charge_locked(s);
+        if (error != 0)
+            return error;
+    } else if (!lock) {
+        uncharge_locked(s);
+    }
     s->ds.perm.mode = lock ? s->ds.perm.mode | SHM_LOCKED : s->ds.perm.mode & ~(u32)SHM_LOCKED;
     store_relaxed(&s->inode->object.stays_in_memory, lock);
     return 0;
@@ -392,7 +430,7 @@ static long usage(void *user)
     list_for_each(s, &shm.table.objects, ipc.link) {
         sum.segments++;
         sum.total += ALIGN_UP(s->ds.size, PAGE_SIZE) / PAGE_SIZE;
-        sum.resident += s->inode->object.nr_pages;
+        sum.resident += load_relaxed(&s->inode->object.nr_pages);
     }
     mutex_unlock(&shm.lock);
     return copy_to_user(user, &sum, sizeof(sum)) != 0 ? -EFAULT : highest;

@@ -294,6 +294,40 @@ static void test_indexes(void)
     }
 }
 
+#define LOCKED_PAGES 8
+
+static int new_segment(size_t pages) { return shmget(IPC_PRIVATE, pages * PAGE, 0600); }
+
+/* RLIMIT_MEMLOCK holds for a user's segments together, and what is unlocked or gone is given back. */
+static int limited_in_memory(void *unused UNUSED)
+{
+    int a = new_segment(LOCKED_PAGES - 2), b = new_segment(2), c = new_segment(1), result = 0;
+
+    if (shmctl(a, SHM_LOCK, NULL) || shmctl(a, SHM_LOCK, NULL) || shmctl(b, SHM_LOCK, NULL))
+        result = 1;
+    else if (shmctl(c, SHM_LOCK, NULL) != -1 || errno != ENOMEM)
+        result = 2;
+    else if (shmctl(b, SHM_UNLOCK, NULL) || shmctl(b, SHM_UNLOCK, NULL) || shmctl(c, SHM_LOCK, NULL))
+        result = 3;
+    else if (shmctl(b, SHM_LOCK, NULL) != -1 || errno != ENOMEM)
+        result = 4;
+    else if (shmctl(a, IPC_RMID, NULL) || shmctl(b, SHM_LOCK, NULL))
+        result = 5;
+    shmctl(a, IPC_RMID, NULL);
+    shmctl(b, IPC_RMID, NULL);
+    shmctl(c, IPC_RMID, NULL);
+    return result;
+}
+
+static int limited_as_user(void *unused)
+{
+    struct rlimit limit = {LOCKED_PAGES * PAGE, LOCKED_PAGES * PAGE};
+
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) || setresuid(60001, 60001, 60001))
+        return 99;
+    return limited_in_memory(unused);
+}
+
 static void body(void)
 {
     test_indexes();
@@ -302,10 +336,13 @@ static void body(void)
     test_fork();
     test_control();
     huge_pages();
-    if (geteuid() == 0)
-        EXITS(no_huge_pages_for_others, NULL, 0, "SHM_HUGETLB: not for other users");
-    else
-        skip("SHM_HUGETLB: not for other users", "needs root");
+    if (geteuid() != 0) {
+        skip("other users", "needs root");
+        return;
+    }
+    EXITS(no_huge_pages_for_others, NULL, 0, "SHM_HUGETLB: not for other users");
+    EXITS(limited_as_user, NULL, 0, "SHM_LOCK: as much as RLIMIT_MEMLOCK says");
+    EXITS(limited_as_user, NULL, 0, "and all is given back");
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }
