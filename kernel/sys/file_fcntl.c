@@ -536,7 +536,7 @@ DEFINE_SYSCALL(sys_getdents64)
 #define MFD_NOEXEC_SEAL 8
 #define MFD_EXEC 16
 #define MFD_HUGE_SIZE_SHIFT 26 /* which pages: 2^n bytes */
-#define MFD_HUGE_SIZE_MASK 63
+#define MFD_HUGE_SIZE_MASK 63u
 #define MFD_NAME_MAX 249
 
 DEFINE_SYSCALL(sys_memfd_create)
@@ -548,7 +548,7 @@ DEFINE_SYSCALL(sys_memfd_create)
     ssize_t n;
 
     if (flags & MFD_HUGETLB)
-        flags &= ~(unsigned)(MFD_HUGE_SIZE_MASK << MFD_HUGE_SIZE_SHIFT);
+        flags &= ~(MFD_HUGE_SIZE_MASK << MFD_HUGE_SIZE_SHIFT);
     if ((flags & ~(unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC)) ||
         (flags & (MFD_NOEXEC_SEAL | MFD_EXEC)) == (MFD_NOEXEC_SEAL | MFD_EXEC))
         return -EINVAL;

@@ -24,11 +24,9 @@ static inline int ns_from_timespec(u64 *ns, const struct user_time *t)
 
 static inline int ns_from_timeval(u64 *ns, const struct user_time *t)
 {
-    struct user_time spec = {t->sec, t->fraction * 1000};
-
     if (t->fraction < 0 || t->fraction >= 1000000)
         return -EINVAL;
-    return ns_from_timespec(ns, &spec);
+    return ns_from_timespec(ns, &(struct user_time){t->sec, t->fraction * 1000});
 }
 
 /* -EFAULT, -EINVAL */
