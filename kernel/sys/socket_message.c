@@ -37,6 +37,17 @@ static bool takes_address(const struct unix_socket *s, u64 length)
     return s->type == SOCK_DGRAM || (s->family == AF_UNIX && s->type == SOCK_STREAM && length > 0);
 }
 
+/* The user's address becomes TO, where SEND goes, if it is one that S takes. */
+static int read_address(struct unix_send *send, struct unix_name *to, const struct unix_socket *s, u64 user, u64 length)
+{
+    if (user == 0 || !takes_address(s, length))
+        return 0;
+    send->to = to;
+    if (s->type != SOCK_DGRAM) /* it only refuses it */
+        return 0;
+    return socket_name_from_user(s, to, user, length);
+}
+
 DEFINE_SYSCALL(sys_sendto)
 {
     struct file *file = socket_get(a0);
@@ -49,11 +60,8 @@ DEFINE_SYSCALL(sys_sendto)
         return PTR_ERR(file);
     if (a3 & MSG_OOB)
         result = -EOPNOTSUPP;
-    if (result == 0 && a4 != 0 && takes_address(file_socket(file), a5)) {
-        if (file_socket(file)->type == SOCK_DGRAM) /* the others only refuse it */
-            result = socket_name_from_user(file_socket(file), &to, a4, a5);
-        send.to = &to;
-    }
+    if (result == 0)
+        result = read_address(&send, &to, file_socket(file), a4, a5);
     if (result == 0) {
         send.wait = socket_may_wait(file, (unsigned)a3);
         uio_init_user(&uio, (void *)a1, MIN(a2, MAX_BYTES));
@@ -195,7 +203,7 @@ static ssize_t send_message(struct file *file, const struct msghdr *user_header,
     struct msghdr copy;
     const struct msghdr *header = &copy;
     struct unix_send send = {.wait = socket_may_wait(file, flags), .no_signal = (flags & MSG_NOSIGNAL) != 0};
-    struct unix_name to;
+    struct unix_name to = {0};
     struct iovec *vec;
     struct uio uio;
     ssize_t result = copy_from_user(&copy, user_header, sizeof(copy)) != 0 ? -EFAULT : 0;
@@ -204,10 +212,8 @@ static ssize_t send_message(struct file *file, const struct msghdr *user_header,
         result = flags & MSG_OOB ? -EOPNOTSUPP : vector_get(&uio, &vec, header);
     if (result != 0)
         return result;
-    if (header->name != 0 && header->name_length != 0) {
-        result = socket_name_from_user(file_socket(file), &to, header->name, header->name_length);
-        send.to = &to;
-    }
+    if (header->name_length != 0)
+        result = read_address(&send, &to, file_socket(file), header->name, header->name_length);
     if (result == 0)
         result = read_control(&send, header);
     if (result == 0 && send.n_files > 0)

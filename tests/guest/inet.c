@@ -96,6 +96,9 @@ static void streams(void)
     pthread_t feeder, echoer;
     static char got[sizeof(buffer)];
     size_t total = 0;
+    char line[2];
+    struct iovec vec = {"b", 1};
+    struct msghdr message = {.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = &vec, .msg_iovlen = 1};
     ssize_t n;
 
     CHECK(port_of(l) >= 32768, "a port is chosen");
@@ -111,6 +114,11 @@ static void streams(void)
     length = sizeof(one);
     CHECK(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, &length) == 0 && one == 1, "is kept");
     FAILS(connect_to(client, "127.0.0.1", port_of(l)), EISCONN, "twice");
+    a = address("127.0.0.1", 9);
+    IS(sendto(client, "a", 1, 0, (struct sockaddr *)&a, sizeof(a)), 1, "sendto does not look at an address");
+    a.sin_family = AF_UNSPEC;
+    IS(sendmsg(client, &message, 0), 1, "nor does sendmsg");
+    CHECK(recv(server, line, 2, MSG_WAITALL) == 2 && memcmp(line, "ab", 2) == 0, "and the peer has it");
     for (size_t i = 0; i < sizeof(buffer); i++)
         buffer[i] = (char)(i * 7 >> 2);
     pthread_create(&echoer, NULL, echo, &server);

@@ -214,9 +214,11 @@ static void datagrams(void)
 static void packets(void)
 {
     int s[2];
+    struct iovec vec = {"abc", 3};
+    struct msghdr message = {.msg_name = "", .msg_namelen = 1, .msg_iov = &vec, .msg_iovlen = 1};
 
     OKAY(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s), "SOCK_SEQPACKET");
-    IS(write(s[0], "abc", 3), 3, "a packet");
+    IS(sendmsg(s[0], &message, 0), 3, "a packet, for which no address is looked at");
     IS(write(s[0], "defgh", 5), 5, "another");
     IS(read(s[1], buffer, 100), 3, "come as they were sent");
     IS(read(s[1], buffer, 2), 2, "and are cut");
