@@ -129,6 +129,47 @@ static void without_limit(void)
     NEED(umount("mnt"));
 }
 
+static long free_inodes(void)
+{
+    struct statvfs info;
+
+    NEED(statvfs("mnt", &info));
+    return info.f_ffree;
+}
+
+/* Each name needs memory, so each counts, as the instance's own folder does. */
+static void names(void)
+{
+    int fd;
+
+    NEED(mount("none", "mnt", "tmpfs", 0, "nr_inodes=5"));
+    close(file_of("mnt/a", 0));
+    OKAY(link("mnt/a", "mnt/b"), "a second name");
+    OKAY(link("mnt/a", "mnt/c"), "a third");
+    IS(free_inodes(), 1, "count as inodes");
+    close(file_of("mnt/other", 0));
+    FAILS(link("mnt/a", "mnt/d"), ENOSPC, "no name more than that");
+    NEED(unlink("mnt/a"));
+    IS(free_inodes(), 1, "unlink gives it back");
+    NEED(rename("mnt/other", "mnt/b"));
+    IS(free_inodes(), 2, "and rename over it");
+    NEED(unlink("mnt/b"));
+    NEED(unlink("mnt/c"));
+    IS(free_inodes(), 4, "and with the last name the file goes");
+    fd = open("mnt", O_TMPFILE | O_RDWR, 0600);
+    if (fd >= 0) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        NEED(linkat(AT_FDCWD, name, AT_FDCWD, "mnt/first", AT_SYMLINK_FOLLOW));
+        IS(free_inodes(), 3, "the first name of a file without one is its own");
+        close(fd);
+        NEED(unlink("mnt/first"));
+    }
+    IS(free_inodes(), 4, "all is given back");
+    NEED(umount("mnt"));
+}
+
 static void body(void)
 {
     if (tap_arguments[0])
@@ -143,6 +184,7 @@ static void body(void)
     to_the_page("after that");
     NEED(umount("mnt"));
     without_limit();
+    names();
 }
 
 int main(int argc, char **argv) { return tap_main(argc, argv, body); }

@@ -198,15 +198,30 @@ static struct inode *symlink(struct inode *dir, struct name name, const char *ta
     return inode;
 }
 
+/* The first name of what O_TMPFILE has made is paid for with the inode. */
 static int link(struct inode *dir, struct name name, struct inode *inode)
 {
-    int error = add(dir, name, inode);
+    bool is_further = inode->nlink > 0;
+    int error = is_further ? tmpfs_charge_inode(tmpfs_space(inode)) : 0;
 
     if (error != 0)
         return error;
+    error = add(dir, name, inode);
+    if (error != 0) {
+        if (is_further)
+            tmpfs_uncharge_inode(tmpfs_space(inode));
+        return error;
+    }
     inode->nlink++;
     inode_touch(inode, ATTR_CTIME);
     return 0;
+}
+
+/* INODE, no directory, loses a name. */
+static void drop_name(struct inode *inode)
+{
+    if (--inode->nlink > 0)
+        tmpfs_uncharge_inode(tmpfs_space(inode));
 }
 
 static int unlink(struct inode *dir, struct name name, struct inode *inode)
@@ -215,7 +230,7 @@ static int unlink(struct inode *dir, struct name name, struct inode *inode)
 
     if (e == NULL)
         return -ENOENT;
-    inode->nlink--;
+    drop_name(inode);
     inode_touch(inode, ATTR_CTIME);
     remove(dir, e);
     return 0;
@@ -306,7 +321,7 @@ static int rename(struct inode *old_dir, struct name old_name, struct inode *ino
             target->nlink = 0;
             new_dir->nlink--;
         } else {
-            target->nlink--;
+            drop_name(target);
         }
         inode_touch(target, ATTR_CTIME);
         remove(new_dir, to);

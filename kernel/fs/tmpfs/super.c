@@ -124,7 +124,7 @@ static struct inode *alloc_inode(struct super *super)
 
 static void free_inode(struct inode *inode) { kfree(tmpfs_inode(inode)); }
 
-static int charge_inode(struct tmpfs_space *space)
+int tmpfs_charge_inode(struct tmpfs_space *space)
 {
     int error = 0;
 
@@ -137,7 +137,7 @@ static int charge_inode(struct tmpfs_space *space)
     return error;
 }
 
-static void uncharge_inode(struct tmpfs_space *space)
+void tmpfs_uncharge_inode(struct tmpfs_space *space)
 {
     spin_lock(&space->lock);
     space->used_inodes--;
@@ -148,13 +148,13 @@ struct inode *tmpfs_new_inode(struct super *super, const struct inode *dir, u32 
 {
     struct tmpfs_space *space = super->private;
     struct inode *inode;
-    int error = charge_inode(space);
+    int error = tmpfs_charge_inode(space);
 
     if (error != 0)
         return ERR_PTR(error);
     inode = inode_new(super);
     if (IS_ERR(inode)) {
-        uncharge_inode(space);
+        tmpfs_uncharge_inode(space);
         return inode;
     }
     inode->ino = atomic_add_relaxed(&space->next_ino, 1);

@@ -46,6 +46,9 @@ static inline struct tmpfs_space *tmpfs_space(const struct inode *inode) { retur
 /* super.c */
 int tmpfs_mount(struct super *super, const char *options);
 struct inode *tmpfs_new_inode(struct super *super, const struct inode *dir, u32 mode, u32 rdev);
+/* A further name counts as an inode: it needs memory as one does. 0, -ENOSPC */
+int tmpfs_charge_inode(struct tmpfs_space *space);
+void tmpfs_uncharge_inode(struct tmpfs_space *space);
 /* file.c */
 extern const struct object_ops tmpfs_object_ops;
 extern const struct file_ops tmpfs_file_ops;
