@@ -130,12 +130,25 @@ enum pt_mode zap_mode(const struct vma *keep)
     return keep->flags & VMA_MARKED ? PT_OWN : PT_WHOLE;
 }
 
+/* The walk needs no memory, as the caller has seen to it, but for one thing: somebody else may have begun since to mark
+ * pages of KEEP beside this. Tables that are still shared have no marks then, and can go as a whole as before. */
+static bool step_without_memory(struct pt_walk *w)
+{
+    if (pt_step(w))
+        return true;
+    if (w->error == 0 || w->mode != PT_OWN)
+        return false;
+    w->error = 0;
+    w->mode = PT_WHOLE;
+    return pt_step(w);
+}
+
 u64 zap_some(struct space *s, u64 start, u64 end, const struct vma *keep, struct tlb_batch *batch)
 {
     enum pt_mode mode = zap_mode(keep);
     struct pt_walk w = {.space = s, .va = start, .end = end, .mode = mode};
 
-    for (; pt_step(&w); w.va = w.next) {
+    for (; step_without_memory(&w); w.va = w.next) {
         if (w.level == 0) {
             unsigned done = zap_leaves(&w, keep, batch);
 
