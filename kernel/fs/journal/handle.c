@@ -139,8 +139,10 @@ static int step(struct journal *j, unsigned credits, bool goes_on)
         return -ENOSPC;
     }
     if (t != NULL && t->state == T_LOCKED) {
-        spin_unlock(&j->lock);
-        wait_event(&j->changed, load_acquire(&j->running) != t);
+        u32 tid = t->tid;
+
+        spin_unlock(&j->lock); /* the next one may come to lie where T was */
+        wait_event(&j->changed, load_acquire(&j->running) != t || journal_is_durable(j, tid));
         return 0;
     }
     if (t != NULL) {
