@@ -322,9 +322,8 @@ static int wait_for_message(struct unix_socket *s, bool wait, u64 deadline)
         return s->type == SOCK_STREAM && s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
     if (!wait)
         return -EAGAIN;
-    error = wait_event_deadline(&s->readable,
-                                !list_seems_empty(&s->messages) || unix_at_end(s) || load_relaxed(&s->error) != 0,
-                                deadline);
+    error = wait_event_deadline(
+        &s->readable, !list_seems_empty(&s->messages) || unix_at_end(s) || load_relaxed(&s->error) != 0, deadline);
     return error == 0 ? 0 : error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS;
 }
 
@@ -352,11 +351,13 @@ ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive
     }
     result = s->type == SOCK_STREAM ? receive_stream(s, uio, r) : receive_packet(s, uio, r);
     mutex_unlock(&s->lock);
+    /* The polls of a stream itself have no news: an edge-triggered one would be told of its own reading. */
     peer = s->type == SOCK_DGRAM ? NULL : unix_get_peer(s);
     if (peer != NULL) {
         wake_all(&peer->writable);
         unix_put(peer);
     }
-    wake_all(&s->writable);
+    if (s->type == SOCK_DGRAM)
+        wake_all(&s->writable);
     return result;
 }

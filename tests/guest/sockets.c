@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -209,6 +210,24 @@ static void datagrams(void)
     close(one);
     FAILS(write(two, "x", 1), ECONNREFUSED, "the receiver is gone");
     close(two);
+}
+
+/* epoll(7): an edge is what arrives, not what is taken. */
+static void edges(void)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    int s[2], ep = epoll_create1(0);
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+    IS(write(s[0], "abc", 3), 3, "three bytes");
+    NEED(shutdown(s[0], SHUT_WR));
+    NEED(epoll_ctl(ep, EPOLL_CTL_ADD, s[1], &event));
+    IS(epoll_wait(ep, &event, 1, 0), 1, "an edge-triggered epoll tells of them");
+    IS(read(s[1], buffer, 1), 1, "one is read");
+    IS(epoll_wait(ep, &event, 1, 0), 0, "which is no news");
+    close(s[0]);
+    close(s[1]);
+    close(ep);
 }
 
 static void packets(void)
@@ -527,6 +546,7 @@ static void body(void)
     full();
     streams();
     datagrams();
+    edges();
     packets();
     rights();
     nested();
