@@ -86,7 +86,8 @@ void throttle_writer(struct object *o);
 /* Starts reading pages [index, index + n) that are not cached; 0, or -ENOMEM when not even the first could be started.
  */
 int start_reading(struct object *o, u64 index, unsigned n, bool below_size);
-/* INDEX, which is in the cache, is read: whether the next window should be started, and doing so, if there is one. */
+/* INDEX, which is in the cache, is read: whether RA has come to the middle of its window, so that the next one is due;
+ * and starting that, if so. */
 static inline bool readahead_is_due(const struct readahead *ra, u64 index)
 {
     return ra->window != 0 && index + ra->window / 2 >= ra->ahead;

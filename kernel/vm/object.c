@@ -132,6 +132,28 @@ void object_remove_locked(struct object *o, struct page *page)
     }
 }
 
+u64 object_drop_clean_range(struct object *o, u64 first, u64 last)
+{
+    u64 index = first, dropped = 0, flags = spin_lock_irqsave(&o->lock);
+    struct page *page;
+
+    for (unsigned n = 1; (page = radix_next(&o->pages, &index)) != NULL && index <= last; n++) {
+        index++;
+        if (!is_marker(page) && (page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) == 0 &&
+            load_relaxed(&page->refs) == 1) {
+            object_remove_locked(o, page);
+            page_put(page);
+            dropped++;
+        }
+        if (n % REMOVED_AT_ONCE == 0) { /* lets interrupts in */
+            spin_unlock_irqrestore(&o->lock, flags);
+            flags = spin_lock_irqsave(&o->lock);
+        }
+    }
+    spin_unlock_irqrestore(&o->lock, flags);
+    return dropped;
+}
+
 /* ---- finding pages ---- */
 
 struct page *object_find_page(struct object *o, u64 index) { return object_find_loaded(o, index); }
@@ -383,26 +405,4 @@ void page_write_done(struct page *page, int error)
     atomic_sub(&nr_writeback_pages, 1);
     page_clear_and_wake(page, PG_WRITEBACK);
     page_put(page);
-}
-
-u64 object_drop_clean_range(struct object *o, u64 first, u64 last)
-{
-    u64 index = first, dropped = 0, flags = spin_lock_irqsave(&o->lock);
-    struct page *page;
-
-    for (unsigned n = 1; (page = radix_next(&o->pages, &index)) != NULL && index <= last; n++) {
-        index++;
-        if (!is_marker(page) && (page->flags & (PG_LOADING | PG_WRITEBACK | PG_DIRTY)) == 0 &&
-            load_relaxed(&page->refs) == 1) {
-            object_remove_locked(o, page);
-            page_put(page);
-            dropped++;
-        }
-        if (n % REMOVED_AT_ONCE == 0) { /* lets interrupts in */
-            spin_unlock_irqrestore(&o->lock, flags);
-            flags = spin_lock_irqsave(&o->lock);
-        }
-    }
-    spin_unlock_irqrestore(&o->lock, flags);
-    return dropped;
 }

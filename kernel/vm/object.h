@@ -11,9 +11,8 @@
  * Life of a cache page: inserted LOADING -> read_pages -> page_read_done -> UPTODATE -> [DIRTY -> WRITEBACK ->]* ->
  * evicted or truncated.
  *
- * Locks: `lock` (spin, irqsave) guards pages, counters and page->object; `mappings_lock` (sleeping) the tree. Order:
- * space lock -> mappings_lock -> page-table lock -> object->lock. The file system serialises writers and truncation
- * (inode->lock).
+ * Locks: `lock` (spin, irqsave) guards pages, counters and page->object; `mappings_lock` (sleeping) the tree. Their
+ * place in the order is told in vm/vma.h. The file system serialises writers and truncation (inode->lock).
  */
 #ifndef VM_OBJECT_H
 #define VM_OBJECT_H
@@ -139,7 +138,7 @@ void object_wait_for_writes(struct object *o);
  * and mappings cannot store to them: how many. Each ends in page_write_done. A page that is still being written is
  * waited for if WAIT, else passed by. */
 unsigned object_take_dirty(struct object *o, u64 *index, u64 last, bool wait, struct page **batch, unsigned most);
-/* Drops clean, unmapped, unused pages (invalidate, drop_caches): how many. */
+/* Drops clean pages to which nobody but the cache refers, mappings neither: how many. */
 u64 object_drop_clean_range(struct object *o, u64 first, u64 last); /* pages, inclusive */
 static inline u64 object_drop_clean(struct object *o) { return object_drop_clean_range(o, 0, UINT64_MAX); }
 /* Whether some shared mapping may be, or become, writable. */
