@@ -150,7 +150,7 @@ static int fault_found(struct fault *f)
     if (pte_has_page(f->old)) {
         if (!is_write(f) || (f->old & PTE_W))
             return fault_spurious(f);
-        if (f->table->flags & PG_HUGE)
+        if (f->table->flags & PG_HUGE) /* a split, which needs no memory */
             f->pte = pt_make(f->space, f->va, 0, &f->table);
         if (unlikely(f->old & PTE_UFFD_WP) && (next = ask_for_store(f)) != NOT_OURS)
             return next;

@@ -54,7 +54,8 @@ static inline pte_t unused_entry(pte_t e) { return load_relaxed(&harts_set_acces
 
 /* ---- fault_private.c. => space->lock for reading ---- */
 
-/* A store to the untouched private page whose entry still is OLD; it is read: then, perhaps, more of the table. */
+/* The first touch of a private page, whose entry was OLD: a store gets a fresh page, a read the page of zeros, and
+ * perhaps the rest of the table with it. FAULT_MAPPED also where the entry has changed; FAULT_NO_MEMORY. */
 int fault_map_fresh(struct space *s, struct page *table, pte_t *pte, pte_t old, unsigned prot);
 int fault_map_zeros(struct space *s, const struct vma *v, u64 va, struct page *table, pte_t *pte, pte_t old,
                     unsigned prot);

@@ -1,10 +1,11 @@
 /*
  * fork: the child gets the parent's vmas and entries. A private page stays one page with two references; the parent's
- * entry loses W (keeps SOFT_W), and whoever stores first copies it, or takes it over when it is the last (vm/fault.c).
- * Entries that a fault can make again - those of shared mappings - are not copied, only their protections.
+ * entry loses W (keeps SOFT_W), and whoever stores first copies it, or takes it over when it is the last
+ * (vm/fault_private.c). Entries that a fault can make again - those of shared mappings - are not copied, only their
+ * protections.
  *
  * Leaf tables with many entries that serve nothing but plain private memory are not even copied: both spaces refer to
- * them until one of them wants to use an entry (vm/pagetable.h draws it). What else has few entries is copied at once.
+ * them until one of them wants to use an entry (vm/pagetable.h draws it). All others are copied at once.
  *
  * The pages that are stored to as soon as both sides run would be copied by a fault at once: the stack's, where the
  * child's id is written, and some to which a child of an earlier fork has stored, as they tell themselves. For a
@@ -82,8 +83,8 @@ static pte_t copy_stored(struct fork *f, pte_t e, u64 va)
     return pte_make(page_pfn(copy), (e & (BIT(PTE_PPN_SHIFT) - 1)) | PTE_W);
 }
 
-/* What the child gets of the parent's entry *PTE, which is not 0; AT is where the entry is. Its page has one reference
- * more; *PRIVATE and *PAGES count those that are worth counting. */
+/* What the child gets of the parent's entry *PTE, which is not 0; the entry FROM is that of address VA. The page has
+ * one reference more; *PRIVATE counts such of private memory, *PAGES those and an object's. */
 static pte_t share_page(struct fork *f, pte_t *pte, const pte_t *from, u64 va, unsigned *private, unsigned *pages)
 {
     u64 at = va + (u64)(pte - from) * PAGE_SIZE;
@@ -103,7 +104,7 @@ static pte_t share_page(struct fork *f, pte_t *pte, const pte_t *from, u64 va, u
         }
         if (!(page->flags & PG_RESERVED)) {
             page_get(page);
-            *private += page->flags / PG_ANON % 2;
+            *private += (page->flags & PG_ANON) != 0;
             ++*pages;
         }
     } else if (pte_is_swap(e)) {

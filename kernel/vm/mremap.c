@@ -232,6 +232,7 @@ static long remap_to(struct space *s, u64 old, u64 old_length, u64 new, u64 new_
         return -EINVAL;
     if ((flags & MREMAP_FIXED) && new < USER_MIN && !capable(current->cred, CAP_SYS_RAWIO))
         return -EPERM;
+    /* Both places may be cut in the middle, which makes two more; Linux wants room for four even then. */
     if (s->n_vmas + 5 >= load_relaxed(&vm_settings.max_map_count))
         return -ENOMEM;
     if (flags & MREMAP_FIXED) {

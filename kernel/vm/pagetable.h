@@ -170,10 +170,13 @@ static inline void pte_set(struct page *table, pte_t *entry, pte_t value)
 pte_t *pt_create_root(void); /* NULL = no memory */
 void pt_free_root(pte_t *root);
 
+/* Finding and making entries. None is locked: changes but those of A and D begin with *TABLE's lock and a second look.
+ */
+
 /* The leaf entry of ADDRESS, or NULL if it has no leaf table of its own. To look, and to set A and D: in a huge page,
- * the entry says what the hardware sees, but is not what it sees. */
+ * the entry says what the hardware sees, but is not what it sees. => lock, tables_lock, or interrupts off */
 pte_t *pt_find(struct space *s, u64 address, struct page **table);
-/* The entry of ADDRESS at LEVEL (0: leaf), its table made if there is none: NULL = no memory. */
+/* The entry of ADDRESS at TO_LEVEL (0: leaf), its table made if there is none: NULL = no memory. => lock; may sleep */
 pte_t *pt_make(struct space *s, u64 address, unsigned to_level, struct page **table);
 /* As pt_make of a leaf entry, but a huge page stays: its table has PG_HUGE, and pt_make must follow before a change. */
 pte_t *pt_reach(struct space *s, u64 address, struct page **table);

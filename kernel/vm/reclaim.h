@@ -27,7 +27,8 @@ void drop_caches(unsigned which);
 void reclaim_forget_object(struct object *object);
 
 /* Reclaim asks caches outside vm/ (inodes, names, buffers) to give memory back: SHRINK frees about N pages' worth and
- * says how many. May sleep. Who waits for the memory meanwhile may hold inode or space locks: use trylock. => no locks */
+ * says how many. May sleep. Who waits for the memory meanwhile may hold inode or space locks: use trylock. => no locks
+ */
 struct shrinker {
     struct list link;
     u64 (*shrink)(u64 n_pages);

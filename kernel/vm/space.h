@@ -221,7 +221,7 @@ int space_clear_refs(struct space *space, enum clear_refs what);
 /* SPACE's threads are dying: what its private pages take is freed at once, whenever the last of them ends. */
 void space_reap(struct space *space);
 
-/* A page fault of user mode, or of uaccess on its behalf. */
+/* A page fault of user mode; the kernel's own are vm/fault.h's. */
 enum fault_access { FAULT_READ = PROT_READ, FAULT_WRITE = PROT_WRITE, FAULT_EXEC = PROT_EXEC };
 enum fault_result {
     FAULT_MAPPED,    /* try again: it will work, or fault anew */
@@ -230,6 +230,7 @@ enum fault_result {
     FAULT_BUS,       /* SIGBUS, BUS_ADRERR: past the end of the file, or it cannot be read */
     FAULT_NO_MEMORY, /* the process must die */
 };
+/* Where there is no memory, a process is made to give some back first (vm_set_out_of_memory). May sleep. */
 enum fault_result space_fault(struct space *space, u64 address, enum fault_access access);
 
 #endif

@@ -57,7 +57,6 @@ void asid_free(unsigned asid)
 
 static u32 all_harts(void) { return (u32)((1u << machine.harts) - 1); }
 
-/* sched/ is about to run a thread of NEXT on HART. => interrupts off */
 void space_switch(struct hart *hart, struct space *next)
 {
     struct space *previous = hart->space;

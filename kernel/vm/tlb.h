@@ -89,17 +89,17 @@ static inline void tlb_note_unflushed(struct tlb_batch *b, u64 start, u64 end, b
 }
 /* The flush alone: [start, end) of S on all harts that may have it; more than a few pages flush the whole space. */
 void tlb_flush_range(struct space *s, u64 start, u64 end);
+/* The same on this hart alone, after permissions were added. */
+void tlb_flush_here(struct space *s, u64 start, u64 end);
 /* For those who have interrupts off, and cannot wait for other harts: whether one runs S besides this one; and the
  * flush of a page, which was taken something from when that was false. False: now it does run it, and a flush must
  * follow. */
 bool tlb_is_alone(const struct space *s);
 bool tlb_flush_alone(struct space *s, u64 va);
-/* The same on this hart alone, after permissions were added. */
-void tlb_flush_here(struct space *s, u64 start, u64 end);
 
 /* Throws out this hart's entry for VA after a permission was added. */
 static inline void tlb_flush_local(struct space *s, u64 va) { arch_flush_tlb_page(va, s->asid); }
-int asid_alloc(void);
+int asid_alloc(void); /* 0: none is free */
 void asid_free(unsigned asid);
 /* The scheduler's: HART runs a thread of NEXT from now on. => interrupts off */
 void space_switch(struct hart *hart, struct space *next);

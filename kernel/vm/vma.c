@@ -142,7 +142,6 @@ static void count_pages(struct space *s, const struct vma *v, u64 more)
 
 static u64 vma_pages(const struct vma *v) { return (v->end - v->start) >> PAGE_SHIFT; }
 
-/* The counters follow when a vma's default protection changes: take its pages out before, in after. */
 void vma_count_pages(struct space *s, const struct vma *v, bool add)
 {
     count_pages(s, v, add ? vma_pages(v) : -vma_pages(v));

@@ -218,7 +218,7 @@ static inline struct vma *vma_at(struct space *s, u64 address)
     v = vma_find_anew(s, address);
     return v != NULL && v->start <= address ? v : NULL;
 }
-/* The vma below address ADDRESS, which ABOVE = vma_find(ADDRESS) does not contain. */
+/* The vma next below an address that no vma contains, for which vma_find gave ABOVE (perhaps NULL); NULL: none. */
 static inline struct vma *vma_below(const struct space *s, const struct vma *above)
 {
     return above != NULL ? above->below : s->highest;
@@ -298,6 +298,8 @@ int space_change_flags(struct space *s, u64 start, u64 end, const struct flag_ch
 /* The part of V in [start, end) becomes a vma of its own, which is returned; NULL: no memory, or too many. => write
  * lock */
 struct vma *vma_isolate(struct space *s, struct vma *v, u64 start, u64 end);
+/* Joins V with both its neighbours where they continue each other; those that are left over go onto REMOVED. => write
+ * lock */
 void vma_merge_around(struct space *s, struct vma *v, struct list *removed);
 /* A seal forbids to throw away private pages that may not be written anyhow. => lock */
 bool vma_may_discard(struct space *s, const struct vma *v, u64 start, u64 end);

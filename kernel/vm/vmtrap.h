@@ -48,7 +48,7 @@ static_assert(sizeof(struct trap_hint) == 64 && offsetof(struct trap_hint, lengt
                   offsetof(struct trap_hint, open) == 48 && offsetof(struct trap_hint, absent) == 56 &&
                   offsetof(struct trap_hint, log) == 60,
               "entry.S knows this");
-/* HINT is new, or the log. */
+/* HINT, or the log that the thread remembers, has changed: may stores to HINT's range go into that log? */
 static inline void vmtrap_hint_log(const struct trap_state *trap, struct trap_hint *hint)
 {
     hint->log_length = hint->log != 0 && hint->log == trap->log.number ? hint->plain_length : 0;

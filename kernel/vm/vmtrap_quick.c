@@ -32,7 +32,8 @@ static inline_fn bool has_page_without_w(pte_t e)
     return (e & (PTE_V | PTE_W | PTE_UFFD_WP)) == PTE_V || (e & (PTE_V | PTE_KIND_MASK | PTE_UFFD_WP)) == PTE_RESIDENT;
 }
 
-/* What hint and entry R is about; NULL: it is not for here. */
+/* The entry of the page that [start, start + length) is, and the hint for it; NULL: it is not one that can be changed
+ * here. */
 static inline_fn pte_t *find(const struct trap_state *trap, u64 start, u64 length, struct trap_hint **found)
 {
     struct trap_hint *hint = &trap->hints[(start >> SPAN_SHIFT) % TRAP_HINTS];
