@@ -75,13 +75,15 @@ bool huge_is_wanted(struct space *s, const struct vma *v, u64 address)
 
 bool huge_has_plenty(void) { return page_free_count() >= page_total_count() / 4 + HUGE_PAGES; }
 
-/* Whether the one who wants a huge page brings memory together himself; else, whether the thread shall. */
+/* Whether the one who wants a huge page brings memory together himself. */
 static bool compacts_at_once(bool advised)
 {
     enum huge_effort effort = load_relaxed(&huge_effort);
 
     return effort == EFFORT_ALWAYS || (advised && (effort == EFFORT_MADVISE || effort == EFFORT_DEFER_MADVISE));
 }
+
+/* Whether the thread shall, where he does not. */
 static bool compacts_later(void)
 {
     return load_relaxed(&huge_effort) == EFFORT_DEFER || load_relaxed(&huge_effort) == EFFORT_DEFER_MADVISE;

@@ -15,13 +15,16 @@ extern struct huge_counts huge_counts;
 
 /* The span of ADDRESS in V may be a huge page. */
 bool huge_is_allowed(struct space *s, const struct vma *v, u64 address);
-/* A store to ADDRESS in V, whose span has no table yet. */
+/* Whether a store to ADDRESS in V, whose span has no table yet, gets a huge page. Where one is allowed, khugepaged
+ * hears of S, for it may get small pages. => lock */
 bool huge_is_wanted(struct space *s, const struct vma *v, u64 address);
-bool huge_is_at(struct space *s, u64 address);
+/* The same, quickly where V has no room for one. */
 static inline bool huge_may_begin(struct space *s, const struct vma *v, u64 address)
 {
     return v->end - v->start >= level_size(1) && huge_is_wanted(s, v, address);
 }
+/* ADDRESS is in a huge page. => no lock */
+bool huge_is_at(struct space *s, u64 address);
 /* The page behind ADDRESS, which was just faulted in, or what is behind its huge page. => no lock */
 static inline u64 huge_next(struct space *s, u64 address)
 {
@@ -30,10 +33,10 @@ static inline u64 huge_next(struct space *s, u64 address)
 /* 512 zeroed pages with these flags that lie together; NULL: memory is too low for that, or in pieces. ADVISED: by
  * MADV_HUGEPAGE. */
 struct page *huge_alloc(u32 page_flags, bool advised);
-/* There is so much free memory that they may be given. */
-bool huge_has_plenty(void);
 /* The same for khugepaged: as they are, and tried every time. */
 struct page *huge_alloc_unzeroed(u32 page_flags);
+/* There is so much free memory that they may be given. */
+bool huge_has_plenty(void);
 
 /* smaps' THPeligible. */
 bool huge_is_eligible(const struct vma *v);

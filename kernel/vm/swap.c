@@ -103,7 +103,6 @@ static u64 alloc_slot(void)
     return slot;
 }
 
-/* Where the bytes are stored, nobody will look for them any more. => slot locked */
 void swap_forget_copy(struct swap_slot *s)
 {
     if (s->kind == SLOT_POOL)
@@ -128,7 +127,6 @@ static void free_slot(u64 slot, struct swap_slot *s)
     spin_unlock(&slots.lock);
 }
 
-/* Takes the page out of the cache: the cache's reference becomes the caller's. => slot locked */
 struct page *swap_uncache(struct swap_slot *s)
 {
     struct page *page = s->page;
@@ -286,7 +284,8 @@ static bool is_filled(const u64 *words)
     return true;
 }
 
-/* The place that eviction found for a page's bytes; kind NOWHERE: none. */
+/* The place that eviction found for a page's bytes. Kind NOWHERE: none; `where` is what it compresses to then, in
+ * bytes, 0 if it does not, or was not tried. */
 struct place {
     u8 kind;
     u64 where;

@@ -17,7 +17,7 @@
 #define MAX_CLUSTER_SHIFT 5
 #define MAX_CLUSTER (1u << MAX_CLUSTER_SHIFT)
 
-/* The bytes of S, which is in the store, into PAGE. => slot locked: the store's object stays, so does our hart */
+/* The slot's lock keeps the store's object, and us on this hart with its bounce page. */
 bool swap_unpack(const struct swap_slot *s, struct page *page)
 {
     static u8 bounce[MAX_HARTS][PAGE_SIZE];

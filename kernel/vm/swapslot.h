@@ -29,15 +29,19 @@ static inline unsigned slot_size(const struct swap_slot *s) { return s->where & 
 
 u64 swap_slot_limit(void); /* all numbers are below */
 struct swap_slot *swap_slot(u64 slot);
-struct swap_slot *swap_lock(u64 slot);
+struct swap_slot *swap_lock(u64 slot); /* the same, with the slot's lock held */
 void swap_unlock(u64 slot);
+/* A pin fewer: the slot may be gone after this. => slot not locked */
 void swap_unpin(u64 slot);
 void swap_count_written_back(u64 n);
 void *swap_table_page(void); /* of zeros, for tables, in eviction, too; address_page's page_put frees it; NULL */
-/* => slot locked */
+
+/* => slot locked, as for those below. The stored bytes are freed, wherever they are: NOWHERE. */
 void swap_forget_copy(struct swap_slot *s);
+/* PAGE enters the swap cache, which takes over one reference of the caller's; and leaves it, the other way round. */
 void swap_cache(u64 slot, struct swap_slot *s, struct page *page);
 struct page *swap_uncache(struct swap_slot *s);
+/* The bytes of S, FILL or POOL, into PAGE. False: they are damaged. */
 bool swap_unpack(const struct swap_slot *s, struct page *page);
 
 extern struct swap_stats swap_counts; /* atomic */
