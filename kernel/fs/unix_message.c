@@ -84,10 +84,10 @@ static struct message *message_create(struct unix_socket *s, struct uio *uio, si
     return ERR_PTR(-EFAULT);
 }
 
-/* For N bytes of S's. */
-static bool has_room(const struct unix_socket *s, struct unix_socket *to, size_t n)
+/* For a message of S's. */
+static bool has_room(const struct unix_socket *s, struct unix_socket *to)
 {
-    return unix_has_room(to, n, load_relaxed(&s->send_buffer)) || load_acquire(&to->closed);
+    return unix_has_room(to, load_relaxed(&s->send_buffer)) || load_acquire(&to->closed);
 }
 
 /* Takes M of S's over on success: 0, -EAGAIN when there is no room. */
@@ -98,7 +98,7 @@ static int deliver(const struct unix_socket *s, struct unix_socket *to, struct m
     mutex_lock(&to->lock);
     if (load_acquire(&to->closed) || (load_relaxed(&to->shut) & SHUT_READ))
         error = to->type == SOCK_DGRAM && to->closed ? -ECONNREFUSED : -EPIPE;
-    else if (!has_room(s, to, m->length))
+    else if (!has_room(s, to))
         error = -EAGAIN;
     if (error == 0) {
         if (m->n_files > 0)
@@ -115,12 +115,12 @@ static int deliver(const struct unix_socket *s, struct unix_socket *to, struct m
 
 /* Sleeps until TO has room. A stream's reader wakes its peer, S; a datagram's wakes those who wait at the receiver
  * itself. */
-static int wait_for_room(struct unix_socket *s, struct unix_socket *to, size_t n, u64 deadline)
+static int wait_for_room(struct unix_socket *s, struct unix_socket *to, u64 deadline)
 {
     int error;
     struct wait_queue *q = s->type == SOCK_DGRAM ? &to->writable : &s->writable;
 
-    error = wait_event_deadline(q, has_room(s, to, n) || (load_relaxed(&s->shut) & SHUT_WRITE), deadline);
+    error = wait_event_deadline(q, has_room(s, to) || (load_relaxed(&s->shut) & SHUT_WRITE), deadline);
     return error == 0 ? 0 : error == -ETIMEDOUT ? -EAGAIN : -ERESTARTSYS;
 }
 
@@ -138,7 +138,7 @@ static int send_one(struct unix_socket *s, struct unix_socket *to, struct uio *u
         error = load_relaxed(&s->shut) & SHUT_WRITE ? -EPIPE : deliver(s, to, m);
         if (error != -EAGAIN || !send->wait)
             break;
-        error = wait_for_room(s, to, n, deadline);
+        error = wait_for_room(s, to, deadline);
         if (error != 0)
             break;
     }
@@ -351,13 +351,12 @@ ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive
     }
     result = s->type == SOCK_STREAM ? receive_stream(s, uio, r) : receive_packet(s, uio, r);
     mutex_unlock(&s->lock);
-    /* The polls of a stream itself have no news: an edge-triggered one would be told of its own reading. */
-    peer = s->type == SOCK_DGRAM ? NULL : unix_get_peer(s);
+    peer = unix_get_peer(s);
     if (peer != NULL) {
         wake_all(&peer->writable);
         unix_put(peer);
     }
-    if (s->type == SOCK_DGRAM)
+    if (s->type == SOCK_DGRAM) /* only there do senders wait; of another an edge-triggered poll would tell its own reading */
         wake_all(&s->writable);
     return result;
 }

@@ -459,13 +459,19 @@ bool unix_at_end(struct unix_socket *s)
 
 /* ---- the file ---- */
 
+/* UDP never waits. Of a datagram socket whose peer sends elsewhere nobody would hear that there is room again
+ * (unix_receive): it finds out by trying. */
 static bool is_writable(struct unix_socket *s)
 {
-    struct unix_socket *peer = load_acquire(&s->peer);
+    struct unix_socket *peer = unix_get_peer(s);
+    bool result = true;
 
-    if (s->type == SOCK_DGRAM || peer == NULL)
+    if (peer == NULL)
         return true;
-    return unix_has_room(peer, 1, load_relaxed(&s->send_buffer)) || load_acquire(&peer->closed);
+    if (s->type != SOCK_DGRAM || (s->family == AF_UNIX && load_relaxed(&peer->peer) == s))
+        result = unix_has_much_room(peer, load_relaxed(&s->send_buffer)) || load_acquire(&peer->closed);
+    unix_put(peer);
+    return result;
 }
 
 static unsigned socket_poll(struct file *file, struct poll_table *table)

@@ -105,13 +105,16 @@ struct unix_socket {
     struct wait_queue readable, writable;
 };
 
-/* Whether S takes N more bytes from a sender who may have LIMIT under way. What messages cost beside their bytes is
- * bounded by their number. */
-static inline bool unix_has_room(const struct unix_socket *s, size_t n, u32 limit)
+/* Whether S takes one more message from a sender who may have LIMIT bytes under way: the last one may go beyond it. What
+ * messages cost beside their bytes is bounded by their number. */
+static inline bool unix_has_room(const struct unix_socket *s, u32 limit)
 {
-    size_t queued = load_relaxed(&s->queued);
-
-    return load_relaxed(&s->n_messages) < SOCKET_MESSAGES && (queued == 0 || queued + n <= limit);
+    return load_relaxed(&s->n_messages) < SOCKET_MESSAGES && load_relaxed(&s->queued) < limit;
+}
+/* Whether poll(2) says so: who was refused is called when there is room for much, not at each read. */
+static inline bool unix_has_much_room(const struct unix_socket *s, u32 limit)
+{
+    return load_relaxed(&s->n_messages) <= SOCKET_MESSAGES / 4 && load_relaxed(&s->queued) <= limit / 4;
 }
 
 /* unix_socket.c */

@@ -371,6 +371,41 @@ static void buffers(void)
     close(s[1]);
 }
 
+static int is_writable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
+/* Who is told that he may write can write, and who cannot is told when he can. */
+static void writable(void)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
+    static const size_t sizes[] = {100, 3100, 96100};
+    static char bytes[96100];
+    unsigned wrong = 0, stuck = 0, refused = 0;
+    int s[2];
+
+    for (unsigned i = 0; i < 9; i++) {
+        size_t size = sizes[i % 3];
+
+        NEED(socketpair(AF_UNIX, types[i / 3] | SOCK_NONBLOCK, 0, s));
+        while (send(s[0], bytes, size, 0) > 0)
+            ;
+        wrong += errno != EAGAIN || is_writable(s[0]);
+        while (!is_writable(s[0]) && recv(s[1], bytes, size, 0) > 0)
+            ;
+        stuck += !is_writable(s[0]);
+        refused += send(s[0], bytes, size, 0) <= 0;
+        close(s[0]);
+        close(s[1]);
+    }
+    IS(wrong, 0, "a socket that takes nothing more is not writable");
+    IS(stuck, 0, "it is after some have been read");
+    IS(refused, 0, "and takes a message then");
+}
+
 /* A listener that waits in a message in its own backlog: nobody can accept that connection any more. */
 static void own_backlog(void)
 {
@@ -537,6 +572,7 @@ static void body(void)
     CHECK(end.status == 17, "more descriptors on their way than may be open: ETOOMANYREFS (%d)", end.status);
     told();
     table();
+    writable();
     own_backlog();
     negative_backlog();
     buffers();
