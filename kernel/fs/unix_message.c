@@ -90,6 +90,16 @@ static bool has_room(const struct unix_socket *s, struct unix_socket *to)
     return unix_has_room(to, load_relaxed(&s->send_buffer)) || load_acquire(&to->closed);
 }
 
+/* How many of N bytes a stream sends in one message. Who does not wait sends what there is room for: where poll(2) says
+ * that a byte can be written, one is. */
+static size_t piece_of(const struct unix_socket *s, const struct unix_socket *to, size_t n, bool wait)
+{
+    size_t limit = load_relaxed(&s->send_buffer), queued = load_relaxed(&to->queued);
+
+    n = MIN(n, MIN(STREAM_PIECE, limit));
+    return wait || queued >= limit ? n : MIN(n, limit - queued);
+}
+
 /* Takes M of S's over on success: 0, -EAGAIN when there is no room. */
 static int deliver(const struct unix_socket *s, struct unix_socket *to, struct message *m)
 {
@@ -204,7 +214,7 @@ static ssize_t send_along(struct unix_socket *s, struct uio *uio, struct unix_se
         return -EMSGSIZE;
     }
     do {
-        size_t n = stream ? MIN(uio->left, MIN(STREAM_PIECE, (size_t)load_relaxed(&s->send_buffer))) : uio->left;
+        size_t n = stream ? piece_of(s, to, uio->left, send->wait) : uio->left;
 
         if (stream && n == 0)
             break;

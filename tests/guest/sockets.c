@@ -230,6 +230,27 @@ static void edges(void)
     close(ep);
 }
 
+/* Who is told that he can write can write, however much he wants to. */
+static void little_room(void)
+{
+    static char much[60000];
+    struct pollfd p = {.events = POLLOUT};
+    int s[2], refused = 0;
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s));
+    p.fd = s[0];
+    while (write(s[0], much, 7001) > 0)
+        ;
+    for (int i = 0; i < 60; i++) {
+        NEED(read(s[1], much, 3000));
+        if (poll(&p, 1, 0) == 1 && write(s[0], much, sizeof(much)) < 0)
+            refused++;
+    }
+    IS(refused, 0, "a stream with little room takes a part");
+    close(s[0]);
+    close(s[1]);
+}
+
 static void packets(void)
 {
     int s[2];
@@ -583,6 +604,7 @@ static void body(void)
     streams();
     datagrams();
     edges();
+    little_room();
     packets();
     rights();
     nested();
