@@ -90,16 +90,6 @@ static bool has_room(const struct unix_socket *s, struct unix_socket *to)
     return unix_has_room(to, load_relaxed(&s->send_buffer)) || load_acquire(&to->closed);
 }
 
-/* How many of N bytes a stream sends in one message. Who does not wait sends what there is room for: where poll(2) says
- * that a byte can be written, one is. */
-static size_t piece_of(const struct unix_socket *s, const struct unix_socket *to, size_t n, bool wait)
-{
-    size_t limit = load_relaxed(&s->send_buffer), queued = load_relaxed(&to->queued);
-
-    n = MIN(n, MIN(STREAM_PIECE, limit));
-    return wait || queued >= limit ? n : MIN(n, limit - queued);
-}
-
 /* Takes M of S's over on success: 0, -EAGAIN when there is no room. */
 static int deliver(const struct unix_socket *s, struct unix_socket *to, struct message *m)
 {
@@ -163,11 +153,39 @@ static int send_one(struct unix_socket *s, struct unix_socket *to, struct uio *u
     return error;
 }
 
+/* TCP: why nothing can be sent any more, once what it was is told -EPIPE; or 0. */
+static int refusal(struct unix_socket *s)
+{
+    int error;
+
+    if (load_relaxed(&s->error) == 0 && !(load_relaxed(&s->shut) & SHUT_WRITE))
+        return 0;
+    error = unix_take_error(s);
+    return error != 0 ? error : -EPIPE;
+}
+
+/* TCP: bytes that nobody will have are sent all the same, and the answer to them is what ends the connection. */
+static bool are_lost(struct unix_socket *s, const struct unix_socket *to)
+{
+    if (s->family != AF_INET || !load_acquire(&to->closed) || (load_relaxed(&s->shut) & SHUT_WRITE))
+        return false;
+    mutex_lock(&unix_lock);
+    store_relaxed(&s->error, EPIPE);
+    store_relaxed(&s->shut, SHUT_READ | SHUT_WRITE);
+    mutex_unlock(&unix_lock);
+    wake_all(&s->readable);
+    wake_all(&s->writable);
+    return true;
+}
+
 /* Where a message goes: referenced, or ERR_PTR. */
 static struct unix_socket *destination(struct unix_socket *s, const struct unix_send *send)
 {
+    int error = s->family == AF_INET ? refusal(s) : 0;
     struct unix_socket *to;
 
+    if (error != 0)
+        return ERR_PTR(error);
     if (send->to != NULL) {
         if (s->type != SOCK_DGRAM)
             return ERR_PTR(s->state == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP);
@@ -214,12 +232,12 @@ static ssize_t send_along(struct unix_socket *s, struct uio *uio, struct unix_se
         return -EMSGSIZE;
     }
     do {
-        size_t n = stream ? piece_of(s, to, uio->left, send->wait) : uio->left;
+        size_t n = stream ? MIN(uio->left, MIN(STREAM_PIECE, (size_t)load_relaxed(&s->send_buffer))) : uio->left;
 
         if (stream && n == 0)
             break;
         error = send_one(s, to, uio, n, send);
-        if (error == 0)
+        if (error == 0 || (error == -EPIPE && are_lost(s, to)))
             total += (ssize_t)n;
     } while (error == 0 && uio->left > 0);
     if (error == -ECONNREFUSED && send->to == NULL && s->type == SOCK_DGRAM) /* told once */
@@ -353,8 +371,8 @@ ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive
         if (!list_empty(&s->messages))
             break;
         mutex_unlock(&s->lock);
-        if (end)
-            return unix_take_error(s);
+        if (end) /* that nobody has what was sent after it is for senders */
+            return load_relaxed(&s->error) == EPIPE ? 0 : unix_take_error(s);
         error = wait_for_message(s, r->wait, deadline);
         if (error != 0)
             return error;

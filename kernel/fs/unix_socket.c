@@ -477,23 +477,24 @@ static bool is_writable(struct unix_socket *s)
 static unsigned socket_poll(struct file *file, struct poll_table *table)
 {
     struct unix_socket *s = file->private;
-    bool end, both_shut;
-    unsigned events = 0;
+    unsigned events = 0, shut;
+    bool end;
 
     if (table != NULL) {
         poll_wait(table, &s->readable);
         poll_wait(table, &s->writable);
     }
     end = unix_at_end(s);
-    both_shut = load_relaxed(&s->shut) == (SHUT_READ | SHUT_WRITE) ||
-                (end && s->type != SOCK_DGRAM && !(load_relaxed(&s->shut) & SHUT_READ));
+    shut = load_relaxed(&s->shut);
+    if (end && s->type != SOCK_DGRAM && !(shut & SHUT_READ)) /* a TCP whose peer has gone may still send */
+        shut |= s->family == AF_INET ? SHUT_READ : SHUT_READ | SHUT_WRITE;
     if (!list_empty(&s->messages) || !list_empty(&s->backlog) || end)
         events |= POLLIN | POLLRDNORM;
     if (load_relaxed(&s->error) != 0)
         events |= POLLERR | POLLIN | POLLRDNORM;
     if (end)
         events |= POLLRDHUP;
-    if (both_shut || (s->type != SOCK_DGRAM && s->state == UNIX_IDLE))
+    if (shut == (SHUT_READ | SHUT_WRITE) || (s->type != SOCK_DGRAM && s->state == UNIX_IDLE))
         events |= POLLHUP;
     if (s->state != UNIX_LISTENING && is_writable(s))
         events |= POLLOUT | POLLWRNORM | (s->family == AF_UNIX ? POLLWRBAND : 0);

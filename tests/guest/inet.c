@@ -179,6 +179,31 @@ static void test_linger(int l)
     close(client);
 }
 
+/* A peer that has gone: what is sent to it is lost, and only then it is known. */
+static void test_gone(int l)
+{
+    int client = socket(AF_INET, SOCK_STREAM, 0), server, error = 0;
+    socklen_t length = sizeof(error);
+    struct pollfd p = {.fd = client, .events = POLLIN | POLLOUT};
+
+    connect_to(client, "127.0.0.1", port_of(l));
+    server = accept(l, NULL, NULL);
+    close(server);
+    usleep(20000);
+    IS(poll(&p, 1, 0), 1, "the peer has gone: poll");
+    IS(p.revents, POLLIN | POLLOUT, "tells of the end, and that one may write");
+    IS(send(client, "lost", 4, MSG_NOSIGNAL), 4, "what is sent then is lost");
+    usleep(20000);
+    IS(poll(&p, 1, 0), 1, "then poll");
+    IS(p.revents, POLLIN | POLLOUT | POLLERR | POLLHUP, "tells that it is over");
+    IS(recv(client, buffer, 1, 0), 0, "there is nothing to be read");
+    FAILS(send(client, "more", 4, MSG_NOSIGNAL), EPIPE, "the next is refused");
+    FAILS(send(client, "more", 4, MSG_NOSIGNAL), EPIPE, "and each after it");
+    OKAY(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &length), "SO_ERROR");
+    IS(error, 0, "was told");
+    close(client);
+}
+
 static void endings(void)
 {
     int l = listener(), client = socket(AF_INET, SOCK_STREAM, 0), server, error = 0;
@@ -196,6 +221,7 @@ static void endings(void)
     usleep(20000);
     FAILS(recv(client, buffer, 1, 0), ECONNRESET, "are reset");
     test_linger(l);
+    test_gone(l);
     IS(recv(client, buffer, 1, 0), 0, "once");
     OKAY(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &length), "SO_ERROR");
     IS(error, 0, "says no more");
