@@ -221,17 +221,27 @@ void exec_start_registers(struct regs *regs, const struct exec *x)
     regs->cause = cause;
 }
 
-static void commit_process(struct exec *x, struct task *t)
+/* The credentials come before the space they are for: nobody looks into the new space by the old ones' right. Nor may
+ * anybody look into the old one who could not, while it is there. Returns whether the new program keeps itself shut. */
+static bool commit_cred(struct exec *x, struct task *t)
 {
     struct process *p = t->process;
-    bool gains_ids = x->cred->euid != current->cred->euid || x->cred->egid != current->cred->egid;
+    bool gains_ids = x->cred->euid != current->cred->euid || x->cred->egid != current->cred->egid, is_undumpable;
 
     if (gains_ids)
         t->parent_death_signal = 0;
     cred_commit(x->cred);
     x->cred = NULL;
-    p->is_undumpable =
-        gains_ids || current->cred->uid != current->cred->euid || current->cred->gid != current->cred->egid;
+    is_undumpable = gains_ids || current->cred->uid != current->cred->euid || current->cred->gid != current->cred->egid;
+    if (is_undumpable)
+        p->is_undumpable = true;
+    return is_undumpable;
+}
+
+static void commit_process(const struct exec *x, struct task *t)
+{
+    struct process *p = t->process;
+
     p->sigreturn = x->vdso_base + vdso_offset_sigreturn();
     t->altstack = (struct sigaltstack){.flags = 2}; /* SS_DISABLE */
     t->restart.fn = NULL;
@@ -253,6 +263,7 @@ static int commit(struct exec *x)
 {
     struct task *t = current_task();
     int error = take_over(t);
+    bool is_undumpable;
 
     if (error != 0)
         return error;
@@ -265,7 +276,9 @@ static int commit(struct exec *x)
         return error;
     }
     ptimers_delete_all(t->process);
+    is_undumpable = commit_cred(x, t);
     switch_space(x, t);
+    t->process->is_undumpable = is_undumpable;
     commit_process(x, t);
     arch_fp_drop();
     exec_start_registers(thread_regs(&t->thread), x);

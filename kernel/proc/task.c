@@ -165,6 +165,17 @@ struct space *task_space(struct task *t)
     return s;
 }
 
+struct space *task_space_guarded(struct task *t, bool (*may_look)(struct task *))
+{
+    bool allowed = may_look(t);
+    struct space *s = task_space(t);
+
+    if (s == NULL || (allowed && may_look(t)))
+        return s;
+    space_put(s);
+    return ERR_PTR(-EACCES);
+}
+
 struct fd_table *task_files(struct task *t)
 {
     u64 flags = spin_lock_irqsave(&task_lock);

@@ -210,6 +210,9 @@ struct cred *task_cred(const struct task *task); /* referenced */
 struct cred *cred_replace(struct cred *new);
 /* These may be NULL for one that is exiting; referenced otherwise (space_put, fd_table_put, fs_context_put). */
 struct space *task_space(struct task *task);
+/* The same for one who needs to be let in by MAY_LOOK: ERR_PTR(-EACCES) if not. An exec just now may bring another space
+ * and other credentials: MAY_LOOK is asked before the space is taken and once more after. */
+struct space *task_space_guarded(struct task *task, bool (*may_look)(struct task *));
 struct fd_table *task_files(struct task *task);
 struct fs_context *task_fs(struct task *task);
 void process_usage(struct process *process, struct usage *usage); /* of all threads, dead and alive */

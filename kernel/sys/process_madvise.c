@@ -66,16 +66,16 @@ static long advise_process(struct process *p, const struct iovec *pieces, u64 co
     if (!is_harmless(advice))
         return -EINVAL;
     leader = process_leader(p);
-    space = leader != NULL ? task_space(leader) : NULL;
+    space = leader != NULL ? task_space_guarded(leader, may_trace) : NULL;
     if (space == NULL)
         result = -ESRCH;
-    else if (!may_trace(leader))
-        result = -EACCES;
+    else if (IS_ERR(space))
+        result = (long)PTR_ERR(space);
     else if (space != current->space && !capable(current->cred, CAP_SYS_NICE))
         result = -EPERM;
     else
         result = advise_pieces(space, pieces, count, advice);
-    if (space != NULL)
+    if (space != NULL && !IS_ERR(space))
         space_put(space);
     if (leader != NULL)
         task_put(leader);

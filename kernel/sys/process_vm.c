@@ -98,16 +98,14 @@ static long transfer(int pid, struct uio *local, const struct iovec *pieces, u64
 
     if (task == NULL)
         return -ESRCH;
-    space = task_space(task);
-    if (space == NULL)
-        result = -ESRCH;
-    else if (!may_trace(task))
-        result = -EPERM;
-    else
-        result = move_all(space, pieces, count, local, write);
-    if (space != NULL)
-        space_put(space);
+    space = task_space_guarded(task, may_trace);
     task_put(task);
+    if (space == NULL)
+        return -ESRCH;
+    if (IS_ERR(space))
+        return -EPERM;
+    result = move_all(space, pieces, count, local, write);
+    space_put(space);
     return result;
 }
 

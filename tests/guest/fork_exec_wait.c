@@ -359,6 +359,88 @@ static int run_as_user(void *unused UNUSED)
     return 2;
 }
 
+/* A child that becomes a program of root's once it is told to, and then waits for the end of TELL. */
+static pid_t become_another(int tell[2], int told[2])
+{
+    pid_t pid;
+    char byte;
+
+    NEED(pipe(tell));
+    NEED(pipe(told));
+    pid = (pid_t)NEED(fork());
+    if (pid == 0) {
+        close(tell[1]);
+        dup2(tell[0], 0);
+        dup2(told[1], 1);
+        if (read(0, &byte, 1) == 1)
+            execl("./copy", "copy", "as:hold", NULL);
+        _exit(1);
+    }
+    return pid;
+}
+
+static void end_another(pid_t pid, const int tell[2], const int told[2])
+{
+    for (int i = 0; i < 2; i++)
+        close(tell[i]), close(told[i]);
+    waitpid(pid, NULL, 0);
+}
+
+/* What its user opened of a process before it became a program of another's: that is not the new program's. */
+static int look_into_another(void *unused UNUSED)
+{
+    static const char *const files[] = {"environ", "auxv", "maps", "smaps", "smaps_rollup", "mem"};
+    enum { N = sizeof(files) / sizeof(files[0]) };
+    int tell[2], told[2], fds[N], seen = 0;
+    char name[64], buffer[256];
+    pid_t pid;
+
+    if (setgid(1000) || setuid(1000) || prctl(PR_SET_DUMPABLE, 1))
+        return 100;
+    pid = become_another(tell, told);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "/proc/%d/%s", pid, files[i]);
+        if ((fds[i] = open(name, O_RDONLY)) < 0)
+            return 101;
+    }
+    if (write(tell[1], "", 1) != 1 || read(told[0], buffer, 1) != 1)
+        return 102;
+    for (int i = 0; i < N; i++) {
+        seen += pread(fds[i], buffer, sizeof(buffer), 0) > 0;
+        close(fds[i]);
+    }
+    end_another(pid, tell, told);
+    return seen;
+}
+
+/* Opened at the very moment: the old program's memory, which is gone, or not at all. */
+static int look_just_then(void *unused UNUSED)
+{
+    int tell[2], told[2], seen = 0;
+    char name[64], buffer[8];
+
+    if (setgid(1000) || setuid(1000) || prctl(PR_SET_DUMPABLE, 1))
+        return 100;
+    for (int round = 0; round < 30; round++) {
+        pid_t pid = become_another(tell, told);
+        int last, fd;
+
+        snprintf(name, sizeof(name), "/proc/%d/mem", pid);
+        if ((last = open(name, O_RDONLY)) < 0 || write(tell[1], "", 1) != 1)
+            return 101;
+        while ((fd = open(name, O_RDONLY)) >= 0) {
+            close(last);
+            last = fd;
+        }
+        if (read(told[0], buffer, 1) != 1)
+            return 102;
+        seen += pread(last, buffer, sizeof(buffer), 0) != 0;
+        close(last);
+        end_another(pid, tell, told);
+    }
+    return seen;
+}
+
 static void refusing(void)
 {
     char *args[] = {"x", "as:exit", "0", NULL}, *env[] = {NULL}, name[300];
@@ -391,6 +473,8 @@ static void refusing(void)
     if (geteuid() == 0) {
         NEED(chmod("copy", 04755));
         EXITS(run_as_user, NULL, 0, "a set-user-ID program runs with its owner's rights");
+        EXITS(look_into_another, NULL, 0, "nothing of it is told to who opened its process's files before");
+        EXITS(look_just_then, NULL, 0, "nor to who opens its memory while it begins");
         NEED(chmod("copy", 0755));
     }
     FAILS(open("/proc/self/exe", O_WRONLY), ETXTBSY, "a running program cannot be opened for writing");
@@ -434,6 +518,11 @@ static int as_child(int argc, char **argv, char **envp)
                  !strcmp(argv[argc - 1], "two words") && (argc == 5 || (argc == 6 && !strcmp(argv[3], "./nested"))));
     if (!strcmp(what, "user"))
         return getuid() == 1000 && geteuid() == 0 && getauxval(AT_SECURE) ? 0 : 3;
+    if (!strcmp(what, "hold")) {
+        char byte;
+
+        return write(1, "", 1) == 1 && read(0, &byte, 1) == 0 ? 0 : 4;
+    }
     return 9;
 }
 

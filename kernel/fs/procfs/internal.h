@@ -38,7 +38,8 @@ struct proc_target {
     struct task *task; /* referenced; NULL outside of /proc/PID */
     bool is_thread;    /* below task/TID: of this thread alone, not of the whole process */
     int fd;
-    u64 start, end; /* below map_files: a range of addresses */
+    u64 start, end;      /* below map_files: a range of addresses */
+    struct space *space; /* PROC_SPACE; NULL: there is none any more */
 };
 
 struct proc_dir_ops {
@@ -64,6 +65,8 @@ struct proc_entry {
     const struct proc_dir_ops *dir;
 };
 #define PROC_GUARDED BIT(0) /* who may trace the process may look (ptrace(2), "Ptrace access mode checking") */
+/* Tells of the space that the process had when it was opened, alone: who could open it may not see the next program's. */
+#define PROC_SPACE BIT(1)
 
 extern const struct proc_entry system_entries[], sys_entries[], sysvipc_entries[], journal_entries[], net_entries[],
     process_entries[], thread_entries[];

@@ -76,15 +76,9 @@ static void show_sizes(struct seq *s, const struct space_range *r)
 /* The range at or behind *CURSOR, an address. */
 static bool show_range(struct seq *s, const struct proc_target *t, u64 *cursor, struct range_pages *pages)
 {
-    struct space *space = task_space(t->task);
     struct space_range r = {.pages = pages};
-    bool found;
 
-    if (space == NULL)
-        return false;
-    found = space_next_range(space, cursor, &r);
-    space_put(space);
-    if (!found)
+    if (t->space == NULL || !space_next_range(t->space, cursor, &r))
         return false;
     show_line(s, &r);
     if (pages != NULL)
@@ -105,20 +99,18 @@ bool show_smaps(struct seq *s, const struct proc_target *t, u64 *cursor)
 
 int show_smaps_rollup(struct seq *s, const struct proc_target *t)
 {
-    struct space *space = task_space(t->task);
     struct range_pages pages = {0};
     struct space_range r = {.pages = &pages}, all = {.name = "[rollup]"};
     u64 cursor = 0;
 
-    if (space == NULL)
+    if (t->space == NULL)
         return -ESRCH;
-    while (space_next_range(space, &cursor, &r)) {
+    while (space_next_range(t->space, &cursor, &r)) {
         all.start = all.end == 0 ? r.start : all.start;
         all.end = r.end;
         if (r.file != NULL)
             file_put(r.file);
     }
-    space_put(space);
     if (all.end == 0)
         return 0;
     show_line(s, &all);
@@ -135,11 +127,11 @@ int proc_hold_space(struct inode *inode, struct space **space)
 
     if (error != 0)
         return error;
-    *space = NULL;
-    if (may_trace(t.task))
-        *space = task_space(t.task);
-    else
-        error = -EACCES;
+    *space = task_space_guarded(t.task, may_trace);
+    if (IS_ERR(*space)) {
+        error = (int)PTR_ERR(*space);
+        *space = NULL;
+    }
     if (*space != NULL) {
         space_hold(*space);
         space_put(*space);

@@ -55,28 +55,24 @@ static int show_cmdline(struct seq *s, const struct proc_target *t)
 
 static int show_environ(struct seq *s, const struct proc_target *t)
 {
-    struct space *space = task_space(t->task);
     const struct space_layout *l;
 
-    if (space == NULL)
+    if (t->space == NULL)
         return 0;
-    l = space_layout(space);
+    l = space_layout(t->space);
     if (l->env_end > l->env_start && l->env_end - l->env_start <= MAX_ARGUMENTS)
-        copy_memory(s, space, l->env_start, l->env_end);
-    space_put(space);
+        copy_memory(s, t->space, l->env_start, l->env_end);
     return 0;
 }
 
 static int show_auxv(struct seq *s, const struct proc_target *t)
 {
-    struct space *space = task_space(t->task);
     const struct space_layout *l;
 
-    if (space == NULL)
+    if (t->space == NULL)
         return 0;
-    l = space_layout(space);
+    l = space_layout(t->space);
     seq_write(s, (const char *)l->auxv, l->n_auxv * sizeof(l->auxv[0]));
-    space_put(space);
     return 0;
 }
 
@@ -262,9 +258,13 @@ static int write_fail_nth(const struct proc_target *t, char *text, size_t n)
     {                                                                                        \
         .name = name_, .mode = S_IFREG | (permissions), .flags = PROC_GUARDED, .show = show_ \
     }
-#define GUARDED_PARTS(name_, show_)                                                      \
-    {                                                                                    \
-        .name = name_, .mode = S_IFREG | 0444, .flags = PROC_GUARDED, .show_part = show_ \
+#define SPACE_FILE(name_, permissions, show_)                                                             \
+    {                                                                                                     \
+        .name = name_, .mode = S_IFREG | (permissions), .flags = PROC_GUARDED | PROC_SPACE, .show = show_ \
+    }
+#define SPACE_PARTS(name_, show_)                                                                     \
+    {                                                                                                 \
+        .name = name_, .mode = S_IFREG | 0444, .flags = PROC_GUARDED | PROC_SPACE, .show_part = show_ \
     }
 #define WRITABLE_FILE(name_, show_, write_)                                   \
     {                                                                         \
@@ -277,20 +277,20 @@ static int write_fail_nth(const struct proc_target *t, char *text, size_t n)
 
 /* clang-format off: a line an entry */
 #define COMMON_ENTRIES                                                                                              \
-    GUARDED_FILE("auxv", 0400, show_auxv), PROC_FILE("cgroup", 0444, show_cgroup),                                  \
+    SPACE_FILE("auxv", 0400, show_auxv), PROC_FILE("cgroup", 0444, show_cgroup),                                    \
         {.name = "clear_refs", .mode = S_IFREG | 0200, .write = write_clear_refs},                                  \
         PROC_FILE("cmdline", 0444, show_cmdline), WRITABLE_FILE("comm", show_comm, write_comm),                     \
-        GUARDED_LINK("cwd", read_cwd_link, follow_cwd), GUARDED_FILE("environ", 0400, show_environ),                \
+        GUARDED_LINK("cwd", read_cwd_link, follow_cwd), SPACE_FILE("environ", 0400, show_environ),                  \
         GUARDED_LINK("exe", read_exe_link, follow_exe), {.name = "fd", .mode = S_IFDIR | 0500, .dir = &fd_dir_ops}, \
         {.name = "fdinfo", .mode = S_IFDIR | 0500, .dir = &fdinfo_dir_ops}, PROC_FILE("limits", 0444, show_limits), \
-        GUARDED_PARTS("maps", show_maps), {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &proc_mem_ops},       \
+        SPACE_PARTS("maps", show_maps), {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &proc_mem_ops},         \
         PROC_FILE("mountinfo", 0444, show_mountinfo), PROC_FILE("mounts", 0444, show_mounts),                       \
         PROC_DIRECTORY("net", net_entries),                                                                         \
         PROC_FILE("oom_score", 0444, show_oom_score),                                                               \
         {.name = "pagemap", .mode = S_IFREG | 0400, .file_ops = &proc_pagemap_ops},                                 \
         WRITABLE_FILE("oom_score_adj", show_oom_score_adj, write_oom_score_adj),                                    \
         GUARDED_FILE("personality", 0400, show_personality), GUARDED_LINK("root", read_root_link, follow_root),     \
-        GUARDED_PARTS("smaps", show_smaps), GUARDED_FILE("smaps_rollup", 0444, show_smaps_rollup),                  \
+        SPACE_PARTS("smaps", show_smaps), SPACE_FILE("smaps_rollup", 0444, show_smaps_rollup),                      \
         PROC_FILE("stat", 0444, show_process_stat), PROC_FILE("statm", 0444, show_statm),                           \
         PROC_FILE("status", 0444, show_process_status), PROC_FILE("wchan", 0444, show_wchan)
 /* clang-format on */

@@ -56,8 +56,8 @@ void seq_printf(struct seq *s, const char *fmt, ...)
     va_copy(again, args);
     room = s->size - s->length;
     n = (size_t)vsnprintf(s->text + s->length, room, fmt, args);
-    if (n >= room && reserve(s, n + 1))
-        vsnprintf(s->text + s->length, n + 1, fmt, again);
+    if (n >= room && reserve(s, n + 1)) /* a name may have become shorter meanwhile */
+        n = MIN(n, (size_t)vsnprintf(s->text + s->length, n + 1, fmt, again));
     if (!s->failed)
         s->length += n;
     va_end(again);
@@ -99,15 +99,17 @@ void seq_file_path(struct seq *s, struct file *file)
 struct proc_file {
     struct mutex lock;
     struct seq seq;
-    u64 base;   /* file offset of seq.text */
-    u64 cursor; /* of show_part */
-    bool ended; /* nothing comes after seq.text */
+    struct space *space; /* PROC_SPACE: held, or NULL */
+    u64 base;            /* file offset of seq.text */
+    u64 cursor;          /* of show_part */
+    bool ended;          /* nothing comes after seq.text */
     bool begun;
 };
 
 static int proc_open(struct inode *inode, struct file *file)
 {
     const struct proc_entry *entry = proc_inode(inode)->entry;
+    struct space *space = NULL;
     struct proc_file *p;
     struct proc_target t;
     int error = proc_target_get(inode, &t);
@@ -119,12 +121,18 @@ static int proc_open(struct inode *inode, struct file *file)
     proc_target_put(&t);
     if (error == 0 && file->can_write && entry->write == NULL)
         error = -EACCES;
+    if (error == 0 && (entry->flags & PROC_SPACE))
+        error = proc_hold_space(inode, &space);
     if (error != 0)
         return error;
     p = kzalloc(sizeof(*p));
-    if (p == NULL)
+    if (p == NULL) {
+        if (space != NULL)
+            space_drop(space);
         return -ENOMEM;
+    }
     mutex_init(&p->lock);
+    p->space = space;
     file->private = p;
     return 0;
 }
@@ -133,6 +141,8 @@ static void proc_release(struct file *file)
 {
     struct proc_file *p = file->private;
 
+    if (p->space != NULL)
+        space_drop(p->space);
     kfree(p->seq.text);
     kfree(p);
 }
@@ -173,8 +183,12 @@ static int go_to(struct proc_file *p, struct file *file, u64 pos)
     if (p->ended || pos < p->base + p->seq.length)
         return 0;
     error = proc_target_get(file->inode, &t);
+    if (p->space != NULL && space_try_get(p->space))
+        t.space = p->space;
     while (error == 0 && !p->ended && pos >= p->base + p->seq.length)
         error = generate(p, proc_inode(file->inode)->entry, &t);
+    if (t.space != NULL)
+        space_put(t.space);
     proc_target_put(&t);
     if (error != 0)
         p->begun = false;
