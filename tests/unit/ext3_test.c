@@ -410,6 +410,49 @@ static void test_xattrs(unsigned block_size, unsigned inode_size)
     CHECK(is_clean(), "... clean when the file is gone");
 }
 
+/* On a damaged disk two attributes have the same bytes for their values: together they are more than a block has. */
+static void test_shared_values(void)
+{
+    struct ext3_xattr_entry *e;
+    char value[700], back[700];
+    struct inode *inode;
+    u8 block[1024];
+    u32 at;
+    int fd, error;
+
+    make_image(1024, 128, "8M", "");
+    super = mount_it();
+    inode = host_create(super->root, "file", 0644);
+    memset(value, 'v', sizeof(value));
+    error = IN_LOCK(inode, inode->ops->setxattr(inode, "user.a", value, sizeof(value), 1));
+    for (const char *name = "bc"; *name != '\0' && error == 0; name++)
+        error = IN_LOCK(inode, inode->ops->setxattr(inode, name[0] == 'b' ? "user.b" : "user.c", "small", 5, 1));
+    CHECK(error == 0, "three attributes in a block");
+    at = ext3_i(inode)->file_acl;
+    inode_put(inode);
+    host_unmount(super);
+
+    fd = disk_open(image, NULL);
+    disk_read(fd, block, sizeof(block), at * 1024);
+    e = (struct ext3_xattr_entry *)(block + sizeof(struct ext3_xattr_header));
+    for (unsigned i = 1; i < 3; i++) { /* entries with one letter have 20 bytes */
+        struct ext3_xattr_entry *other = (struct ext3_xattr_entry *)((u8 *)e + i * 20);
+
+        other->value_offset = e->value_offset;
+        other->value_size = e->value_size;
+    }
+    disk_write(fd, block, sizeof(block), at * 1024);
+    disk_close(fd);
+    super = mount_it();
+    inode = host_path(super, "/file");
+    CHECK(inode->ops->getxattr(inode, "user.c", back, sizeof(back)) == 700 && back[699] == 'v',
+          "... of which all have the first one's value");
+    CHECK(IN_LOCK(inode, inode->ops->removexattr(inode, "user.b")) == -EUCLEAN, "... cannot be written anew");
+    CHECK(IN_LOCK(inode, inode->ops->setxattr(inode, "user.b", "x", 1, 0)) == -ENOSPC, "... nor has one more room");
+    inode_put(inode);
+    host_unmount(super);
+}
+
 static void test_foreign(void)
 {
     static const struct {
@@ -750,6 +793,7 @@ int main(int argc, char **argv)
     test_xattrs(1024, 128);
     test_xattrs(4096, 256);
     test_xattrs(1024, 512);
+    test_shared_values();
     test_foreign();
     test_read_populated(1024, "half_md4");
     test_read_populated(4096, "tea");

@@ -293,6 +293,16 @@ static int change_list(struct attributes_of *all, struct attribute new, int flag
     return 0;
 }
 
+/* On a damaged disk several names may share the bytes of a value, which need room of their own when written. */
+static int check_room(const struct attributes_of *all, bool in_block)
+{
+    struct ext3 *fs = ext3_of(all->inode);
+
+    if (bytes_used(all, in_block) <= bytes_there(fs, ext3_i(all->inode), in_block) || !has_any(all, in_block))
+        return 0;
+    return ext3_corrupt(fs, "inode %lu: extended attributes overlap", (unsigned long)all->inode->ino);
+}
+
 static void sort(struct attributes_of *all)
 {
     unsigned n = all->n;
@@ -322,6 +332,10 @@ static int change(struct ext3_handle *h, struct inode *inode, struct attribute n
         sort(&all);
         error = change_list(&all, new, flags, &in_inode, &in_block);
     }
+    if (error == 0 && in_inode)
+        error = check_room(&all, false);
+    if (error == 0 && in_block)
+        error = check_room(&all, true);
     if (error == 0 && in_block)
         error = write_to_block(h, &all, block);
     if (error == 0 && in_inode)
