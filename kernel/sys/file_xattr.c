@@ -244,17 +244,12 @@ static long list_xattr(u64 where, enum found_by by, u64 user, size_t size)
 
 /* ---- writing ---- */
 
-/* VALUE NULL: remove. */
-static long change(struct subject *s, const char *name, const void *value, size_t size, int flags)
+/* => inode->lock for writing: flags, mode and owner, which allow it, change under it */
+static long change_locked(struct inode *inode, const char *name, const void *value, size_t size, int flags)
 {
-    const struct inode_ops *ops = s->inode->ops;
-    long result;
+    const struct inode_ops *ops = inode->ops;
+    long result = may_access(inode, name, true);
 
-    if (s->read_only)
-        return -EROFS;
-    if (is_acl(name))
-        return set_acl(s->inode, name, value, size);
-    result = may_access(s->inode, name, true);
     if (result != 0)
         return result;
     if (value != NULL ? ops->setxattr == NULL : ops->removexattr == NULL)
@@ -262,8 +257,20 @@ static long change(struct subject *s, const char *name, const void *value, size_
     result = check_name(name);
     if (result != 0)
         return result;
+    return value != NULL ? ops->setxattr(inode, name, value, size, flags) : ops->removexattr(inode, name);
+}
+
+/* VALUE NULL: remove. */
+static long change(struct subject *s, const char *name, const void *value, size_t size, int flags)
+{
+    long result;
+
+    if (s->read_only)
+        return -EROFS;
+    if (is_acl(name))
+        return set_acl(s->inode, name, value, size);
     write_lock(&s->inode->lock);
-    result = value != NULL ? ops->setxattr(s->inode, name, value, size, flags) : ops->removexattr(s->inode, name);
+    result = change_locked(s->inode, name, value, size, flags);
     write_unlock(&s->inode->lock);
     if (result == 0)
         notify_at(s->inode, s->dentry, IN_ATTRIB);

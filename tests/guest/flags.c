@@ -220,6 +220,39 @@ static void immutable(void)
     OKAY(opens("f", O_RDWR), "it can be written again");
 }
 
+/* While somebody sets attributes all the time: once +i is there, none changes. */
+static void immutable_meanwhile(void)
+{
+    int fd, changed = 0, immutable = FS_IMMUTABLE_FL, none = 0;
+    pid_t pid;
+
+    make("busy", "text");
+    fd = (int)NEED(open("busy", O_RDWR));
+    OKAY(fsetxattr(fd, "user.n", &none, sizeof(none), 0), "an attribute");
+    pid = (pid_t)NEED(fork());
+    if (pid == 0)
+        for (int n = 0;; n++)
+            fsetxattr(fd, "user.n", &n, sizeof(n), 0);
+    for (int round = 0; round < 1000; round++) {
+        int before = -1, after = -2;
+
+        NEED(ioctl(fd, FS_IOC_SETFLAGS, &immutable));
+        fgetxattr(fd, "user.n", &before, sizeof(before));
+        for (volatile int wait = 0; wait < 2000; wait++)
+            ;
+        fgetxattr(fd, "user.n", &after, sizeof(after));
+        changed += before != after;
+        NEED(ioctl(fd, FS_IOC_SETFLAGS, &none));
+        for (volatile int wait = round % 300; wait > 0; wait--)
+            ;
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    IS(changed, 0, "an attribute does not change any more once +i is there");
+    close(fd);
+    OKAY(unlink("busy"), "and the file goes");
+}
+
 static void immutable_folder(void)
 {
     make("d/there", "text");
@@ -371,6 +404,7 @@ static void body(void)
     fsxattr();
     rights();
     immutable();
+    immutable_meanwhile();
     immutable_folder();
     append_only();
     inheritance();
