@@ -73,6 +73,36 @@ static void limits(void)
     IS(in_child(burn, NULL).signal, SIGXCPU, "RLIMIT_CPU: SIGXCPU");
 }
 
+/* /proc/PID/limits shows both of a pair as they were set together. */
+static void limits_in_pairs(void)
+{
+    static const char name[] = "Max core file size";
+    pid_t pid = (pid_t)NEED(fork());
+    int torn = 0, seen = 0;
+    char path[40];
+
+    if (pid == 0)
+        for (rlim_t n = 0;; n ^= 8) {
+            struct rlimit limit = {n, n};
+
+            setrlimit(RLIMIT_CORE, &limit);
+        }
+    snprintf(path, sizeof(path), "/proc/%d/limits", pid);
+    for (int i = 0; i < 1000; i++) {
+        char *text = slurp(path), *line = text ? strstr(text, name) : NULL;
+        long soft, hard;
+
+        if (line && sscanf(line + sizeof(name), "%ld %ld", &soft, &hard) == 2) {
+            seen++;
+            torn += soft != hard;
+        }
+        free(text);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    CHECK(seen > 0 && torn == 0, "limits that change are shown in pairs (%d of %d were not)", torn, seen);
+}
+
 static int use_time(void *unused UNUSED)
 {
     volatile char *at = anon(100 * PAGE, PROT_READ | PROT_WRITE);
@@ -243,6 +273,7 @@ static void the_rest(void)
 static void body(void)
 {
     limits();
+    limits_in_pairs();
     limits_of_the_dead();
     usage();
     system_wide();

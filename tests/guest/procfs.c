@@ -228,6 +228,23 @@ static void as_files(void)
     CHECK(open("/proc/none", O_CREAT | O_WRONLY, 0644) == -1, "and cannot be made");
 }
 
+/* Numbers that no word holds are none: none of them comes out as a smaller one. */
+static void too_large(void)
+{
+    static const char *const numbers[] = {"18446744073709551616", "18446744073709551617", "-18446744073709551615",
+                                          "-18446744073709551616", "9223372036854775808"};
+    const char *contents;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        int fd = (int)NEED(open("/proc/self/oom_score_adj", O_WRONLY));
+
+        CHECK(write(fd, numbers[i], strlen(numbers[i])) == -1, "oom_score_adj cannot be %s", numbers[i]);
+        close(fd);
+    }
+    contents = read_proc("/proc/self/oom_score_adj");
+    IS(atoi(contents), 0, "oom_score_adj: as it was");
+}
+
 static void body(void)
 {
     process_stat();
@@ -237,6 +254,7 @@ static void body(void)
     process_files();
     whole_system();
     as_files();
+    too_large();
     free(text);
 }
 

@@ -139,13 +139,17 @@ static int show_limits(struct seq *s, const struct proc_target *t)
         [RLIMIT_RTPRIO] = {"Max realtime priority", ""},    [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
     };
 
+    struct process *p = t->task->process;
+    struct rlimits all;
+    u64 flags = spin_lock_irqsave(&p->signal_lock);
+
+    all = p->limits;
+    spin_unlock_irqrestore(&p->signal_lock, flags);
     seq_printf(s, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (unsigned i = 0; i < RLIMIT_COUNT; i++) {
-        const struct rlimit *limit = &t->task->process->limits.limit[i];
-
         seq_printf(s, "%-25s ", lines[i].name);
-        show_limit(s, load_relaxed(&limit->soft));
-        show_limit(s, load_relaxed(&limit->hard));
+        show_limit(s, all.limit[i].soft);
+        show_limit(s, all.limit[i].hard);
         seq_printf(s, "%-10s\n", lines[i].unit);
     }
     return 0;
@@ -198,6 +202,7 @@ static int show_oom_score_adj(struct seq *s, const struct proc_target *t)
 
 int parse_number(const char *text, long *value)
 {
+    unsigned long magnitude;
     bool negative;
     char *end;
 
@@ -208,9 +213,10 @@ int parse_number(const char *text, long *value)
         text++;
     if (*text < '0' || *text > '9')
         return -EINVAL;
-    *value = (long)strtoul(text, &end, 10);
-    if (negative)
-        *value = -*value;
+    magnitude = strtoul(text, &end, 10);
+    if (magnitude > INT64_MAX) /* also one that no word holds */
+        return -EINVAL;
+    *value = negative ? -(long)magnitude : (long)magnitude;
     while (*end == ' ' || *end == '\n' || *end == '\t')
         end++;
     return *end == '\0' ? 0 : -EINVAL;
