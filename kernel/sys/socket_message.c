@@ -141,19 +141,24 @@ static int vector_get(struct uio *uio, struct iovec **vec, const struct msghdr *
     return error;
 }
 
-/* The descriptors of one SCM_RIGHTS as files. */
+/* The descriptors of one SCM_RIGHTS as files, behind those of others. */
 static int take_rights(struct unix_send *send, const s32 *fds, unsigned n)
 {
-    if (n > MAX_RIGHTS || send->files != NULL)
-        return -EINVAL;
+    struct file **files;
+
     if (n == 0)
         return 0;
-    send->files = kmalloc(n * sizeof(*send->files));
-    if (send->files == NULL)
+    if (n > MAX_RIGHTS - send->n_files)
+        return -EINVAL;
+    files = kmalloc((send->n_files + n) * sizeof(*files));
+    if (files == NULL)
         return -ENOMEM;
-    for (; send->n_files < n; send->n_files++) {
-        send->files[send->n_files] = fd_get_any(fds[send->n_files]);
-        if (send->files[send->n_files] == NULL)
+    memcpy(files, send->files, send->n_files * sizeof(*files));
+    kfree(send->files);
+    send->files = files;
+    for (unsigned i = 0; i < n; i++, send->n_files++) {
+        files[send->n_files] = fd_get_any(fds[i]);
+        if (files[send->n_files] == NULL)
             return -EBADF;
     }
     return 0;

@@ -312,6 +312,45 @@ static void rights(void)
     close(s[1]); /* it must not be lost: the count of files tells */
 }
 
+/* Several SCM_RIGHTS in one message are received as one; no more than 253 descriptors in all. */
+static void rights_in_parts(void)
+{
+    struct {
+        struct cmsghdr header;
+        int fds[252];
+        struct cmsghdr next;
+        int more[2];
+    } control = {.header = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct cmsghdr *second = (struct cmsghdr *)((char *)&control + CMSG_SPACE(2 * sizeof(int)));
+    char byte = 'x';
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control};
+    int s[2], fds[3];
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+    control.fds[0] = s[0];
+    control.fds[1] = s[1];
+    *second = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    *(int *)CMSG_DATA(second) = s[0];
+    message.msg_controllen = CMSG_SPACE(2 * sizeof(int)) + CMSG_SPACE(sizeof(int));
+    IS(sendmsg(s[0], &message, 0), 1, "descriptors in two parts");
+    message.msg_controllen = sizeof(control);
+    IS(recvmsg(s[1], &message, 0), 1, "are received");
+    IS(control.header.cmsg_len, CMSG_LEN(3 * sizeof(int)), "as one");
+    memcpy(fds, control.fds, sizeof(fds));
+    for (int i = 0; i < 3; i++)
+        NEED(close(fds[i]));
+    control.header.cmsg_len = CMSG_LEN(252 * sizeof(int));
+    for (int i = 0; i < 252; i++)
+        control.fds[i] = s[0];
+    control.next = (struct cmsghdr){CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    control.more[0] = control.more[1] = s[1];
+    message.msg_controllen = sizeof(control);
+    FAILS(sendmsg(s[0], &message, 0), EINVAL, "254 are too many");
+    close(s[0]);
+    close(s[1]);
+}
+
 static int send_descriptor(int socket, int fd)
 {
     char byte = 'x', control[CMSG_SPACE(sizeof(int))] = {0};
@@ -607,6 +646,7 @@ static void body(void)
     little_room();
     packets();
     rights();
+    rights_in_parts();
     nested();
     circles();
 }
