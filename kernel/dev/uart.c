@@ -119,11 +119,9 @@ static void uart_drop_output(struct tty *tty)
 
 static void uart_room_for_input(struct tty *tty)
 {
-    u64 flags;
+    /* An interrupt that found no room just before has the lock until it has turned itself off. */
+    u64 flags = spin_lock_irqsave(&uart.lock);
 
-    if (load_relaxed(&uart.interrupts) & IER_RECEIVED)
-        return;
-    flags = spin_lock_irqsave(&uart.lock);
     set_interrupts(uart.interrupts | IER_RECEIVED);
     spin_unlock_irqrestore(&uart.lock, flags);
 }
