@@ -453,6 +453,22 @@ static void test_shared_values(void)
     host_unmount(super);
 }
 
+/* A remount that is refused leaves the options as they were. */
+static void test_refused_remount(void)
+{
+    char shown[200];
+    int error;
+
+    make_image(1024, 128, "8M", "");
+    host_options = "noload";
+    super = host_mount(image, true, &error);
+    host_options = "";
+    CHECK(super->ops->remount(super, false, "commit=9") == -EROFS, "without its journal it is not mounted for writing");
+    super->ops->show_options(super, shown, sizeof(shown));
+    CHECK(strstr(shown, "commit") == NULL, "... and the options stay (%s)", shown);
+    host_unmount(super);
+}
+
 static void test_foreign(void)
 {
     static const struct {
@@ -794,6 +810,7 @@ int main(int argc, char **argv)
     test_xattrs(4096, 256);
     test_xattrs(1024, 512);
     test_shared_values();
+    test_refused_remount();
     test_foreign();
     test_read_populated(1024, "half_md4");
     test_read_populated(4096, "tea");

@@ -502,14 +502,14 @@ static int remount(struct super *super, bool read_only, const char *options)
         return -EINVAL;
     if (fs->journal_runs && journal_is_aborted(fs->journal) && !read_only)
         return -EROFS;
+    if (!read_only && !fs->is_writing && (fs->device->read_only || fs->options.no_load || !ext3_may_write(fs)))
+        return -EROFS;
     fs->options = new;
     apply_options(fs);
     if (read_only == !fs->is_writing)
         return 0;
     if (read_only)
         return end_writing(fs);
-    if (fs->device->read_only || fs->options.no_load || !ext3_may_write(fs))
-        return -EROFS;
     error = begin_writing(fs);
     if (error != 0)
         return error;
