@@ -200,10 +200,11 @@ static int stop_writers(struct super *super)
 
 int super_remount(struct super *super, bool read_only, const char *options)
 {
-    bool stops = read_only && !super->read_only;
+    bool stops;
     int error;
 
     mutex_lock(&supers_mutex);
+    stops = read_only && !super->read_only;
     error = stops ? stop_writers(super) : 0;
     if (error == 0 && super->ops->remount != NULL) {
         error = super->ops->remount(super, read_only, options);
