@@ -160,6 +160,20 @@ struct file *fd_table_file(struct fd_table *t, int fd)
     return file;
 }
 
+struct file *fd_table_entry(struct fd_table *t, int fd, bool *cloexec)
+{
+    struct file *file;
+
+    spin_lock(&t->lock);
+    file = file_at(t, (unsigned)fd);
+    if (file != NULL) {
+        file_get(file);
+        *cloexec = bitmap_test(t->cloexec, (unsigned)fd);
+    }
+    spin_unlock(&t->lock);
+    return file;
+}
+
 struct file *fd_get_any(int fd) { return fd_table_file(current->files, fd); }
 
 struct file *fd_get(int fd)

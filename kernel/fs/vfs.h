@@ -462,6 +462,8 @@ struct file *fd_get(int fd);     /* current's; with a reference; NULL = EBADF (a
 struct file *fd_get_any(int fd); /* O_PATH descriptors too */
 struct file *fd_table_file(struct fd_table *t, int fd); /* another process's (procfs): with a reference, or NULL */
 int fd_table_next(struct fd_table *t, int fd);          /* lowest open descriptor >= FD, or -1 */
+/* The file under FD, referenced, and whether exec closes it, at one moment; NULL: there is none. */
+struct file *fd_table_entry(struct fd_table *t, int fd, bool *cloexec);
 bool fd_table_cloexec(struct fd_table *t, int fd);
 int fd_install(struct file *file, bool cloexec); /* lowest free; takes the reference over on success: fd or -EMFILE */
 /* The same; but takes the reference over in any case, and FILE may be an error, which is returned. */

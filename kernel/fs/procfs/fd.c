@@ -97,8 +97,8 @@ int follow_fd(const struct proc_target *t, struct path *path) { return follow_fi
 int show_fdinfo(struct seq *s, const struct proc_target *t)
 {
     struct fd_table *files = task_files(t->task);
-    struct file *file = target_file(t);
-    bool cloexec = files != NULL && fd_table_cloexec(files, t->fd);
+    bool cloexec = false;
+    struct file *file = files != NULL ? fd_table_entry(files, t->fd, &cloexec) : NULL;
 
     if (files != NULL)
         fd_table_put(files);
