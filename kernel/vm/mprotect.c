@@ -87,10 +87,11 @@ static inline __attribute__((always_inline)) pte_t protect_entry(struct page *ta
 
 #define PTE_LOW_BITS (BIT(PTE_PPN_SHIFT) - 1)
 
-/* *PTE becomes as one that was like it; false: it is not like it. */
+/* *PTE becomes as one that was like it; false: it is not like it. A plain load, for the compiler to arrange: entries like
+ * that one are quiet, so no more than A can come between. */
 static inline bool become(pte_t *pte, pte_t low, pte_t change, const struct page *pages, bool gets_w)
 {
-    pte_t e = load_relaxed(pte);
+    pte_t e = *pte;
 
     if ((e & PTE_LOW_BITS) != low || (gets_w && !page_is_alone(pages + pte_pfn(e))))
         return false;
