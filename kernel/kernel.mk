@@ -1,6 +1,6 @@
 # How the kernel is built. Included by the top Makefile; variables that may be given:
 #   O      the folder of build output (build)
-#   DEBUG  1: assertions, poisoned frees; races: also a watch for data races (sched/race.c). Each has its own folder
+#   DEBUG  1 or debug: assertions, poisoned frees; races: also a watch for data races (sched/race.c). Each has its own folder
 # Result: $(KERNEL_OUT)/quire.elf, with symbols, and $(KERNEL_OUT)/Image, what boots.
 
 O ?= build

@@ -25,6 +25,8 @@
 #             selftests-linux on Debian's Linux
 #   linux     tests/guest on Debian's Linux (not among all: it tests the tests)
 #
+# QUIRE_TEST_KERNEL=--debug or =--races: the machines of any group run that kernel.
+#
 # GROUP may be narrowed to programs: guest:mmaptest,cow  programs:shell  linux:signals  apps:store,store-crash
 #
 # As many groups run side by side as there are processors, JOBS=N says otherwise; each is a process of its own (test.sh

@@ -164,8 +164,8 @@ static int refusal(struct unix_socket *s)
     return error != 0 ? error : -EPIPE;
 }
 
-/* TCP: bytes that nobody will have are sent all the same, and the answer to them is what ends the connection. */
-static bool are_lost(struct unix_socket *s, const struct unix_socket *to)
+/* TCP: bytes that nobody will have are sent all the same, and the answer to them ends the connection. Whether it did. */
+static bool reset_by_loss(struct unix_socket *s, const struct unix_socket *to)
 {
     if (s->family != AF_INET || !load_acquire(&to->closed) || (load_relaxed(&s->shut) & SHUT_WRITE))
         return false;
@@ -237,7 +237,7 @@ static ssize_t send_along(struct unix_socket *s, struct uio *uio, struct unix_se
         if (stream && n == 0)
             break;
         error = send_one(s, to, uio, n, send);
-        if (error == 0 || (error == -EPIPE && are_lost(s, to)))
+        if (error == 0 || (error == -EPIPE && reset_by_loss(s, to)))
             total += (ssize_t)n;
     } while (error == 0 && uio->left > 0);
     if (error == -ECONNREFUSED && send->to == NULL && s->type == SOCK_DGRAM) /* told once */
@@ -384,7 +384,7 @@ ssize_t unix_receive(struct unix_socket *s, struct uio *uio, struct unix_receive
         wake_all(&peer->writable);
         unix_put(peer);
     }
-    if (s->type == SOCK_DGRAM) /* only there do senders wait; of another an edge-triggered poll would tell its own reading */
+    if (s->type == SOCK_DGRAM) /* where senders wait; of another an edge-triggered poll would tell its own reading */
         wake_all(&s->writable);
     return result;
 }

@@ -67,8 +67,8 @@ static inline_fn bool take(struct scan *s, pte_t *pte, pte_t e)
     return true;
 }
 
-/* Returns the first of [pte, end) that there was no room for, or END. The loads are plain ones, for the compiler to arrange:
- * only the hardware changes entries meanwhile, and it does no more than set A and D. => table locked */
+/* Returns the first of [pte, end) that there was no room for, or END. The loads are plain ones, for the compiler to
+ * arrange: only the hardware changes entries meanwhile, and it does no more than set A and D. => table locked */
 static inline_fn pte_t *scan(struct scan *s, pte_t *pte, const pte_t *end)
 {
     for (const pte_t *stop = pte + ((end - pte) & -4); pte < stop; pte += 4) {
